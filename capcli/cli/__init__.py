@@ -1,0 +1,69 @@
+"""The command line: one module per subcommand, and what they share. `--help` imports no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from capcli.cli import caption, train
+from capcli.errors import CapcliError
+
+
+class _Commands(TyperGroup):
+    """Ends every command that cannot go on in one line and an exit code, never in a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CapcliError as error:
+            typer.echo(f"capcli: error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("capcli: interrupted", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader, `head` perhaps, has enough; without this Python complains when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Turns photographs into English sentences, offline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(caption.caption)
+app.command()(train.train)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from capcli import __version__
+
+        typer.echo(f"capcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and leave the process.
+
+    Exit codes: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted, 141 nobody reads the output.
+    """
+    app(prog_name="capcli")

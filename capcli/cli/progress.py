@@ -1,0 +1,54 @@
+"""A progress bar for people, out of the way of everything else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+
+class Bar:
+    """A bar on stderr, shown only if that is a terminal and there is more than one thing to do."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = None
+        if total > 1 and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+            self._bar = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                # Rows of the command's own go to stdout, byte for byte, even if that is the same terminal.
+                redirect_stdout=False,
+                redirect_stderr=False,
+                auto_refresh=False,
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> Bar:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    @contextmanager
+    def lifted(self, done: int) -> Iterator[None]:
+        """Take the bar away while lines are printed, then show it again, `done` things further."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        yield
+        self._bar.advance(self._task, done)
+        self._bar.start()

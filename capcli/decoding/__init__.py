@@ -1,0 +1,1 @@
+"""Words out of any decoder: beam search and sampling through the decoder contract alone."""

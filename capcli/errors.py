@@ -1,0 +1,37 @@
+"""The errors a user can cause. Each carries one line that says what happened and what to do."""
+
+from __future__ import annotations
+
+
+class CapcliError(Exception):
+    """Base of every error capcli raises on purpose; `str(error)` is one line, fit for a terminal."""
+
+    exit_code = 1
+
+
+class UsageError(CapcliError):
+    """Something asked for is impossible: a missing path, an unknown device, a recipe that contradicts itself."""
+
+    exit_code = 2
+
+
+class ModelError(UsageError):
+    """A model file that cannot be used: missing, truncated, of another program, or at odds with its config."""
+
+
+class DatasetError(UsageError):
+    """A dataset folder or file that cannot be read."""
+
+
+class UnreadableImage(CapcliError):  # noqa: N818 - the field's word for it, and it reads as a value as often as it is raised
+    """One picture that cannot be captioned.
+
+    Attributes:
+        path: the file as the user named it.
+        reason: one lower-case clause without a final stop, e.g. "is empty (0 bytes)".
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""Encoder, decoders, vocabulary and the one-file checkpoint that holds them."""

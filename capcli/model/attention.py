@@ -1,0 +1,85 @@
+"""Attention layers that return their weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class AdditiveAttention(nn.Module):
+    """Soft additive attention (Bahdanau et al. 2015, section 3.1; Xu et al. 2015, section 3.1.2).
+
+    e_i = v . tanh(W_a a_i + W_h h), alpha = softmax(e), z = sum_i alpha_i a_i.
+    """
+
+    def __init__(self, region_width: int, query_width: int, width: int) -> None:
+        super().__init__()
+        self.keys = nn.Linear(region_width, width)
+        self.query = nn.Linear(query_width, width)
+        self.energy = nn.Linear(width, 1, bias=False)
+
+    def forward(self, query: Tensor, keys: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Attends with N x Q queries over N x R x D regions whose `keys` (N x R x W) were projected once.
+
+        Returns:
+            The context N x D and the weights N x R, non-negative, each row summing to 1.
+        """
+        energy = self.energy(torch.tanh(keys + self.query(query).unsqueeze(1))).squeeze(-1)
+        weights = energy.float().softmax(-1)
+        return torch.bmm(weights.to(regions.dtype).unsqueeze(1), regions).squeeze(1), weights
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product attention with several heads (Vaswani et al. 2017, section 3.2.2)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width {width} is not a multiple of heads {heads}")
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+
+    def project(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of N x S x W, each N x heads x S x W/heads: cached while decoding."""
+        key, value = self.key_value(source).chunk(2, -1)
+        return self._split(key), self._split(value)
+
+    def forward(
+        self, target: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, with_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attends from N x T x W over projected keys and values.
+
+        Where the keys belong to B pictures and N = B * K, rows b*K to b*K+K-1 attend to picture b.
+
+        Returns:
+            N x T x W, and with `with_weights` the weights N x T x S averaged over heads, else None.
+        """
+        rows, steps, width = target.shape
+        query = self._split(self.query(target))
+        groups = rows // key.shape[0]
+        if groups > 1:
+            # The K captions of one picture share its keys: as further queries they need no copies of them.
+            query = query.view(key.shape[0], groups, self.heads, steps, -1).transpose(1, 2).flatten(2, 3)
+        weights = None
+        if with_weights:
+            scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+            shares = scores.float().softmax(-1)
+            weights = shares.mean(1)
+            mixed = F.dropout(shares.to(value.dtype), self.dropout, self.training) @ value
+        else:
+            dropout = self.dropout if self.training else 0.0
+            mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=causal)
+        if groups > 1:
+            mixed = mixed.view(key.shape[0], self.heads, groups, steps, -1).transpose(1, 2).flatten(0, 1)
+            if weights is not None:
+                weights = weights.view(rows, steps, -1)
+        return self.output(mixed.transpose(1, 2).reshape(rows, steps, width)), weights
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)

@@ -1,0 +1,46 @@
+"""A captioning model: an encoder, a decoder and the words between which it chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from capcli.model.decoder import build_decoder
+from capcli.model.encoder import Encoder, EncoderConfig
+from capcli.model.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to build a model but its weights: a model is data.
+
+    Attributes:
+        encoder: the encoder's config.
+        decoder: the decoder's name and options, as in a recipe's `[decoder]`.
+    """
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder: dict[str, Any] = field(default_factory=lambda: {"name": "transformer"})
+
+    def to_json(self) -> dict[str, Any]:
+        """The config as plain values."""
+        return {"encoder": dataclasses.asdict(self.encoder), "decoder": dict(self.decoder)}
+
+
+class CaptioningModel(nn.Module):
+    """Encoder and decoder with their vocabulary."""
+
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+        self.encoder = Encoder(config.encoder)
+        rows, columns = self.encoder.grid
+        self.decoder = build_decoder(config.decoder, self.encoder.width, rows * columns, len(vocabulary))
+
+    def forward(self, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing from B x 3 x S x S pictures and N x T words; see `Decoder.forward`."""
+        return self.decoder(self.encoder(images), captions)

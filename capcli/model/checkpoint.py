@@ -1,0 +1,147 @@
+"""One safetensors file is a whole model: weights, and in its metadata everything else, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import CapcliError, ModelError, UsageError
+from capcli.model.captioning import CaptioningModel, ModelConfig
+from capcli.model.encoder import EncoderConfig
+from capcli.model.vocabulary import Vocabulary
+
+FORMAT = "capcli 1"
+LARGEST_VOCABULARY = 1_000_000
+LARGEST_INPUT = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a model file holds.
+
+    Attributes:
+        model: the model, on the CPU, in float32 and evaluation mode.
+        options: the decoding options chosen for it on dev.
+        recipe: the recipe that trained it, as plain values.
+        scores: figures it was measured at, by data set and metric.
+    """
+
+    model: CaptioningModel
+    options: DecodingOptions
+    recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    scores: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
+        """Writes the file atomically: a crash or a full disk leaves the old one whole.
+
+        Args:
+            path: where to; its folder exists.
+            dtype: storage of floating-point weights.
+
+        Raises:
+            CapcliError: if the file cannot be written.
+        """
+        described = {
+            **self.model.config.to_json(),
+            "vocabulary": list(self.model.vocabulary.words),
+            "decoding": dataclasses.asdict(self.options),
+            "recipe": self.recipe,
+            "scores": self.scores,
+        }
+        tensors = {name: value.to(dtype).contiguous() for name, value in self.model.state_dict().items()}
+        write_safetensors(Path(path), tensors, {"format": FORMAT, "capcli": json.dumps(described)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Checkpoint:
+        """Reads a model file; safe for files of strangers: nothing in it is executed, and names, types and shapes
+        of the tensors are checked against the config before any is read.
+
+        Raises:
+            ModelError: if it is missing, truncated, of another program, or its tensors do not fit its config.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model file")
+        try:
+            with safe_open(path, framework="pt") as file:
+                described = _description(path, file.metadata() or {})
+                model, options = _build(path, described)
+                expected = model.state_dict()
+                _compare(path, expected, file)
+                tensors = {name: file.get_tensor(name).to(expected[name].dtype) for name in expected}
+        except (SafetensorError, OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path}: not a whole safetensors file ({error}); download or copy it again") from None
+        model.load_state_dict(tensors, assign=True)
+        return cls(model.eval(), options, described.get("recipe", {}), described.get("scores", {}))
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes tensors and metadata to `path` atomically; raises CapcliError where it cannot."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        try:
+            save_file(tensors, name, dict(metadata))
+            with open(name, "rb") as file:  # noqa: PTH123 - os.fsync needs a descriptor
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except (OSError, SafetensorError) as error:
+        raise CapcliError(f"{path}: cannot be written ({error})") from None
+
+
+def _description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{path}: not a capcli model; `capcli train` makes them, and 'base' is the one that ships")
+    try:
+        described = json.loads(metadata["capcli"])
+        if not isinstance(described, dict):
+            raise TypeError("no JSON object")
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: its description is broken ({error})") from None
+    return described
+
+
+def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, DecodingOptions]:
+    try:
+        words = described["vocabulary"]
+        if len(words) > LARGEST_VOCABULARY or not all(isinstance(word, str) for word in words):
+            raise ValueError("its vocabulary is no list of words")
+        encoder = {k: tuple(v) if isinstance(v, list) else v for k, v in described["encoder"].items()}
+        config = ModelConfig(EncoderConfig(**encoder), dict(described["decoder"]))
+        if not 1 <= config.encoder.size <= LARGEST_INPUT:
+            raise ValueError(f"input size {config.encoder.size} is out of range")
+        # On the meta device a hostile config costs no memory; shapes are compared before anything is allocated.
+        with torch.device("meta"):
+            model = CaptioningModel(config, Vocabulary(words))
+        return model, DecodingOptions(**described["decoding"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
+        raise ModelError(f"{path}: its description cannot be used ({error})") from None
+
+
+def _compare(path: Path, expected: Mapping[str, Tensor], file: Any) -> None:
+    present = set(file.keys())
+    odd = sorted(expected.keys() ^ present)
+    if odd:
+        what = "lacks" if odd[0] in expected else "has an unexpected"
+        raise ModelError(f"{path}: its tensors do not fit its config: it {what} {odd[0]!r} ({len(odd)} such)")
+    for name, tensor in expected.items():
+        shape = tuple(file.get_slice(name).get_shape())
+        if shape != tuple(tensor.shape):
+            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is {shape}, not {tuple(tensor.shape)}")

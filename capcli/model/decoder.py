@@ -1,0 +1,84 @@
+"""The contract every decoder keeps, and the registry that builds one from its config."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from abc import ABC, abstractmethod
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from capcli.errors import UsageError
+
+State = TypeVar("State")
+
+
+class Decoder(nn.Module, ABC):
+    """Says one word after another about the regions of a picture.
+
+    N rows decode at once. Rows belong to pictures: with B pictures and N = B * K captions, rows b*K to b*K+K-1
+    are captions of picture b. Beam search, sampling, heatmaps and training use only these methods.
+    """
+
+    @abstractmethod
+    def start(self, regions: Tensor) -> Any:
+        """State before the first word, one row per picture, from B x R x D regions."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Tensor | None, Any]:
+        """Feeds the last words (N indices) and predicts the next.
+
+        Returns:
+            Log-probabilities N x V (float32, each row's exponentials sum to 1), attention N x R over the regions
+            (each row sums to 1; None for a decoder without attention), and the new state.
+        """
+
+    @abstractmethod
+    def reorder(self, state: Any, index: Tensor) -> Any:
+        """State whose row i is row `index[i]` of `state`; rows may repeat or go."""
+
+    @abstractmethod
+    def forward(self, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing: B x R x D regions and N x T input words give N x T x V log-probabilities and
+        N x T x R attention (or None), equal to what `step` gives word by word."""
+
+
+def decoders() -> dict[str, tuple[type, type[Decoder]]]:
+    """Every decoder by its name in recipes: its config class and its module class."""
+    from capcli.model.decoder_lstm import LSTMConfig, LSTMDecoder
+    from capcli.model.decoder_transformer import TransformerConfig, TransformerDecoder
+
+    return {"lstm": (LSTMConfig, LSTMDecoder), "transformer": (TransformerConfig, TransformerDecoder)}
+
+
+def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
+    """Checks `{"name": ..., option: value, ...}` and returns the name and the config object.
+
+    Raises:
+        UsageError: for an unknown name or option, or a value of the wrong type; near names are listed.
+    """
+    settings = dict(settings)
+    name = settings.pop("name", None)
+    known = decoders()
+    if name not in known:
+        raise UsageError(f"no decoder named {name!r}; there are {', '.join(known)}")
+    config_class = known[name][0]
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    for key, value in settings.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, 3) or sorted(fields)
+            raise UsageError(f"decoder {name} has no option {key!r}; near it: {', '.join(near)}")
+        expected = (int, float) if fields[key].type == "float" else (int,)
+        if isinstance(value, bool) or not isinstance(value, expected) or value < 0:
+            raise UsageError(f"decoder {name}: {key} must be a non-negative {fields[key].type}, not {value!r}")
+    return name, config_class(**settings)
+
+
+def build_decoder(settings: dict[str, Any], region_width: int, regions: int, vocabulary_size: int) -> Decoder:
+    """Builds the decoder that `settings` describe for R = `regions` regions of width D = `region_width`."""
+    name, config = decoder_config(settings)
+    try:
+        return decoders()[name][1](config, region_width, regions, vocabulary_size)
+    except ValueError as error:
+        raise UsageError(f"decoder {name}: {error}") from None

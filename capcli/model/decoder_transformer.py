@@ -1,0 +1,182 @@
+"""A pre-norm transformer decoder with cross-attention to the regions and cached keys and values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from capcli.model.attention import MultiHeadAttention
+from capcli.model.decoder import Decoder
+from capcli.model.vocabulary import PAD
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Sizes of a transformer decoder (Vaswani et al. 2017; pre-norm as in Xiong et al. 2020).
+
+    Attributes:
+        width: width of embeddings and hidden states.
+        heads: attention heads; `width` is a multiple of it.
+        layers: decoder layers.
+        region_layers: self-attention layers over the regions in front of the decoder.
+        dropout: share of activations dropped in training.
+        region_dropout: share of whole regions hidden in training.
+        max_length: longest caption in words.
+    """
+
+    width: int = 384
+    heads: int = 8
+    layers: int = 3
+    region_layers: int = 1
+    dropout: float = 0.1
+    region_dropout: float = 0.0
+    max_length: int = 40
+
+
+@dataclass(frozen=True)
+class TransformerState:
+    """Cached keys and values: `memory` of the pictures by layer, `past` of the words so far by layer.
+
+    `pictures` names the picture of each row; `memory` holds a picture once for all its rows.
+    """
+
+    memory: tuple[tuple[Tensor, Tensor], ...]
+    past: tuple[tuple[Tensor, Tensor], ...]
+    pictures: Tensor
+    length: int
+
+
+class FeedForward(nn.Sequential):
+    """Position-wise two-layer network, four times as wide inside."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+
+class RegionLayer(nn.Module):
+    """Self-attention among the regions of one picture."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width)
+        self.attention = MultiHeadAttention(config.width, config.heads, config.dropout)
+        self.feed_norm = nn.LayerNorm(config.width)
+        self.feed = FeedForward(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, regions: Tensor) -> Tensor:
+        normed = self.norm(regions)
+        regions = regions + self.dropout(self.attention(normed, *self.attention.project(normed))[0])
+        return regions + self.dropout(self.feed(self.feed_norm(regions)))
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, cross-attention to the regions, feed-forward."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width)
+        self.attention = MultiHeadAttention(config.width, config.heads, config.dropout)
+        self.cross_norm = nn.LayerNorm(config.width)
+        self.cross = MultiHeadAttention(config.width, config.heads, config.dropout)
+        self.feed_norm = nn.LayerNorm(config.width)
+        self.feed = FeedForward(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, words: Tensor, memory: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
+        """N x T x W words; with `past` (T = 1) they follow the cached ones, without it they are a whole caption."""
+        normed = self.norm(words)
+        key, value = self.attention.project(normed)
+        if past is not None:
+            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        words = words + self.dropout(self.attention(normed, key, value, causal=past is None)[0])
+        seen, weights = self.cross(self.cross_norm(words), *memory, with_weights=True)
+        words = words + self.dropout(seen)
+        return words + self.dropout(self.feed(self.feed_norm(words))), weights, (key, value)
+
+
+class TransformerDecoder(Decoder):
+    """Decoder whose attention is the mean over heads and layers of the cross-attention weights."""
+
+    def __init__(self, config: TransformerConfig, region_width: int, regions: int, vocabulary_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.region_input = nn.Sequential(
+            nn.LayerNorm(region_width), nn.Linear(region_width, config.width), nn.GELU(), nn.Dropout(config.dropout)
+        )
+        self.region_positions = nn.Parameter(torch.empty(regions, config.width))
+        self.region_layers = nn.ModuleList(RegionLayer(config) for _ in range(config.region_layers))
+        self.region_norm = nn.LayerNorm(config.width)
+        self.embedding = nn.Embedding(vocabulary_size, config.width, padding_idx=PAD)
+        self.positions = nn.Parameter(torch.empty(config.max_length + 1, config.width))
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        for parameter in (self.region_positions, self.embedding.weight, self.positions):
+            nn.init.normal_(parameter, std=config.width**-0.5)
+        for name, parameter in self.named_parameters():
+            if name.endswith(("output.weight", "feed.2.weight")):
+                # Residual branches start small so that depth does not inflate the sum (GPT-2, section 2.3).
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * config.layers))
+
+    def start(self, regions: Tensor) -> TransformerState:
+        memory = self._memory(regions)
+        rows, (key, _) = regions.shape[0], memory[0]
+        empty = key.new_empty(rows, self.config.heads, 0, key.shape[-1])
+        past = tuple((empty, empty) for _ in self.layers)
+        return TransformerState(memory, past, torch.arange(rows, device=regions.device), 0)
+
+    def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, Tensor, TransformerState]:
+        words = (self.embedding(tokens) + self.positions[state.length]).unsqueeze(1)
+        words, attention, past = self._run(words, state.memory, state.past)
+        new = replace(state, past=past, length=state.length + 1)
+        return self._log_probabilities(words).squeeze(1), attention.squeeze(1), new
+
+    def reorder(self, state: TransformerState, index: Tensor) -> TransformerState:
+        past = tuple((key[index], value[index]) for key, value in state.past)
+        memory, pictures = state.memory, state.pictures[index]
+        count = memory[0][0].shape[0]
+        grouped = torch.arange(count, device=index.device).repeat_interleave(max(1, len(index) // count))
+        if not torch.equal(pictures, grouped):
+            memory = tuple((key[pictures], value[pictures]) for key, value in memory)
+            pictures = torch.arange(len(index), device=index.device)
+        return replace(state, memory=memory, past=past, pictures=pictures)
+
+    def forward(self, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
+        words = self.dropout(self.embedding(captions) + self.positions[: captions.shape[1]])
+        words, attention, _ = self._run(words, self._memory(regions), None)
+        return self._log_probabilities(words), attention
+
+    def _run(
+        self,
+        words: Tensor,
+        memory: tuple[tuple[Tensor, Tensor], ...],
+        past: tuple[tuple[Tensor, Tensor], ...] | None,
+    ) -> tuple[Tensor, Tensor, tuple[tuple[Tensor, Tensor], ...]]:
+        attentions, cached = [], []
+        for index, layer in enumerate(self.layers):
+            words, weights, key_value = layer(words, memory[index], None if past is None else past[index])
+            attentions.append(weights)
+            cached.append(key_value)
+        return words, torch.stack(attentions).mean(0), tuple(cached)
+
+    def _memory(self, regions: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        seen = self.region_input(regions) + self.region_positions
+        for layer in self.region_layers:
+            seen = layer(seen)
+        seen = self.region_norm(seen)
+        if self.training and self.config.region_dropout:
+            kept = torch.rand(seen.shape[:2], device=seen.device) >= self.config.region_dropout
+            seen = seen * kept.unsqueeze(-1)
+        return tuple(layer.cross.project(seen) for layer in self.layers)
+
+    def _log_probabilities(self, words: Tensor) -> Tensor:
+        # Input and output embeddings are one matrix (Press and Wolf 2017).
+        return F.linear(self.norm(words), self.embedding.weight, self.bias).float().log_softmax(-1)

@@ -1,0 +1,43 @@
+"""Which device and precision to compute with."""
+
+from __future__ import annotations
+
+import torch
+
+from capcli.errors import UsageError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Turns `auto`, `cpu`, `cuda`, `cuda:N` or `mps` into a device that is there; auto prefers CUDA, then MPS.
+
+    Raises:
+        UsageError: for another name or a device that this machine does not have.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"no device named {name!r}; use auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            here = f"this machine has {count} CUDA device{'s' * (count != 1)}" if count else "no CUDA device is here"
+            raise UsageError(f"{name}: {here}; --device cpu always works")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("mps: no Metal device is here; --device cpu always works")
+    return device
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; elsewhere float32 is the faster choice on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device.type == "cpu":
+        has = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        return bool(has())
+    return False

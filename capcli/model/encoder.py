@@ -1,0 +1,137 @@
+"""From pictures to regions: any torchvision trunk with its batch norm folded away."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from capcli.errors import ModelError, UsageError
+from capcli.model.depthwise import DepthwiseConv2d
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """What an encoder is built from.
+
+    Attributes:
+        name: a torchvision classification model whose convolutional trunk is used.
+        size: side of the square input in pixels.
+        mean: per-channel mean of the input on a scale of 0 to 1, subtracted first.
+        std: per-channel standard deviation, divided by next.
+    """
+
+    name: str = "efficientnet_b4"
+    size: int = 224
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+
+class Encoder(nn.Module):
+    """A torchvision trunk that turns B x 3 x S x S pictures into B x R x D regions, R = rows * columns.
+
+    Batch norm keeps its ImageNet statistics and is folded into the convolutions, also for fine-tuning: small
+    batches would spoil the statistics, and a folded trunk is faster both ways.
+
+    Raises:
+        UsageError: for a name that torchvision does not have, or a model without a convolutional trunk.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = _folded(_trunk(_torchvision_model(config.name, None)))
+        with torch.device("meta"):
+            shape = _trunk(_torchvision_model(config.name, None))(torch.empty(1, 3, config.size, config.size)).shape
+        self.width = int(shape[1])
+        self.grid = (int(shape[2]), int(shape[3]))
+
+    def load_pretrained(self, source: str) -> None:
+        """Loads ImageNet weights.
+
+        Args:
+            source: `imagenet` for torchvision's own (needs the network once), or a safetensors file with the
+                names of the torchvision model; a classifier may be absent.
+
+        Raises:
+            ModelError: if the file is missing, broken or of another model.
+        """
+        if source == "imagenet":
+            model = _torchvision_model(self.config.name, "DEFAULT")
+        else:
+            model = _torchvision_model(self.config.name, None)
+            _load_file_into(model, Path(source), self.config.name)
+        self.trunk.load_state_dict(_folded(_trunk(model)).state_dict())
+
+    def train_from(self, block: int | None) -> None:
+        """Freezes the trunk below `block`; None freezes all of it."""
+        for index, module in enumerate(self.trunk):
+            module.requires_grad_(block is not None and index >= block)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encodes B x 3 x S x S or B x S x S x 3 uint8 pictures, values 0 to 255, to B x R x D regions."""
+        if images.shape[-1] == 3:
+            images = images.permute(0, 3, 1, 2)
+        mean = torch.tensor(self.config.mean, device=images.device).view(-1, 1, 1) * 255
+        std = torch.tensor(self.config.std, device=images.device).view(-1, 1, 1) * 255
+        dtype = next(self.trunk.parameters()).dtype
+        images = ((images - mean) / std).to(dtype=dtype, memory_format=torch.channels_last)
+        return self.trunk(images).flatten(2).transpose(1, 2)
+
+
+def _torchvision_model(name: str, weights: str | None) -> nn.Module:
+    from torchvision.models import get_model, list_models
+
+    known = list_models(module=__import__("torchvision.models", fromlist=["models"]))
+    if name not in known:
+        near = ", ".join(difflib.get_close_matches(name, known, 4)) or "see torchvision.models.list_models()"
+        raise UsageError(f"no encoder named {name!r}; near it: {near}")
+    return get_model(name, weights=weights).eval()
+
+
+def _trunk(model: nn.Module) -> nn.Sequential:
+    features = getattr(model, "features", None)
+    if isinstance(features, nn.Sequential):
+        return features
+    if hasattr(model, "layer4"):
+        stem = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
+        return nn.Sequential(stem, model.layer1, model.layer2, model.layer3, model.layer4)
+    raise UsageError(f"{type(model).__name__} has no convolutional trunk; try efficientnet_b4 or resnet50")
+
+
+def _folded(module: nn.Module) -> nn.Sequential:
+    """Folds each batch norm into the convolution just before it and speeds up depthwise convolutions."""
+    for parent in list(module.modules()):
+        previous: tuple[str, nn.Conv2d] | None = None
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d) and previous is not None:
+                setattr(parent, previous[0], fuse_conv_bn_eval(previous[1], child))
+                setattr(parent, name, nn.Identity())
+            previous = (name, child) if isinstance(child, nn.Conv2d) else None
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Conv2d) and DepthwiseConv2d.suits(child):
+                setattr(parent, name, DepthwiseConv2d.of(child))
+    assert isinstance(module, nn.Sequential)
+    return module.to(memory_format=torch.channels_last)
+
+
+def _load_file_into(model: nn.Module, path: Path, name: str) -> None:
+    try:
+        tensors = {key: value.float() for key, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: cannot be read as safetensors ({error})") from None
+    trunk_keys = {key for key in model.state_dict() if not key.startswith(("classifier.", "fc.", "avgpool."))}
+    missing = {key for key in trunk_keys if not key.endswith("num_batches_tracked")} - tensors.keys()
+    if missing:
+        raise ModelError(f"{path}: not weights of {name}; {len(missing)} tensors missing, e.g. {min(missing)}")
+    try:
+        model.load_state_dict({k: v for k, v in tensors.items() if k in trunk_keys}, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: does not fit {name}: {str(error).splitlines()[-1].strip()}") from None

@@ -1,0 +1,26 @@
+"""Where the models that ship with capcli lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from capcli.errors import ModelError
+
+# In a wheel the weights lie inside the package; in a checkout, beside it.
+_FOLDERS = (Path(__file__).parents[1] / "weights", Path(__file__).parents[2] / "weights")
+
+
+def shipped_models() -> dict[str, Path]:
+    """Files of the shipped models by name."""
+    return {file.stem: file for folder in _FOLDERS for file in sorted(folder.glob("*.safetensors"))}
+
+
+def find_model(model: str | Path) -> Path:
+    """The file of a model given by name or by path; raises ModelError where there is none."""
+    models = shipped_models()
+    if str(model) in models:
+        return models[str(model)]
+    if Path(model).is_file():
+        return Path(model)
+    names = ", ".join(models) or "none (this installation lacks its weights)"
+    raise ModelError(f"{model}: no such model file, and no shipped model of that name; shipped: {names}")

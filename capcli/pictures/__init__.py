@@ -1,0 +1,1 @@
+"""From paths to pixels: everything that can go wrong with a file is settled here."""

@@ -1,0 +1,166 @@
+"""One picture: from any file to upright RGB, or to the reason why not."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import stat
+import warnings
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+
+from capcli.errors import UnreadableImage
+
+MAX_PIXELS = 2**27
+"""The most pixels that are decoded at once: half a gigabyte at Pillow's four bytes each."""
+
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# What Pillow remarks on a file is either harmless or becomes an UnreadableImage. Appended, so that filters of
+# the program that imports capcli go first; warnings.catch_warnings would not be safe in the reading threads.
+warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+# Pillow loads its rarer formats when it first meets an unknown file, and that is not safe in threads either.
+Image.init()
+try:
+    importlib.import_module("pillow_heif").register_heif_opener()
+    _HEIF = True
+except ImportError:
+    _HEIF = False
+
+
+def read_picture(path: str | Path, *, at_least: int | None = None) -> Image.Image:
+    """Read a file as upright RGB, transparency on white; of an animation the first frame.
+
+    Args:
+        path: a regular file of any format and mode that Pillow reads.
+        at_least: a JPEG may be decoded at a half, quarter or eighth of its size as long as neither side falls
+            below this many pixels.
+
+    Raises:
+        UnreadableImage: for whatever is wrong with the file, with the reason.
+    """
+    try:
+        # Asked before opening, because opening a pipe waits for a writer.
+        mode = os.stat(path).st_mode  # noqa: PTH116 - nor is "" the current folder, as Path has it
+        if stat.S_ISDIR(mode):
+            open_to_us = os.access(path, os.R_OK | os.X_OK)
+            raise _Refused("is a folder" if open_to_us else "is a folder that may not be looked into")
+        if not stat.S_ISREG(mode):
+            raise _Refused("is not a regular file")
+        with Path(path).open("rb") as file:
+            return upright_rgb(_open(file, at_least))
+    except _Refused as refused:
+        reason = str(refused)
+    except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
+        reason = _reason(error)
+    raise UnreadableImage(path, reason)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Turn a picture of any mode upright by its EXIF orientation and make it RGB, 8 bits a channel.
+
+    Transparency is composited on white. 16-bit samples are scaled to 8 bits; float samples are taken to end
+    at 1, 255 or 65535, whichever first holds them all. The result may be `image` itself.
+    """
+    image.load()  # first, because some formats know their orientation or transparency only then
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF does not make the pixels worse
+        turn = None
+    rgb = _rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def to_array(image: Image.Image, size: int) -> np.ndarray:
+    """Squash an RGB picture to a square, bicubic and antialiased; nothing at its edges is cropped away.
+
+    Returns:
+        uint8 array of shape (size, size, 3).
+    """
+    return np.array(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))
+
+
+class _Refused(Exception):  # noqa: N818 - a verdict, not a fault
+    """Why a file is not decoded."""
+
+
+def _open(file: BinaryIO, at_least: int | None) -> Image.Image:
+    start = file.read(12)
+    file.seek(0)
+    if not start:
+        raise _Refused("is empty (0 bytes)")
+    image: ImageFile.ImageFile
+    try:
+        if start.startswith(b"\xff\xd8\xff"):
+            # Not Image.open: it refuses by the size in the file, before draft() can ask for less.
+            image = JpegImagePlugin.JpegImageFile(file)
+        else:
+            image = Image.open(file)
+    except Image.DecompressionBombError:
+        raise _Refused(f"has more than the {MAX_PIXELS:,} pixels capcli decodes; scale it down") from None
+    except UnidentifiedImageError:
+        if not _HEIF and start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
+            raise _Refused("is a HEIC picture, which needs pillow-heif: pip install pillow-heif") from None
+        raise _Refused("is not a picture capcli can read") from None
+    if image.format == "EPS":  # a program, which Pillow would run through Ghostscript
+        raise _Refused("is not a picture capcli can read")
+
+    width, height = image.size
+    if at_least and image.format == "JPEG":
+        image.draft(image.mode, (at_least, at_least))
+    # A progressive JPEG is held in memory at full size even while it is decoded at a smaller one.
+    pixels = width * height if image.info.get("progressive") else image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise _Refused(f"has {width} x {height} pixels, capcli decodes {MAX_PIXELS:,}; scale it down")
+    return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        return _from_samples(np.asarray(image), top=65535)
+    if image.mode == "F":
+        samples = np.nan_to_num(np.asarray(image), nan=0, posinf=0, neginf=0)
+        highest = samples.max(initial=0)
+        return _from_samples(samples, next((top for top in (1, 255, 65535) if highest <= top), highest))
+    if image.has_transparency_data:
+        rgba = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
+        white = Image.new("RGB", rgba.size, "white")
+        white.paste(rgba, mask=rgba.getchannel("A"))
+        return white
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _from_samples(samples: np.ndarray, top: float) -> Image.Image:
+    grey = np.clip(np.rint(samples * np.float32(255 / top)), 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "does not exist"
+    if isinstance(error, PermissionError):
+        return "may not be read (permission denied)"
+    if isinstance(error, MemoryError):
+        return "does not fit into memory"
+    told = getattr(error, "strerror", None)
+    if told:
+        return f"cannot be read ({told.lower()})"
+    text = " ".join(str(error).split())
+    if "truncated" in text.lower() or isinstance(error, EOFError):
+        return "is truncated"
+    return f"is damaged ({text})" if text else "is damaged"

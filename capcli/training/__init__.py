@@ -1,0 +1,1 @@
+"""Training captioning models from recipes."""

@@ -1,0 +1,61 @@
+"""From a recipe's file and data folders to a model's file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from capcli.datasets import read_dataset
+from capcli.errors import UsageError
+from capcli.model.checkpoint import Checkpoint
+from capcli.model.device import choose_device
+from capcli.training.corpus import Corpus
+from capcli.training.loop import Trainer
+from capcli.training.recipe import Recipe
+from capcli.model.shipped import find_model
+
+
+def train_model(
+    recipe: str | Path,
+    data: Sequence[str | Path],
+    *,
+    output: str | Path | None = None,
+    run: str | Path | None = None,
+    encoder_weights: str | None = None,
+    start: str | None = None,
+    cache: str | Path | None = None,
+    device: str = "auto",
+) -> Path:
+    """Trains a model; a stopped run in the same folder goes on where it was.
+
+    Args:
+        recipe: TOML file, or the name of a recipe that ships.
+        data: data sets; the dev split of the first chooses the weights.
+        output: model file to write, by default NAME.safetensors.
+        run: folder of checkpoints and log, by default runs/NAME.
+        encoder_weights: takes the place of the recipe's `[encoder] weights`.
+        start: model to go on from, name or file.
+        cache: folder of cached regions.
+        device: auto, cpu, cuda, cuda:N or mps.
+
+    Returns:
+        The model file.
+
+    Raises:
+        CapcliError: for anything wrong with recipe, data, device or disk.
+    """
+    shipped = resources.files("capcli") / "recipes" / f"{recipe}.toml"
+    chosen = Recipe.read(str(shipped) if not Path(recipe).exists() and shipped.is_file() else recipe)
+    target = Path(output or f"{chosen.name}.safetensors")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent}: no such folder to write the model to")
+    place = choose_device(device)
+    begin = Checkpoint.load(find_model(start)) if start else None
+    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
+    trainer = Trainer(
+        chosen, corpus, Path(run or Path("runs") / chosen.name), place,
+        encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
+    )  # fmt: skip
+    trainer.run().save(target)
+    return target

@@ -1,0 +1,76 @@
+"""What a run trains on and what it is judged by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capcli.datasets import Dataset, Item
+from capcli.errors import DatasetError
+from capcli.metrics.tokens import tokenize
+from capcli.model.vocabulary import SPECIALS, Vocabulary
+from capcli.training.recipe import DataRecipe
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Training pictures with tokenised captions, and dev pictures by data set.
+
+    Attributes:
+        train: the training pictures.
+        captions: tokens of each training picture's captions, cut to the recipe's `max_length`.
+        dev: held-out pictures by name of the data set; the first one's CIDEr-D chooses the weights.
+    """
+
+    train: tuple[Item, ...]
+    captions: tuple[tuple[tuple[str, ...], ...], ...]
+    dev: dict[str, tuple[Item, ...]]
+
+    @classmethod
+    def build(cls, datasets: Sequence[Dataset], recipe: DataRecipe) -> Corpus:
+        """Divides the data sets: train and unlisted pictures train, dev pictures judge, test pictures do neither.
+
+        A data set without a dev split gives up the share `hold_out` of its training pictures.
+
+        Raises:
+            DatasetError: if no picture is left to train on or to judge by.
+        """
+        train: list[Item] = []
+        dev: dict[str, tuple[Item, ...]] = {}
+        for dataset in datasets:
+            usable = [item for item in dataset.items if item.split in ("train", "rest")]
+            judged = dataset.split("dev")
+            if not judged:
+                judged = tuple(item for item in usable if _share(item) < recipe.hold_out)
+                usable = [item for item in usable if _share(item) >= recipe.hold_out]
+            if judged:
+                dev[_unused(dataset.name, dev)] = judged
+            train += usable
+        if not train:
+            raise DatasetError("the data sets hold no picture to train on; is everything in a dev or test split?")
+        if not dev:
+            raise DatasetError("no picture is left to judge by; add a dev split or raise [data] hold_out")
+        cut = recipe.max_length
+        captions = tuple(tuple(tuple(tokenize(c)[:cut]) for c in item.captions) for item in train)
+        return cls(tuple(train), captions, dev)
+
+    def vocabulary(self, min_count: int) -> Vocabulary:
+        """Words of the training captions that occur at least `min_count` times; raises DatasetError if none do."""
+        words = Vocabulary.build((caption for captions in self.captions for caption in captions), min_count)
+        if len(words) == len(SPECIALS):
+            raise DatasetError(f"no word occurs {min_count} times in the captions; lower [data] min_count")
+        return words
+
+
+def _share(item: Item) -> float:
+    digest = hashlib.sha256(item.image.name.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _unused(name: str, taken: dict[str, tuple[Item, ...]]) -> str:
+    number = 2
+    candidate = name
+    while candidate in taken:
+        candidate, number = f"{name}-{number}", number + 1
+    return candidate

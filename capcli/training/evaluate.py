@@ -1,0 +1,42 @@
+"""Captions and CIDEr-D of held-out pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from capcli.datasets import Item
+from capcli.decoding.beam import beam_search
+from capcli.decoding.options import DecodingOptions
+from capcli.metrics.cider import CiderD
+from capcli.metrics.tokens import tokenize
+from capcli.model.captioning import CaptioningModel
+
+BATCH = 32
+
+
+def evaluate(
+    model: CaptioningModel,
+    items: Sequence[Item],
+    options: DecodingOptions,
+    regions: Callable[[Sequence[Path]], Tensor],
+) -> tuple[float, list[list[str]]]:
+    """CIDEr-D (1.0 is the toolkit's 1.0) of beam search against the references, and the words of each caption.
+
+    Args:
+        model: model in evaluation mode.
+        items: held-out pictures with their references.
+        options: decoding options.
+        regions: gives B x R x D regions for B picture files.
+    """
+    hypotheses: list[list[str]] = []
+    with torch.inference_mode():
+        for start in range(0, len(items), BATCH):
+            batch = regions([item.image for item in items[start : start + BATCH]])
+            found = beam_search(model.decoder, batch, options)
+            hypotheses += [model.vocabulary.decode(best[0].tokens) for best in found]
+    references = [[tokenize(caption) for caption in item.captions] for item in items]
+    return float(CiderD(references).score(hypotheses).mean()), hypotheses

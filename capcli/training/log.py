@@ -1,0 +1,88 @@
+"""What a run reports: a CSV file for programs, a progress bar or plain lines for people."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+COLUMNS = ("stage", "epoch", "step", "loss", "reward", "learning_rate", "images_per_second", "dev", "cider_d")
+
+
+class TrainingLog:
+    """Appends rows to `log.csv` and shows progress on stderr.
+
+    Args:
+        path: the CSV file; created with a header where it is missing.
+        resume_at: (stage, epoch, step) that training goes on from; later rows are dropped, so that a killed run
+            leaves no row twice.
+    """
+
+    def __init__(self, path: Path, resume_at: tuple[int, int, int] | None) -> None:
+        self._path = path
+        rows = _rows_before(path, resume_at) if resume_at and path.exists() else []
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(), TimeRemainingColumn(), console=self._console,
+            disable=not self._console.is_terminal, transient=True,
+        )  # fmt: skip
+        self._task: Any = None
+        self._started, self._seen = time.monotonic(), 0
+
+    def __enter__(self) -> TrainingLog:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Prints one line on stderr."""
+        if self._console.is_terminal:
+            self._console.print(text, highlight=False, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def begin(self, description: str, total: int, done: int = 0) -> None:
+        """Starts a progress bar of `total` pictures."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(description, total=total, completed=done, note="")
+        self._started, self._seen = time.monotonic(), 0
+
+    def advance(self, pictures: int, note: str = "") -> float:
+        """Moves the bar on and returns pictures per second since `begin`."""
+        self._seen += pictures
+        rate = self._seen / max(1e-9, time.monotonic() - self._started)
+        self._progress.update(self._task, advance=pictures, note=f"{note} {rate:.1f} images/s")
+        return rate
+
+    def row(self, **values: Any) -> None:
+        """Appends a row of `COLUMNS`; what is not given stays empty."""
+        tidy = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in values.items()}
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow(tidy)
+
+
+def _rows_before(path: Path, position: tuple[int, int, int]) -> list[dict[str, Any]]:
+    kept = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            try:
+                place = (int(row["stage"]), int(row["epoch"]), int(row["step"]))
+            except (KeyError, TypeError, ValueError):
+                continue
+            if place <= position:
+                kept.append({key: row.get(key) for key in COLUMNS})
+    return kept

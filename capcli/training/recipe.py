@@ -1,0 +1,201 @@
+"""A recipe: every choice of a training run, read from TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OBJECTIVES = ("cross-entropy", "self-critical")
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """`[data]`.
+
+    Attributes:
+        min_count: words rarer than this in the training captions become `<unknown>`.
+        hold_out: share of a dataset without a dev split that is never trained on, 0 to below 1; its pictures are
+            chosen by a hash of their file names, so they stay the same from run to run.
+        max_length: training captions are cut after this many words.
+    """
+
+    min_count: int = 5
+    hold_out: float = 0.05
+    max_length: int = 30
+
+
+@dataclass(frozen=True)
+class EncoderRecipe:
+    """`[encoder]`.
+
+    Attributes:
+        name: torchvision model.
+        size: side of the square input in pixels.
+        weights: `imagenet` (torchvision's own), `none`, or a safetensors file; `--encoder-weights` goes first.
+    """
+
+    name: str = "efficientnet_b4"
+    size: int = 224
+    weights: str = "imagenet"
+
+
+@dataclass(frozen=True)
+class StageRecipe:
+    """One `[[stage]]`; stages follow each other and hand on their best weights.
+
+    Attributes:
+        objective: `cross-entropy` or `self-critical` (Rennie et al. 2017).
+        epochs: passes over the training pictures.
+        features: `cached` reads frozen regions computed once; `pictures` runs the encoder on augmented pictures.
+        views: cached only: augmented versions of each picture in the cache, beside the plain one.
+        train_from: first block of the encoder's trunk to fine-tune, -1 for none; needs `features = "pictures"`.
+        batch_size: pictures per step.
+        captions: captions per picture and step (drawn from the references, or sampled when self-critical).
+        learning_rate: peak rate of the decoder (AdamW).
+        encoder_learning_rate: peak rate of the encoder.
+        final_learning_rate: rate at the end of the cosine, as a share of the peak.
+        warmup: steps of linear warm-up.
+        weight_decay: decoupled weight decay of matrices.
+        clip: largest norm of the gradient.
+        label_smoothing: share of the target spread over all words.
+        doubly_stochastic: weight of the penalty on regions that attention leaves out (Xu et al. 2015, eq. 14).
+        cross_entropy: self-critical only: weight of cross-entropy beside the reward.
+        average: decay per step of the running average of the weights that is evaluated and kept; 0 for none.
+        crop: least share of a picture's area that a random crop keeps; 1 does not crop.
+        jitter: greatest relative change of brightness, contrast and saturation.
+        patience: epochs without a better dev CIDEr-D before the stage ends.
+    """
+
+    objective: str = "cross-entropy"
+    epochs: int = 10
+    features: str = "cached"
+    views: int = 0
+    train_from: int = -1
+    batch_size: int = 32
+    captions: int = 2
+    learning_rate: float = 3e-4
+    encoder_learning_rate: float = 5e-5
+    final_learning_rate: float = 0.05
+    warmup: int = 200
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    label_smoothing: float = 0.1
+    doubly_stochastic: float = 0.0
+    cross_entropy: float = 0.0
+    average: float = 0.999
+    crop: float = 0.6
+    jitter: float = 0.3
+    patience: int = 5
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run: `[data]`, `[encoder]`, `[decoder]`, `[decoding]` and one or more `[[stage]]`."""
+
+    name: str = "model"
+    seed: int = 1
+    data: DataRecipe = field(default_factory=DataRecipe)
+    encoder: EncoderRecipe = field(default_factory=EncoderRecipe)
+    decoder: dict[str, Any] = field(default_factory=lambda: {"name": "transformer"})
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    stage: tuple[StageRecipe, ...] = (StageRecipe(),)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Recipe:
+        """Reads and checks a TOML recipe.
+
+        Raises:
+            UsageError: if the file is missing or no TOML, a key is unknown (near ones are named), a value has the
+                wrong type or range, or choices contradict each other.
+        """
+        path = Path(path)
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot read the recipe ({error.strerror})") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: not a TOML recipe: {error}") from None
+        try:
+            return cls.from_dict(values)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """Builds a recipe from parsed TOML; raises UsageError as `read` does."""
+        from capcli.model.decoder import decoder_config
+
+        recipe = _build(cls, values, "")
+        decoder_config(recipe.decoder)
+        if not recipe.stage:
+            raise UsageError("a recipe needs at least one [[stage]]")
+        if not 0 <= recipe.data.hold_out < 1 or recipe.data.min_count < 1 or recipe.data.max_length < 1:
+            raise UsageError("[data] needs hold_out from 0 to below 1, min_count and max_length of at least 1")
+        for number, stage in enumerate(recipe.stage, 1):
+            _check_stage(stage, f"stage {number}")
+        return recipe
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain values, as `from_dict` takes them."""
+        return dataclasses.asdict(self)
+
+
+def _check_stage(stage: StageRecipe, name: str) -> None:
+    if stage.objective not in OBJECTIVES:
+        raise UsageError(f"{name}: objective must be one of {', '.join(OBJECTIVES)}, not {stage.objective!r}")
+    if stage.features not in ("cached", "pictures"):
+        raise UsageError(f"{name}: features must be 'cached' or 'pictures', not {stage.features!r}")
+    if stage.train_from >= 0 and stage.features == "cached":
+        raise UsageError(f"{name}: a fine-tuned encoder (train_from) needs features = 'pictures'")
+    if stage.objective == "self-critical" and stage.captions < 2:
+        raise UsageError(f"{name}: self-critical training compares at least 2 captions of a picture")
+    for key in ("epochs", "batch_size", "captions", "patience"):
+        if getattr(stage, key) < 1:
+            raise UsageError(f"{name}: {key} must be at least 1")
+    for key in ("learning_rate", "clip"):
+        if getattr(stage, key) <= 0:
+            raise UsageError(f"{name}: {key} must be above 0")
+    if not 0 <= stage.average < 1 or not 0 < stage.crop <= 1 or not 0 <= stage.label_smoothing < 1:
+        raise UsageError(f"{name}: needs 0 <= average < 1, 0 < crop <= 1 and 0 <= label_smoothing < 1")
+
+
+def _build(kind: type, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise UsageError(f"[{where}] must be a table")
+    hints = get_type_hints(kind)
+    known = [f.name for f in dataclasses.fields(kind)]
+    built = {}
+    for key, value in values.items():
+        place = f"{where}.{key}" if where else key
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 3) or known
+            raise UsageError(f"unknown key {place!r}; near it: {', '.join(near)}")
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            built[key] = _build(hint, value, place)  # type: ignore[arg-type]
+        elif key == "stage":
+            if not isinstance(value, (list, tuple)):
+                raise UsageError("stages are written [[stage]]")
+            built[key] = tuple(_build(StageRecipe, one, f"stage {i}") for i, one in enumerate(value, 1))
+        elif hint in (int, float, str):
+            accepted = (int, float) if hint is float else (hint,)
+            if isinstance(value, bool) or not isinstance(value, accepted):
+                raise UsageError(f"{place} must be {hint.__name__}, not {value!r}")
+            built[key] = hint(value)
+        else:
+            if not isinstance(value, dict):
+                raise UsageError(f"[{place}] must be a table")
+            built[key] = value
+    return kind(**built)

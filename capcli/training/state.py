@@ -1,0 +1,83 @@
+"""The state of a run between two steps, in one safetensors file that a kill cannot tear."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from capcli.errors import ModelError
+from capcli.model.checkpoint import write_safetensors
+
+
+@dataclass
+class Position:
+    """Where a run stands: the next step to take, and the best dev score of its stage so far."""
+
+    stage: int = 0
+    epoch: int = 0
+    step: int = 0
+    best: float = -1.0
+    waited: int = 0
+    done: bool = False
+
+
+def save_state(
+    path: Path,
+    position: Position,
+    run: str,
+    weights: dict[str, Tensor],
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer | None,
+    names: list[str],
+) -> None:
+    """Writes everything the next step depends on; all chance is seeded by the position, so no generator is kept.
+
+    Args:
+        path: the file.
+        position: where the run stands.
+        run: a hash of recipe and data; `load_state` gives it back for comparison.
+        weights: the model's state.
+        average: running average of the trained weights by name.
+        optimizer: AdamW, or None before a stage begins.
+        names: names of the optimizer's parameters in its order.
+    """
+    tensors = {f"weights.{k}": v for k, v in weights.items()} | {f"average.{k}": v for k, v in average.items()}
+    if optimizer is not None:
+        for index, state in optimizer.state_dict()["state"].items():
+            for key, value in state.items():
+                tensors[f"optimizer.{key}.{names[index]}"] = value
+    tensors = {key: value.detach().clone().contiguous() for key, value in tensors.items()}
+    write_safetensors(path, tensors, {"format": "capcli run 1", "run": run, "position": json.dumps(asdict(position))})
+
+
+def load_state(path: Path) -> tuple[Position, str, dict[str, dict[str, Tensor]]]:
+    """Reads what `save_state` wrote: position, run, and tensors by kind (weights, average, optimizer).
+
+    Raises:
+        ModelError: if the file is not such a state.
+    """
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = file.metadata() or {}
+            position = Position(**json.loads(described["position"]))
+            for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
+                group, name = key.split(".", 1)
+                groups[group][name] = file.get_tensor(key)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: not the state of a training run ({error}); delete it to start anew") from None
+    return position, described.get("run", ""), groups
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], names: list[str]) -> None:
+    """Puts saved moments back into a fresh optimizer over the same parameters."""
+    whole = optimizer.state_dict()
+    for key, value in tensors.items():
+        kind, name = key.split(".", 1)
+        whole["state"].setdefault(names.index(name), {})[kind] = value
+    optimizer.load_state_dict(whole)

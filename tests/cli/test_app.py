@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from capcli.cli import app
+
+HEAVY = ("torch", "torchvision", "numpy", "PIL")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["caption", "--help"], ["caption", "/no/such/file.jpg"]])
+def test_nothing_heavy_is_imported_before_there_is_work(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from capcli.cli import app\n"
+        "try: app(sys.argv[1:])\n"
+        f"finally: print('heavy:', [name for name in {HEAVY} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.stdout.endswith("heavy: []\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["caption"],
+        ["nonsense"],
+        ["caption", "x.jpg", "--nonsense"],
+        ["caption", "x.jpg", "--beam-size", "0"],
+        ["caption", "x.jpg", "--beam-size", "many"],
+        ["caption", "x.jpg", "--batch-size", "0"],
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_a_missing_path_is_one_line_and_exits_2(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["caption", str(tmp_path / "absent.jpg")])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr == f"capcli: error: no such file or folder: {tmp_path / 'absent.jpg'}\n"
+
+
+def test_a_folder_without_pictures_exits_2(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["caption", str(tmp_path)])
+    assert result.exit_code == 2
+    assert result.stderr == f"capcli: error: no pictures in {tmp_path}\n"
+
+
+def test_version_and_module() -> None:
+    from capcli import __version__
+
+    done = subprocess.run(
+        [sys.executable, "-m", "capcli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"capcli {__version__}\n"
+    assert CliRunner().invoke(app, ["--version"]).exit_code == 0
+
+
+def test_help_shows_the_range_and_default_of_the_decoding_options() -> None:
+    environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "capcli", "caption", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    assert "--beam-size" in shown
+    assert "1<=x<=32" in shown

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from capcli.datasets import read_dataset
+from capcli.errors import DatasetError
+
+COCO = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "caption": "A dog."}]}
+KARPATHY = {"images": [{"filename": "a.jpg", "split": "train", "sentences": [{"raw": "A dog."}]}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Flickr8k.token.txt", "a.jpg#0\tA dog.\n"),
+        ("captions.txt", "image,caption\na.jpg,A dog.\n"),
+        ("captions.json", json.dumps(COCO)),
+        ("dataset_mine.json", json.dumps(KARPATHY)),
+        ("anything.csv", "image,caption\na.jpg,A dog.\n"),
+        ("anything.jsonl", '{"image": "a.jpg", "caption": "A dog."}\n'),
+    ],
+)
+def test_each_format_as_folder_and_as_file(
+    tmp_path: Path, touch: Callable[..., None], name: str, text: str
+) -> None:
+    touch(tmp_path, "a.jpg")
+    (tmp_path / name).write_text(text)
+    dataset = read_dataset(str(tmp_path))
+    assert [(item.image, item.captions, item.split) for item in dataset.items] == [
+        (tmp_path / "a.jpg", ("A dog.",), "train")
+    ]
+    assert read_dataset(tmp_path / name) == dataset
+
+
+@pytest.mark.parametrize("value", [COCO, KARPATHY])
+def test_json_files_of_any_name(tmp_path: Path, touch: Callable[..., None], value: object) -> None:
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "mine.json").write_text(json.dumps(value))
+    assert len(read_dataset(tmp_path / "mine.json")) == 1
+
+
+def test_what_was_tried_is_listed_in_one_line(tmp_path: Path, touch: Callable[..., None]) -> None:
+    touch(tmp_path, "a.jpg")
+    for path in (tmp_path, tmp_path / "a.jpg"):
+        with pytest.raises(DatasetError) as caught:
+            read_dataset(path)
+        message = str(caught.value)
+        assert "\n" not in message
+        assert all(word in message for word in (str(path), "Flickr8k", "Karpathy", "COCO", "table"))
+
+
+def test_no_such_path(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such file or folder"):
+        read_dataset(tmp_path / "nowhere")
