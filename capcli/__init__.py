@@ -1,9 +1,9 @@
 """capcli turns photographs into English sentences and shows where it looked for every word.
 
-    from capcli import Captioner
+from capcli import Captioner
 
-    captioner = Captioner.load()
-    print(captioner.caption("photo.jpg").text)
+captioner = Captioner.load()
+print(captioner.caption("photo.jpg").text)
 """
 
 from __future__ import annotations

@@ -15,9 +15,10 @@ from PIL import Image
 from capcli.decoding.beam import beam_search
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
-from capcli.errors import UnreadableImage
+from capcli.errors import UnreadableImage, UsageError
 from capcli.metrics.tokens import detokenize
 from capcli.model.checkpoint import Checkpoint
+from capcli.model.decoder import decoder_config
 from capcli.model.device import bfloat16_pays, choose_device
 from capcli.model.shipped import find_model
 from capcli.pictures.read import read_picture, to_array, upright_rgb
@@ -76,9 +77,10 @@ class Captioner:
         # In bfloat16 the encoder is several times as fast where the processor has it; log-probabilities stay float32.
         dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
         model = checkpoint.model.eval().requires_grad_(False)
-        self._encoder = model.encoder.to(device, dtype, memory_format=torch.channels_last)
+        self._encoder = model.encoder.to(device, dtype).to(memory_format=torch.channels_last)
         self._decoder = model.decoder.to(device)
         self._vocabulary = model.vocabulary
+        self._longest: int = decoder_config(model.config.decoder)[1].max_length
         self.size = model.encoder.config.size
 
     @classmethod
@@ -124,16 +126,23 @@ class Captioner:
 
     def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions | None = None) -> list[Caption]:
         """Captions a batch of prepared pictures: uint8 B x S x S x 3, S being `size`."""
+        chosen = options or self.options
+        if chosen.max_length > self._longest:
+            raise UsageError(f"max-length must be at most {self._longest} with this model, not {chosen.max_length}")
         with torch.inference_mode():
             regions = self._encoder(torch.from_numpy(arrays).to(self.device)).float()
-            found = beam_search(self._decoder, regions, options or self.options)
+            found = beam_search(self._decoder, regions, chosen)
         return [self._caption(best[0]) for best in found]
 
     def _array(self, image: Picture) -> np.ndarray:
         if isinstance(image, np.ndarray):
             image = _from_array(image)
         if isinstance(image, Image.Image):
-            return to_array(upright_rgb(image), self.size)
+            try:
+                return to_array(upright_rgb(image), self.size)
+            except OSError as error:
+                name = getattr(image, "filename", "") or "image"
+                raise UnreadableImage(name, f"is damaged ({error})") from None
         return to_array(read_picture(image, at_least=self.size), self.size)
 
     def _caption(self, hypothesis: Hypothesis) -> Caption:

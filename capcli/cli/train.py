@@ -10,7 +10,8 @@ import typer
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="TOML recipe: a file, or the name of one that ships, such as base.", show_default=False)
+        str,
+        typer.Argument(help="TOML recipe: a file, or the name of one that ships, such as base.", show_default=False),
     ],
     data: Annotated[
         list[Path],
@@ -20,7 +21,8 @@ def train(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Model file to write.", show_default="NAME.safetensors")
+        Path | None,
+        typer.Option("--output", "-o", help="Model file to write.", show_default="NAME.safetensors"),
     ] = None,
     run: Annotated[
         Path | None,
@@ -44,6 +46,13 @@ def train(
     from capcli.training.command import train_model
 
     target = train_model(
-        recipe, data, output=output, run=run, encoder_weights=encoder_weights, start=start, cache=cache, device=device
+        recipe,
+        data,
+        output=output,
+        run=run,
+        encoder_weights=encoder_weights,
+        start=start,
+        cache=cache,
+        device=device,
     )
     typer.echo(target)

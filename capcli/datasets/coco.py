@@ -75,9 +75,7 @@ def _folders(file: Path) -> list[Path]:
     roots = image_folders(root)
     # captions_train2014.json names its own folder, which goes first.
     named = file.stem.rpartition("_")[2]
-    return roots + [
-        base / name for name in (named, *_COCO_FOLDERS) for base in roots if (base / name).is_dir()
-    ]
+    return roots + [base / name for name in (named, *_COCO_FOLDERS) for base in roots if (base / name).is_dir()]
 
 
 def _split(file: Path) -> str:

@@ -35,17 +35,13 @@ def read(path: Path) -> Dataset:
     """
     source = _caption_file(path)
     if source is None:
-        raise DatasetError(
-            f"{path}: has neither {_TOKEN_FILE} nor a {_CAPTIONS_FILE} that begins with {_HEADER!r}"
-        )
+        raise DatasetError(f"{path}: has neither {_TOKEN_FILE} nor a {_CAPTIONS_FILE} that begins with {_HEADER!r}")
     return gather(source, _captioned(source))
 
 
 def _caption_file(path: Path) -> Path | None:
     files = (
-        [path]
-        if path.is_file()
-        else [path / _TOKEN_FILE, path / "Flickr8k_text" / _TOKEN_FILE, path / _CAPTIONS_FILE]
+        [path] if path.is_file() else [path / _TOKEN_FILE, path / "Flickr8k_text" / _TOKEN_FILE, path / _CAPTIONS_FILE]
     )
     for file in files:
         if file.name == _TOKEN_FILE and file.is_file():

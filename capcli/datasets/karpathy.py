@@ -53,9 +53,7 @@ def _captioned(file: Path) -> Iterator[tuple[Path, str, str]]:
         where = f"images[{number}]"
         split = member(image, "split", str, file, where)
         if split not in _SPLITS:
-            raise DatasetError(
-                f"{file}: {where} has the unknown split {split!r} (known: {', '.join(_SPLITS)})"
-            )
+            raise DatasetError(f"{file}: {where} has the unknown split {split!r} (known: {', '.join(_SPLITS)})")
         name = member(image, "filename", str, file, where)
         place = _place(name, image.get("filepath"), folders)
         for sentence in member(image, "sentences", list, file, where):

@@ -18,8 +18,9 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
     """Finds captions of high probability.
 
     A finished caption of L words scores sum(log p) / (L + 1) ** length_penalty, its end counted as a step. The
-    search of a picture stops when no unfinished beam could still beat its worst kept finished caption. If no
-    beam ends within `max_length` words, the best unfinished ones are returned, so there always is a caption.
+    search of a picture stops when no unfinished beam could still beat its worst kept finished caption; a beam of
+    one is greedy and stops at the first end. If no beam ends within `max_length` words, the best unfinished ones
+    are returned, so there always is a caption.
 
     Args:
         decoder: any decoder in evaluation mode.
@@ -49,9 +50,7 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
         seen = None if attention is None else attention[picture, beam].cpu()
         steps = len(words) + (end is not None)
         score = total / max(1, steps) ** options.length_penalty
-        finished[picture].append(
-            Hypothesis(words, word_scores[picture, beam].tolist(), seen, end, score)
-        )
+        finished[picture].append(Hypothesis(words, word_scores[picture, beam].tolist(), seen, end, score))
 
     for length in range(T + 1):
         log_probabilities, weights, state = decoder.step(last, state)
@@ -80,7 +79,8 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
         source, word = flat // log_probabilities.shape[-1], flat % log_probabilities.shape[-1]
         for picture, top in enumerate(best[:, 0].tolist()):
             ceiling = top / (T + 1) ** options.length_penalty
-            full = len(finished[picture]) == K and finished[picture][-1].score >= ceiling
+            # Greedy search goes no further than the end, even if a longer caption might have a better mean.
+            full = len(finished[picture]) == K and (K == 1 or finished[picture][-1].score >= ceiling)
             if full or top == -torch.inf:
                 open_pictures[picture] = False
         if not any(open_pictures):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 from capcli.errors import UsageError
@@ -18,17 +19,21 @@ class DecodingOptions:
     """Options of beam search; each field's metadata holds its help text and its range.
 
     Raises:
-        UsageError: for a value outside its range.
+        UsageError: for a value of the wrong type or outside its range.
     """
 
     beam_size: int = _option(3, "Captions kept in view while searching; 1 is greedy, more is slower.", 1, 32)
     max_length: int = _option(20, "Longest caption, in words.", 1, 40)
     length_penalty: float = _option(
-        1.0, "A caption's log-probability is divided by its length to this power; more favours long ones.", 0.0, 4.0
+        1.0,
+        "A caption's log-probability is divided by its length to this power; more favours long ones.",
+        0.0,
+        4.0,
     )
 
     def __post_init__(self) -> None:
         for option in dataclasses.fields(self):
             value, least, most = getattr(self, option.name), option.metadata["min"], option.metadata["max"]
-            if not least <= value <= most:
-                raise UsageError(f"{option.name.replace('_', '-')} must be {least} to {most}, not {value}")
+            kind = Integral if isinstance(option.default, int) else Real
+            if not isinstance(value, kind) or not least <= value <= most:
+                raise UsageError(f"{option.name.replace('_', '-')} must be {least} to {most}, not {value!r}")

@@ -54,7 +54,7 @@ def sample(
             allowed[:, END] = -torch.inf
         if length < max_length:
             shares = _nucleus((allowed / temperature).softmax(-1), top_p)
-            last = torch.multinomial(shares, 1, generator=generator).squeeze(1)
+            last = _draw(shares, generator)
         else:
             last = torch.full_like(last, END)
         last = torch.where(alive, last, torch.full_like(last, END))
@@ -74,8 +74,20 @@ def sample(
         end = logs[length] if length < max_length else None
         total = sum(logs[:length]) + (end or 0.0)
         weights_of_row = None if seen is None else seen[row, :length]
-        drawn.append(Hypothesis(words[:length], logs[:length], weights_of_row, end, total / (length + (end is not None))))
+        drawn.append(
+            Hypothesis(words[:length], logs[:length], weights_of_row, end, total / (length + (end is not None)))
+        )
     return [drawn[picture * count : (picture + 1) * count] for picture in range(B)]
+
+
+def _draw(shares: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One index per row by inversion: a single random number for each row, where multinomial takes one a word."""
+    steps = shares.cumsum(-1)
+    total = steps[:, -1:]
+    place = torch.rand(shares.shape[0], 1, device=shares.device, generator=generator) * total
+    # Rounding may put the place at the very end, behind every word.
+    place = torch.minimum(place, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(steps, place, right=True).squeeze(1)
 
 
 def _nucleus(shares: Tensor, top_p: float) -> Tensor:

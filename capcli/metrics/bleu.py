@@ -12,9 +12,7 @@ _TINY = 1e-15
 _SMALL = 1e-9
 
 
-def bleu(
-    references: Sequence[Sequence[Sequence[Hashable]]], hypotheses: Sequence[Sequence[Hashable]]
-) -> list[float]:
+def bleu(references: Sequence[Sequence[Sequence[Hashable]]], hypotheses: Sequence[Sequence[Hashable]]) -> list[float]:
     """BLEU-1 to BLEU-4 over a corpus; brevity is measured against the reference closest in length.
 
     Args:

@@ -75,9 +75,7 @@ class CiderD:
         Raises:
             ValueError: `indices` and `hypotheses` differ in length.
         """
-        return np.array(
-            [self.reward(index, words) for index, words in zip(indices, hypotheses, strict=True)], float
-        )
+        return np.array([self.reward(index, words) for index, words in zip(indices, hypotheses, strict=True)], float)
 
     def reward(self, index: int, hypothesis: Tokens) -> float:
         """The score of one hypothesis against the references of image `index`."""

@@ -9,9 +9,7 @@ import numpy as np
 _BETA = 1.2
 
 
-def rouge_l(
-    references: Sequence[Sequence[Sequence[Hashable]]], hypotheses: Sequence[Sequence[Hashable]]
-) -> float:
+def rouge_l(references: Sequence[Sequence[Sequence[Hashable]]], hypotheses: Sequence[Sequence[Hashable]]) -> float:
     """Mean ROUGE-L over the images; best precision and best recall may come from different references.
 
     Args:

@@ -42,9 +42,7 @@ def detokenize(tokens: Sequence[str]) -> str:
     previous = ""
     for token in tokens:
         word = _SPELLINGS.get(token, token)
-        if words and (
-            _attaches(token, previous) or words[-1].endswith(("(", "[", "{")) or word in (")", "]", "}")
-        ):
+        if words and (_attaches(token, previous) or words[-1].endswith(("(", "[", "{")) or word in (")", "]", "}")):
             words[-1] += word
         else:
             words.append(word)

@@ -18,6 +18,7 @@ from torch import Tensor
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, ModelError, UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
+from capcli.model.decoder import decoder_config
 from capcli.model.encoder import EncoderConfig
 from capcli.model.vocabulary import Vocabulary
 
@@ -113,7 +114,7 @@ def _description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         described = json.loads(metadata["capcli"])
         if not isinstance(described, dict):
             raise TypeError("no JSON object")
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: its description is broken ({error})") from None
     return described
 
@@ -123,14 +124,22 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         words = described["vocabulary"]
         if len(words) > LARGEST_VOCABULARY or not all(isinstance(word, str) for word in words):
             raise ValueError("its vocabulary is no list of words")
-        encoder = {k: tuple(v) if isinstance(v, list) else v for k, v in described["encoder"].items()}
+        encoder: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described["encoder"].items()}
         config = ModelConfig(EncoderConfig(**encoder), dict(described["decoder"]))
         if not 1 <= config.encoder.size <= LARGEST_INPUT:
             raise ValueError(f"input size {config.encoder.size} is out of range")
+        for three in (config.encoder.mean, config.encoder.std):
+            if len(three) != 3 or not all(isinstance(value, (int, float)) for value in three):
+                raise ValueError(f"{three} is no value for each of red, green and blue")
+        if min(config.encoder.std) <= 0:
+            raise ValueError("a standard deviation must be above 0")
         # On the meta device a hostile config costs no memory; shapes are compared before anything is allocated.
         with torch.device("meta"):
             model = CaptioningModel(config, Vocabulary(words))
-        return model, DecodingOptions(**described["decoding"])
+        options, longest = DecodingOptions(**described["decoding"]), decoder_config(config.decoder)[1].max_length
+        if options.max_length > longest:
+            raise ValueError(f"its decoder cannot say {options.max_length} words")
+        return model, options
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
         raise ModelError(f"{path}: its description cannot be used ({error})") from None
 
@@ -144,4 +153,6 @@ def _compare(path: Path, expected: Mapping[str, Tensor], file: Any) -> None:
     for name, tensor in expected.items():
         shape = tuple(file.get_slice(name).get_shape())
         if shape != tuple(tensor.shape):
-            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is {shape}, not {tuple(tensor.shape)}")
+            raise ModelError(
+                f"{path}: its tensors do not fit its config: {name!r} is {shape}, not {tuple(tensor.shape)}"
+            )

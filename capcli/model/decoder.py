@@ -13,6 +13,8 @@ from capcli.errors import UsageError
 
 State = TypeVar("State")
 
+LARGEST_OPTION = 65536
+
 
 class Decoder(nn.Module, ABC):
     """Says one word after another about the regions of a picture.
@@ -41,7 +43,8 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing: B x R x D regions and N x T input words give N x T x V log-probabilities and
-        N x T x R attention (or None), equal to what `step` gives word by word."""
+        N x T x R attention (or None), equal to what `step` gives word by word.
+        """
 
 
 def decoders() -> dict[str, tuple[type, type[Decoder]]]:
@@ -56,12 +59,12 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
     """Checks `{"name": ..., option: value, ...}` and returns the name and the config object.
 
     Raises:
-        UsageError: for an unknown name or option, or a value of the wrong type; near names are listed.
+        UsageError: for an unknown name or option, near names listed, or a value of the wrong type or range.
     """
     settings = dict(settings)
     name = settings.pop("name", None)
     known = decoders()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise UsageError(f"no decoder named {name!r}; there are {', '.join(known)}")
     config_class = known[name][0]
     fields = {field.name: field for field in dataclasses.fields(config_class)}
@@ -69,9 +72,13 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 3) or sorted(fields)
             raise UsageError(f"decoder {name} has no option {key!r}; near it: {', '.join(near)}")
-        expected = (int, float) if fields[key].type == "float" else (int,)
-        if isinstance(value, bool) or not isinstance(value, expected) or value < 0:
-            raise UsageError(f"decoder {name}: {key} must be a non-negative {fields[key].type}, not {value!r}")
+        share = fields[key].type == "float"
+        least = fields[key].metadata.get("min", 0 if share else 1)
+        most = fields[key].metadata.get("max", 1 if share else LARGEST_OPTION)
+        number = not isinstance(value, bool) and isinstance(value, (int, float) if share else int)
+        if not number or not least <= value <= most:
+            kind = "a number" if share else "a whole number"
+            raise UsageError(f"decoder {name}: {key} must be {kind} from {least} to {most}, not {value!r}")
     return name, config_class(**settings)
 
 

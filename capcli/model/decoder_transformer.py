@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,9 @@ class TransformerConfig:
 
     width: int = 384
     heads: int = 8
-    layers: int = 3
-    region_layers: int = 1
+    # Bounded, because a hostile model file could ask for layers without end, each small.
+    layers: int = field(default=3, metadata={"max": 100})
+    region_layers: int = field(default=1, metadata={"min": 0, "max": 100})
     dropout: float = 0.1
     region_dropout: float = 0.0
     max_length: int = 40
@@ -87,6 +88,10 @@ class DecoderLayer(nn.Module):
         self.feed = FeedForward(config.width)
         self.dropout = nn.Dropout(config.dropout)
 
+    def project(self, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the regions for this layer's cross-attention."""
+        return self.cross.project(regions)
+
     def forward(
         self, words: Tensor, memory: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
@@ -108,7 +113,10 @@ class TransformerDecoder(Decoder):
         super().__init__()
         self.config = config
         self.region_input = nn.Sequential(
-            nn.LayerNorm(region_width), nn.Linear(region_width, config.width), nn.GELU(), nn.Dropout(config.dropout)
+            nn.LayerNorm(region_width),
+            nn.Linear(region_width, config.width),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
         )
         self.region_positions = nn.Parameter(torch.empty(regions, config.width))
         self.region_layers = nn.ModuleList(RegionLayer(config) for _ in range(config.region_layers))
@@ -175,7 +183,7 @@ class TransformerDecoder(Decoder):
         if self.training and self.config.region_dropout:
             kept = torch.rand(seen.shape[:2], device=seen.device) >= self.config.region_dropout
             seen = seen * kept.unsqueeze(-1)
-        return tuple(layer.cross.project(seen) for layer in self.layers)
+        return tuple(layer.project(seen) for layer in self.layers)  # type: ignore[operator]
 
     def _log_probabilities(self, words: Tensor) -> Tensor:
         # Input and output embeddings are one matrix (Press and Wolf 2017).

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import get_model, list_models
 
 from capcli.errors import ModelError, UsageError
 from capcli.model.depthwise import DepthwiseConv2d
@@ -74,6 +76,13 @@ class Encoder(nn.Module):
         for index, module in enumerate(self.trunk):
             module.requires_grad_(block is not None and index >= block)
 
+    def train(self, mode: bool = True) -> Encoder:
+        """Switches stochastic depth on, in the blocks that are not frozen, or off."""
+        super().train(mode)
+        for module in self.trunk:
+            module.train(mode and any(parameter.requires_grad for parameter in module.parameters()))
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         """Encodes B x 3 x S x S or B x S x S x 3 uint8 pictures, values 0 to 255, to B x R x D regions."""
         if images.shape[-1] == 3:
@@ -86,9 +95,7 @@ class Encoder(nn.Module):
 
 
 def _torchvision_model(name: str, weights: str | None) -> nn.Module:
-    from torchvision.models import get_model, list_models
-
-    known = list_models(module=__import__("torchvision.models", fromlist=["models"]))
+    known = list_models(module=torchvision.models)
     if name not in known:
         near = ", ".join(difflib.get_close_matches(name, known, 4)) or "see torchvision.models.list_models()"
         raise UsageError(f"no encoder named {name!r}; near it: {near}")
@@ -97,11 +104,13 @@ def _torchvision_model(name: str, weights: str | None) -> nn.Module:
 
 def _trunk(model: nn.Module) -> nn.Sequential:
     features = getattr(model, "features", None)
-    if isinstance(features, nn.Sequential):
+    # Swin transformers have features too, but with the channels last; `permute` sets them apart.
+    if isinstance(features, nn.Sequential) and not hasattr(model, "permute"):
         return features
-    if hasattr(model, "layer4"):
-        stem = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
-        return nn.Sequential(stem, model.layer1, model.layer2, model.layer3, model.layer4)
+    stages = dict(model.named_children())
+    if "layer4" in stages:
+        stem = nn.Sequential(*(stages[name] for name in ("conv1", "bn1", "relu", "maxpool")))
+        return nn.Sequential(stem, *(stages[f"layer{number}"] for number in (1, 2, 3, 4)))
     raise UsageError(f"{type(model).__name__} has no convolutional trunk; try efficientnet_b4 or resnet50")
 
 

@@ -32,9 +32,7 @@ class Reading:
     error: UnreadableImage | None = None
 
 
-def stream(
-    paths: Iterable[Path], size: int, batch_size: int, workers: int = 2
-) -> Generator[list[Reading], None, None]:
+def stream(paths: Iterable[Path], size: int, batch_size: int, workers: int = 2) -> Generator[list[Reading], None, None]:
     """Read pictures in `workers` threads and hand them over in input order, each exactly once.
 
     `paths` is consumed at most a few batches ahead, so memory is bounded however many there are. Closing the

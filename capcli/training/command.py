@@ -10,10 +10,10 @@ from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import choose_device
+from capcli.model.shipped import find_model
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.recipe import Recipe
-from capcli.model.shipped import find_model
 
 
 def train_model(

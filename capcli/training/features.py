@@ -61,9 +61,7 @@ class FeatureCache:
         shape = ((1 + views) * count, rows * columns, encoder.width)
         done = int(progress.read_text()) if data.exists() and progress.exists() else 0
         mode = "r+" if done else "w+"
-        self._array = np.lib.format.open_memmap(
-            data, mode, None if done else np.float16, None if done else shape
-        )  # type: ignore[no-untyped-call]
+        self._array = np.lib.format.open_memmap(data, mode, None if done else np.float16, None if done else shape)  # type: ignore[no-untyped-call]
         jobs = [(view, path) for view in range(1 + views) for path in pictures]
 
         def prepare(job: tuple[int, Path]) -> np.ndarray:

@@ -10,7 +10,14 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 COLUMNS = ("stage", "epoch", "step", "loss", "reward", "learning_rate", "images_per_second", "dev", "cider_d")
 
@@ -44,7 +51,9 @@ class TrainingLog:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def say(self, text: str) -> None:
@@ -83,6 +92,7 @@ def _rows_before(path: Path, position: tuple[int, int, int]) -> list[dict[str, A
                 place = (int(row["stage"]), int(row["epoch"]), int(row["step"]))
             except (KeyError, TypeError, ValueError):
                 continue
-            if place <= position:
+            # Dev scores at the very position come from a judgement that the state does not know of; it is repeated.
+            if place < position or (place == position and not row.get("dev")):
                 kept.append({key: row.get(key) for key in COLUMNS})
     return kept

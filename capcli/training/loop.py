@@ -41,7 +41,8 @@ class Trainer:
     """Runs a recipe in a folder: `state.safetensors` to resume from, `best.safetensors`, `log.csv`, `cache/`.
 
     A run that was stopped at any moment goes on where its last state was written and takes the same steps an
-    undisturbed run takes, since every random choice is seeded by the recipe's seed and the step's number.
+    undisturbed run takes, since every random choice is seeded by the recipe's seed and the step's number. A finished
+    run goes on if its recipe has grown further stages.
 
     Args:
         recipe: what to do.
@@ -70,19 +71,20 @@ class Trainer:
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
         self.cache_folder = cache or folder / "cache"
         folder.mkdir(parents=True, exist_ok=True)
+        self.best_file, self.state_file = folder / "best.safetensors", folder / "state.safetensors"
         torch.manual_seed(_seed(recipe.seed, "model"))
         self.model = self._model(start, encoder_weights)
-        self.best_file, self.state_file = folder / "best.safetensors", folder / "state.safetensors"
         words = self.model.vocabulary
         self.encoded = [[words.encode(caption) for caption in captions] for captions in corpus.captions]
-        self.run_key = _run_key(recipe, corpus)
         self.position, self._restored = Position(), None
         if self.state_file.exists():
             self.position, run, tensors = load_state(self.state_file)
-            if run != self.run_key:
+            if run != self._run_key():
                 raise UsageError(f"{folder}: holds a run of another recipe or other data; choose another --run folder")
             self.model.load_state_dict(tensors["weights"])
             self._restored = tensors
+            if self.position.done and self.position.stage + 1 < len(recipe.stage):
+                self.position = Position(stage=self.position.stage + 1, best=self.position.best)
         self.model.to(device)
         self.average: dict[str, Tensor] = {}
         self.optimizer: torch.optim.Optimizer | None = None
@@ -90,12 +92,14 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def run(self) -> Checkpoint:
-        """Trains through all stages and returns the weights that were best on dev in the last one.
+        """Trains through all stages and returns the weights that were best on dev.
 
         Raises:
             CapcliError: if the loss stops being finite; the last good state stays on disk.
-            KeyboardInterrupt: on Ctrl-C, after the state was written.
+            KeyboardInterrupt: on Ctrl-C; the state on disk is at most `SAVE_SECONDS` old.
         """
+        if self.position.done:
+            return Checkpoint.load(self.best_file)
         place = (self.position.stage, self.position.epoch, self.position.step)
         with TrainingLog(self.folder / "log.csv", place if self._restored else None) as log:
             while not self.position.done:
@@ -109,12 +113,9 @@ class Trainer:
         config = ModelConfig(EncoderConfig(recipe.encoder.name, recipe.encoder.size), recipe.decoder)
         model = CaptioningModel(config, self.corpus.vocabulary(recipe.data.min_count))
         source = encoder_weights or recipe.encoder.weights
-        if source != "none" and not self._has_state():
+        if source != "none" and not self.state_file.exists():
             model.encoder.load_pretrained(source)
         return model
-
-    def _has_state(self) -> bool:
-        return (self.folder / "state.safetensors").exists()
 
     def _stage(self, stage: StageRecipe, log: TrainingLog) -> None:
         at = self.position
@@ -125,12 +126,11 @@ class Trainer:
         critic = None
         if stage.objective == "self-critical":
             critic = SelfCritical([self.encoded[i] for i in feed.pictures], self.recipe.decoding.max_length)
-        steps = math.ceil(len(feed.pictures) / stage.batch_size)
+        steps = math.ceil(feed.count / stage.batch_size)
         title = f"stage {at.stage + 1}/{len(self.recipe.stage)} {stage.objective}"
         while at.epoch < stage.epochs and at.waited < stage.patience:
-            log.begin(f"{title} epoch {at.epoch + 1}/{stage.epochs}", len(feed.pictures), at.step * stage.batch_size)
+            log.begin(f"{title} epoch {at.epoch + 1}/{stage.epochs}", feed.count, at.step * stage.batch_size)
             model.train()
-            model.encoder.train(stage.train_from >= 0)
             total, count, rewards = 0.0, 0, 0.0
             for picked, regions in feed.batches(at.epoch, at.step):
                 torch.manual_seed(_seed(self.recipe.seed, at.stage, at.epoch, at.step))
@@ -154,8 +154,10 @@ class Trainer:
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())
         log.say(f"{title}: best dev CIDEr-D {at.best:.4f}")
-        done = at.stage + 1 == len(self.recipe.stage)
-        self.position = Position(stage=at.stage if done else at.stage + 1, done=done, best=at.best if done else -1.0)
+        if at.stage + 1 == len(self.recipe.stage):
+            self.position = Position(stage=at.stage, best=at.best, done=True)
+        else:
+            self.position = Position(stage=at.stage + 1, best=at.best)
         self._restored, self.optimizer, self.average = None, None, {}
         self._save()
 
@@ -174,7 +176,12 @@ class Trainer:
                     peak = stage.encoder_learning_rate if encoder else stage.learning_rate
                     weight_decay = stage.weight_decay if decay else 0.0
                     groups.append(
-                        {"params": [p for _, p in chosen], "lr": peak, "peak": peak, "weight_decay": weight_decay}
+                        {
+                            "params": [p for _, p in chosen],
+                            "lr": peak,
+                            "peak": peak,
+                            "weight_decay": weight_decay,
+                        }
                     )
         fused = self.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=fused)
@@ -227,13 +234,11 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average:
-            taken = at.epoch * math.ceil(len(feed.pictures) / stage.batch_size) + at.step
+            taken = at.epoch * math.ceil(feed.count / stage.batch_size) + at.step
             decay = min(stage.average, (1 + taken) / (10 + taken))
             current = dict(model.named_parameters())
             names = list(self.average)
-            torch._foreach_lerp_(
-                [self.average[n] for n in names], [current[n].detach() for n in names], 1 - decay
-            )
+            torch._foreach_lerp_([self.average[n] for n in names], [current[n].detach() for n in names], 1 - decay)
         return loss.item(), reward
 
     def drawn_captions(self, stage: StageRecipe, picture: int) -> list[list[int]]:
@@ -274,9 +279,25 @@ class Trainer:
 
     def _save(self) -> None:
         save_state(
-            self.state_file, self.position, self.run_key, self.model.state_dict(), self.average, self.optimizer, self.names
+            self.state_file,
+            self.position,
+            self._run_key(),
+            self.model.state_dict(),
+            self.average,
+            self.optimizer,
+            self.names,
         )
         self._saved_at = time.monotonic()
+
+    def _run_key(self) -> str:
+        """Names data and recipe up to the present stage: later stages may be changed or added while it runs."""
+        if self.position.stage >= len(self.recipe.stage):
+            return "of a recipe with more stages"
+        recipe = self.recipe.to_dict()
+        recipe["stage"] = recipe["stage"][: self.position.stage + 1]
+        data = [[item.image.name, item.captions] for item in self.corpus.train]
+        dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]
+        return hashlib.sha256(json.dumps([recipe, data, dev]).encode()).hexdigest()
 
     def _autocast(self) -> torch.autocast:
         pays = bfloat16_pays(self.device)
@@ -294,6 +315,7 @@ class _Feed:
         self.pictures = [i for i, captions in enumerate(trainer.encoded) if len(captions) >= enough]
         if not self.pictures:
             raise UsageError("self-critical training needs pictures with at least two captions")
+        self.count = min(stage.pictures or len(self.pictures), len(self.pictures))
         self.order = {picture: place for place, picture in enumerate(self.pictures)}
         self.size = trainer.model.encoder.config.size
         self.train = trainer.corpus.train
@@ -319,6 +341,7 @@ class _Feed:
         at, seed = self.trainer.position.stage, self.trainer.recipe.seed
         groups = self._groups(random.Random(f"{seed} {at} {epoch} order"))[first_step:]
         with ThreadPoolExecutor(2) as pool:
+
             def begin(group: list[int]) -> list:
                 return [pool.submit(self._input, epoch, picture) for picture in group] if not self.cached else []
 
@@ -337,6 +360,7 @@ class _Feed:
         """Shuffled batches whose captions are of like length, for padding costs as much as words."""
         shuffled = list(self.pictures)
         source.shuffle(shuffled)
+        shuffled = shuffled[: self.count]
         size, pool = self.stage.batch_size, self.stage.batch_size * BUCKET_BATCHES
         ordered: list[int] = []
         for start in range(0, len(shuffled), pool):
@@ -370,9 +394,3 @@ class _Feed:
 
 def _seed(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
-
-
-def _run_key(recipe: Recipe, corpus: Corpus) -> str:
-    data = [[item.image.name, item.captions] for item in corpus.train]
-    dev = [[item.image.name for item in items] for items in corpus.dev.values()]
-    return hashlib.sha256(json.dumps([recipe.to_dict(), data, dev]).encode()).hexdigest()

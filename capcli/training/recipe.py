@@ -57,7 +57,8 @@ class StageRecipe:
 
     Attributes:
         objective: `cross-entropy` or `self-critical` (Rennie et al. 2017).
-        epochs: passes over the training pictures.
+        epochs: passes over the training pictures, each followed by a look at dev.
+        pictures: pictures in an epoch, drawn anew each time; 0 for all.
         features: `cached` reads frozen regions computed once; `pictures` runs the encoder on augmented pictures.
         views: cached only: augmented versions of each picture in the cache, beside the plain one.
         train_from: first block of the encoder's trunk to fine-tune, -1 for none; needs `features = "pictures"`.
@@ -80,6 +81,7 @@ class StageRecipe:
 
     objective: str = "cross-entropy"
     epochs: int = 10
+    pictures: int = 0
     features: str = "cached"
     views: int = 0
     train_from: int = -1
@@ -138,7 +140,10 @@ class Recipe:
         from capcli.model.decoder import decoder_config
 
         recipe = _build(cls, values, "")
-        decoder_config(recipe.decoder)
+        longest = max(recipe.data.max_length, recipe.decoding.max_length)
+        _, decoder = decoder_config(recipe.decoder)
+        if longest > decoder.max_length:
+            raise UsageError(f"a decoder of max_length {decoder.max_length} cannot say {longest} words")
         if not recipe.stage:
             raise UsageError("a recipe needs at least one [[stage]]")
         if not 0 <= recipe.data.hold_out < 1 or recipe.data.min_count < 1 or recipe.data.max_length < 1:
@@ -165,8 +170,11 @@ def _check_stage(stage: StageRecipe, name: str) -> None:
         if getattr(stage, key) < 1:
             raise UsageError(f"{name}: {key} must be at least 1")
     for key in ("learning_rate", "clip"):
-        if getattr(stage, key) <= 0:
+        if not getattr(stage, key) > 0:
             raise UsageError(f"{name}: {key} must be above 0")
+    for key in ("views", "encoder_learning_rate", "final_learning_rate", "warmup", "weight_decay", "jitter"):
+        if not getattr(stage, key) >= 0:
+            raise UsageError(f"{name}: {key} must be at least 0")
     if not 0 <= stage.average < 1 or not 0 < stage.crop <= 1 or not 0 <= stage.label_smoothing < 1:
         raise UsageError(f"{name}: needs 0 <= average < 1, 0 < crop <= 1 and 0 <= label_smoothing < 1")
 

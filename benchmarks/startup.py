@@ -1,0 +1,61 @@
+"""How long a user waits before anything happens.
+
+usage: python benchmarks/startup.py [--photo FILE] [--repeats N]
+
+Prints the wall time of `capcli --help`, whether it imports torch, and the wall time of `capcli caption FILE`
+for a single photograph, each a fresh process of the installed command. The disk cache is warm: every command
+runs once before it is timed, and that first time is printed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from machine import command, describe
+
+PHOTO = Path(__file__).parents[1] / "examples" / "cat.jpg"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
+    )
+    parser.add_argument("--photo", type=Path, default=PHOTO)
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+
+    capcli = command()
+    print(f"machine: {describe()}")
+    report("capcli --help", [capcli, "--help"], options.repeats)
+    print(f"capcli --help imports torch: {'yes' if imports_torch([capcli, '--help']) else 'no'}")
+    report(f"capcli caption {options.photo.name}", [capcli, "caption", str(options.photo)], min(options.repeats, 5))
+
+
+def report(title: str, arguments: list[str], repeats: int) -> None:
+    first = seconds(arguments)
+    times = [seconds(arguments) for _ in range(repeats)]
+    print(
+        f"{title}: median {statistics.median(times):.3f} s, fastest {min(times):.3f} s, "
+        f"slowest {max(times):.3f} s of {repeats}; the first {first:.3f} s"
+    )
+
+
+def seconds(arguments: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def imports_torch(arguments: list[str]) -> bool:
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True, env=environment)
+    return any(line.rpartition("|")[2].strip() == "torch" for line in done.stderr.splitlines())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from capcli.decoding.options import DecodingOptions
+from capcli.model.captioning import CaptioningModel, ModelConfig
+from capcli.model.checkpoint import Checkpoint
+from capcli.model.decoder import decoders
+from capcli.model.encoder import EncoderConfig
+from capcli.model.vocabulary import SPECIALS, Vocabulary
+
+TINY = {"width": 16, "embedding": 12, "attention": 8, "region_width": 16, "heads": 2, "layers": 2}
+WORDS = ("a", "dog", "runs", "on", "the", "grass", "'s", "ball")
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> Callable[..., dict[str, Any]]:
+    """Gives the smallest sensible settings of a decoder by its name; keywords take precedence."""
+
+    def settings(name: str, **options: Any) -> dict[str, Any]:
+        known = {field.name for field in dataclasses.fields(decoders()[name][0])}
+        return {"name": name} | {key: value for key, value in TINY.items() if key in known} | options
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def shaken() -> Callable[[torch.nn.Module], torch.nn.Module]:
+    """Gives a module weights so large that each part of it matters to what comes out."""
+
+    def shake(module: torch.nn.Module) -> torch.nn.Module:
+        source = torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.normal_(0, 0.4, generator=source)
+        return module.eval()
+
+    return shake
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(
+    tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[[torch.nn.Module], torch.nn.Module]
+) -> Callable[..., Checkpoint]:
+    """Builds a whole model with random weights and eight words, by the name of its decoder."""
+
+    def build(decoder: str = "transformer", **options: Any) -> Checkpoint:
+        torch.manual_seed(0)
+        config = ModelConfig(EncoderConfig("mobilenet_v3_small", 64), tiny_settings(decoder, **options))
+        model = CaptioningModel(config, Vocabulary([*SPECIALS, *WORDS])).eval()
+        shaken(model.decoder)
+        recipe = {"name": "tiny", "stage": [{"epochs": 2}]}
+        return Checkpoint(model, DecodingOptions(2, 6, 0.5), recipe, {"dev flickr8k": {"CIDEr-D": 0.5}})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tiny_checkpoint: Callable[..., Checkpoint], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file in float16; tests leave it as it is."""
+    file = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    tiny_checkpoint().save(file)
+    return file

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from capcli.decoding.beam import beam_search
+from capcli.decoding.hypothesis import Hypothesis
+from capcli.decoding.options import DecodingOptions
+from capcli.model.decoder import Decoder, build_decoder, decoders
+from capcli.model.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
+
+NEVER = -1e9
+Toy = Callable[..., Any]
+Regions = Callable[..., Tensor]
+
+
+def every_caption(words: int, longest: int) -> list[list[int]]:
+    """All captions of 1 to `longest` words."""
+    said = range(len(SPECIALS), len(SPECIALS) + words)
+    return [list(c) for n in range(1, longest + 1) for c in itertools.product(said, repeat=n)]
+
+
+@torch.no_grad()
+def score(decoder: Decoder, regions: Tensor, caption: list[int], penalty: float) -> float:
+    """The length-normalised log-probability of a caption of one picture, end included."""
+    state, total = decoder.start(regions), 0.0
+    for token, target in itertools.pairwise([START, *caption, END]):
+        log_probabilities, _, state = decoder.step(torch.tensor([token]), state)
+        total += float(log_probabilities[0, target])
+    return total / (len(caption) + 1) ** penalty
+
+
+def exhaustive(decoder: Decoder, regions: Tensor, words: int, longest: int, penalty: float) -> tuple[list[int], float]:
+    captions = every_caption(words, longest)
+    scores = [score(decoder, regions, caption, penalty) for caption in captions]
+    best = max(range(len(captions)), key=scores.__getitem__)
+    return captions[best], scores[best]
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize(("words", "longest"), [(4, 2), (3, 3), (2, 4), (1, 5)])
+@pytest.mark.parametrize("end", [-2.0, 0.0, 3.0])
+def test_a_wide_beam_finds_what_exhaustive_search_finds(
+    toy: Toy, numbered: Regions, words: int, longest: int, penalty: float, end: float
+) -> None:
+    decoder = toy(words, end=end)
+    found = beam_search(decoder, numbered(1, 2, 3), DecodingOptions(32, longest, penalty))
+    for picture, hypotheses in enumerate(found, 1):
+        caption, expected = exhaustive(decoder, numbered(picture), words, longest, penalty)
+        assert hypotheses[0].tokens == caption
+        assert hypotheses[0].score == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_wide_beam_ranks_all_captions(toy: Toy, numbered: Regions) -> None:
+    decoder, regions = toy(2), numbered(5)
+    expected = sorted((-score(decoder, regions, caption, 1.0), caption) for caption in every_caption(2, 3))
+    found = beam_search(decoder, regions, DecodingOptions(32, 3, 1.0))[0]
+    assert [h.tokens for h in found] == [caption for _, caption in expected]
+
+
+@pytest.mark.parametrize("name", sorted(decoders()))
+@pytest.mark.parametrize("penalty", [0.0, 0.7, 1.5])
+def test_a_wide_beam_is_exhaustive_with_real_decoders(
+    name: str, penalty: float, tiny_settings: Any, shaken: Any
+) -> None:
+    decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 4 + 3))
+    regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(4))
+    found = beam_search(decoder, regions, DecodingOptions(32, 3, penalty))
+    for picture in range(2):
+        caption, expected = exhaustive(decoder, regions[picture : picture + 1], 3, 3, penalty)
+        assert found[picture][0].tokens == caption
+        assert found[picture][0].score == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+@pytest.mark.parametrize("end", [-1.0, 1.0, 3.0])
+def test_a_beam_of_one_is_greedy(toy: Toy, numbered: Regions, penalty: float, end: float) -> None:
+    decoder = toy(6, end=end)
+    for picture in range(8):
+        prefix: tuple[int, ...] = (picture, START)
+        while len(prefix) - 2 < 6:
+            row = decoder.row(prefix)
+            row[[PAD, START, UNKNOWN, *([END] if len(prefix) == 2 else [])]] = -torch.inf
+            if row.argmax() == END:
+                break
+            prefix = (*prefix, int(row.argmax()))
+        (found,) = beam_search(decoder, numbered(picture), DecodingOptions(1, 6, penalty))
+        assert [h.tokens for h in found] == [list(prefix[2:])]
+        assert found[0].score == pytest.approx(score(decoder, numbered(picture), found[0].tokens, penalty), abs=1e-5)
+
+
+def same(one: Hypothesis, other: Hypothesis) -> None:
+    assert one.tokens == other.tokens
+    assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-4)
+    assert one.end_log_probability == pytest.approx(other.end_log_probability, abs=1e-4)
+    assert one.score == pytest.approx(other.score, abs=1e-4)
+    if one.attention is not None and other.attention is not None:
+        torch.testing.assert_close(one.attention, other.attention, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("beams", [1, 2, 5])
+def test_a_batch_is_its_pictures_one_by_one(toy: Toy, numbered: Regions, beams: int) -> None:
+    decoder, options = toy(9, end=1.0), DecodingOptions(beams, 7, 0.8)
+    together = beam_search(decoder, numbered(*range(6)), options)
+    for picture in range(6):
+        (alone,) = beam_search(decoder, numbered(picture), options)
+        for one, other in zip(together[picture], alone, strict=True):
+            same(one, other)
+
+
+@pytest.mark.parametrize("name", sorted(decoders()))
+def test_a_batch_is_its_pictures_one_by_one_with_real_decoders(name: str, tiny_settings: Any, shaken: Any) -> None:
+    decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 20))
+    regions = torch.randn(4, 6, 10, generator=torch.Generator().manual_seed(5))
+    together = beam_search(decoder, regions, DecodingOptions(3, 8, 1.0))
+    for picture in range(4):
+        (alone,) = beam_search(decoder, regions[picture : picture + 1], DecodingOptions(3, 8, 1.0))
+        for one, other in zip(together[picture], alone, strict=True):
+            same(one, other)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("longest", [1, 4])
+def test_a_decoder_that_never_ends_is_cut(toy: Toy, numbered: Regions, beams: int, longest: int) -> None:
+    for end in (-30.0, NEVER, -torch.inf):
+        for hypotheses in beam_search(toy(5, end=end), numbered(1, 2), DecodingOptions(beams, longest, 1.0)):
+            assert len(hypotheses) == beams
+            for hypothesis in hypotheses:
+                assert len(hypothesis.tokens) == longest
+                assert hypothesis.score > -torch.inf
+                assert len(hypothesis.log_probabilities) == longest
+            assert hypotheses == sorted(hypotheses, key=lambda h: -h.score)
+
+
+def test_a_caption_that_is_cut_has_no_end(toy: Toy, numbered: Regions) -> None:
+    hypothesis = beam_search(toy(5, end=-torch.inf), numbered(1), DecodingOptions(2, 3, 1.0))[0][0]
+    assert hypothesis.end_log_probability is None
+    assert hypothesis.score == pytest.approx(sum(hypothesis.log_probabilities) / 3, abs=1e-5)
+
+
+def test_a_decoder_that_would_rather_say_nothing_says_a_word(toy: Toy, numbered: Regions) -> None:
+    for hypotheses in beam_search(toy(5, end=20.0), numbered(1, 2, 3), DecodingOptions(3, 5, 1.0)):
+        assert {len(hypothesis.tokens) for hypothesis in hypotheses} == {1}
+
+
+@pytest.mark.parametrize("words", [1, 2, 12])
+@pytest.mark.parametrize("beams", [1, 4, 32])
+def test_hypotheses_are_sorted_distinct_and_of_words_alone(toy: Toy, numbered: Regions, words: int, beams: int) -> None:
+    options = DecodingOptions(beams, 5, 1.0)
+    for hypotheses in beam_search(toy(words, end=1.0), numbered(1, 2, 3), options):
+        assert 1 <= len(hypotheses) <= beams
+        assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
+        assert len({tuple(h.tokens) for h in hypotheses}) == len(hypotheses)
+        for hypothesis in hypotheses:
+            assert 1 <= len(hypothesis.tokens) <= 5
+            assert min(hypothesis.tokens) >= len(SPECIALS)
+
+
+def test_log_probabilities_are_those_of_the_words(toy: Toy, numbered: Regions) -> None:
+    decoder = toy(6, end=1.0)
+    for picture, hypotheses in enumerate(beam_search(decoder, numbered(0, 1), DecodingOptions(4, 5, 0.7))):
+        for hypothesis in hypotheses:
+            tokens, ended = hypothesis.tokens, [*hypothesis.log_probabilities, hypothesis.end_log_probability]
+            rows = [decoder.row((picture, START, *tokens[:n])) for n in range(len(tokens) + 1)]
+            expected = [float(row[token]) for row, token in zip(rows, [*tokens, END], strict=True)]
+            assert ended == pytest.approx(expected, abs=1e-5)
+            assert hypothesis.score == pytest.approx(sum(expected) / len(expected) ** 0.7, abs=1e-5)
+
+
+def test_attention_belongs_to_its_word(toy: Toy, numbered: Regions) -> None:
+    for hypotheses in beam_search(toy(6, end=1.0), numbered(1, 2), DecodingOptions(4, 5, 1.0)):
+        for hypothesis in hypotheses:
+            # The toy looks at region t when it says word t.
+            assert torch.equal(hypothesis.attention, torch.eye(7)[: len(hypothesis.tokens)])
+
+
+@pytest.mark.parametrize("name", sorted(decoders()))
+def test_attention_is_that_of_teacher_forcing(name: str, tiny_settings: Any, shaken: Any) -> None:
+    decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 20))
+    regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(6))
+    for picture, hypotheses in enumerate(beam_search(decoder, regions, DecodingOptions(3, 6, 1.0))):
+        for hypothesis in hypotheses:
+            inputs = torch.tensor([[START, *hypothesis.tokens]])
+            with torch.no_grad():
+                log_probabilities, attention = decoder(regions[picture : picture + 1], inputs)
+            torch.testing.assert_close(hypothesis.attention, attention[0, :-1], rtol=1e-3, atol=1e-4)
+            words = log_probabilities[0, :-1].gather(1, inputs[:, 1:].T).flatten().tolist()
+            assert hypothesis.log_probabilities == pytest.approx(words, abs=1e-3)
+
+
+def test_a_decoder_without_attention(toy: Toy, numbered: Regions) -> None:
+    found = beam_search(toy(4, attends=False), numbered(1, 2), DecodingOptions(3, 4, 1.0))
+    assert all(h.attention is None for hypotheses in found for h in hypotheses)

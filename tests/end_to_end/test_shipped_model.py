@@ -1,0 +1,131 @@
+"""The shipped weights on real photographs, through the installed command and the Python API."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+NAMES = ("astronaut", "cat", "coffee", "photographer", "rocket")
+SENTENCE = re.compile(r"[A-Z0-9][^\t\n]*\.")
+
+
+def test_one_photograph_gives_the_sentence_alone(capcli: Run, examples: Path, captions: dict[str, str]) -> None:
+    done = capcli("caption", examples / "cat.jpg")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == captions["cat"] + "\n"
+
+
+def test_every_caption_is_a_sentence(captions: dict[str, str]) -> None:
+    assert sorted(captions) == sorted(NAMES)
+    for caption in captions.values():
+        assert SENTENCE.fullmatch(caption)
+        assert 3 <= len(caption.split()) <= 40
+        assert "<" not in caption  # no special of the vocabulary is said
+        assert not caption.lower().startswith("this image")
+
+
+# Words of which a good caption holds at least one. A rocket on its pad at night is nothing the training pictures
+# show, so that anything tall, lit or nightly is a fair description; a wrong animal or a person is not.
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cat", "cat kitten"),
+        ("coffee", "coffee cup mug bowl tea drink"),
+        ("astronaut", "woman lady girl person man astronaut boy smiling"),
+        ("photographer", "man person camera tripod photographer photograph photo picture pictures"),
+        ("rocket", "rocket tower sky night city light lights lit building buildings bridge crane clock"),
+    ],
+)
+def test_a_caption_names_what_is_there(captions: dict[str, str], name: str, words: str) -> None:
+    said = set(re.findall(r"[a-z]+", captions[name].lower()))
+    assert said & set(words.split()), captions[name]
+
+
+def test_different_photographs_get_different_captions(captions: dict[str, str]) -> None:
+    assert len(set(captions.values())) == len(captions)
+
+
+def test_several_paths_give_rows_in_the_order_given(capcli: Run, examples: Path, captions: dict[str, str]) -> None:
+    files = [examples / "rocket.jpg", examples / "cat.jpg", examples / "astronaut.jpg"]
+    done = capcli("caption", *files)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"{file}\t{captions[file.stem]}" for file in files]
+
+
+def test_json_rows_hold_path_caption_confidence_and_model(json_rows: list[dict[str, Any]], examples: Path) -> None:
+    assert [row["path"] for row in json_rows] == [str(examples / f"{name}.jpg") for name in sorted(NAMES)]
+    for row in json_rows:
+        assert set(row) == {"path", "caption", "confidence", "model"}
+        assert 0 < row["confidence"] < 1
+        assert row["model"] == "base"
+
+
+def test_folders_are_flat_unless_asked(capcli: Run, examples: Path, captions: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "photos" / "deep").mkdir(parents=True)
+    shutil.copy(examples / "cat.jpg", tmp_path / "photos" / "here.jpg")
+    shutil.copy(examples / "coffee.jpg", tmp_path / "photos" / "deep" / "there.jpg")
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+
+    flat = capcli("caption", "photos", cwd=tmp_path)
+    assert (flat.returncode, flat.stderr) == (0, "")
+    assert flat.stdout == f"{Path('photos/here.jpg')}\t{captions['cat']}\n"
+
+    deep = capcli("caption", "photos", "-r", cwd=tmp_path)
+    assert (deep.returncode, deep.stderr) == (0, "")
+    assert deep.stdout.splitlines() == [
+        f"{Path('photos/here.jpg')}\t{captions['cat']}",
+        f"{Path('photos/deep/there.jpg')}\t{captions['coffee']}",
+    ]
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_captions_do_not_depend_on_the_batch_size(
+    capcli: Run, examples: Path, captions: dict[str, str], batch_size: int
+) -> None:
+    done = capcli("caption", examples, "--json", "--batch-size", batch_size)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {Path(row["path"]).stem: row["caption"] for row in rows} == captions
+
+
+def test_decoding_options_reach_the_search(capcli: Run, examples: Path) -> None:
+    done = capcli("caption", examples, "--json", "--beam-size", 1, "--max-length", 4)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == len(NAMES)
+    assert all(len(row["caption"].split()) <= 4 for row in rows)
+
+
+def test_a_copy_of_the_model_file_says_the_same(
+    capcli: Run, examples: Path, captions: dict[str, str], tmp_path: Path
+) -> None:
+    from capcli.model.shipped import find_model
+
+    shutil.copy(find_model("base"), tmp_path / "copy.safetensors")
+    done = capcli("caption", examples / "cat.jpg", "--model", "copy.safetensors", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, captions["cat"] + "\n", "")
+
+
+def test_the_api_and_the_command_agree(examples: Path, json_rows: list[dict[str, Any]]) -> None:
+    from capcli import Captioner
+
+    found = Captioner.load(device="auto").caption([row["path"] for row in json_rows])
+    assert [caption.text for caption in found] == [row["caption"] for row in json_rows]
+    assert [caption.confidence for caption in found] == pytest.approx(
+        [row["confidence"] for row in json_rows], rel=0.01
+    )
+
+
+def test_the_weights_ship_with_their_card_and_stay_small() -> None:
+    from capcli.model.shipped import find_model
+
+    weights = find_model("base")
+    assert weights.stat().st_size <= 64 * 1024 * 1024
+    assert weights.with_suffix(".md").is_file()

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import capcli.model.checkpoint
+from capcli.errors import CapcliError, ModelError
+from capcli.model.checkpoint import Checkpoint
+from capcli.model.decoder import decoders
+
+Build = Callable[..., Checkpoint]
+
+
+@pytest.mark.parametrize("decoder", sorted(decoders()))
+def test_a_round_trip_in_float32_is_exact(tiny_checkpoint: Build, decoder: str, tmp_path: Path) -> None:
+    saved = tiny_checkpoint(decoder)
+    saved.save(tmp_path / "model.safetensors", torch.float32)
+    loaded = Checkpoint.load(tmp_path / "model.safetensors")
+    one, other = saved.model.state_dict(), loaded.model.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert (loaded.options, loaded.recipe, loaded.scores) == (saved.options, saved.recipe, saved.scores)
+    assert loaded.model.config == saved.model.config
+    assert loaded.model.vocabulary.words == saved.model.vocabulary.words
+    assert not loaded.model.training
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    words = torch.tensor([[1, 4, 5]])
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(images, words)[0], saved.model(images, words)[0])
+
+
+def test_a_round_trip_in_float16_is_close(tiny_checkpoint: Build, tiny_file: Path) -> None:
+    one, other = tiny_checkpoint().model.state_dict(), Checkpoint.load(tiny_file).model.state_dict()
+    assert {tensor.dtype for tensor in load_file(tiny_file).values()} == {torch.float16}
+    assert {tensor.dtype for tensor in other.values()} == {torch.float32}
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-6)
+
+
+def test_a_loaded_model_can_be_trained_and_saved_again(tiny_file: Path, tmp_path: Path) -> None:
+    loaded = Checkpoint.load(tiny_file)
+    loaded.model.encoder.train_from(0)
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    loaded.model(images, torch.tensor([[1, 4, 5]]))[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in loaded.model.parameters())
+    loaded.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").stat().st_size == tiny_file.stat().st_size
+
+
+def refuse(file: Path, match: str) -> None:
+    with pytest.raises(ModelError, match=match) as caught:
+        Checkpoint.load(file)
+    assert "\n" not in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    refuse(tmp_path / "absent.safetensors", "no such model file")
+    refuse(tmp_path, "no such model file")
+
+
+def test_a_truncated_file(tiny_file: Path, tmp_path: Path) -> None:
+    whole, file = tiny_file.read_bytes(), tmp_path / "cut.safetensors"
+    for share in (0.0, 1e-6, 1e-5, 1e-4, 0.01, 0.2, 0.5, 0.9):
+        file.write_bytes(whole[: int(len(whole) * share)])
+        refuse(file, "not a whole safetensors file")
+    file.write_bytes(whole[:-1])
+    refuse(file, "not a whole safetensors file")
+
+
+@pytest.mark.parametrize(
+    "content", [b"A photograph of a dog.\n" * 50, b"\xff\xd8\xff\xe0" * 9, b"PK\x03\x04" * 9, b"\0" * 99]
+)
+def test_a_renamed_file(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "notes.safetensors").write_bytes(content)
+    refuse(tmp_path / "notes.safetensors", "not a whole safetensors file")
+
+
+def test_a_model_of_another_program(tmp_path: Path) -> None:
+    for number, metadata in enumerate((None, {"format": "pt"}, {"format": "capcli 99"})):
+        file = tmp_path / f"{number}.safetensors"
+        save_file({"weight": torch.zeros(2)}, file, metadata)
+        refuse(file, "not a capcli model")
+
+
+@pytest.fixture
+def rewrite(tiny_file: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Saves the tiny model anew with another description or other tensors."""
+
+    def save(change: Callable[[dict[str, Any], dict[str, Tensor]], None]) -> Path:
+        tensors = load_file(tiny_file)
+        with safe_open(tiny_file, framework="pt") as file:
+            metadata = file.metadata()
+        described = json.loads(metadata["capcli"])
+        change(described, tensors)
+        changed = tmp_path / "changed.safetensors"
+        save_file(tensors, changed, metadata | {"capcli": json.dumps(described)})
+        return changed
+
+    return save
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 100_000, None])
+def test_a_broken_description(text: str | None, tmp_path: Path) -> None:
+    metadata = {"format": "capcli 1"} | ({} if text is None else {"capcli": text})
+    save_file({"weight": torch.zeros(2)}, tmp_path / "model.safetensors", metadata)
+    refuse(tmp_path / "model.safetensors", "its description is broken")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("is", lambda t: t.update({"decoder.bias": torch.zeros(13)})),
+        ("is", lambda t: t.update({"decoder.bias": torch.zeros(12, 1)})),
+        ("lacks 'decoder.bias'", lambda t: t.pop("decoder.bias")),
+        ("has an unexpected 'more'", lambda t: t.update(more=torch.zeros(1))),
+    ],
+)
+def test_tensors_that_do_not_fit(kind: str, change: Callable[[dict[str, Tensor]], Any], rewrite: Any) -> None:
+    refuse(rewrite(lambda described, tensors: change(tensors)), f"do not fit its config: .*{kind}")
+
+
+def update(part: str, **values: Any) -> Callable[[dict[str, Any], Any], None]:
+    return lambda described, tensors: described[part].update(values)
+
+
+def replace(part: str, value: Any) -> Callable[[dict[str, Any], Any], None]:
+    return lambda described, tensors: described.update({part: value})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(update("decoder", width=width) for width in (10**9, 10**40, 32, 0, -16, "16", None)),
+        *(update("decoder", layers=layers) for layers in (10**9, 0, 3)),
+        *(update("decoder", region_layers=layers) for layers in (10**9, 0)),
+        *(update("decoder", max_length=length) for length in (10**9, 0)),
+        *(update("decoder", heads=heads) for heads in (0, 3)),
+        *(update("decoder", name=name) for name in ("lstm", "gru", None, ["lstm"])),
+        update("decoder", dropout=2.0),
+        update("decoder", extra=1),
+        *(update("encoder", size=size) for size in (10**9, 0, -64, 64.5, "64", None)),
+        *(update("encoder", name=name) for name in ("resnet_18", None, "vit_b_16", "resnet18")),
+        *(update("encoder", mean=mean) for mean in (0.5, "abc", [None] * 3, [0.1] * 4)),
+        *(update("encoder", std=std) for std in ([0, 0, 0], None)),
+        update("encoder", extra=1),
+        *(update("decoding", beam_size=size) for size in (0, 10**9, "3", 2.5)),
+        lambda described, tensors: (described["decoder"].update(max_length=5), tensors.clear()),
+        *(update("decoding", length_penalty=penalty) for penalty in (float("nan"), -1)),
+        update("decoding", extra=1),
+        *(replace(part, value) for part in ("encoder", "decoder", "decoding") for value in (None, "a", [[1]])),
+        *(replace("vocabulary", value) for value in (None, "word", {}, ["a"])),
+        lambda described, tensors: described["vocabulary"].append("surplus"),
+        lambda described, tensors: described["vocabulary"].extend(["same", "same"]),
+        lambda described, tensors: described["vocabulary"].extend(str(i) for i in range(100_000)),
+        lambda described, tensors: described["vocabulary"].append(7),
+        *(lambda described, tensors, part=part: described.pop(part) for part in ("encoder", "decoder", "vocabulary")),
+    ],
+)
+def test_a_hostile_description(change: Callable[..., None], rewrite: Any) -> None:
+    refuse(rewrite(change), "cannot be used|do not fit its config")
+
+
+def test_a_failed_save_leaves_the_old_file_whole(
+    tiny_checkpoint: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.safetensors"
+    tiny_checkpoint().save(file)
+    before = file.read_bytes()
+
+    def full(tensors: object, name: str, metadata: object) -> None:
+        Path(name).write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(capcli.model.checkpoint, "save_file", full)
+    with pytest.raises(CapcliError, match=r"model.safetensors: cannot be written \(.*No space left") as caught:
+        tiny_checkpoint("lstm").save(file)
+    assert "\n" not in str(caught.value)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_saving_to_a_folder_that_is_not_there(tiny_checkpoint: Build, tmp_path: Path) -> None:
+    with pytest.raises(CapcliError, match="cannot be written"):
+        tiny_checkpoint().save(tmp_path / "absent" / "model.safetensors")

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from capcli import Caption, Captioner
+from capcli.errors import ModelError, UnreadableImage, UsageError
+from capcli.metrics.tokens import detokenize
+from capcli.model.checkpoint import Checkpoint
+from capcli.model.decoder import decoders
+
+
+@pytest.fixture(scope="module")
+def captioner(tiny_file: Path) -> Captioner:
+    return Captioner.load(tiny_file, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    source = np.random.default_rng(1)
+    for number, size in enumerate([(64, 64), (90, 40), (30, 70), (1, 1)]):
+        noise = source.integers(0, 256, (size[1] // 10 + 1, size[0] // 10 + 1, 3), np.uint8)
+        Image.fromarray(noise).resize(size).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+def test_one_picture_in_any_form_gives_one_caption(captioner: Captioner, files: list[Path]) -> None:
+    image = Image.open(files[0])
+    expected = captioner.caption(files[0])
+    assert isinstance(expected, Caption)
+    forms: list[Any] = [str(files[0]), image, image.convert("RGBA"), np.asarray(image), np.asarray(image) / 255]
+    assert [captioner.caption(form).text for form in forms] == [expected.text] * len(forms)
+    assert str(expected) == expected.text
+
+
+def test_a_list_in_mixed_forms_gives_a_list(captioner: Captioner, files: list[Path]) -> None:
+    forms: list[Any] = [files[0], str(files[1]), Image.open(files[2]), np.asarray(Image.open(files[3]))]
+    assert [c.text for c in captioner.caption(forms)] == [c.text for c in captioner.caption(files)]
+    assert [c.text for c in captioner.caption(files[:1])] == [captioner.caption(files[0]).text]
+    assert captioner.caption([]) == []
+
+
+@pytest.mark.parametrize("decoder", sorted(decoders()))
+def test_a_batch_is_its_pictures_one_by_one(
+    decoder: str, files: list[Path], tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path
+) -> None:
+    tiny_checkpoint(decoder).save(tmp_path / "model.safetensors")
+    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+    together = captioner.caption(files)
+    assert [caption.text for caption in together] == [captioner.caption(file).text for file in files]
+
+
+def test_words_carry_probability_and_attention(captioner: Captioner, files: list[Path]) -> None:
+    for caption in captioner.caption(files):
+        assert detokenize([word.text for word in caption.words]) == caption.text
+        assert 1 <= len(caption.words) <= captioner.options.max_length
+        for word in caption.words:
+            assert word.log_probability <= 0
+            assert word.attention.shape == (2, 2)
+            assert word.attention.min() >= 0
+            assert word.attention.sum() == pytest.approx(1, abs=1e-5)
+        assert 0 < caption.confidence <= 1
+
+
+def test_confidence_is_a_mean_of_probabilities(captioner: Captioner, files: list[Path]) -> None:
+    for caption in captioner.caption(files):
+        logs = [word.log_probability for word in caption.words]
+        # The end counts as well; its probability is at most one.
+        assert caption.confidence <= math.exp(sum(logs) / (len(logs) + 1)) + 1e-6
+
+
+def test_arrays_of_every_kind(captioner: Captioner) -> None:
+    gray = (np.arange(64 * 64) // 16).astype(np.uint8).reshape(64, 64)
+    expected = captioner.caption(gray).text
+    assert captioner.caption(gray / 255).text == expected
+    assert captioner.caption((gray / 255).astype(np.float32)).text == expected
+    assert captioner.caption(np.stack([gray] * 3, -1)).text == expected
+    assert captioner.caption(gray > 127).text
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((2, 4, 4, 3), np.uint8), np.zeros(9, np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8),
+     np.zeros((4, 4, 3), np.int64), np.zeros((4, 4), object)],
+)  # fmt: skip
+def test_arrays_that_are_no_pictures(captioner: Captioner, array: np.ndarray) -> None:
+    with pytest.raises(UnreadableImage, match="array: has"):
+        captioner.caption(array)
+
+
+def test_a_picture_that_cannot_be_read(captioner: Captioner, files: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    with pytest.raises(UnreadableImage, match=r"broken.jpg: is not a picture"):
+        captioner.caption([files[0], broken])
+    with pytest.raises(UnreadableImage, match="does not exist"):
+        captioner.caption(tmp_path / "absent.jpg")
+
+
+def test_an_open_picture_that_is_cut_short(captioner: Captioner, files: list[Path], tmp_path: Path) -> None:
+    Image.effect_noise((200, 200), 50).save(tmp_path / "whole.jpg")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((tmp_path / "whole.jpg").read_bytes()[:3000])
+    with Image.open(cut) as image, pytest.raises(UnreadableImage, match=r"cut.jpg: .*truncated"):
+        captioner.caption(image)
+
+
+def test_options_take_the_place_of_the_models_own(captioner: Captioner, files: list[Path]) -> None:
+    assert captioner.options.beam_size == 2
+    assert {len(caption.words) for caption in captioner.caption(files, max_length=1)} == {1}
+    assert captioner.options.max_length == 6
+    longest = captioner.caption(files[0], max_length=12, length_penalty=4.0, beam_size=8)
+    assert 1 <= len(longest.words) <= 12
+    with pytest.raises(UsageError, match="beam-size must be 1 to 32, not 0"):
+        captioner.caption(files[0], beam_size=0)
+
+
+def test_captions_longer_than_the_decoder_can_say(
+    files: list[Path], tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path
+) -> None:
+    tiny_checkpoint(max_length=8).save(tmp_path / "model.safetensors")
+    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+    assert captioner.caption(files[0], max_length=8).text
+    with pytest.raises(UsageError, match="max-length must be at most 8 with this model, not 9"):
+        captioner.caption(files[0], max_length=9)
+
+
+def test_what_a_captioner_knows_of_its_model(captioner: Captioner) -> None:
+    assert (captioner.name, captioner.size, captioner.device.type) == ("tiny", 64, "cpu")
+
+
+def test_models_and_devices_that_are_not_there(tiny_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such model file"):
+        Captioner.load(tmp_path / "absent.safetensors")
+    with pytest.raises(UsageError, match="no device named 'gpu'"):
+        Captioner.load(tiny_file, device="gpu")

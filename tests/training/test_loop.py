@@ -1,0 +1,289 @@
+"""Whole runs on pictures that are one colour each, so that seconds of training show whether it works."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torchvision.models import get_model
+
+import capcli.training.loop
+from capcli.captioner import Captioner
+from capcli.datasets import read_dataset
+from capcli.errors import CapcliError, DatasetError, UsageError
+from capcli.metrics.tokens import tokenize
+from capcli.model.decoder import decoders
+from capcli.model.encoder import EncoderConfig
+from capcli.pictures.read import to_array
+from capcli.training.corpus import Corpus
+from capcli.training.loop import Trainer
+from capcli.training.recipe import DataRecipe, Recipe
+
+COLOURS = {
+    "red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255),
+    "black": (0, 0, 0), "yellow": (230, 230, 0), "purple": (140, 0, 140), "orange": (255, 130, 0),
+}  # fmt: skip
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve training pictures, four dev pictures and a test picture that nothing can read."""
+    folder = tmp_path_factory.mktemp("colours")
+    rows = [("image", "caption", "split")]
+
+    def add(name: str, colour: str, split: str, *captions: str) -> None:
+        Image.new("RGB", (48, 48), COLOURS[colour]).save(folder / name)
+        rows.extend((name, caption, split) for caption in captions)
+
+    for colour in COLOURS:
+        add(f"{colour}.png", colour, "train", f"a picture all in {colour}.", f"everything here is {colour}.")
+    for colour in list(COLOURS)[:4]:
+        add(f"{colour}-too.png", colour, "train", f"a picture all in {colour}.", f"everything is {colour}.")
+        add(f"{colour}-dev.png", colour, "dev", f"a picture all in {colour}.")
+    (folder / "broken.png").write_bytes(b"no picture")
+    rows.append(("broken.png", "a picture all in pieces.", "test"))
+    with (folder / "captions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(data: Path) -> Path:
+    """A random encoder whose batch norms fit the pictures; without them colours drown on their way through."""
+    torch.manual_seed(0)
+    model = get_model("mobilenet_v3_small", weights=None).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    arrays = np.stack([to_array(Image.open(data / f"{colour}.png"), 64) for colour in COLOURS])
+    mean, std = (torch.tensor(three).view(3, 1, 1) for three in (EncoderConfig().mean, EncoderConfig().std))
+    with torch.no_grad():
+        model((torch.from_numpy(arrays).permute(0, 3, 1, 2) / 255 - mean) / std)
+    save_file(model.state_dict(), data / "encoder.safetensors")
+    return data / "encoder.safetensors"
+
+
+@pytest.fixture
+def recipe(tiny_settings: Callable[..., dict[str, Any]], weights: Path) -> Callable[..., Recipe]:
+    def build(*stages: dict[str, Any], decoder: str = "transformer", seed: int = 1, **options: Any) -> Recipe:
+        common = {"batch_size": 4, "warmup": 2, "average": 0.5, "captions": 2}
+        return Recipe.from_dict(
+            {
+                "seed": seed,
+                "data": {"min_count": 1},
+                "encoder": {"name": "mobilenet_v3_small", "size": 64, "weights": str(weights)},
+                "decoder": tiny_settings(decoder, **options),
+                "decoding": {"max_length": 7},
+                "stage": [common | stage for stage in stages],
+            }
+        )
+
+    return build
+
+
+CACHED = {"epochs": 2, "views": 1}
+PICTURES = {"epochs": 2, "features": "pictures", "train_from": 10, "learning_rate": 1e-3}
+CRITICAL = {"epochs": 2, "objective": "self-critical", "captions": 3, "learning_rate": 1e-4}
+CRITICAL_PICTURES = CRITICAL | {"features": "pictures", "train_from": 12, "cross_entropy": 0.2}
+SHOW_ATTEND_TELL = {"epochs": 2, "doubly_stochastic": 1.0, "average": 0.0, "label_smoothing": 0.0}
+
+
+def corpus(data: Path) -> Corpus:
+    return Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
+
+
+def trainer(recipe: Recipe, data: Path, folder: Path) -> Trainer:
+    return Trainer(recipe, corpus(data), folder, CPU)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    for row in found:
+        del row["images_per_second"]
+    return found
+
+
+@pytest.mark.parametrize("decoder", sorted(decoders()))
+def test_training_learns_the_pictures_by_heart(
+    decoder: str, recipe: Callable[..., Recipe], data: Path, tmp_path: Path
+) -> None:
+    stage = {
+        "epochs": 50, "patience": 50, "captions": 2, "learning_rate": 5e-3, "average": 0.0, "label_smoothing": 0.0,
+    }  # fmt: skip
+    checkpoint = trainer(recipe(stage, decoder=decoder, dropout=0.0), data, tmp_path / "run").run()
+    checkpoint.save(tmp_path / "model.safetensors")
+    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+    images = sorted(data.glob("*-dev.png"))
+    for image, caption in zip(images, captioner.caption(images), strict=True):
+        assert image.name.split("-")[0] in tokenize(caption.text), (image.name, caption.text)
+    losses = [float(row["loss"]) for row in rows(tmp_path / "run") if row["loss"]]
+    assert losses[-1] < 0.3 * losses[0]
+    assert checkpoint.scores["dev " + data.name]["CIDEr-D"] > 0.5
+    assert checkpoint.recipe["encoder"]["name"] == "mobilenet_v3_small"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C at a moment that a test chose."""
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
+    """Lets the method of `Trainer` be interrupted in its `call`-th call, before it does anything."""
+    original, calls = getattr(Trainer, method), []
+
+    def counted(self: Trainer, *args: Any) -> Any:
+        calls.append(None)
+        if len(calls) == call:
+            raise Interrupted
+        return original(self, *args)
+
+    monkeypatch.setattr(Trainer, method, counted)
+
+
+@pytest.mark.parametrize(
+    ("stages", "decoder", "interruptions"),
+    [
+        ([CACHED], "transformer", [("_step", 2), ("_step", 3), ("_judge", 1), ("_save", 2)]),
+        ([CACHED, CACHED | {"features": "pictures"}], "lstm", [("_step", 8)]),
+        ([PICTURES], "lstm", [("_step", 5)]),
+        ([PICTURES], "transformer", [("_step", 2), ("_judge", 2)]),
+        ([CACHED, CRITICAL], "transformer", [("_step", 8), ("_save", 2)]),
+        ([CRITICAL_PICTURES], "transformer", [("_step", 4)]),
+        ([SHOW_ATTEND_TELL], "lstm", [("_step", 3)]),
+    ],
+)
+def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
+    stages: list[dict[str, Any]],
+    decoder: str,
+    interruptions: list[tuple[str, int]],
+    recipe: Callable[..., Recipe],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capcli.training.loop, "LOG_STEPS", 1)
+    chosen = recipe(*stages, decoder=decoder)
+    undisturbed = trainer(chosen, data, tmp_path / "one").run()
+    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
+    for method, call in interruptions:
+        with monkeypatch.context() as patch:
+            interrupt(patch, method, call)
+            with pytest.raises(Interrupted):
+                trainer(chosen, data, tmp_path / "other").run()
+    resumed = trainer(chosen, data, tmp_path / "other").run()
+    assert rows(tmp_path / "other") == rows(tmp_path / "one")
+    one, other = undisturbed.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert resumed.scores == undisturbed.scores
+
+
+def test_a_run_killed_between_dev_scores_and_state_logs_them_once(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = recipe(CACHED)
+    trainer(chosen, data, tmp_path / "one").run()
+    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
+    with monkeypatch.context() as patch:
+        # Three steps save three times; the fourth time the scores of the epoch are already in the log.
+        interrupt(patch, "_save", 4)
+        with pytest.raises(Interrupted):
+            trainer(chosen, data, tmp_path / "other").run()
+    trainer(chosen, data, tmp_path / "other").run()
+    assert rows(tmp_path / "other") == rows(tmp_path / "one")
+
+
+def test_a_finished_run_stays_as_it_is(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
+    chosen = recipe(CACHED)
+    first = trainer(chosen, data, tmp_path).run()
+    before = rows(tmp_path)
+    again = trainer(chosen, data, tmp_path).run()
+    assert rows(tmp_path) == before
+    one, other = first.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_fine_tuning_moves_the_chosen_blocks_alone(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
+    run = trainer(recipe(PICTURES | {"encoder_learning_rate": 1e-3}), data, tmp_path)
+    before = {name: value.clone() for name, value in run.model.encoder.state_dict().items()}
+    run.run()
+    after = run.model.encoder.state_dict()
+    moved = {int(name.split(".")[1]) for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {10, 11, 12}
+
+
+def test_a_folder_of_another_run_is_refused(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
+    trainer(recipe(CACHED), data, tmp_path).run()
+    for other in (recipe(CACHED, seed=2), recipe(CACHED | {"epochs": 3}), recipe(CACHED, decoder="lstm")):
+        with pytest.raises(UsageError, match="holds a run of another recipe or other data; choose another --run"):
+            trainer(other, data, tmp_path)
+
+
+def test_a_broken_state_is_refused(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
+    (tmp_path / "state.safetensors").write_bytes(b"no state")
+    with pytest.raises(UsageError, match=r"state.safetensors: not the state of a training run .* delete it") as caught:
+        trainer(recipe(CACHED), data, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_explodes_stops_the_run_and_says_where(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path
+) -> None:
+    stage = CACHED | {"learning_rate": 1e38, "warmup": 0}
+    with pytest.raises(CapcliError, match=r"the loss became (nan|inf) in stage 1, epoch 1, step [23]; lower") as caught:
+        trainer(recipe(stage), data, tmp_path).run()
+    assert "\n" not in str(caught.value)
+
+
+def test_self_critical_training_needs_two_captions_of_a_picture(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path
+) -> None:
+    for name in ("red", "blue"):
+        Image.new("RGB", (8, 8), COLOURS[name]).save(tmp_path / f"{name}.png")
+    (tmp_path / "captions.csv").write_text("image,caption,split\nred.png,a red one,train\nblue.png,a blue one,dev\n")
+    with pytest.raises(UsageError, match="at least two captions"):
+        trainer(recipe(CRITICAL), tmp_path, tmp_path / "run").run()
+
+
+def test_the_corpus_is_divided_by_split(data: Path) -> None:
+    divided = corpus(data)
+    assert len(divided.train) == 12
+    assert [len(items) for items in divided.dev.values()] == [4]
+    assert "pieces" not in divided.vocabulary(1)
+    assert "purple" in divided.vocabulary(1)
+
+
+def test_a_data_set_without_dev_pictures_gives_up_a_share_that_stays_the_same(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(200)]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "captions.csv").write_text("image,caption\n" + "".join(f"{name},a thing\n" for name in names))
+    one, other = (Corpus.build([read_dataset(tmp_path)], DataRecipe(hold_out=0.2)) for _ in range(2))
+    assert one == other
+    (held,) = one.dev.values()
+    assert 20 <= len(held) <= 60
+    assert {item.image.name for item in held} | {item.image.name for item in one.train} == set(names)
+    assert len(held) + len(one.train) == 200
+
+
+def test_data_sets_of_one_name_are_told_apart(data: Path) -> None:
+    dataset = read_dataset(data)
+    assert list(Corpus.build([dataset, dataset], DataRecipe()).dev) == [data.name, f"{data.name}-2"]
+
+
+def test_nothing_to_judge_by_or_to_train_on(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    table = tmp_path / "captions.csv"
+    table.write_text("image,caption,split\na.png,a thing,train\n")
+    with pytest.raises(DatasetError, match="no picture is left to judge by"):
+        Corpus.build([read_dataset(tmp_path)], DataRecipe(hold_out=0.0))
+    table.write_text("image,caption,split\na.png,a thing,test\n")
+    with pytest.raises(DatasetError, match="no picture to train on"):
+        Corpus.build([read_dataset(tmp_path)], DataRecipe())

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capcli.errors import UsageError
+from capcli.training.recipe import Recipe, StageRecipe
+
+TEXT = """
+name = "small"
+seed = 3
+
+[data]
+min_count = 2
+hold_out = 0.1
+
+[encoder]
+name = "resnet18"
+weights = "none"
+
+[decoder]
+name = "lstm"
+width = 32
+
+[decoding]
+beam_size = 5
+
+[[stage]]
+epochs = 2
+clip = 1
+
+[[stage]]
+objective = "self-critical"
+features = "pictures"
+train_from = 3
+captions = 4
+learning_rate = 1e-5
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "recipe.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_recipe_is_read(tmp_path: Path) -> None:
+    recipe = Recipe.read(write(tmp_path, TEXT))
+    assert (recipe.name, recipe.seed, recipe.data.min_count, recipe.data.hold_out) == ("small", 3, 2, 0.1)
+    assert (recipe.encoder.name, recipe.encoder.size) == ("resnet18", 224)
+    assert recipe.decoder == {"name": "lstm", "width": 32}
+    assert (recipe.decoding.beam_size, recipe.decoding.max_length) == (5, 20)
+    first, second = recipe.stage
+    assert first == StageRecipe(epochs=2, clip=1.0)
+    assert (second.objective, second.train_from, second.learning_rate) == ("self-critical", 3, 1e-5)
+
+
+def test_an_empty_recipe_is_all_defaults(tmp_path: Path) -> None:
+    assert Recipe.read(write(tmp_path, "")) == Recipe()
+
+
+def test_a_round_trip_through_plain_values(tmp_path: Path) -> None:
+    recipe = Recipe.read(write(tmp_path, TEXT))
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    assert Recipe.from_dict(Recipe().to_dict()) == Recipe()
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(file.name for file in (resources.files("capcli") / "recipes").iterdir() if file.name.endswith(".toml")),
+)
+def test_every_shipped_recipe_can_be_read(name: str) -> None:
+    with resources.as_file(resources.files("capcli") / "recipes" / name) as file:
+        assert Recipe.read(file).name == Path(name).stem
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sead": 1}, "unknown key 'sead'; near it: seed"),
+        ({"data": {"min_cuont": 1}}, "unknown key 'data.min_cuont'; near it: min_count"),
+        ({"encoder": {"weigths": "none"}}, "unknown key 'encoder.weigths'; near it: weights"),
+        ({"decoding": {"beam": 3}}, "unknown key 'decoding.beam'; near it: .*beam_size"),
+        ({"stage": [{}, {"learning_rat": 1.0}]}, "unknown key 'stage 2.learning_rat'; near it: learning_rate"),
+        ({"decoder": {"name": "lstm", "wdith": 3}}, "no option 'wdith'; near it: width"),
+        ({"decoder": {"name": "gru"}}, "no decoder named 'gru'; there are lstm, transformer"),
+        ({"decoder": {}}, "no decoder named None"),
+    ],
+)
+def test_unknown_names(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Recipe.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seed": "1"}, "seed must be int, not '1'"),
+        ({"seed": True}, "seed must be int, not True"),
+        ({"seed": 1.5}, "seed must be int"),
+        ({"name": 3}, "name must be str"),
+        ({"data": 3}, r"\[data\] must be a table"),
+        ({"decoder": "lstm"}, r"\[decoder\] must be a table"),
+        ({"stage": {"epochs": 3}}, r"stages are written \[\[stage\]\]"),
+        ({"stage": [3]}, r"\[stage 1\] must be a table"),
+        ({"stage": [{"learning_rate": "fast"}]}, "stage 1.learning_rate must be float"),
+        ({"stage": [{"epochs": 1.5}]}, "stage 1.epochs must be int"),
+        ({"decoding": {"beam_size": "3"}}, "decoding.beam_size must be int"),
+    ],
+)
+def test_values_of_the_wrong_type(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Recipe.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ({"objective": "adversarial"}, "objective must be one of cross-entropy, self-critical"),
+        ({"features": "frozen"}, "features must be 'cached' or 'pictures'"),
+        ({"train_from": 3}, "needs features = 'pictures'"),
+        ({"objective": "self-critical", "captions": 1}, "at least 2 captions"),
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"patience": 0}, "patience must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"clip": -1.0}, "clip must be above 0"),
+        ({"average": 1.0}, "average < 1"),
+        ({"crop": 0.0}, "crop <= 1"),
+        ({"label_smoothing": 1.0}, "label_smoothing < 1"),
+        ({"views": -1}, "views must be at least 0"),
+        ({"warmup": -1}, "warmup must be at least 0"),
+        ({"jitter": -0.1}, "jitter must be at least 0"),
+        ({"encoder_learning_rate": -1.0}, "encoder_learning_rate must be at least 0"),
+    ],
+)
+def test_stages_that_contradict_themselves(stage: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^stage 1: .*{message}"):
+        Recipe.from_dict({"stage": [stage]})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stage": []}, "at least one"),
+        ({"data": {"hold_out": 1.0}}, "hold_out from 0 to below 1"),
+        ({"data": {"min_count": 0}}, "min_count"),
+        ({"data": {"max_length": 0}}, "max_length"),
+        ({"data": {"max_length": 41}}, "decoder of max_length 40 cannot say 41 words"),
+        (
+            {"decoder": {"name": "lstm", "max_length": 19}, "data": {"max_length": 9}},
+            "max_length 19 cannot say 20 words",
+        ),
+        ({"decoding": {"beam_size": 0}}, "beam-size must be 1 to 32"),
+    ],
+)
+def test_choices_out_of_range(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Recipe.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read the recipe"),
+        (b"\xff\xfe\0", "not a TOML recipe"),
+        (b"name = \n", "not a TOML recipe"),
+        (b"sead = 1", "unknown key 'sead'"),
+    ],
+)
+def test_every_error_names_the_file_in_one_line(content: bytes | None, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UsageError, match=message) as caught:
+        Recipe.read(file)
+    assert str(caught.value).startswith(f"{file}: ")
+    assert "\n" not in str(caught.value)
