@@ -83,6 +83,8 @@ class Checkpoint:
                 tensors = {name: file.get_tensor(name).to(expected[name].dtype) for name in expected}
         except (SafetensorError, OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{path}: not a whole safetensors file ({error}); download or copy it again") from None
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise ModelError(f"{path}: holds weights that are not finite numbers; train it again")
         model.load_state_dict(tensors, assign=True)
         return cls(model.eval(), options, described.get("recipe", {}), described.get("scores", {}))
 

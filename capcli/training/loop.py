@@ -187,6 +187,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=fused)
         half = self.device.type == "cuda" and not bfloat16_pays(self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        if self.position.scaler:
+            self.scaler.load_state_dict(self.position.scaler)
         if self._restored and self._restored["optimizer"]:
             restore_optimizer(self.optimizer, self._restored["optimizer"], self.names)
         if stage.average:
@@ -278,6 +280,7 @@ class Trainer:
                 parameters[name].copy_(value)
 
     def _save(self) -> None:
+        self.position.scaler = self.scaler.state_dict()
         save_state(
             self.state_file,
             self.position,

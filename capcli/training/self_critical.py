@@ -42,6 +42,8 @@ class SelfCritical:
         decoder.eval()
         drawn = [h for captions in sample(decoder, regions, count, self._max_length) for h in captions]
         decoder.train()
+        # Some releases of torch keep the half-precision weights of a pass without gradients and would use them below.
+        torch.clear_autocast_cache()
         words = [h.tokens + ([END] if h.end_log_probability is not None else []) for h in drawn]
         owners = [picture for picture in pictures for _ in range(count)]
         rewards = np.asarray(self._reward.rewards(owners, words)).reshape(-1, count)

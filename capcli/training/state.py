@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from capcli.model.checkpoint import write_safetensors
 
 @dataclass
 class Position:
-    """Where a run stands: the next step to take, and the best dev score of its stage so far."""
+    """Where a run stands: the next step to take, the best dev score so far, and the loss scaler of float16."""
 
     stage: int = 0
     epoch: int = 0
@@ -24,6 +24,7 @@ class Position:
     best: float = -1.0
     waited: int = 0
     done: bool = False
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 def save_state(

@@ -57,9 +57,7 @@ def test_a_folder_without_pictures_exits_2(tmp_path: Path) -> None:
 def test_version_and_module() -> None:
     from capcli import __version__
 
-    done = subprocess.run(
-        [sys.executable, "-m", "capcli", "--version"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "capcli", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"capcli {__version__}\n"
     assert CliRunner().invoke(app, ["--version"]).exit_code == 0
 

@@ -79,9 +79,7 @@ def test_a_folder_gives_rows_even_with_one_picture_in_it(fake: FakeCaptioner, fo
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
-def test_a_bad_file_costs_one_line_and_the_exit_code(
-    fake: FakeCaptioner, folder: Path, batch_size: int
-) -> None:
+def test_a_bad_file_costs_one_line_and_the_exit_code(fake: FakeCaptioner, folder: Path, batch_size: int) -> None:
     (folder / "1.png").write_bytes(b"")
     (folder / "2.png").write_text("text")
     result = CliRunner().invoke(app, ["caption", ".", "--batch-size", str(batch_size)])

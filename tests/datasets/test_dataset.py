@@ -8,9 +8,7 @@ from capcli.datasets import Dataset, Item
 
 
 def test_split_keeps_order_and_refuses_unknown_names() -> None:
-    items = tuple(
-        Item(Path(f"{i}.jpg"), ("a dog",), split) for i, split in enumerate(("train", "dev", "train"))
-    )
+    items = tuple(Item(Path(f"{i}.jpg"), ("a dog",), split) for i, split in enumerate(("train", "dev", "train")))
     dataset = Dataset("tiny", items)
     assert len(dataset) == 3
     assert dataset.split("train") == (items[0], items[2])

@@ -24,9 +24,7 @@ KARPATHY = {"images": [{"filename": "a.jpg", "split": "train", "sentences": [{"r
         ("anything.jsonl", '{"image": "a.jpg", "caption": "A dog."}\n'),
     ],
 )
-def test_each_format_as_folder_and_as_file(
-    tmp_path: Path, touch: Callable[..., None], name: str, text: str
-) -> None:
+def test_each_format_as_folder_and_as_file(tmp_path: Path, touch: Callable[..., None], name: str, text: str) -> None:
     touch(tmp_path, "a.jpg")
     (tmp_path / name).write_text(text)
     dataset = read_dataset(str(tmp_path))

@@ -54,10 +54,7 @@ def test_folders_of_the_published_archives(folder: Path) -> None:
 def test_captions_txt_without_lists_is_all_train(tmp_path: Path, touch: Callable[..., None]) -> None:
     touch(tmp_path / "Images", "a.jpg", "b.jpg")
     (tmp_path / "captions.txt").write_text(
-        "\ufeffimage,caption\r\n"
-        "a.jpg,A dog , a cat .\r\n"
-        'a.jpg,"A sign , ""stop"" ."\r\n'
-        'b.jpg,"Hello" on a wall .\r\n',
+        '\ufeffimage,caption\r\na.jpg,A dog , a cat .\r\na.jpg,"A sign , ""stop"" ."\r\nb.jpg,"Hello" on a wall .\r\n',
         encoding="utf-8",
         newline="",
     )

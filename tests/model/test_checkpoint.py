@@ -191,3 +191,8 @@ def test_a_failed_save_leaves_the_old_file_whole(
 def test_saving_to_a_folder_that_is_not_there(tiny_checkpoint: Build, tmp_path: Path) -> None:
     with pytest.raises(CapcliError, match="cannot be written"):
         tiny_checkpoint().save(tmp_path / "absent" / "model.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(value: float, rewrite: Any) -> None:
+    refuse(rewrite(lambda described, tensors: tensors["decoder.bias"].fill_(value)), "not finite numbers")

@@ -40,9 +40,7 @@ def test_ordinary_unicode_stays_readable() -> None:
     assert "дом.jpg".encode() in written(Result(Path("дом.jpg"), "a house", 0.5, "base"))
 
 
-@pytest.mark.parametrize(
-    "name", [b"caf\xe9.jpg", b"\xff\xfe", b'tab\t "quote" \\ \n.jpg', "\u2028é".encode()]
-)
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", b"\xff\xfe", b'tab\t "quote" \\ \n.jpg', "\u2028é".encode()])
 def test_every_name_reads_back_as_it_was(name: bytes) -> None:
     output = written(Result(Path(os.fsdecode(name)), "a dog", 0.5, "base"))
     assert output.count(b"\n") == 1

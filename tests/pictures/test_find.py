@@ -56,9 +56,7 @@ def test_a_named_file_is_taken_whatever_its_extension(tree: Path) -> None:
     ]
 
 
-def test_order_is_that_of_the_arguments_and_duplicates_go(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_order_is_that_of_the_arguments_and_duplicates_go(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree)
     found = find_pictures(["img10.jpg", ".", "./deep/../img2.JPG", tree / "img10.jpg"])
     assert found == [Path("img10.jpg"), Path("Img1.png"), Path("img2.JPG")]

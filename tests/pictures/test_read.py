@@ -97,9 +97,7 @@ def test_transparency_is_white(mode: str) -> None:
 
 
 def test_half_transparent_black_on_white_is_grey() -> None:
-    assert upright_rgb(Image.new("RGBA", (1, 1), (0, 0, 0, 128))).getpixel((0, 0)) == pytest.approx(
-        (127,) * 3, abs=1
-    )
+    assert upright_rgb(Image.new("RGBA", (1, 1), (0, 0, 0, 128))).getpixel((0, 0)) == pytest.approx((127,) * 3, abs=1)
 
 
 def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
@@ -149,9 +147,7 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
     for kind in ("gif", "webp", "png"):
         frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
         path = tmp_path / f"moving.{kind}"
-        frames[0].save(
-            path, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "webp" else {})
-        )
+        frames[0].save(path, save_all=True, append_images=frames[1:], **({"lossless": True} if kind == "webp" else {}))
         assert read_picture(path).getpixel((4, 4)) == RED
 
 
@@ -165,9 +161,7 @@ def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(640, 480), (481, 1000), (100, 2000), (60, 50)])
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_jpeg_is_decoded_smaller_but_never_too_small(
-    tmp_path: Path, size: tuple[int, int], turned: bool
-) -> None:
+def test_a_jpeg_is_decoded_smaller_but_never_too_small(tmp_path: Path, size: tuple[int, int], turned: bool) -> None:
     path = tmp_path / "large.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6 if turned else 1
@@ -224,9 +218,7 @@ def test_an_empty_file_and_a_text_file(tmp_path: Path) -> None:
 
 
 def test_postscript_is_not_run(tmp_path: Path) -> None:
-    (tmp_path / "a.eps").write_text(
-        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
-    )
+    (tmp_path / "a.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
     assert reason(tmp_path / "a.eps") == "is not a picture capcli can read"
 
 
