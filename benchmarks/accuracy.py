@@ -119,7 +119,7 @@ def captioned(items: Sequence[Item], extra: list[str]) -> Iterator[tuple[str, st
         done = subprocess.run(arguments, stdout=subprocess.PIPE, encoding="utf-8")
         if done.returncode:
             raise SystemExit(f"capcli caption ended with exit code {done.returncode}; nothing was scored")
-        for line in done.stdout.splitlines():
+        for line in done.stdout.rstrip("\n").split("\n"):
             row = json.loads(line)
             yield row["path"], row["caption"]
 

@@ -2,17 +2,19 @@
 
 usage: python benchmarks/startup.py [--photo FILE] [--repeats N]
 
-Prints the wall time of `capcli --help`, whether it imports torch, and the wall time of `capcli caption FILE`
-for a single photograph, each a fresh process of the installed command. The disk cache is warm: every command
-runs once before it is timed, and that first time is printed too.
+Prints the wall time of `capcli --help`, whether it imports torch, and the wall time and peak resident memory of
+`capcli caption FILE` for a single photograph, each a fresh process of the installed command. The disk cache is
+warm: every command runs once before it is timed, and that first time is printed too.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -34,6 +36,8 @@ def main() -> None:
     report("capcli --help", [capcli, "--help"], options.repeats)
     print(f"capcli --help imports torch: {'yes' if imports_torch([capcli, '--help']) else 'no'}")
     report(f"capcli caption {options.photo.name}", [capcli, "caption", str(options.photo)], min(options.repeats, 5))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(f"peak memory of one photograph: {peak / 1e9:.2f} GB")
 
 
 def report(title: str, arguments: list[str], repeats: int) -> None:

@@ -23,6 +23,9 @@ from capcli.model.device import bfloat16_pays, choose_device
 from capcli.model.shipped import find_model
 from capcli.pictures.read import read_picture, to_array, upright_rgb
 
+BATCH = 16
+"""Pictures that are captioned at once where nothing else is asked for."""
+
 Picture = str | Path | Image.Image | np.ndarray
 
 
@@ -73,7 +76,6 @@ class Captioner:
         self.name = name
         self.options = checkpoint.options
         self.device = device
-        self.checkpoint = checkpoint
         # In bfloat16 the encoder is several times as fast where the processor has it; log-probabilities stay float32.
         dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
         model = checkpoint.model.eval().requires_grad_(False)
@@ -104,7 +106,7 @@ class Captioner:
     @overload
     def caption(self, images: Sequence[Picture], **options: Any) -> list[Caption]: ...
     def caption(self, images: Picture | Sequence[Picture], **options: Any) -> Caption | list[Caption]:
-        """Captions one picture, or a list of them as one batch.
+        """Captions one picture, or a list of them in batches.
 
         Args:
             images: path, PIL image or array; an array is H x W x 3 RGB or H x W gray, uint8 or float from 0 to 1.
@@ -120,17 +122,31 @@ class Captioner:
         chosen = replace(self.options, **options)
         if isinstance(images, (str, Path, Image.Image, np.ndarray)):
             return self.caption_arrays(np.stack([self._array(images)]), chosen)[0]
-        if not images:
-            return []
-        return self.caption_arrays(np.stack([self._array(image) for image in images]), chosen)
+        captions: list[Caption] = []
+        for start in range(0, len(images), BATCH):
+            batch = np.stack([self._array(image) for image in images[start : start + BATCH]])
+            captions += self.caption_arrays(batch, chosen)
+        return captions
 
     def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions | None = None) -> list[Caption]:
-        """Captions a batch of prepared pictures: uint8 B x S x S x 3, S being `size`."""
+        """Captions a batch of prepared pictures: uint8 B x S x S x 3, S being `size`; raises as `decode` does."""
+        return self.decode(self.encode(arrays), options)
+
+    def encode(self, arrays: np.ndarray) -> torch.Tensor:
+        """Regions B x R x D, float32 on the captioner's device, of uint8 B x S x S x 3 pictures."""
+        with torch.inference_mode():
+            return self._encoder(torch.from_numpy(arrays).to(self.device)).float()
+
+    def decode(self, regions: torch.Tensor, options: DecodingOptions | None = None) -> list[Caption]:
+        """The best caption for each of B x R x D regions.
+
+        Raises:
+            UsageError: if `max_length` is longer than the decoder can say.
+        """
         chosen = options or self.options
         if chosen.max_length > self._longest:
             raise UsageError(f"max-length must be at most {self._longest} with this model, not {chosen.max_length}")
         with torch.inference_mode():
-            regions = self._encoder(torch.from_numpy(arrays).to(self.device)).float()
             found = beam_search(self._decoder, regions, chosen)
         return [self._caption(best[0]) for best in found]
 
@@ -140,7 +156,7 @@ class Captioner:
         if isinstance(image, Image.Image):
             try:
                 return to_array(upright_rgb(image), self.size)
-            except OSError as error:
+            except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
                 name = getattr(image, "filename", "") or "image"
                 raise UnreadableImage(name, f"is damaged ({error})") from None
         return to_array(read_picture(image, at_least=self.size), self.size)

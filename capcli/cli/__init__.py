@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from capcli.cli import caption, train
 from capcli.errors import CapcliError
+from capcli.output.text import escape
 
 
 class _Commands(TyperGroup):
@@ -20,7 +21,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except CapcliError as error:
-            typer.echo(f"capcli: error: {' '.join(str(error).split())}", err=True)
+            typer.echo(f"capcli: error: {escape(' '.join(str(error).split()))}", err=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("capcli: interrupted", err=True)
@@ -29,6 +30,14 @@ class _Commands(TyperGroup):
             # The reader, `head` perhaps, has enough; without this Python complains when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
+        except OSError as error:
+            typer.echo(f"capcli: error: {_told(error)}", err=True)
+            raise typer.Exit(1) from None
+
+
+def _told(error: OSError) -> str:
+    what = (error.strerror or str(error)).lower()
+    return escape(f"{error.filename}: {what}" if error.filename else what)
 
 
 app = typer.Typer(

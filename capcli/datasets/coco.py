@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -79,5 +80,5 @@ def _folders(file: Path) -> list[Path]:
 
 
 def _split(file: Path) -> str:
-    name = file.stem.lower()
-    return next((split for word, split in (("val", "dev"), ("test", "test")) if word in name), "train")
+    named = re.search(r"(?<![a-z])(val|test)(?![a-z])", file.stem.lower())
+    return {"val": "dev", "test": "test"}[named[1]] if named else "train"

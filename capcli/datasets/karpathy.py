@@ -27,7 +27,7 @@ def recognises(path: Path) -> bool:
     """Whether `path` is a Karpathy JSON file or a folder that holds some `dataset*.json`."""
     if path.is_file():
         return path.suffix.lower() == ".json" and '"sentences"' in read_text(path)
-    return any(path.glob("dataset*.json"))
+    return any('"sentences"' in read_text(file) for file in path.glob("dataset*.json"))
 
 
 def read(path: Path) -> Dataset:

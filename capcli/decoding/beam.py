@@ -7,10 +7,9 @@ from torch import Tensor
 
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
+from capcli.errors import ModelError
 from capcli.model.decoder import Decoder
-from capcli.model.vocabulary import END, PAD, START, UNKNOWN
-
-UNSAYABLE = [PAD, START, UNKNOWN]
+from capcli.model.vocabulary import END, START, UNSAYABLE
 
 
 @torch.no_grad()
@@ -29,6 +28,9 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
 
     Returns:
         For each picture up to K hypotheses, the best first, never none.
+
+    Raises:
+        ModelError: if the log-probabilities are not numbers.
     """
     B, K, T = regions.shape[0], options.beam_size, options.max_length
     device = regions.device
@@ -61,7 +63,7 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
         totals_at_end = scores + ends
         log_probabilities[..., [*UNSAYABLE, END]] = -torch.inf
         candidates = scores.unsqueeze(-1) + log_probabilities
-        best, flat = candidates.flatten(1).topk(min(K, candidates[0].numel()), dim=1)
+        best, flat = candidates.flatten(1).topk(K, dim=1)
         threshold = best[:, -1].tolist()
         end_list, total_list = ends.tolist(), totals_at_end.tolist()
         for picture in range(B):
@@ -105,4 +107,6 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
                 if scores[picture, beam] > -torch.inf:
                     keep(picture, beam, float(scores[picture, beam]), None)
             finished[picture].sort(key=lambda h: -h.score)
+        if not finished[picture]:
+            raise ModelError("the model's log-probabilities are no numbers; its weights or the regions are broken")
     return finished

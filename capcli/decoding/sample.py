@@ -7,7 +7,7 @@ from torch import Tensor
 
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.model.decoder import Decoder
-from capcli.model.vocabulary import END, PAD, START, UNKNOWN
+from capcli.model.vocabulary import END, START, UNSAYABLE
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def sample(
     for length in range(max_length + 1):
         log_probabilities, weights, state = decoder.step(last, state)
         allowed = log_probabilities.clone()
-        allowed[:, [PAD, START, UNKNOWN]] = -torch.inf
+        allowed[:, UNSAYABLE] = -torch.inf
         if length == 0:
             allowed[:, END] = -torch.inf
         if length < max_length:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -19,12 +20,11 @@ from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, ModelError, UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.decoder import decoder_config
-from capcli.model.encoder import EncoderConfig
+from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
 from capcli.model.vocabulary import Vocabulary
 
 FORMAT = "capcli 1"
 LARGEST_VOCABULARY = 1_000_000
-LARGEST_INPUT = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         if not 1 <= config.encoder.size <= LARGEST_INPUT:
             raise ValueError(f"input size {config.encoder.size} is out of range")
         for three in (config.encoder.mean, config.encoder.std):
-            if len(three) != 3 or not all(isinstance(value, (int, float)) for value in three):
+            if len(three) != 3 or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in three):
                 raise ValueError(f"{three} is no value for each of red, green and blue")
         if min(config.encoder.std) <= 0:
             raise ValueError("a standard deviation must be above 0")
@@ -142,7 +142,7 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         if options.max_length > longest:
             raise ValueError(f"its decoder cannot say {options.max_length} words")
         return model, options
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, UsageError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, UsageError) as error:
         raise ModelError(f"{path}: its description cannot be used ({error})") from None
 
 
@@ -153,7 +153,10 @@ def _compare(path: Path, expected: Mapping[str, Tensor], file: Any) -> None:
         what = "lacks" if odd[0] in expected else "has an unexpected"
         raise ModelError(f"{path}: its tensors do not fit its config: it {what} {odd[0]!r} ({len(odd)} such)")
     for name, tensor in expected.items():
-        shape = tuple(file.get_slice(name).get_shape())
+        stored = file.get_slice(name)
+        if stored.get_dtype() not in ("F16", "BF16", "F32"):
+            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is of type {stored.get_dtype()}")
+        shape = tuple(stored.get_shape())
         if shape != tuple(tensor.shape):
             raise ModelError(
                 f"{path}: its tensors do not fit its config: {name!r} is {shape}, not {tuple(tensor.shape)}"

@@ -36,7 +36,8 @@ def choose_device(name: str = "auto") -> torch.device:
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware; elsewhere float32 is the faster choice on a CPU."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        # Older cards only emulate bfloat16, and torch.cuda.is_bf16_supported() counts that too.
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
         has = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
         return bool(has())

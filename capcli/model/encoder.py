@@ -17,6 +17,9 @@ from torchvision.models import get_model, list_models
 from capcli.errors import ModelError, UsageError
 from capcli.model.depthwise import DepthwiseConv2d
 
+LARGEST_INPUT = 2048
+"""Longest side of an encoder's input in pixels."""
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
@@ -65,7 +68,11 @@ class Encoder(nn.Module):
             ModelError: if the file is missing, broken or of another model.
         """
         if source == "imagenet":
-            model = _torchvision_model(self.config.name, "DEFAULT")
+            try:
+                model = _torchvision_model(self.config.name, "DEFAULT")
+            except (OSError, RuntimeError) as error:
+                hint = "give --encoder-weights FILE.safetensors"
+                raise ModelError(f"cannot download the weights of {self.config.name} ({error}); {hint}") from None
         else:
             model = _torchvision_model(self.config.name, None)
             _load_file_into(model, Path(source), self.config.name)
@@ -77,10 +84,13 @@ class Encoder(nn.Module):
             module.requires_grad_(block is not None and index >= block)
 
     def train(self, mode: bool = True) -> Encoder:
-        """Switches stochastic depth on, in the blocks that are not frozen, or off."""
+        """Switches stochastic depth on, in the blocks that are not frozen, or off; batch norm stays as it is."""
         super().train(mode)
-        for module in self.trunk:
-            module.train(mode and any(parameter.requires_grad for parameter in module.parameters()))
+        for block in self.trunk:
+            block.train(mode and any(parameter.requires_grad for parameter in block.parameters()))
+        for module in self.trunk.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
         return self
 
     def forward(self, images: Tensor) -> Tensor:

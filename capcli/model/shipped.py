@@ -6,8 +6,8 @@ from pathlib import Path
 
 from capcli.errors import ModelError
 
-# In a wheel the weights lie inside the package; in a checkout, beside it.
-_FOLDERS = (Path(__file__).parents[1] / "weights", Path(__file__).parents[2] / "weights")
+# In a wheel the weights lie inside the package, which goes first (the later one wins); in a checkout, beside it.
+_FOLDERS = (Path(__file__).parents[2] / "weights", Path(__file__).parents[1] / "weights")
 
 
 def shipped_models() -> dict[str, Path]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 PAD, START, END, UNKNOWN = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<start>", "<end>", "<unknown>")
+UNSAYABLE = [PAD, START, UNKNOWN]
 
 
 class Vocabulary:

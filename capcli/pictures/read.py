@@ -6,7 +6,9 @@ import importlib
 import logging
 import os
 import stat
+import threading
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +20,10 @@ from capcli.errors import UnreadableImage
 MAX_PIXELS = 2**27
 """The most pixels that are decoded at once: half a gigabyte at Pillow's four bytes each."""
 
+LARGE_PIXELS = 2**24
+"""Pictures with more pixels than this are decoded one at a time."""
+
+_LARGE = threading.Lock()
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,7 +69,10 @@ def read_picture(path: str | Path, *, at_least: int | None = None) -> Image.Imag
         if not stat.S_ISREG(mode):
             raise _Refused("is not a regular file")
         with Path(path).open("rb") as file:
-            return upright_rgb(_open(file, at_least))
+            image = _open(file, at_least)
+            # Several threads read at once, and a few pictures of this size would not fit into memory together.
+            with _LARGE if image.width * image.height > LARGE_PIXELS else nullcontext():
+                return upright_rgb(image)
     except _Refused as refused:
         reason = str(refused)
     except Exception as error:  # Pillow's plugins raise nearly every type on damaged files

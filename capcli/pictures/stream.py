@@ -61,3 +61,5 @@ def _read(path: Path, size: int) -> Reading:
         return Reading(path, array=to_array(read_picture(path, at_least=size), size))
     except UnreadableImage as error:
         return Reading(path, error=error)
+    except MemoryError:
+        return Reading(path, error=UnreadableImage(path, "does not fit into memory"))

@@ -46,10 +46,10 @@ def train_model(
         CapcliError: for anything wrong with recipe, data, device or disk.
     """
     shipped = resources.files("capcli") / "recipes" / f"{recipe}.toml"
-    chosen = Recipe.read(str(shipped) if not Path(recipe).exists() and shipped.is_file() else recipe)
+    chosen = Recipe.read(str(shipped) if shipped.is_file() else recipe)
     target = Path(output or f"{chosen.name}.safetensors")
-    if not target.parent.is_dir():
-        raise UsageError(f"{target.parent}: no such folder to write the model to")
+    if not target.parent.is_dir() or target.is_dir():
+        raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
     place = choose_device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)

@@ -19,7 +19,7 @@ class Corpus:
 
     Attributes:
         train: the training pictures.
-        captions: tokens of each training picture's captions, cut to the recipe's `max_length`.
+        captions: tokens of each training picture's captions.
         dev: held-out pictures by name of the data set; the first one's CIDEr-D chooses the weights.
     """
 
@@ -31,15 +31,17 @@ class Corpus:
     def build(cls, datasets: Sequence[Dataset], recipe: DataRecipe) -> Corpus:
         """Divides the data sets: train and unlisted pictures train, dev pictures judge, test pictures do neither.
 
-        A data set without a dev split gives up the share `hold_out` of its training pictures.
+        A data set without a dev split gives up the share `hold_out` of its training pictures. A picture that is in
+        one data set's dev or test split is not trained on, whatever another says of it.
 
         Raises:
             DatasetError: if no picture is left to train on or to judge by.
         """
         train: list[Item] = []
         dev: dict[str, tuple[Item, ...]] = {}
+        kept = {item.image.resolve() for data in datasets for item in data.items if item.split in ("dev", "test")}
         for dataset in datasets:
-            usable = [item for item in dataset.items if item.split in ("train", "rest")]
+            usable = [i for i in dataset.items if i.split in ("train", "rest") and i.image.resolve() not in kept]
             judged = dataset.split("dev")
             if not judged:
                 judged = tuple(item for item in usable if _share(item) < recipe.hold_out)
@@ -51,8 +53,7 @@ class Corpus:
             raise DatasetError("the data sets hold no picture to train on; is everything in a dev or test split?")
         if not dev:
             raise DatasetError("no picture is left to judge by; add a dev split or raise [data] hold_out")
-        cut = recipe.max_length
-        captions = tuple(tuple(tuple(tokenize(c)[:cut]) for c in item.captions) for item in train)
+        captions = tuple(tuple(tuple(tokenize(caption)) for caption in item.captions) for item in train)
         return cls(tuple(train), captions, dev)
 
     def vocabulary(self, min_count: int) -> Vocabulary:

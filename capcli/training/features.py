@@ -53,13 +53,14 @@ class FeatureCache:
         self._row = {path: row for row, path in enumerate(pictures)}
         count = len(pictures)
         settings = [crop, jitter, seed] if views else []
-        wanted = [fingerprint(encoder), encoder.config.size, [str(p) for p in pictures], views, settings]
+        named = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in pictures]
+        wanted = [fingerprint(encoder), encoder.config.size, named, views, settings]
         key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         data, progress = folder / f"{key}.npy", folder / f"{key}.done"
         rows, columns = encoder.grid
         shape = ((1 + views) * count, rows * columns, encoder.width)
-        done = int(progress.read_text()) if data.exists() and progress.exists() else 0
+        done = int(progress.read_text() or 0) if data.exists() and progress.exists() else 0
         mode = "r+" if done else "w+"
         self._array = np.lib.format.open_memmap(data, mode, None if done else np.float16, None if done else shape)  # type: ignore[no-untyped-call]
         jobs = [(view, path) for view in range(1 + views) for path in pictures]

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +69,18 @@ class Trainer:
         start: Checkpoint | None = None,
         cache: Path | None = None,
     ) -> None:
+        if start is not None:
+            config = start.model.config
+            encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
+            recipe = replace(recipe, encoder=encoder, decoder=config.decoder)
+            recipe.check()
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
+        self.started_from_model = start is not None
         self.cache_folder = cache or folder / "cache"
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{folder}: no folder for checkpoints can be made there ({error.strerror})") from None
         self.best_file, self.state_file = folder / "best.safetensors", folder / "state.safetensors"
         torch.manual_seed(_seed(recipe.seed, "model"))
         self.model = self._model(start, encoder_weights)
@@ -95,8 +105,8 @@ class Trainer:
         """Trains through all stages and returns the weights that were best on dev.
 
         Raises:
-            CapcliError: if the loss stops being finite; the last good state stays on disk.
-            KeyboardInterrupt: on Ctrl-C; the state on disk is at most `SAVE_SECONDS` old.
+            CapcliError: if loss or gradient stop being finite; the last good state stays on disk.
+            KeyboardInterrupt: on Ctrl-C; what was not saved, every `SAVE_SECONDS` and after an epoch, is done again.
         """
         if self.position.done:
             return Checkpoint.load(self.best_file)
@@ -125,9 +135,13 @@ class Trainer:
         feed = _Feed(self, stage, log)
         critic = None
         if stage.objective == "self-critical":
-            critic = SelfCritical([self.encoded[i] for i in feed.pictures], self.recipe.decoding.max_length)
+            references = [self.encoded[i] for i in feed.pictures]
+            critic = SelfCritical(references, self.recipe.decoding.max_length, stage.temperature)
         steps = math.ceil(feed.count / stage.batch_size)
         title = f"stage {at.stage + 1}/{len(self.recipe.stage)} {stage.objective}"
+        if self.started_from_model and (at.stage, at.epoch, at.step) == (0, 0, 0):
+            # A model that only gets worse is handed back as it came.
+            log.say(f"before training: dev CIDEr-D {_listed(self._judge(feed, log))}")
         while at.epoch < stage.epochs and at.waited < stage.patience:
             log.begin(f"{title} epoch {at.epoch + 1}/{stage.epochs}", feed.count, at.step * stage.batch_size)
             model.train()
@@ -147,9 +161,8 @@ class Trainer:
                 if time.monotonic() - self._saved_at > SAVE_SECONDS:
                     self._save()
             scores = self._judge(feed, log)
-            gist = " ".join(f"{name} {score:.4f}" for name, score in scores.items())
             mean = f"loss {total / max(1, count):.4f}" + (f" reward {rewards / max(1, count):.4f}" if critic else "")
-            log.say(f"{title} epoch {at.epoch + 1}: {mean}, dev CIDEr-D {gist}")
+            log.say(f"{title} epoch {at.epoch + 1}: {mean}, dev CIDEr-D {_listed(scores)}")
             at.epoch, at.step = at.epoch + 1, 0
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())
@@ -224,15 +237,14 @@ class Trainer:
                 if stage.doubly_stochastic and attention is not None:
                     loss = loss + weight * stage.doubly_stochastic * doubly_stochastic(attention, targets)
         if not math.isfinite(loss.item()):
-            raise CapcliError(
-                f"the loss became {loss.item()} in stage {at.stage + 1}, epoch {at.epoch + 1}, step {at.step + 1}; "
-                f"lower learning_rate or clip; the state before it is in {self.state_file}"
-            )
+            raise self._diverged("loss", loss.item())
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, stage.clip)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, stage.clip)
+        if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
+            raise self._diverged("gradient", norm.item())
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average:
@@ -243,6 +255,13 @@ class Trainer:
             torch._foreach_lerp_([self.average[n] for n in names], [current[n].detach() for n in names], 1 - decay)
         return loss.item(), reward
 
+    def _diverged(self, what: str, value: float) -> CapcliError:
+        at = self.position
+        return CapcliError(
+            f"the {what} became {value} in stage {at.stage + 1}, epoch {at.epoch + 1}, step {at.step + 1}; "
+            f"lower learning_rate or clip; {self.state_file} holds the last good state, if one was saved"
+        )
+
     def drawn_captions(self, stage: StageRecipe, picture: int) -> list[list[int]]:
         """The captions, ends included, that a picture is trained on in this epoch."""
         at = self.position
@@ -250,7 +269,9 @@ class Trainer:
         source = random.Random(f"{self.recipe.seed} {at.stage} {at.epoch} {picture} captions")
         drawn = source.sample(captions, min(stage.captions, len(captions)))
         drawn += source.choices(captions, k=stage.captions - len(drawn))
-        return [[*caption, END] for caption in drawn]
+        longest = self.recipe.data.max_length
+        # A caption that is cut has no end here, or the model would learn to stop in mid-sentence.
+        return [[*caption, END] if len(caption) <= longest else caption[:longest] for caption in drawn]
 
     def _judge(self, feed: _Feed, log: TrainingLog) -> dict[str, float]:
         at, model = self.position, self.model
@@ -260,7 +281,7 @@ class Trainer:
         scores = {}
         for name, items in self.corpus.dev.items():
             with self._autocast():
-                scores[name], _ = evaluate(model, items, self.recipe.decoding, feed.plain)
+                scores[name] = evaluate(model, items, self.recipe.decoding, feed.plain)
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, dev=name, cider_d=scores[name])
         first = next(iter(scores.values()))
         if first > at.best:
@@ -298,9 +319,10 @@ class Trainer:
             return "of a recipe with more stages"
         recipe = self.recipe.to_dict()
         recipe["stage"] = recipe["stage"][: self.position.stage + 1]
+        model = [self.model.config.to_json(), self.model.vocabulary.words, self.started_from_model]
         data = [[item.image.name, item.captions] for item in self.corpus.train]
         dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]
-        return hashlib.sha256(json.dumps([recipe, data, dev]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([recipe, model, data, dev]).encode()).hexdigest()
 
     def _autocast(self) -> torch.autocast:
         pays = bfloat16_pays(self.device)
@@ -393,6 +415,10 @@ class _Feed:
 
     def _chance(self, epoch: int, picture: int) -> random.Random:
         return random.Random(f"{self.trainer.recipe.seed} {self.trainer.position.stage} {epoch} {picture} view")
+
+
+def _listed(scores: dict[str, float]) -> str:
+    return " ".join(f"{name} {score:.4f}" for name, score in scores.items())
 
 
 def _seed(*parts: object) -> int:

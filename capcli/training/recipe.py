@@ -28,7 +28,7 @@ class DataRecipe:
         min_count: words rarer than this in the training captions become `<unknown>`.
         hold_out: share of a dataset without a dev split that is never trained on, 0 to below 1; its pictures are
             chosen by a hash of their file names, so they stay the same from run to run.
-        max_length: training captions are cut after this many words.
+        max_length: of longer training captions only this many words are learnt, without an end.
     """
 
     min_count: int = 5
@@ -72,6 +72,7 @@ class StageRecipe:
         clip: largest norm of the gradient.
         label_smoothing: share of the target spread over all words.
         doubly_stochastic: weight of the penalty on regions that attention leaves out (Xu et al. 2015, eq. 14).
+        temperature: self-critical only: of the sampled policy, see `SelfCritical`.
         cross_entropy: self-critical only: weight of cross-entropy beside the reward.
         average: decay per step of the running average of the weights that is evaluated and kept; 0 for none.
         crop: least share of a picture's area that a random crop keeps; 1 does not crop.
@@ -95,6 +96,7 @@ class StageRecipe:
     clip: float = 1.0
     label_smoothing: float = 0.1
     doubly_stochastic: float = 0.0
+    temperature: float = 1.0
     cross_entropy: float = 0.0
     average: float = 0.999
     crop: float = 0.6
@@ -137,20 +139,27 @@ class Recipe:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
         """Builds a recipe from parsed TOML; raises UsageError as `read` does."""
-        from capcli.model.decoder import decoder_config
-
         recipe = _build(cls, values, "")
-        longest = max(recipe.data.max_length, recipe.decoding.max_length)
-        _, decoder = decoder_config(recipe.decoder)
+        recipe.check()
+        return recipe
+
+    def check(self) -> None:
+        """Raises UsageError for values out of range and choices that contradict each other."""
+        from capcli.model.decoder import decoder_config
+        from capcli.model.encoder import LARGEST_INPUT
+
+        longest = max(self.data.max_length, self.decoding.max_length)
+        _, decoder = decoder_config(self.decoder)
         if longest > decoder.max_length:
             raise UsageError(f"a decoder of max_length {decoder.max_length} cannot say {longest} words")
-        if not recipe.stage:
+        if not self.stage:
             raise UsageError("a recipe needs at least one [[stage]]")
-        if not 0 <= recipe.data.hold_out < 1 or recipe.data.min_count < 1 or recipe.data.max_length < 1:
+        if not 0 <= self.data.hold_out < 1 or self.data.min_count < 1 or self.data.max_length < 1:
             raise UsageError("[data] needs hold_out from 0 to below 1, min_count and max_length of at least 1")
-        for number, stage in enumerate(recipe.stage, 1):
+        if not 32 <= self.encoder.size <= LARGEST_INPUT:
+            raise UsageError(f"[encoder] size must be 32 to {LARGEST_INPUT} pixels, not {self.encoder.size}")
+        for number, stage in enumerate(self.stage, 1):
             _check_stage(stage, f"stage {number}")
-        return recipe
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as `from_dict` takes them."""
@@ -169,12 +178,17 @@ def _check_stage(stage: StageRecipe, name: str) -> None:
     for key in ("epochs", "batch_size", "captions", "patience"):
         if getattr(stage, key) < 1:
             raise UsageError(f"{name}: {key} must be at least 1")
-    for key in ("learning_rate", "clip"):
+    for key in ("learning_rate", "clip", "temperature"):
         if not getattr(stage, key) > 0:
             raise UsageError(f"{name}: {key} must be above 0")
-    for key in ("views", "encoder_learning_rate", "final_learning_rate", "warmup", "weight_decay", "jitter"):
+    for key in (
+        "pictures", "views", "encoder_learning_rate", "final_learning_rate", "warmup", "weight_decay",
+        "doubly_stochastic", "cross_entropy",
+    ):  # fmt: skip
         if not getattr(stage, key) >= 0:
             raise UsageError(f"{name}: {key} must be at least 0")
+    if not 0 <= stage.jitter <= 1:
+        raise UsageError(f"{name}: jitter must be 0 to 1")
     if not 0 <= stage.average < 1 or not 0 < stage.crop <= 1 or not 0 <= stage.label_smoothing < 1:
         raise UsageError(f"{name}: needs 0 <= average < 1, 0 < crop <= 1 and 0 <= label_smoothing < 1")
 

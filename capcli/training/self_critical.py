@@ -24,11 +24,15 @@ class SelfCritical:
     Args:
         references: for each training picture the indices of its captions' words, without start and end.
         max_length: longest sampled caption in words.
+        temperature: of the policy that is sampled and trained; below 1 it is near what beam search says from the
+            start, so that training improves the words and does not spend itself on making the model surer.
     """
 
-    def __init__(self, references: Sequence[Sequence[Sequence[int]]], max_length: int) -> None:
+    def __init__(
+        self, references: Sequence[Sequence[Sequence[int]]], max_length: int, temperature: float = 1.0
+    ) -> None:
         self._reward = CiderD([[[*caption, END] for caption in captions] for captions in references])
-        self._max_length = max_length
+        self._max_length, self._temperature = max_length, temperature
 
     def loss(self, decoder: Decoder, regions: Tensor, pictures: Sequence[int], count: int) -> tuple[Tensor, float]:
         """Policy-gradient loss of `count` sampled captions for each picture, and their mean reward.
@@ -40,7 +44,7 @@ class SelfCritical:
             count: captions per picture, at least 2.
         """
         decoder.eval()
-        drawn = [h for captions in sample(decoder, regions, count, self._max_length) for h in captions]
+        drawn = [h for captions in sample(decoder, regions, count, self._max_length, temperature=self._temperature) for h in captions]
         decoder.train()
         # Some releases of torch keep the half-precision weights of a pass without gradients and would use them below.
         torch.clear_autocast_cache()
@@ -51,6 +55,8 @@ class SelfCritical:
         advantage = torch.from_numpy(rewards - others).flatten().to(regions.device, torch.float32)
         target = pad(words).to(regions.device)
         log_probabilities, _ = decoder(regions, shift(target))
+        if self._temperature != 1.0:
+            log_probabilities = (log_probabilities / self._temperature).log_softmax(-1)
         chosen = log_probabilities.gather(-1, target.unsqueeze(-1)).squeeze(-1)
         return policy_gradient(chosen, target, advantage), float(rewards.mean())
 

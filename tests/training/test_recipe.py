@@ -134,7 +134,7 @@ def test_values_of_the_wrong_type(values: dict[str, Any], message: str) -> None:
         ({"label_smoothing": 1.0}, "label_smoothing < 1"),
         ({"views": -1}, "views must be at least 0"),
         ({"warmup": -1}, "warmup must be at least 0"),
-        ({"jitter": -0.1}, "jitter must be at least 0"),
+        ({"jitter": -0.1}, "jitter must be 0 to 1"),
         ({"encoder_learning_rate": -1.0}, "encoder_learning_rate must be at least 0"),
     ],
 )
