@@ -9,7 +9,7 @@ from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import ModelError
 from capcli.model.decoder import Decoder
-from capcli.model.vocabulary import END, START, UNSAYABLE
+from capcli.model.vocabulary import END, PAD, START, UNSAYABLE
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
     Args:
         decoder: any decoder in evaluation mode.
         regions: B x R x D.
-        options: `beam_size` K, `max_length` and `length_penalty`.
+        options: `beam_size` K, `max_length`, `length_penalty` and `no_repeat_ngram`.
 
     Returns:
         For each picture up to K hypotheses, the best first, never none.
@@ -62,6 +62,7 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
             ends.fill_(-torch.inf)  # an empty caption is none
         totals_at_end = scores + ends
         log_probabilities[..., [*UNSAYABLE, END]] = -torch.inf
+        _forbid_repeats(log_probabilities, tokens, options.no_repeat_ngram)
         candidates = scores.unsqueeze(-1) + log_probabilities
         best, flat = candidates.flatten(1).topk(K, dim=1)
         threshold = best[:, -1].tolist()
@@ -110,3 +111,14 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
         if not finished[picture]:
             raise ModelError("the model's log-probabilities are no numbers; its weights or the regions are broken")
     return finished
+
+
+def _forbid_repeats(log_probabilities: Tensor, tokens: Tensor, n: int) -> None:
+    """Takes from B x K x V next words those that would say a run of `n` words of B x K x L tokens again."""
+    length = tokens.shape[-1]
+    if n == 0 or length < n:
+        return
+    runs = tokens.unfold(-1, n, 1)
+    same = (runs[..., :-1] == tokens[..., None, length - n + 1 :]).all(-1)
+    # Where a run differs, a word that is never said stands in for its last.
+    log_probabilities.scatter_(-1, runs[..., -1].where(same, PAD), -torch.inf)

@@ -30,6 +30,7 @@ class DecodingOptions:
         0.0,
         4.0,
     )
+    no_repeat_ngram: int = _option(0, "Say no run of this many words twice; 0 allows it.", 0, 10)
 
     def __post_init__(self) -> None:
         for option in dataclasses.fields(self):

@@ -44,7 +44,8 @@ class SelfCritical:
             count: captions per picture, at least 2.
         """
         decoder.eval()
-        drawn = [h for captions in sample(decoder, regions, count, self._max_length, temperature=self._temperature) for h in captions]
+        sampled = sample(decoder, regions, count, self._max_length, temperature=self._temperature)
+        drawn = [hypothesis for captions in sampled for hypothesis in captions]
         decoder.train()
         # Some releases of torch keep the half-precision weights of a pass without gradients and would use them below.
         torch.clear_autocast_cache()

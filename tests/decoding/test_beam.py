@@ -56,6 +56,20 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds(
         assert hypotheses[0].score == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_no_run_of_n_words_is_said_twice(toy: Toy, numbered: Regions, n: int) -> None:
+    def repeats(caption: list[int]) -> bool:
+        runs = [tuple(caption[i : i + n]) for i in range(len(caption) - n + 1)]
+        return len(set(runs)) < len(runs)
+
+    decoder, regions = toy(2, end=-1.0), numbered(3)
+    allowed = [caption for caption in every_caption(2, 4) if not repeats(caption)]
+    assert len(allowed) < len(every_caption(2, 4))
+    expected = sorted((-score(decoder, regions, caption, 1.0), caption) for caption in allowed)
+    found = beam_search(decoder, regions, DecodingOptions(32, 4, 1.0, no_repeat_ngram=n))[0]
+    assert [h.tokens for h in found] == [caption for _, caption in expected]
+
+
 def test_a_wide_beam_ranks_all_captions(toy: Toy, numbered: Regions) -> None:
     decoder, regions = toy(2), numbered(5)
     expected = sorted((-score(decoder, regions, caption, 1.0), caption) for caption in every_caption(2, 3))
