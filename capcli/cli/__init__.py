@@ -75,4 +75,12 @@ def main() -> None:
 
     Exit codes: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted, 141 nobody reads the output.
     """
-    app(prog_name="capcli")
+    try:
+        app(prog_name="capcli")
+    except SystemExit as end:
+        if "torch" not in sys.modules or not isinstance(end.code, int):
+            raise
+        # Everything is said and closed by now, and torch would take most of a second to take itself apart.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.trunk = _folded(_trunk(_torchvision_model(config.name, None)))
-        with torch.device("meta"):
-            shape = _trunk(_torchvision_model(config.name, None))(torch.empty(1, 3, config.size, config.size)).shape
+        # A copy without storage tells the shape of the output in no time.
+        twin, image = copy.deepcopy(self.trunk).to("meta"), torch.empty(1, 3, config.size, config.size, device="meta")
+        shape = twin(image).shape
         self.width = int(shape[1])
         self.grid = (int(shape[2]), int(shape[3]))
 
