@@ -19,6 +19,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -30,9 +31,6 @@ from machine import command, describe
 
 from capcli.datasets import Dataset, Item, read_dataset
 from capcli.errors import CapcliError
-
-# A command line holds some megabytes of paths at most.
-PATHS_AT_ONCE = 4000
 
 
 def main() -> None:
@@ -112,16 +110,14 @@ def unique_names(items: Sequence[Item]) -> list[str]:
 
 def captioned(items: Sequence[Item], extra: list[str]) -> Iterator[tuple[str, str]]:
     """Path and caption of every picture; raises SystemExit if the command fails on any."""
-    paths = [str(item.image) for item in items]
-    for start in range(0, len(paths), PATHS_AT_ONCE):
-        batch = paths[start : start + PATHS_AT_ONCE]
-        arguments = [command(), "caption", "--json", *extra, "--", *batch]
-        done = subprocess.run(arguments, stdout=subprocess.PIPE, encoding="utf-8")
-        if done.returncode:
-            raise SystemExit(f"capcli caption ended with exit code {done.returncode}; nothing was scored")
-        for line in done.stdout.rstrip("\n").split("\n"):
-            row = json.loads(line)
-            yield row["path"], row["caption"]
+    arguments = [command(), "caption", "--format=jsonl", "--from-file=-", "--null", *extra]
+    paths = b"\0".join(os.fsencode(item.image) for item in items)
+    done = subprocess.run(arguments, input=paths, stdout=subprocess.PIPE)
+    if done.returncode:
+        raise SystemExit(f"capcli caption ended with exit code {done.returncode}; nothing was scored")
+    for line in done.stdout.splitlines():
+        row = json.loads(line)
+        yield row["path"], row["caption"]
 
 
 def coco_scores(references: dict[str, list[str]], predictions: dict[str, str]) -> dict[str, float]:

@@ -33,7 +33,7 @@ def main() -> None:
     from capcli.datasets import read_dataset
     from capcli.errors import CapcliError
     from capcli.metrics import corpus_cider_d, tokenize
-    from capcli.pictures.stream import stream
+    from capcli.pictures.stream import ReadingPool
 
     print(f"machine: {describe()}")
     try:
@@ -44,8 +44,9 @@ def main() -> None:
     if not items:
         raise SystemExit(f"{options.dataset}: has no dev split")
     references = [[tokenize(caption) for caption in item.captions] for item in items]
-    batches = stream([item.image for item in items], captioner.size, 32)
-    encoded = [captioner.encode(np.stack([reading.array for reading in batch])) for batch in batches]  # type: ignore[misc]
+    with ReadingPool() as pool:
+        batches = pool.stream([item.image for item in items], captioner.size, 32)
+        encoded = [captioner.encode(np.stack([reading.array for reading in batch])) for batch in batches]  # type: ignore[misc]
 
     results = []
     for beam_size, length_penalty in itertools.product(options.beam_sizes, options.length_penalties):

@@ -56,7 +56,8 @@ def tiny_checkpoint(
         model = CaptioningModel(config, Vocabulary([*SPECIALS, *WORDS])).eval()
         shaken(model.decoder)
         recipe = {"name": "tiny", "stage": [{"epochs": 2}]}
-        return Checkpoint(model, DecodingOptions(2, 6, 0.5), recipe, {"dev flickr8k": {"CIDEr-D": 0.5}})
+        options = DecodingOptions(beam_size=2, max_length=6, length_penalty=0.5)
+        return Checkpoint(model, options, recipe, {"dev flickr8k": {"CIDEr-D": 0.5}})
 
     return build
 

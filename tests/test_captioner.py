@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from capcli import Caption, Captioner
-from capcli.errors import ModelError, UnreadableImage, UsageError
+from capcli.errors import CapcliError, ModelError, UnreadableImage, UsageError
 from capcli.metrics.tokens import detokenize
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoders
@@ -130,6 +131,154 @@ def test_captions_longer_than_the_decoder_can_say(
     assert captioner.caption(files[0], max_length=8).text
     with pytest.raises(UsageError, match="max-length must be at most 8 with this model, not 9"):
         captioner.caption(files[0], max_length=9)
+
+
+def test_an_unknown_option_is_told_with_near_ones(captioner: Captioner, files: list[Path]) -> None:
+    with pytest.raises(UsageError, match=r"^no decoding option is named 'beams'; near it: .*beam_size"):
+        captioner.caption(files[0], beams=3)
+
+
+def test_several_captions_are_the_best_and_its_alternatives(captioner: Captioner, files: list[Path]) -> None:
+    for caption in captioner.caption(files, num_captions=4, min_confidence=1.0):
+        both = [caption, *caption.alternatives]
+        assert len({one.text for one in both}) == 4
+        assert all(one.uncertain and one.words and one.alternatives == () for one in caption.alternatives)
+    assert captioner.caption(files[0]).alternatives == ()
+
+
+@pytest.mark.parametrize("mode", [{}, {"sample": True}])
+def test_captions_below_the_least_confidence_are_uncertain(
+    captioner: Captioner, files: list[Path], mode: dict[str, Any]
+) -> None:
+    sure = captioner.caption(files[0], **mode)
+    assert not sure.uncertain
+    assert not captioner.caption(files[0], min_confidence=sure.confidence, **mode).uncertain
+    assert captioner.caption(files[0], min_confidence=min(1.0, sure.confidence * 1.001), **mode).uncertain
+
+
+@pytest.mark.parametrize("mode", [{}, {"sample": True}])
+def test_every_caption_begins_with_the_prefix(captioner: Captioner, files: list[Path], mode: dict[str, Any]) -> None:
+    for caption in captioner.caption(files, prefix="The dog's", num_captions=3, max_length=8, **mode):
+        for one in (caption, *caption.alternatives):
+            assert one.text.startswith("The dog's")
+            # What the user said is no merit of the model.
+            logs = [word.log_probability for word in one.words[3:]]
+            assert one.confidence <= math.exp(sum(logs) / (len(logs) + 1)) + 1e-6 or len(one.words) == 8
+
+
+def test_a_caption_that_is_all_prefix_is_sure(captioner: Captioner, files: list[Path]) -> None:
+    caption = captioner.caption(files[0], prefix="a dog runs", max_length=3, sample=True)
+    assert (caption.text, caption.confidence) == ("A dog runs.", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prefix": "a photo of a dog"}, "the model does not know the words 'photo', 'of' of the prefix"),
+        ({"prefix": "a dog", "max_length": 1}, "the prefix has 2 words and max-length is 1"),
+        ({"max_length": 40}, "max-length must be at most 8 with this model, not 40"),
+    ],
+)
+def test_options_beyond_the_model_are_told_before_a_picture_is_read(
+    tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    tiny_checkpoint(max_length=8).save(tmp_path / "model.safetensors")
+    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+    with pytest.raises(UsageError, match=message):
+        captioner.caption(tmp_path / "absent.jpg", **options)
+    with pytest.raises(UsageError, match=message):
+        captioner.check(captioner.options.replace(**options))
+
+
+def test_a_sample_depends_on_the_picture_and_the_seed_alone(captioner: Captioner, files: list[Path]) -> None:
+    def texts(pictures: list[Path], seed: int) -> list[str]:
+        return [caption.text for caption in captioner.caption(pictures, sample=True, seed=seed, min_length=4)]
+
+    together = texts(files, 1)
+    assert texts(files[::-1], 1) == together[::-1]
+    assert [texts([file], 1)[0] for file in files] == together
+    assert len({tuple(texts(files, seed)) for seed in range(4)}) == 4
+
+
+def test_regions_encoded_once_are_sampled_by_the_seeds_given(captioner: Captioner, files: list[Path]) -> None:
+    blank = np.zeros((1, captioner.size, captioner.size, 3), np.uint8)
+    regions = captioner.encode(blank).expand(4, -1, -1)
+    options = captioner.options.replace(sample=True, min_length=4)
+    assert len({caption.text for caption in captioner.decode(regions, options)}) == 1
+    assert len({caption.text for caption in captioner.decode(regions, options, seeds=range(4))}) == 4
+
+
+FULL = [
+    MemoryError(),
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+]
+
+
+class Small(torch.nn.Module):
+    """An encoder whose memory holds `most` pictures."""
+
+    grid = (2, 2)
+
+    def __init__(self, encoder: Callable[[torch.Tensor], torch.Tensor], most: int, error: Exception) -> None:
+        super().__init__()
+        self.encoder, self.most, self.error = encoder, most, error
+        self.sizes: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(len(images))
+        if len(images) > self.most:
+            raise self.error
+        return self.encoder(images)
+
+
+@pytest.fixture
+def small(tiny_file: Path) -> Callable[..., tuple[Captioner, Small]]:
+    def build(most: int, error: Exception) -> tuple[Captioner, Small]:
+        captioner = Captioner.load(tiny_file, device="cpu")
+        captioner._encoder = encoder = Small(captioner._encoder, most, error)
+        return captioner, encoder
+
+    return build
+
+
+@pytest.fixture
+def arrays(captioner: Captioner) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (9, captioner.size, captioner.size, 3), np.uint8)
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("options", [{}, {"sample": True}])
+def test_a_batch_that_does_not_fit_into_memory_is_halved(
+    captioner: Captioner, small: Any, arrays: np.ndarray, error: Exception, options: dict[str, Any]
+) -> None:
+    little, encoder = small(3, error)
+    assert little.fits is None
+    chosen = captioner.options.replace(**options)
+    expected = [caption.text for caption in captioner.caption_arrays(arrays, chosen)]
+    assert [caption.text for caption in little.caption_arrays(arrays, chosen)] == expected
+    assert (little.fits, encoder.sizes) == (2, [9, 4, 2, 2, 2, 2, 1])
+    # The size that fits is remembered.
+    little.caption_arrays(arrays[:5], chosen)
+    assert encoder.sizes[7:] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
+def test_memory_too_small_for_one_picture(small: Any, arrays: np.ndarray, error: Exception) -> None:
+    with pytest.raises(CapcliError, match=r"^not enough memory to caption even one picture; close other programs"):
+        small(0, error)[0].caption_arrays(arrays)
+
+
+def test_other_errors_pass(small: Any, arrays: np.ndarray) -> None:
+    captioner, encoder = small(3, RuntimeError("shapes do not fit"))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        captioner.caption_arrays(arrays)
+    assert (captioner.fits, encoder.sizes) == (None, [9])
+
+
+def test_no_pictures_are_no_captions(captioner: Captioner, arrays: np.ndarray) -> None:
+    assert captioner.caption_arrays(arrays[:0]) == []
 
 
 def test_what_a_captioner_knows_of_its_model(captioner: Captioner) -> None:

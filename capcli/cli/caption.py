@@ -2,97 +2,165 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Set
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capcli.cli.options import given, option_for
+from capcli.batch import Tally, batch_mates, results
+from capcli.cli.interrupt import finishing
+from capcli.cli.options import Group, takes
 from capcli.cli.progress import Bar
-from capcli.cli.quiet import quiet_libraries
 from capcli.decoding.options import DecodingOptions
-from capcli.output import Result, Writer
-from capcli.output.jsonl import JsonLinesWriter
-from capcli.output.text import TextWriter, escape
+from capcli.model.options import ModelOptions
+from capcli.output import Writer
+from capcli.output.options import OutputOptions
+from capcli.output.outputs import Outputs
+from capcli.output.text import escape
+from capcli.pictures.find import Found
+from capcli.pictures.options import InputOptions
 
 if TYPE_CHECKING:
     from capcli.captioner import Captioner
+    from capcli.pictures.stream import ReadingPool
 
 
+@takes(
+    inputs=Group(InputOptions, "Pictures"),
+    outputs=Group(OutputOptions, "Output"),
+    decoding=Group(DecodingOptions, "Choice of words", "the model's own, mostly {}"),
+    place=Group(ModelOptions, "Model"),
+)
 def caption(
     paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH", help="Photographs, and folders of them.", show_default=False),
-    ],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into sub-folders too.")] = False,
-    model: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A model that ships with capcli, or a .safetensors file.")
-    ] = "base",
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
-    beam_size: Annotated[int | None, option_for(DecodingOptions, "beam_size")] = None,
-    max_length: Annotated[int | None, option_for(DecodingOptions, "max_length")] = None,
-    batch_size: Annotated[int, typer.Option(help="Photographs captioned at once.", min=1, max=1024)] = 16,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per photograph.")] = False,
+        list[str] | None,
+        typer.Argument(metavar="PATH", help="Photographs, folders of them, or - for a list on stdin."),
+    ] = None,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Caption what is in it, then what arrives, until Ctrl-C.", rich_help_panel="Pictures"
+        ),
+    ] = None,
+    *,
+    inputs: dict[str, Any],
+    outputs: dict[str, Any],
+    decoding: dict[str, Any],
+    place: dict[str, Any],
 ) -> None:
     """Caption photographs: the sentence for one file, `path<TAB>caption` for several or for a folder.
 
-    A file that cannot be read gets a line on stderr, the rest goes on, and the exit code is 1.
+    A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
-    from capcli.pictures.find import find_pictures
+    # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
+    options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
+    paths = paths or []
+    found, base = options.find(paths, watch)
+    alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
+    for note in found.notes:
+        typer.echo(f"capcli: {escape(note)}", err=True)
+    with Outputs(to, sys.stdout.buffer, base, alone=alone) as sinks:
+        todo = sinks.todo(found.pictures)
+        tally = Tally(
+            skipped=len(found.pictures) - len(todo),
+            failed_before=sum(map(sinks.failed, set(found.pictures) - set(todo))),
+        )
+        interrupt = None
+        if todo or watch:
+            from capcli.pictures.stream import ReadingPool
 
-    # First, so that a wrong path is told before torch takes its seconds.
-    pictures = find_pictures(paths, recursive=recursive)
+            # The processes that read pictures load while torch does.
+            with ReadingPool() as pool:
+                from capcli.captioner import Captioner
 
-    from capcli.captioner import Captioner
-
-    captioner = Captioner.load(model, device)
-    options = dataclasses.replace(captioner.options, **given(beam_size=beam_size, max_length=max_length))
-    alone = len(paths) == 1 and pictures == [Path(paths[0])]
-    stdout = sys.stdout.buffer
-    writer = JsonLinesWriter(stdout) if json else TextWriter(stdout, alone=alone)
-    if run(captioner, pictures, writer, options=options, batch_size=batch_size):
+                captioner = Captioner.load(given.model, given.device)
+                chosen = captioner.options.replace(**decoding)
+                captioner.check(chosen)
+                with finishing() as interrupt:
+                    arriving = _arriving(watch, options, found, sinks, interrupt, tally) if watch else ()
+                    mates = batch_mates(todo, found.pictures, given.batch_size)
+                    run(
+                        captioner,
+                        chain(mates, todo, arriving),
+                        sinks,
+                        pool,
+                        tally,
+                        options=chosen,
+                        batch_size=given.batch_size,
+                        with_words=to.with_words,
+                        mates=set(mates),
+                        total=len(mates) + len(todo) if watch is None else 0,
+                        interrupt=interrupt,
+                    )
+    if interrupt and interrupt.is_set():
+        typer.echo(f"capcli: interrupted: {tally}", err=True)
+        raise typer.Exit(interrupt.exit_code)
+    if not alone:
+        typer.echo(f"capcli: {tally}", err=True)
+    if tally.failed:
         raise typer.Exit(1)
 
 
 def run(
     captioner: Captioner,
-    pictures: Sequence[Path],
-    writer: Writer,
+    pictures: Iterable[Path | None],
+    outputs: Writer,
+    pool: ReadingPool,
+    tally: Tally,
     *,
     options: DecodingOptions,
     batch_size: int,
-) -> int:
-    """Caption `pictures`, each handed to `writer` exactly once and in order; what fails also goes to stderr.
+    with_words: bool = False,
+    mates: Set[Path] = frozenset(),
+    total: int = 0,
+    interrupt: Event | None = None,
+) -> None:
+    """Caption `pictures`, each handed to `outputs` exactly once and in order; what fails is also told on stderr.
 
-    Returns:
-        how many failed.
+    Args:
+        captioner: the model.
+        pictures: as `capcli.batch.results` takes them.
+        outputs: takes the results.
+        pool: reads the pictures.
+        tally: counts them.
+        options: of decoding.
+        batch_size: pictures captioned at once.
+        with_words: put the words' log-probabilities into the results.
+        mates: those of the pictures that are only there to fill a batch.
+        total: how many there are, for the progress bar; 0 for no bar.
+        interrupt: once set, the batch in hand is the last one.
     """
-    import numpy as np
-
-    from capcli.pictures.stream import stream
-
-    failed = 0
-    with (
-        quiet_libraries(),
-        closing(stream(pictures, captioner.size, batch_size)) as batches,
-        Bar(len(pictures)) as bar,
-    ):
+    start = time.monotonic()
+    batches = results(captioner, pictures, pool, options, batch_size=batch_size, with_words=with_words)
+    with closing(batches), Bar(total) as bar:
         for batch in batches:
-            arrays = [reading.array for reading in batch if reading.array is not None]
-            captions = iter(captioner.caption_arrays(np.stack(arrays), options) if arrays else ())
             with bar.lifted(len(batch)):
-                for reading in batch:
-                    if reading.error:
-                        failed += 1
-                        typer.echo(f"capcli: {escape(reading.path)}: {reading.error.reason}", err=True)
-                        writer.write(Result(reading.path, error=reading.error.reason))
-                    else:
-                        said = next(captions)
-                        writer.write(Result(reading.path, said.text, said.confidence, captioner.name))
-    return failed
+                for result in batch:
+                    if result.path not in mates:
+                        written = outputs.write(result)
+                        tally.count(written)
+                        if written.error is not None:
+                            typer.echo(f"capcli: {escape(result.path)}: {written.error}", err=True)
+            tally.seconds = time.monotonic() - start
+            if interrupt is not None and interrupt.is_set():
+                break
+
+
+def _arriving(
+    folder: Path, options: InputOptions, found: Found, outputs: Outputs, interrupt: Event, tally: Tally
+) -> Iterator[Path | None]:
+    from capcli.pictures.watch import watch
+
+    yield None  # what is there already is not kept waiting for what comes
+    typer.echo(f"capcli: watching {escape(folder)}; Ctrl-C ends it", err=True)
+    for picture in watch(folder, options, interrupt, seen=set(found.pictures)):
+        if picture is not None and outputs.settled(picture):
+            tally.skipped += 1
+        else:
+            yield picture

@@ -3,27 +3,85 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 
-def option_for(options: type, name: str) -> Any:
-    """The typer option for field `name` of the dataclass `options`.
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Options of one dataclass on the command line.
 
-    Help text and range are those of the field's metadata ("help", "min", "max"). The command's parameter
-    should default to None: what is not given is left to the model, and where that says nothing, to the field.
+    Attributes:
+        options: the dataclass; its fields' metadata hold help, range, short name and name of the value.
+        title: of the panel in the help.
+        default: how the help tells a default, with {} for the value.
     """
-    field = next(field for field in dataclasses.fields(options) if field.name == name)
-    return typer.Option(
-        f"--{name.replace('_', '-')}",
-        help=field.metadata["help"],
-        min=field.metadata["min"],
-        max=field.metadata["max"],
-        show_default=f"the model's own, mostly {field.default}",
+
+    options: type
+    title: str
+    default: str = "{}"
+
+
+def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command an option for every field of some dataclasses.
+
+    Under the name of each group the command gets those of its options that the user set, as a dict.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        parameters = [
+            own.replace(annotation=hints[own.name])
+            for own in inspect.signature(command).parameters.values()
+            if own.name not in groups
+        ]
+        parameters += [
+            _parameter(group, field) for group in groups.values() for field in dataclasses.fields(group.options)
+        ]
+
+        @functools.wraps(command)
+        def called(**values: Any) -> None:
+            chosen = {}
+            for name, group in groups.items():
+                given = {field.name: values.pop(field.name) for field in dataclasses.fields(group.options)}
+                chosen[name] = {key: value for key, value in given.items() if not _is_unset(value)}
+            command(**values, **chosen)
+
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return called
+
+    return decorate
+
+
+def _is_unset(value: Any) -> bool:
+    # By identity, because 0 is a value that equals False.
+    return value is None or value is False or value == []
+
+
+def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter:
+    told = field.metadata
+    kind = get_type_hints(group.options)[field.name]
+    shown: bool | str = False
+    if kind is not bool and field.default not in (None, (), ""):
+        shown = group.default.format(field.default)
+    names = [f"--{field.name.replace('_', '-')}", *([told["flag"]] if told.get("flag") else [])]
+    option = typer.Option(
+        *names,
+        help=told["help"],
+        min=told["min"],
+        max=told["max"],
+        metavar=told.get("metavar"),
+        show_default=shown,
+        rich_help_panel=group.title,
     )
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """Those of the options that the user set."""
-    return {name: value for name, value in values.items() if value is not None}
+    taken: Any = list[str] if kind == tuple[str, ...] else kind
+    if type(None) not in get_args(taken):
+        taken = taken | None
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[taken, option]
+    )

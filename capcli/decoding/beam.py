@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from capcli.decoding.hypothesis import Hypothesis
+from capcli.decoding.hypothesis import Hypothesis, best_first
+from capcli.decoding.limits import allowed
 from capcli.decoding.options import DecodingOptions
-from capcli.errors import ModelError
 from capcli.model.decoder import Decoder
-from capcli.model.vocabulary import END, PAD, START, UNSAYABLE
+from capcli.model.vocabulary import END, START
 
 
 @torch.no_grad()
-def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> list[list[Hypothesis]]:
+def beam_search(
+    decoder: Decoder, regions: Tensor, options: DecodingOptions, prefix: Sequence[int] = ()
+) -> list[list[Hypothesis]]:
     """Finds captions of high probability.
 
     A finished caption of L words scores sum(log p) / (L + 1) ** length_penalty, its end counted as a step. The
     search of a picture stops when no unfinished beam could still beat its worst kept finished caption; a beam of
-    one is greedy and stops at the first end. If no beam ends within `max_length` words, the best unfinished ones
-    are returned, so there always is a caption.
+    one is greedy and stops at the first end. Where fewer captions end than are asked for, beams that could neither
+    end nor go on follow the finished ones, so there always is a caption.
 
     Args:
         decoder: any decoder in evaluation mode.
         regions: B x R x D.
-        options: `beam_size` K, `max_length`, `length_penalty` and `no_repeat_ngram`.
+        options: K = the larger of `beam_size` and `num_captions`, and the limits of `allowed`.
+        prefix: indices of the words that every caption begins with, at most `max_length`.
 
     Returns:
-        For each picture up to K hypotheses, the best first, never none.
+        For each picture `num_captions` different hypotheses, the best first; fewer where the limits allow no more,
+        never none.
 
     Raises:
         ModelError: if the log-probabilities are not numbers.
     """
-    B, K, T = regions.shape[0], options.beam_size, options.max_length
+    B, K, T = regions.shape[0], max(options.beam_size, options.num_captions), options.max_length
     device = regions.device
-    first_row = torch.arange(B, device=device).unsqueeze(1) * K
-    state = decoder.start(regions)
-    state = decoder.reorder(state, torch.arange(B, device=device).repeat_interleave(K))
+    pictures = torch.arange(B, device=device).unsqueeze(1)
+    state = decoder.reorder(decoder.start(regions), pictures.expand(-1, K).flatten())
     last = torch.full((B * K,), START, device=device)
     # All beams of a picture start alike, so only the first may speak.
     scores = torch.full((B, K), -torch.inf, device=device)
@@ -45,42 +50,32 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
     word_scores = torch.empty(B, K, 0, device=device)
     attention: Tensor | None = None
     finished: list[list[Hypothesis]] = [[] for _ in range(B)]
+    cut: list[list[Hypothesis]] = [[] for _ in range(B)]
     open_pictures = [True] * B
 
-    def keep(picture: int, beam: int, total: float, end: float | None) -> None:
-        words = tokens[picture, beam].tolist()
+    def hypothesis(picture: int, beam: int, end: float | None) -> Hypothesis:
+        words, logs = tokens[picture, beam].tolist(), word_scores[picture, beam].tolist()
         seen = None if attention is None else attention[picture, beam].cpu()
-        steps = len(words) + (end is not None)
-        score = total / max(1, steps) ** options.length_penalty
-        finished[picture].append(Hypothesis(words, word_scores[picture, beam].tolist(), seen, end, score))
+        return Hypothesis.scored(words, logs, seen, end, options.length_penalty)
 
-    for length in range(T + 1):
+    for _ in range(T + 1):
         log_probabilities, weights, state = decoder.step(last, state)
-        log_probabilities = log_probabilities.view(B, K, -1)
-        ends = log_probabilities[..., END].clone()
-        if length == 0:
-            ends.fill_(-torch.inf)  # an empty caption is none
-        totals_at_end = scores + ends
-        log_probabilities[..., [*UNSAYABLE, END]] = -torch.inf
-        _forbid_repeats(log_probabilities, tokens, options.no_repeat_ngram)
-        candidates = scores.unsqueeze(-1) + log_probabilities
-        best, flat = candidates.flatten(1).topk(K, dim=1)
-        threshold = best[:, -1].tolist()
-        end_list, total_list = ends.tolist(), totals_at_end.tolist()
-        for picture in range(B):
-            if not open_pictures[picture]:
-                continue
-            for beam in range(K):
-                # An end competes with the other continuations for a place on the beam.
-                if total_list[picture][beam] > -torch.inf and (
-                    length == T or total_list[picture][beam] >= threshold[picture]
-                ):
-                    keep(picture, beam, total_list[picture][beam], end_list[picture][beam])
-            finished[picture] = sorted(finished[picture], key=lambda h: -h.score)[:K]
-        if length == T:
-            break
-        source, word = flat // log_probabilities.shape[-1], flat % log_probabilities.shape[-1]
+        choices = allowed(log_probabilities.view(B, K, -1), tokens, options, prefix)
+        ends = choices[..., END].clone()
+        choices[..., END] = -torch.inf
+        best, flat = (scores.unsqueeze(-1) + choices).flatten(1).topk(K, dim=1)
+        totals = scores + ends
+        # An end competes with the other continuations for a place on the beam.
+        ending = (totals >= best[:, -1:]) & (totals > -torch.inf)
+        stuck = (choices == -torch.inf).all(-1) & (ends == -torch.inf) & (scores > -torch.inf)
+        for picture, beam in ending.nonzero().tolist():
+            if open_pictures[picture]:
+                finished[picture].append(hypothesis(picture, beam, float(ends[picture, beam])))
+        for picture, beam in stuck.nonzero().tolist():
+            if open_pictures[picture]:
+                cut[picture].append(hypothesis(picture, beam, None))
         for picture, top in enumerate(best[:, 0].tolist()):
+            finished[picture] = best_first(finished[picture])[:K]
             ceiling = top / (T + 1) ** options.length_penalty
             # Greedy search goes no further than the end, even if a longer caption might have a better mean.
             full = len(finished[picture]) == K and (K == 1 or finished[picture][-1].score >= ceiling)
@@ -88,37 +83,13 @@ def beam_search(decoder: Decoder, regions: Tensor, options: DecodingOptions) -> 
                 open_pictures[picture] = False
         if not any(open_pictures):
             break
-        rows = (first_row + source).flatten()
-        state = decoder.reorder(state, rows)
-        chosen = log_probabilities.flatten(1).gather(1, flat).unsqueeze(-1)
-        gather = source.unsqueeze(-1)
-        tokens = torch.cat([tokens.gather(1, gather.expand(-1, -1, tokens.shape[2])), word.unsqueeze(-1)], 2)
-        word_scores = torch.cat([word_scores.gather(1, gather.expand(-1, -1, word_scores.shape[2])), chosen], 2)
+        source, word = flat // choices.shape[-1], flat % choices.shape[-1]
+        state = decoder.reorder(state, (pictures * K + source).flatten())
+        tokens = torch.cat([tokens[pictures, source], word.unsqueeze(-1)], 2)
+        chosen = choices.flatten(1).gather(1, flat).unsqueeze(-1)
+        word_scores = torch.cat([word_scores[pictures, source], chosen], 2)
         if weights is not None:
-            now = weights.view(B, K, 1, -1).gather(1, source[..., None, None].expand(-1, -1, 1, weights.shape[-1]))
-            if attention is None:
-                attention = now
-            else:
-                index = source[..., None, None].expand(-1, -1, *attention.shape[2:])
-                attention = torch.cat([attention.gather(1, index), now], 2)
+            now = weights.view(B, K, 1, -1)
+            attention = (now if attention is None else torch.cat([attention, now], 2))[pictures, source]
         scores, last = best, word.flatten()
-    for picture in range(B):
-        if not finished[picture]:
-            for beam in range(K):
-                if scores[picture, beam] > -torch.inf:
-                    keep(picture, beam, float(scores[picture, beam]), None)
-            finished[picture].sort(key=lambda h: -h.score)
-        if not finished[picture]:
-            raise ModelError("the model's log-probabilities are no numbers; its weights or the regions are broken")
-    return finished
-
-
-def _forbid_repeats(log_probabilities: Tensor, tokens: Tensor, n: int) -> None:
-    """Takes from B x K x V next words those that would say a run of `n` words of B x K x L tokens again."""
-    length = tokens.shape[-1]
-    if n == 0 or length < n:
-        return
-    runs = tokens.unfold(-1, n, 1)
-    same = (runs[..., :-1] == tokens[..., None, length - n + 1 :]).all(-1)
-    # Where a run differs, a word that is never said stands in for its last.
-    log_probabilities.scatter_(-1, runs[..., -1].where(same, PAD), -torch.inf)
+    return [(ended + best_first(rest))[: options.num_captions] for ended, rest in zip(finished, cut, strict=True)]

@@ -13,9 +13,9 @@ class Hypothesis:
 
     Attributes:
         tokens: T word indices, without start and end.
-        log_probabilities: of each word given those before it (T values, at most 0).
+        log_probabilities: of each word given those before it (T values, at most 0), as the model has them.
         attention: T x R weights over the regions, or None for a decoder without attention.
-        end_log_probability: of the end after the last word; None if the caption was cut at its longest.
+        end_log_probability: of the end after the last word; None if the caption was cut.
         score: length-normalised log-probability, end included.
     """
 
@@ -24,3 +24,21 @@ class Hypothesis:
     attention: Tensor | None
     end_log_probability: float | None
     score: float
+
+    @classmethod
+    def scored(
+        cls,
+        tokens: list[int],
+        log_probabilities: list[float],
+        attention: Tensor | None,
+        end: float | None,
+        length_penalty: float,
+    ) -> Hypothesis:
+        """A hypothesis of score sum(log p) / steps ** length_penalty, its end, if it has one, counted as a step."""
+        steps = log_probabilities if end is None else [*log_probabilities, end]
+        return cls(tokens, log_probabilities, attention, end, sum(steps) / len(steps) ** length_penalty)
+
+
+def best_first(hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+    """The hypotheses by falling score."""
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)

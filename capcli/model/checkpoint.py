@@ -18,6 +18,7 @@ from torch import Tensor
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, ModelError, UsageError
+from capcli.model.calibration import Calibration
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.decoder import decoder_config
 from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
@@ -36,12 +37,14 @@ class Checkpoint:
         options: the decoding options chosen for it on dev.
         recipe: the recipe that trained it, as plain values.
         scores: figures it was measured at, by data set and metric.
+        calibration: of its confidence, or None where it was not calibrated.
     """
 
     model: CaptioningModel
     options: DecodingOptions
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
     scores: dict[str, Any] = dataclasses.field(default_factory=dict)
+    calibration: Calibration | None = None
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Writes the file atomically: a crash or a full disk leaves the old one whole.
@@ -59,6 +62,7 @@ class Checkpoint:
             "decoding": dataclasses.asdict(self.options),
             "recipe": self.recipe,
             "scores": self.scores,
+            "calibration": self.calibration and self.calibration.to_json(),
         }
         tensors = {name: value.to(dtype).contiguous() for name, value in self.model.state_dict().items()}
         write_safetensors(Path(path), tensors, {"format": FORMAT, "capcli": json.dumps(described)})
@@ -77,7 +81,7 @@ class Checkpoint:
         try:
             with safe_open(path, framework="pt") as file:
                 described = _description(path, file.metadata() or {})
-                model, options = _build(path, described)
+                model, options, calibration = _build(path, described)
                 expected = model.state_dict()
                 _compare(path, expected, file)
                 tensors = {name: file.get_tensor(name).to(expected[name].dtype) for name in expected}
@@ -86,7 +90,7 @@ class Checkpoint:
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise ModelError(f"{path}: holds weights that are not finite numbers; train it again")
         model.load_state_dict(tensors, assign=True)
-        return cls(model.eval(), options, described.get("recipe", {}), described.get("scores", {}))
+        return cls(model.eval(), options, described.get("recipe", {}), described.get("scores", {}), calibration)
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -121,7 +125,7 @@ def _description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     return described
 
 
-def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, DecodingOptions]:
+def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, DecodingOptions, Calibration | None]:
     try:
         words = described["vocabulary"]
         if len(words) > LARGEST_VOCABULARY or not all(isinstance(word, str) for word in words):
@@ -141,7 +145,8 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         options, longest = DecodingOptions(**described["decoding"]), decoder_config(config.decoder)[1].max_length
         if options.max_length > longest:
             raise ValueError(f"its decoder cannot say {options.max_length} words")
-        return model, options
+        calibrated = described.get("calibration")  # older files have none
+        return model, options, Calibration.from_json(calibrated) if calibrated else None
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, UsageError) as error:
         raise ModelError(f"{path}: its description cannot be used ({error})") from None
 

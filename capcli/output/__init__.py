@@ -1,32 +1,69 @@
-"""What other programs and people read: one writer per format, all fed the same results."""
+"""What other programs and people read: one module per format, all fed the same results."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one picture: a caption, or an error and nothing else.
+    """What became of one picture: captions, or an error and nothing else.
 
     Attributes:
         path: the file as found.
-        caption: the sentence.
-        confidence: of the caption, in [0, 1].
-        model: name of the model that wrote it.
+        captions: the sentences, the best first.
+        confidences: of each of them, in [0, 1].
+        model: name of the model that wrote them.
+        uncertain: whether the best one's confidence is below the least that was asked for.
+        words: the words of the best one with their log-probabilities, where they were asked for.
         error: why there is no caption, one clause.
     """
 
     path: Path
-    caption: str | None = None
-    confidence: float | None = None
+    captions: tuple[str, ...] = ()
+    confidences: tuple[float, ...] = ()
     model: str | None = None
+    uncertain: bool = False
+    words: tuple[tuple[str, float], ...] | None = None
     error: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The fields that every format names alike; those with nothing to say are left out."""
+        if self.error is not None:
+            return {"path": str(self.path), "error": self.error}
+        row: dict[str, Any] = {
+            "path": str(self.path),
+            "caption": self.captions[0],
+            "captions": list(self.captions),
+            "confidence": _rounded(self.confidences[0]),
+            "model": self.model,
+        }
+        if len(self.captions) > 1:
+            row["confidences"] = [_rounded(confidence) for confidence in self.confidences]
+        if self.uncertain:
+            row["uncertain"] = True
+        if self.words is not None:
+            row["words"] = [{"word": word, "log_probability": _rounded(log)} for word, log in self.words]
+        return row
+
+
+def _rounded(value: float) -> float:
+    return round(value, 6)
+
+
+class State(Enum):
+    """What a place that keeps results holds of a picture."""
+
+    CAPTIONED = "captioned"
+    FAILED = "failed"
 
 
 class Writer(Protocol):
     """Takes results one by one; each is out of the process when `write` returns."""
 
-    def write(self, result: Result) -> None: ...
+    def write(self, result: Result) -> Result:
+        """Keep a result; returns what has become of it, an error if the place could not take it."""
+        ...

@@ -1,20 +1,26 @@
 r"""Captions as lines of text: `path<TAB>caption`, or the sentence alone.
 
 A path keeps its bytes, even those that are no text in any encoding. Only control characters and backslashes
-in it are written as in Python (`\t`, `\n`, `\x1b`, `\\`), so that a row is always one line of two fields.
+in it are written as in Python (`\t`, `\n`, `\x1b`, `\\`), so that a row is always one line.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
-from typing import BinaryIO
 
-from capcli.output import Result
+from capcli.output import Result, State
+from capcli.output.format import Format
+
+UNCERTAIN = "[uncertain] "
+"""Stands before a caption whose confidence is below the least that was asked for."""
 
 _CONTROL = (*range(0x20), *range(0x7F, 0xA0))
 # Windows allows no control characters in names, and there the backslash parts folders.
 _ESCAPES = {} if os.sep == "\\" else {code: repr(chr(code))[1:-1] for code in (*_CONTROL, ord("\\"))}
+_CHARACTERS = {escape: chr(code) for code, escape in _ESCAPES.items()}
+_ESCAPE = re.compile(r"\\(?:x..|.)")
 
 
 def escape(path: str | Path) -> str:
@@ -22,21 +28,33 @@ def escape(path: str | Path) -> str:
     return str(path).translate(_ESCAPES)
 
 
-class TextWriter:
-    """Writes one line per caption; results that are errors leave no line.
+def unescape(text: str) -> Path:
+    """The path that `escape` wrote."""
+    return Path(_ESCAPE.sub(lambda match: _CHARACTERS.get(match[0], match[0]), text) if _CHARACTERS else text)
 
-    Args:
-        stream: takes bytes, e.g. `sys.stdout.buffer`; flushed after every line.
-        alone: leave out the path.
-    """
 
-    def __init__(self, stream: BinaryIO, *, alone: bool = False) -> None:
-        self._stream = stream
-        self._alone = alone
+class Text(Format):
+    """`path<TAB>caption`, with further captions after further tabs; errors leave no line."""
 
-    def write(self, result: Result) -> None:
-        if result.caption is None:
-            return
-        path = b"" if self._alone else os.fsencode(escape(result.path)) + b"\t"
-        self._stream.write(path + " ".join(result.caption.split()).encode() + b"\n")
-        self._stream.flush()
+    def encode(self, result: Result) -> bytes | None:
+        if not result.captions:
+            return None
+        return os.fsencode(escape(result.path)) + b"\t" + "\t".join(_sentences(result)).encode() + b"\n"
+
+    def decode(self, row: bytes) -> tuple[Path, State]:
+        path, tab, caption = row.rstrip(b"\n").partition(b"\t")
+        if not (path and tab and caption):
+            raise ValueError("a row is a path, a tab and a caption")
+        return unescape(os.fsdecode(path)), State.CAPTIONED
+
+
+class Sentences(Format):
+    """The captions of a picture, each on a line, without its path."""
+
+    def encode(self, result: Result) -> bytes | None:
+        return "".join(f"{sentence}\n" for sentence in _sentences(result)).encode() or None
+
+
+def _sentences(result: Result) -> list[str]:
+    mark = UNCERTAIN if result.uncertain else ""
+    return [(mark if place == 0 else "") + " ".join(caption.split()) for place, caption in enumerate(result.captions)]

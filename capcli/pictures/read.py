@@ -8,7 +8,7 @@ import os
 import stat
 import threading
 import warnings
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,7 +24,7 @@ LARGE_PIXELS = 2**24
 """Pictures with more pixels than this are decoded one at a time."""
 
 _LARGE = threading.Lock()
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,13 +49,16 @@ except ImportError:
     _HEIF = False
 
 
-def read_picture(path: str | Path, *, at_least: int | None = None) -> Image.Image:
+def read_picture(
+    path: str | Path, *, at_least: int | None = None, large: AbstractContextManager[object] = _LARGE
+) -> Image.Image:
     """Read a file as upright RGB, transparency on white; of an animation the first frame.
 
     Args:
         path: a regular file of any format and mode that Pillow reads.
         at_least: a JPEG may be decoded at a half, quarter or eighth of its size as long as neither side falls
             below this many pixels.
+        large: entered while a picture of more than LARGE_PIXELS is decoded; a lock of this process unless told.
 
     Raises:
         UnreadableImage: for whatever is wrong with the file, with the reason.
@@ -70,8 +73,8 @@ def read_picture(path: str | Path, *, at_least: int | None = None) -> Image.Imag
             raise _Refused("is not a regular file")
         with Path(path).open("rb") as file:
             image = _open(file, at_least)
-            # Several threads read at once, and a few pictures of this size would not fit into memory together.
-            with _LARGE if image.width * image.height > LARGE_PIXELS else nullcontext():
+            # Several are read at once, and a few pictures of this size would not fit into memory together.
+            with large if image.width * image.height > LARGE_PIXELS else nullcontext():
                 return upright_rgb(image)
     except _Refused as refused:
         reason = str(refused)
@@ -95,6 +98,14 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return rgb if turn is None else rgb.transpose(turn)
 
 
+def read_array(path: str | Path, size: int, *, large: AbstractContextManager[object] = _LARGE) -> np.ndarray:
+    """Read a file as a square for a model: `read_picture`, then `to_array`; raises UnreadableImage.
+
+    A large JPEG is decoded at a reduced size of at least twice `size`, which moves grey levels by one on average.
+    """
+    return to_array(read_picture(path, at_least=2 * size, large=large), size)
+
+
 def to_array(image: Image.Image, size: int) -> np.ndarray:
     """Squash an RGB picture to a square, bicubic and antialiased; nothing at its edges is cropped away.
 
@@ -109,7 +120,7 @@ class _Refused(Exception):  # noqa: N818 - a verdict, not a fault
 
 
 def _open(file: BinaryIO, at_least: int | None) -> Image.Image:
-    start = file.read(12)
+    start = file.read(64)
     file.seek(0)
     if not start:
         raise _Refused("is empty (0 bytes)")
@@ -123,8 +134,8 @@ def _open(file: BinaryIO, at_least: int | None) -> Image.Image:
     except Image.DecompressionBombError:
         raise _Refused(f"has more than the {MAX_PIXELS:,} pixels capcli decodes; scale it down") from None
     except UnidentifiedImageError:
-        if not _HEIF and start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
-            raise _Refused("is a HEIC picture, which needs pillow-heif: pip install pillow-heif") from None
+        if not _HEIF and _is_heic(start):
+            raise _Refused('is a HEIC picture, which needs pillow-heif: pip install "capcli[heic]"') from None
         raise _Refused("is not a picture capcli can read") from None
     if image.format == "EPS":  # a program, which Pillow would run through Ghostscript
         raise _Refused("is not a picture capcli can read")
@@ -137,6 +148,12 @@ def _open(file: BinaryIO, at_least: int | None) -> Image.Image:
     if pixels > MAX_PIXELS:
         raise _Refused(f"has {width} x {height} pixels, capcli decodes {MAX_PIXELS:,}; scale it down")
     return image
+
+
+def _is_heic(start: bytes) -> bool:
+    # Not by the major brand alone: behind "mif1" HEIC and AVIF hide alike, and only the compatible brands tell.
+    brands = start[8 : int.from_bytes(start[:4], "big")]
+    return start[4:8] == b"ftyp" and any(brand in brands for brand in _HEIC_BRANDS)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

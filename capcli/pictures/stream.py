@@ -1,20 +1,26 @@
-"""Pictures read ahead in the background while the model works on those before."""
+"""Pictures read ahead by worker processes while the model works on those before."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
 
 import numpy as np
 
 from capcli.errors import UnreadableImage
-from capcli.pictures.read import read_picture, to_array
+from capcli.pictures.process import Crash, ReadingProcess, TooSlow, worker_command
+from capcli.pictures.worker import Kind, request
 
 _BATCHES_AHEAD = 2
+_MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -32,34 +38,127 @@ class Reading:
     error: UnreadableImage | None = None
 
 
-def stream(paths: Iterable[Path], size: int, batch_size: int, workers: int = 2) -> Generator[list[Reading], None, None]:
-    """Read pictures in `workers` threads and hand them over in input order, each exactly once.
+class ReadingPool:
+    """Worker processes that read pictures, so that no file can take the program down with it.
 
-    `paths` is consumed at most a few batches ahead, so memory is bounded however many there are. Closing the
-    iterator stops the threads.
+    A process that ends while it reads is replaced and its file read once more, then given up. The processes load in
+    the background from the moment that the pool is made. A context manager; threads may share it.
 
-    Yields:
-        lists of `batch_size` readings; the last may be shorter, none is empty.
+    Args:
+        workers: how many processes; by default one for each usable core, at most 4.
+        patience: seconds that one picture may take before its process is ended and the picture given up.
+        command: the program of a worker, which speaks as `capcli.pictures.worker` does; that one by default.
+
+    Raises:
+        CapcliError: when no process can be started.
     """
-    waiting = iter(paths)
-    ahead: deque[Future[Reading]] = deque()
-    # Threads suffice: Pillow gives up the interpreter lock while it decodes and resizes.
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="capcli-read")
-    try:
-        while True:
-            wanted = batch_size * (1 + _BATCHES_AHEAD) - len(ahead)
-            ahead.extend(pool.submit(_read, path, size) for path in islice(waiting, wanted))
-            if not ahead:
-                return
-            yield [ahead.popleft().result() for _ in range(min(batch_size, len(ahead)))]
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def __init__(
+        self, workers: int | None = None, patience: float = 120.0, *, command: Sequence[str] | None = None
+    ) -> None:
+        self._patience = patience
+        command = command or worker_command()
+        large = threading.Lock()
+        count = workers or min(_MOST_WORKERS, _usable_cores())
+        self._workers = [ReadingProcess(command, patience, large) for _ in range(count)]
+        self._idle: SimpleQueue[ReadingProcess] = SimpleQueue()
+        # One thread for each process, which does nothing but wait for it.
+        self._threads = ThreadPoolExecutor(len(self._workers), thread_name_prefix="capcli-read")
+        self._closed = threading.Event()
+        try:
+            for worker in self._workers:
+                worker.start()
+                self._idle.put(worker)
+            threading.Thread(target=self._tick, name="capcli-patience", daemon=True).start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that live now."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    def stream(self, paths: Iterable[Path | None], size: int, batch_size: int) -> Generator[list[Reading], None, None]:
+        """Read pictures and hand them over in input order, each exactly once.
+
+        `paths` is consumed only while the caller waits for a batch, and at most two batches further, so memory is
+        bounded however many there are. A None among them says that there are no more for now: what is in hand is
+        then handed over before anything else is asked for. Closing the generator cancels what is not yet read.
+
+        Yields:
+            lists of `batch_size` readings; before a None and at the end one may be shorter, none is empty.
+
+        Raises:
+            CapcliError: when processes do not start any more.
+            CancelledError: when the pool was closed meanwhile.
+        """
+        waiting = iter(paths)
+        for first in waiting:
+            if first is not None:
+                until_none = iter(waiting.__next__, None)
+                yield from self._read_ahead(chain([first], until_none), size, batch_size)
+
+    def close(self) -> None:
+        """End the processes at once, also those in the middle of a picture."""
+        self._closed.set()
+        for worker in self._workers:
+            worker.close()
+        self._threads.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.reap()
+
+    def __enter__(self) -> ReadingPool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _tick(self) -> None:
+        # Not by the clock: while this program is stopped, by Ctrl-Z or a sleeping machine, it reads no answers either.
+        seconds = min(1.0, self._patience / 4)
+        while not self._closed.wait(seconds):
+            for worker in self._workers:
+                worker.tick(seconds)
+
+    def _read_ahead(self, paths: Iterator[Path], size: int, batch_size: int) -> Generator[list[Reading], None, None]:
+        ahead: deque[Future[Reading]] = deque()
+        try:
+            while True:
+                wanted = batch_size * (1 + _BATCHES_AHEAD) - len(ahead)
+                ahead.extend(self._threads.submit(self._read, path, size) for path in islice(paths, wanted))
+                if not ahead:
+                    return
+                yield [ahead.popleft().result() for _ in range(min(batch_size, len(ahead)))]
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    def _read(self, path: Path, size: int) -> Reading:
+        try:
+            wanted = request(path, size)
+        except (OSError, ValueError):
+            return Reading(path, error=UnreadableImage(path, "does not exist"))
+        worker = self._idle.get()
+        try:
+            try:
+                kind, content = worker.read(wanted)
+            except Crash:  # perhaps it was not this file: another program may have taken all memory
+                kind, content = worker.read(wanted)
+        except Crash as crash:
+            reason = f"ended the process that read it, twice ({crash})"
+        except TooSlow:
+            reason = f"takes longer than {self._patience:g} s to read"
+        else:
+            if kind is Kind.PIXELS:
+                return Reading(path, array=np.frombuffer(bytearray(content), np.uint8).reshape(size, size, 3))
+            reason = content.decode("utf-8", "surrogatepass")
+        finally:
+            self._idle.put(worker)
+        return Reading(path, error=UnreadableImage(path, reason))
 
 
-def _read(path: Path, size: int) -> Reading:
-    try:
-        return Reading(path, array=to_array(read_picture(path, at_least=size), size))
-    except UnreadableImage as error:
-        return Reading(path, error=error)
-    except MemoryError:
-        return Reading(path, error=UnreadableImage(path, "does not fit into memory"))
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

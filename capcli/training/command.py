@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,7 @@ from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import choose_device
 from capcli.model.shipped import find_model
+from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.recipe import Recipe
@@ -31,7 +33,7 @@ def train_model(
 
     Args:
         recipe: TOML file, or the name of a recipe that ships.
-        data: data sets; the dev split of the first chooses the weights.
+        data: data sets; the dev split of the first chooses the weights and calibrates the confidence.
         output: model file to write, by default NAME.safetensors.
         run: folder of checkpoints and log, by default runs/NAME.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
@@ -57,5 +59,7 @@ def train_model(
         chosen, corpus, Path(run or Path("runs") / chosen.name), place,
         encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
     )  # fmt: skip
-    trainer.run().save(target)
+    best = trainer.run()
+    first = next(iter(corpus.dev.values()))
+    dataclasses.replace(best, calibration=calibrate(best, first, place)).save(target)
     return target

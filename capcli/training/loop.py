@@ -22,7 +22,7 @@ from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
 from capcli.model.vocabulary import END
-from capcli.pictures.read import read_picture, to_array
+from capcli.pictures.read import read_array, read_picture
 from capcli.training.augment import augment
 from capcli.training.corpus import Corpus
 from capcli.training.evaluate import evaluate
@@ -401,7 +401,7 @@ class _Feed:
         """Regions of pictures as they are, for evaluation."""
         if self.cached:
             return self.cache.regions(files).to(self.trainer.device)
-        arrays = [to_array(read_picture(f, at_least=2 * self.size), self.size) for f in files]
+        arrays = [read_array(file, self.size) for file in files]
         return self.trainer.model.encoder(torch.from_numpy(np.stack(arrays)).to(self.trainer.device))
 
     def _cached(self, epoch: int, group: list[int]) -> Tensor:

@@ -211,9 +211,9 @@ def _build(kind: type, values: Any, where: str) -> Any:
             if not isinstance(value, (list, tuple)):
                 raise UsageError("stages are written [[stage]]")
             built[key] = tuple(_build(StageRecipe, one, f"stage {i}") for i, one in enumerate(value, 1))
-        elif hint in (int, float, str):
+        elif hint in (int, float, str, bool):
             accepted = (int, float) if hint is float else (hint,)
-            if isinstance(value, bool) or not isinstance(value, accepted):
+            if isinstance(value, bool) != (hint is bool) or not isinstance(value, accepted):
                 raise UsageError(f"{place} must be {hint.__name__}, not {value!r}")
             built[key] = hint(value)
         else:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from capcli.decoding.options import DecodingOptions
 from capcli.decoding.sample import sample
 from capcli.metrics.cider import CiderD
 from capcli.model.decoder import Decoder
@@ -32,7 +33,7 @@ class SelfCritical:
         self, references: Sequence[Sequence[Sequence[int]]], max_length: int, temperature: float = 1.0
     ) -> None:
         self._reward = CiderD([[[*caption, END] for caption in captions] for captions in references])
-        self._max_length, self._temperature = max_length, temperature
+        self._options = DecodingOptions(sample=True, temperature=temperature, max_length=max_length, no_repeat_ngram=0)
 
     def loss(self, decoder: Decoder, regions: Tensor, pictures: Sequence[int], count: int) -> tuple[Tensor, float]:
         """Policy-gradient loss of `count` sampled captions for each picture, and their mean reward.
@@ -44,7 +45,8 @@ class SelfCritical:
             count: captions per picture, at least 2.
         """
         decoder.eval()
-        sampled = sample(decoder, regions, count, self._max_length, temperature=self._temperature)
+        uniforms = torch.rand(len(regions), count, self._options.max_length, device=regions.device)
+        sampled = sample(decoder, regions, self._options, uniforms)
         drawn = [hypothesis for captions in sampled for hypothesis in captions]
         decoder.train()
         # Some releases of torch keep the half-precision weights of a pass without gradients and would use them below.
@@ -56,8 +58,8 @@ class SelfCritical:
         advantage = torch.from_numpy(rewards - others).flatten().to(regions.device, torch.float32)
         target = pad(words).to(regions.device)
         log_probabilities, _ = decoder(regions, shift(target))
-        if self._temperature != 1.0:
-            log_probabilities = (log_probabilities / self._temperature).log_softmax(-1)
+        if self._options.temperature != 1.0:
+            log_probabilities = (log_probabilities / self._options.temperature).log_softmax(-1)
         chosen = log_probabilities.gather(-1, target.unsqueeze(-1)).squeeze(-1)
         return policy_gradient(chosen, target, advantage), float(rewards.mean())
 

@@ -44,12 +44,12 @@ class ToyDecoder(Decoder):
         return logits.log_softmax(-1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy() -> Callable[..., ToyDecoder]:
     return ToyDecoder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def numbered() -> Callable[..., Tensor]:
     """Regions of the pictures with these numbers."""
 

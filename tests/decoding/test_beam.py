@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from capcli.decoding.beam import beam_search
@@ -17,6 +19,12 @@ from capcli.model.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
 NEVER = -1e9
 Toy = Callable[..., Any]
 Regions = Callable[..., Tensor]
+
+
+def plain(beams: int, longest: int, penalty: float, **options: Any) -> DecodingOptions:
+    """Options that ask for every beam and forbid nothing."""
+    chosen = {"num_captions": beams, "beam_size": beams, "max_length": longest, "length_penalty": penalty}
+    return DecodingOptions(**(chosen | {"no_repeat_ngram": 0} | options))
 
 
 def every_caption(words: int, longest: int) -> list[list[int]]:
@@ -49,31 +57,91 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds(
     toy: Toy, numbered: Regions, words: int, longest: int, penalty: float, end: float
 ) -> None:
     decoder = toy(words, end=end)
-    found = beam_search(decoder, numbered(1, 2, 3), DecodingOptions(32, longest, penalty))
+    found = beam_search(decoder, numbered(1, 2, 3), plain(32, longest, penalty))
     for picture, hypotheses in enumerate(found, 1):
         caption, expected = exhaustive(decoder, numbered(picture), words, longest, penalty)
         assert hypotheses[0].tokens == caption
         assert hypotheses[0].score == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_no_run_of_n_words_is_said_twice(toy: Toy, numbered: Regions, n: int) -> None:
-    def repeats(caption: list[int]) -> bool:
-        runs = [tuple(caption[i : i + n]) for i in range(len(caption) - n + 1)]
-        return len(set(runs)) < len(runs)
+def permitted(caption: list[int], given: int, n: int) -> bool:
+    """Whether no word after the `given` first ones repeats the word before it or completes a second run of n."""
 
-    decoder, regions = toy(2, end=-1.0), numbered(3)
-    allowed = [caption for caption in every_caption(2, 4) if not repeats(caption)]
-    assert len(allowed) < len(every_caption(2, 4))
-    expected = sorted((-score(decoder, regions, caption, 1.0), caption) for caption in allowed)
-    found = beam_search(decoder, regions, DecodingOptions(32, 4, 1.0, no_repeat_ngram=n))[0]
-    assert [h.tokens for h in found] == [caption for _, caption in expected]
+    def repeats(said: list[int]) -> bool:
+        runs = [said[start : start + n] for start in range(len(said) - n + 1)]
+        return said[-1:] == said[-2:-1] or (runs != [] and runs[-1] in runs[:-1])
+
+    return not n or not any(repeats(caption[:length]) for length in range(given + 1, len(caption) + 1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    words=st.integers(1, 3), longest=st.integers(1, 3), least=st.integers(0, 3), n=st.integers(0, 3),
+    prefix=st.lists(st.integers(4, 6), max_size=3), penalty=st.sampled_from([0.0, 0.7, 2.0]), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_within_all_limits_a_wide_beam_is_exhaustive(
+    toy: Toy, numbered: Regions, words: int, longest: int, least: int, n: int, prefix: list[int], penalty: float,
+    seed: int,
+) -> None:  # fmt: skip
+    least, prefix = min(least, longest), [min(word, 3 + words) for word in prefix[:longest]]
+    decoder, regions = toy(words, end=-1.0, seed=seed), numbered(3)
+    options = plain(32, longest, penalty, min_length=least, no_repeat_ngram=n)
+    expected = {
+        tuple(caption): score(decoder, regions, caption, penalty)
+        for caption in every_caption(words, longest)
+        if len(caption) >= least and caption[: len(prefix)] == prefix and permitted(caption, len(prefix), n)
+    }
+    (found,) = beam_search(decoder, regions, options, prefix)
+    ended = [h for h in found if h.end_log_probability is not None]
+    assert found
+    assert found[: len(ended)] == ended
+    assert [h.score for h in ended] == pytest.approx(sorted(expected.values(), reverse=True)[:32], abs=1e-5)
+    assert [h.score for h in ended] == pytest.approx([expected[tuple(h.tokens)] for h in ended], abs=1e-5)
+
+
+@pytest.mark.parametrize("beams", [1, 3, 5])
+def test_fewer_captions_are_the_first_of_more(toy: Toy, numbered: Regions, beams: int) -> None:
+    def found(count: int) -> list[list[list[int]]]:
+        options = plain(beams, 5, 0.8, num_captions=count)
+        return [[h.tokens for h in hypotheses] for hypotheses in beam_search(toy(7), numbered(*range(6)), options)]
+
+    most = found(beams)
+    for count in range(1, beams):
+        assert found(count) == [captions[:count] for captions in most]
+
+
+@pytest.mark.parametrize(("words", "longest", "sayable"), [(2, 2, 6), (3, 1, 3), (1, 5, 5)])
+@pytest.mark.parametrize("count", [1, 2, 5, 32])
+def test_there_are_as_many_captions_as_asked_for_or_sayable(
+    toy: Toy, numbered: Regions, words: int, longest: int, sayable: int, count: int
+) -> None:
+    options = plain(1, longest, 1.0, num_captions=count)
+    for end in (-30.0, 0.0, 5.0):
+        for hypotheses in beam_search(toy(words, end=end), numbered(1, 2), options):
+            assert len({tuple(h.tokens) for h in hypotheses}) == len(hypotheses) == min(count, sayable)
+
+
+def test_a_caption_that_can_neither_end_nor_go_on_is_cut(toy: Toy, numbered: Regions) -> None:
+    options = plain(4, 6, 1.0, min_length=5, no_repeat_ngram=1)
+    for hypotheses in beam_search(toy(2), numbered(1, 2), options):
+        assert sorted(h.tokens for h in hypotheses) == [[4, 5], [5, 4]]
+        assert {h.end_log_probability for h in hypotheses} == {None}
+
+
+@pytest.mark.parametrize("end", [-5.0, 20.0])
+def test_the_log_probabilities_of_the_prefix_are_the_models(toy: Toy, numbered: Regions, end: float) -> None:
+    decoder, prefix = toy(6, end=end), [5, 5, 9]
+    for hypothesis in beam_search(decoder, numbered(2), plain(3, 5, 1.0), prefix)[0]:
+        rows = [decoder.row((2, START, *prefix[:n])) for n in range(3)]
+        assert hypothesis.tokens[:3] == prefix
+        expected = [float(row[word]) for row, word in zip(rows, prefix, strict=True)]
+        assert hypothesis.log_probabilities[:3] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_wide_beam_ranks_all_captions(toy: Toy, numbered: Regions) -> None:
     decoder, regions = toy(2), numbered(5)
     expected = sorted((-score(decoder, regions, caption, 1.0), caption) for caption in every_caption(2, 3))
-    found = beam_search(decoder, regions, DecodingOptions(32, 3, 1.0))[0]
+    found = beam_search(decoder, regions, plain(32, 3, 1.0))[0]
     assert [h.tokens for h in found] == [caption for _, caption in expected]
 
 
@@ -84,7 +152,7 @@ def test_a_wide_beam_is_exhaustive_with_real_decoders(
 ) -> None:
     decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 4 + 3))
     regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(4))
-    found = beam_search(decoder, regions, DecodingOptions(32, 3, penalty))
+    found = beam_search(decoder, regions, plain(32, 3, penalty))
     for picture in range(2):
         caption, expected = exhaustive(decoder, regions[picture : picture + 1], 3, 3, penalty)
         assert found[picture][0].tokens == caption
@@ -103,7 +171,7 @@ def test_a_beam_of_one_is_greedy(toy: Toy, numbered: Regions, penalty: float, en
             if row.argmax() == END:
                 break
             prefix = (*prefix, int(row.argmax()))
-        (found,) = beam_search(decoder, numbered(picture), DecodingOptions(1, 6, penalty))
+        (found,) = beam_search(decoder, numbered(picture), plain(1, 6, penalty))
         assert [h.tokens for h in found] == [list(prefix[2:])]
         assert found[0].score == pytest.approx(score(decoder, numbered(picture), found[0].tokens, penalty), abs=1e-5)
 
@@ -119,7 +187,7 @@ def same(one: Hypothesis, other: Hypothesis) -> None:
 
 @pytest.mark.parametrize("beams", [1, 2, 5])
 def test_a_batch_is_its_pictures_one_by_one(toy: Toy, numbered: Regions, beams: int) -> None:
-    decoder, options = toy(9, end=1.0), DecodingOptions(beams, 7, 0.8)
+    decoder, options = toy(9, end=1.0), plain(beams, 7, 0.8)
     together = beam_search(decoder, numbered(*range(6)), options)
     for picture in range(6):
         (alone,) = beam_search(decoder, numbered(picture), options)
@@ -131,9 +199,9 @@ def test_a_batch_is_its_pictures_one_by_one(toy: Toy, numbered: Regions, beams: 
 def test_a_batch_is_its_pictures_one_by_one_with_real_decoders(name: str, tiny_settings: Any, shaken: Any) -> None:
     decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 20))
     regions = torch.randn(4, 6, 10, generator=torch.Generator().manual_seed(5))
-    together = beam_search(decoder, regions, DecodingOptions(3, 8, 1.0))
+    together = beam_search(decoder, regions, plain(3, 8, 1.0))
     for picture in range(4):
-        (alone,) = beam_search(decoder, regions[picture : picture + 1], DecodingOptions(3, 8, 1.0))
+        (alone,) = beam_search(decoder, regions[picture : picture + 1], plain(3, 8, 1.0))
         for one, other in zip(together[picture], alone, strict=True):
             same(one, other)
 
@@ -142,7 +210,7 @@ def test_a_batch_is_its_pictures_one_by_one_with_real_decoders(name: str, tiny_s
 @pytest.mark.parametrize("longest", [1, 4])
 def test_a_decoder_that_never_ends_is_cut(toy: Toy, numbered: Regions, beams: int, longest: int) -> None:
     for end in (-30.0, NEVER, -torch.inf):
-        for hypotheses in beam_search(toy(5, end=end), numbered(1, 2), DecodingOptions(beams, longest, 1.0)):
+        for hypotheses in beam_search(toy(5, end=end), numbered(1, 2), plain(beams, longest, 1.0)):
             assert len(hypotheses) == beams
             for hypothesis in hypotheses:
                 assert len(hypothesis.tokens) == longest
@@ -152,20 +220,20 @@ def test_a_decoder_that_never_ends_is_cut(toy: Toy, numbered: Regions, beams: in
 
 
 def test_a_caption_that_is_cut_has_no_end(toy: Toy, numbered: Regions) -> None:
-    hypothesis = beam_search(toy(5, end=-torch.inf), numbered(1), DecodingOptions(2, 3, 1.0))[0][0]
+    hypothesis = beam_search(toy(5, end=-torch.inf), numbered(1), plain(2, 3, 1.0))[0][0]
     assert hypothesis.end_log_probability is None
     assert hypothesis.score == pytest.approx(sum(hypothesis.log_probabilities) / 3, abs=1e-5)
 
 
 def test_a_decoder_that_would_rather_say_nothing_says_a_word(toy: Toy, numbered: Regions) -> None:
-    for hypotheses in beam_search(toy(5, end=20.0), numbered(1, 2, 3), DecodingOptions(3, 5, 1.0)):
+    for hypotheses in beam_search(toy(5, end=20.0), numbered(1, 2, 3), plain(3, 5, 1.0)):
         assert {len(hypothesis.tokens) for hypothesis in hypotheses} == {1}
 
 
 @pytest.mark.parametrize("words", [1, 2, 12])
 @pytest.mark.parametrize("beams", [1, 4, 32])
 def test_hypotheses_are_sorted_distinct_and_of_words_alone(toy: Toy, numbered: Regions, words: int, beams: int) -> None:
-    options = DecodingOptions(beams, 5, 1.0)
+    options = plain(beams, 5, 1.0)
     for hypotheses in beam_search(toy(words, end=1.0), numbered(1, 2, 3), options):
         assert 1 <= len(hypotheses) <= beams
         assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
@@ -177,7 +245,7 @@ def test_hypotheses_are_sorted_distinct_and_of_words_alone(toy: Toy, numbered: R
 
 def test_log_probabilities_are_those_of_the_words(toy: Toy, numbered: Regions) -> None:
     decoder = toy(6, end=1.0)
-    for picture, hypotheses in enumerate(beam_search(decoder, numbered(0, 1), DecodingOptions(4, 5, 0.7))):
+    for picture, hypotheses in enumerate(beam_search(decoder, numbered(0, 1), plain(4, 5, 0.7))):
         for hypothesis in hypotheses:
             tokens, ended = hypothesis.tokens, [*hypothesis.log_probabilities, hypothesis.end_log_probability]
             rows = [decoder.row((picture, START, *tokens[:n])) for n in range(len(tokens) + 1)]
@@ -187,7 +255,7 @@ def test_log_probabilities_are_those_of_the_words(toy: Toy, numbered: Regions) -
 
 
 def test_attention_belongs_to_its_word(toy: Toy, numbered: Regions) -> None:
-    for hypotheses in beam_search(toy(6, end=1.0), numbered(1, 2), DecodingOptions(4, 5, 1.0)):
+    for hypotheses in beam_search(toy(6, end=1.0), numbered(1, 2), plain(4, 5, 1.0)):
         for hypothesis in hypotheses:
             # The toy looks at region t when it says word t.
             assert torch.equal(hypothesis.attention, torch.eye(7)[: len(hypothesis.tokens)])
@@ -197,7 +265,7 @@ def test_attention_belongs_to_its_word(toy: Toy, numbered: Regions) -> None:
 def test_attention_is_that_of_teacher_forcing(name: str, tiny_settings: Any, shaken: Any) -> None:
     decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 20))
     regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(6))
-    for picture, hypotheses in enumerate(beam_search(decoder, regions, DecodingOptions(3, 6, 1.0))):
+    for picture, hypotheses in enumerate(beam_search(decoder, regions, plain(3, 6, 1.0))):
         for hypothesis in hypotheses:
             inputs = torch.tensor([[START, *hypothesis.tokens]])
             with torch.no_grad():
@@ -208,5 +276,5 @@ def test_attention_is_that_of_teacher_forcing(name: str, tiny_settings: Any, sha
 
 
 def test_a_decoder_without_attention(toy: Toy, numbered: Regions) -> None:
-    found = beam_search(toy(4, attends=False), numbered(1, 2), DecodingOptions(3, 4, 1.0))
+    found = beam_search(toy(4, attends=False), numbered(1, 2), plain(3, 4, 1.0))
     assert all(h.attention is None for hypotheses in found for h in hypotheses)

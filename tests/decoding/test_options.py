@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from capcli.errors import UsageError
 
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
-    assert DecodingOptions(1, 1, 0).beam_size == 1
-    assert DecodingOptions(32, 40, 4.0).max_length == 40
+    assert DecodingOptions(beam_size=1, max_length=1, length_penalty=0).beam_size == 1
+    assert DecodingOptions(beam_size=32, min_length=40, max_length=40, length_penalty=4.0).max_length == 40
+    assert DecodingOptions(sample=True, temperature=0.05, top_p=1e-9, top_k=10**9, seed=10**30).top_p == 1e-9
 
 
 @pytest.mark.parametrize(
@@ -22,8 +24,60 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
         ({"max_length": "9"}, "max-length must be 1 to 40, not '9'"),
         ({"length_penalty": -0.1}, "length-penalty must be 0.0 to 4.0, not -0.1"),
         ({"length_penalty": float("nan")}, "length-penalty must be 0.0 to 4.0, not nan"),
+        ({"length_penalty": True}, "length-penalty must be 0.0 to 4.0, not True"),
+        ({"num_captions": True}, "num-captions must be 1 to 32, not True"),
+        ({"num_captions": 33}, "num-captions must be 1 to 32, not 33"),
+        ({"min_length": -1}, "min-length must be 0 to 40, not -1"),
+        ({"sample": 1}, "sample must be true or false, not 1"),
+        ({"sample": True, "temperature": 0.0}, "temperature must be 0.05 to 10.0, not 0.0"),
+        ({"sample": True, "temperature": float("nan")}, "temperature must be 0.05 to 10.0, not nan"),
+        ({"sample": True, "top_p": 0}, "top-p must be above 0.0 and at most 1.0, not 0"),
+        ({"sample": True, "top_p": 1.1}, "top-p must be above 0.0 and at most 1.0, not 1.1"),
+        ({"sample": True, "top_k": -1}, "top-k must be 0 or more, not -1"),
+        ({"seed": -1}, "seed must be 0 or more, not -1"),
+        ({"seed": 1.0}, "seed must be 0 or more, not 1.0"),
+        ({"prefix": 3}, "prefix must be text, not 3"),
+        ({"min_confidence": 1.5}, "min-confidence must be 0.0 to 1.0, not 1.5"),
     ],
 )
 def test_values_out_of_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}$"):
         DecodingOptions(**options)
+
+
+@pytest.mark.parametrize("option", [{"temperature": 0.7}, {"top_p": 0.9}, {"top_k": 5}])
+def test_options_of_sampling_need_it(option: dict[str, Any]) -> None:
+    name = next(iter(option)).replace("_", "-")
+    with pytest.raises(UsageError, match=f"^{name} needs sampling: add --sample, in Python sample=True$"):
+        DecodingOptions(**option)
+    assert DecodingOptions(sample=True, **option) != DecodingOptions(sample=True)
+
+
+@pytest.mark.parametrize("prefix", ["a\nb", "a\n", "\r", "a\u2028b"])
+def test_a_prefix_is_one_line(prefix: str) -> None:
+    with pytest.raises(UsageError, match=r"^prefix must be one line$"):
+        DecodingOptions(prefix=prefix)
+
+
+def test_the_shortest_caption_is_no_longer_than_the_longest() -> None:
+    assert DecodingOptions(min_length=5, max_length=5).min_length == 5
+    with pytest.raises(UsageError, match=r"^min-length 6 is above max-length 5; change one of them$"):
+        DecodingOptions(min_length=6, max_length=5)
+
+
+def test_other_values_leave_the_rest_and_are_checked() -> None:
+    options = DecodingOptions(beam_size=7)
+    assert options.replace(max_length=9) == DecodingOptions(beam_size=7, max_length=9)
+    assert options.replace() == options
+    with pytest.raises(UsageError, match=r"^no decoding option is named 'beamsize'; near it: beam_size$"):
+        options.replace(beamsize=3)
+    with pytest.raises(UsageError, match="max-length must be 1 to 40, not 0"):
+        options.replace(max_length=0)
+
+
+def test_every_option_tells_what_it_is_for_and_its_range() -> None:
+    for option in dataclasses.fields(DecodingOptions):
+        assert option.metadata["help"].endswith(".")
+        least, most = option.metadata["min"], option.metadata["max"]
+        assert least is None or least <= option.default
+        assert most is None or option.default <= most

@@ -54,8 +54,8 @@ def said(capcli: Run, examples: Path, tmp_path_factory: pytest.TempPathFactory) 
     palette.save(folder / "palette.png")
     palette.save(folder / "animated.gif", save_all=True, append_images=[Image.new("P", cat.size)] * 2)
 
-    done = capcli("caption", folder, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = capcli("caption", folder, "--format", "jsonl")
+    assert done.returncode == 0
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return {Path(row["path"]).name: row["caption"] for row in rows}
 

@@ -47,7 +47,9 @@ def test_captions_and_errors_go_to_their_streams_without_escape_codes(
     done = capcli("caption", examples, tmp_path, "--batch-size", 2)
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == len(list(examples.glob("*.jpg")))
-    assert done.stderr == f"capcli: {tmp_path / 'empty.jpg'}: is empty (0 bytes)\n"
+    error, summary = done.stderr.splitlines()
+    assert error == f"capcli: {tmp_path / 'empty.jpg'}: is empty (0 bytes)"
+    assert summary.startswith("capcli: captioned 5, skipped 0, failed 1, ")
     assert "\x1b" not in done.stdout
 
 

@@ -1,65 +1,117 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capcli.errors import UsageError
-from capcli.pictures.find import find_pictures
+from capcli.pictures.find import EXTENSIONS, Found, find_pictures
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in (
-        "img10.jpg",
-        "img2.JPG",
-        "Img1.png",
-        ".hidden.jpg",
-        "notes.txt",
-        "deep/b.webp",
-        "deep/er/a.tif",
-    ):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    make(tmp_path, "img10.jpg", "img2.JPG", "Img1.png", "notes.txt", "deep/b.webp", "deep/er/a.tif")
     return tmp_path
 
 
-def names(paths: list[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in paths]
+def names(found: Found, root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in found.pictures]
 
 
 def test_a_folder_gives_its_pictures_in_natural_order(tree: Path) -> None:
-    assert names(find_pictures([tree]), tree) == ["Img1.png", "img2.JPG", "img10.jpg"]
+    found = find_pictures([tree])
+    assert names(found, tree) == ["Img1.png", "img2.JPG", "img10.jpg"]
+    assert found.notes == []
 
 
 def test_recursion_adds_sub_folders_after_the_folder_itself(tree: Path) -> None:
-    found = names(find_pictures([tree], recursive=True), tree)
-    assert found == ["Img1.png", "img2.JPG", "img10.jpg", "deep/b.webp", "deep/er/a.tif"]
+    found = find_pictures([tree], recursive=True)
+    assert names(found, tree) == ["Img1.png", "img2.JPG", "img10.jpg", "deep/b.webp", "deep/er/a.tif"]
 
 
-def test_hidden_folders_and_folders_named_like_pictures_are_no_pictures(tree: Path) -> None:
-    (tree / ".cache").mkdir()
-    (tree / ".cache" / "c.jpg").touch()
-    (tree / "album.jpg").mkdir()
-    (tree / "album.jpg" / "d.jpg").touch()
-    assert names(find_pictures([tree]), tree) == ["Img1.png", "img2.JPG", "img10.jpg"]
+@given(st.sets(st.from_regex(r"[a-c0-9]{1,4}", fullmatch=True), min_size=1, max_size=12))
+def test_numbers_count_as_numbers_in_any_name(tmp_path_factory: pytest.TempPathFactory, stems: set[str]) -> None:
+    folder = tmp_path_factory.mktemp("numbers")
+    make(folder, *(f"x{int(stem, 16)}.png" for stem in stems))
+    numbers = [int(path.stem[1:]) for path in find_pictures([folder]).pictures]
+    assert numbers == sorted({int(stem, 16) for stem in stems})
+
+
+@pytest.mark.parametrize("kind", ["jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "bmp", "avif", "heic", "HEIF"])
+def test_extensions(tmp_path: Path, kind: str) -> None:
+    make(tmp_path, f"a.{kind}")
+    assert names(find_pictures([tmp_path]), tmp_path) == [f"a.{kind}"]
+
+
+def test_folders_named_like_pictures_are_folders(tree: Path) -> None:
+    make(tree, "album.jpg/d.jpg")
+    assert "album.jpg" not in names(find_pictures([tree]), tree)
     assert "album.jpg/d.jpg" in names(find_pictures([tree], recursive=True), tree)
-    assert ".cache/c.jpg" not in names(find_pictures([tree], recursive=True), tree)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    wild = [b"\xff2.jpg", b"\xff10.jpg", b"new\nline.jpg", b"tab\t.jpg"]
+    for name in wild:
+        (tmp_path / os.fsdecode(name)).touch()
+    found = find_pictures([tmp_path], include=["*.JPG"])
+    assert sorted(os.fsencode(path.name) for path in found.pictures) == sorted(wild)
+    assert find_pictures(found.pictures[::-1]).pictures == found.pictures[::-1]
+
+
+def test_hidden_entries_are_left_out_and_counted_in_one_note(tree: Path) -> None:
+    make(tree, ".cache/c.jpg", "._img2.JPG", "deep/.d.jpg", ".DS_Store")
+    found = find_pictures([tree, tree / "deep"], recursive=True)
+    assert len(found.pictures) == 5
+    assert found.notes == [f"left out 3 hidden files and folders, such as {tree / '._img2.JPG'}"]
+
+
+def test_one_hidden_file_is_named_and_folders_count_only_where_they_would_be_looked_into(tree: Path) -> None:
+    make(tree, ".cache/c.jpg", ".d.jpg")
+    assert find_pictures([tree]).notes == [f"left out a hidden file or folder: {tree / '.d.jpg'}"]
+    assert find_pictures([tree], exclude=[".d*"]).notes == []
+
+
+def test_hidden_files_and_folders_named_outright_are_taken(tree: Path) -> None:
+    make(tree, ".cache/c.jpg", ".d.jpg")
+    found = find_pictures([tree / ".d.jpg", tree / ".cache"])
+    assert (names(found, tree), found.notes) == ([".d.jpg", ".cache/c.jpg"], [])
 
 
 def test_a_named_file_is_taken_whatever_its_extension(tree: Path) -> None:
-    assert find_pictures([tree / "notes.txt", str(tree / ".hidden.jpg")]) == [
+    assert find_pictures([tree / "notes.txt", str(tree / "img10.jpg")]).pictures == [
         tree / "notes.txt",
-        tree / ".hidden.jpg",
+        tree / "img10.jpg",
     ]
 
 
 def test_order_is_that_of_the_arguments_and_duplicates_go(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree)
-    found = find_pictures(["img10.jpg", ".", "./deep/../img2.JPG", tree / "img10.jpg"])
-    assert found == [Path("img10.jpg"), Path("Img1.png"), Path("img2.JPG")]
+    found = find_pictures(["img10.jpg", ".", "./deep/../img2.JPG", tree / "img10.jpg"], listed=["Img1.png"])
+    assert found.pictures == [Path("img10.jpg"), Path("Img1.png"), Path("img2.JPG")]
+
+
+@given(st.lists(st.sampled_from(["a.jpg", "b.jpg", "sub", "sub/c.jpg", "gone.jpg", "up/a.jpg"]), min_size=1))
+def test_every_file_comes_once_and_searching_again_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, given_names: list[str]
+) -> None:
+    root = tmp_path_factory.mktemp("once")
+    make(root, "a.jpg", "b.jpg", "sub/c.jpg")
+    (root / "up").symlink_to(root, target_is_directory=True)
+    found = find_pictures([], listed=[root / name for name in given_names]).pictures
+    assert len({(path.parent.resolve(), path.name) for path in found}) == len(found)
+    assert find_pictures([], listed=found).pictures == found
 
 
 def test_a_link_to_a_picture_is_a_picture_and_a_dangling_one_is_left_to_reading(tree: Path) -> None:
@@ -69,33 +121,195 @@ def test_a_link_to_a_picture_is_a_picture_and_a_dangling_one_is_left_to_reading(
 
 
 def test_links_that_lead_back_up_or_to_themselves_end(tree: Path) -> None:
-    (tree / "deep" / "up").symlink_to(tree, target_is_directory=True)
+    for name in ("up", "again"):
+        (tree / "deep" / name).symlink_to(tree, target_is_directory=True)
     (tree / "deep" / "self").symlink_to(tree / "deep" / "self")
-    assert len(find_pictures([tree], recursive=True)) == 5
+    assert len(find_pictures([tree], recursive=True).pictures) == 5
+    assert len(find_pictures([tree / "**" / "*.[pw]*"]).pictures) == 2
 
 
-@pytest.mark.parametrize("name", ["absent.jpg", "", "a\0b", "Img1.png/x", "x" * 5000])
+@pytest.mark.parametrize("name", ["absent.jpg", "", "a\0b", "Img1.png/x", "x" * 5000, "*.xyz", "**x"])
 def test_a_path_that_does_not_exist(tree: Path, name: str) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         find_pictures([os.path.join(tree, name) if name else ""])  # noqa: PTH118 - pathlib would mend the name
 
 
+def test_several_paths_that_do_not_exist_are_one_line() -> None:
+    with pytest.raises(UsageError, match=r"^no such file or folder: absent\.jpg and 2 other paths$"):
+        find_pictures(["absent.jpg", "gone.jpg", "lost"])
+
+
+def test_beside_others_a_path_that_does_not_exist_is_left_to_reading(tree: Path) -> None:
+    paths = [tree / "absent.jpg", tree / "deep", tree / "a\0b", tree / "absent.jpg"]
+    found = find_pictures(paths, include=["*.webp"])
+    assert names(found, tree) == ["absent.jpg", "deep/b.webp", "a\0b"]
+
+
+def test_an_empty_path_is_refused_even_beside_others(tree: Path) -> None:
+    with pytest.raises(UsageError, match="an empty path"):
+        find_pictures([tree, ""])
+
+
+def test_listed_files_that_do_not_exist_are_left_to_reading(tree: Path) -> None:
+    listed = [str(tree / name) for name in ("gone.jpg", "img[1].jpg", "deep")]
+    assert names(find_pictures([], listed=listed), tree) == ["gone.jpg", "img[1].jpg", "deep/b.webp"]
+    assert names(find_pictures([tree / "lost.jpg"], listed=listed[:1]), tree) == ["lost.jpg", "gone.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["img2.jpg", "img10.jpg"]),
+        ("img?.*", ["img2.jpg"]),
+        ("img[12]*", ["img2.jpg", "img10.jpg"]),
+        ("**/*.jpg", ["deep/er/c.jpg", "img2.jpg", "img10.jpg"]),
+        ("d*", ["deep/b.webp"]),
+        (".h*/*", [".hidden/d.jpg"]),
+    ],
+)
+def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, expected: list[str]) -> None:
+    make(tmp_path, "img10.jpg", "img2.jpg", ".img2.jpg", "deep/b.webp", "deep/er/c.jpg", ".hidden/d.jpg")
+    assert names(find_pictures([tmp_path / pattern]), tmp_path) == expected
+    monkeypatch.chdir(tmp_path)
+    assert [path.as_posix() for path in find_pictures([pattern]).pictures] == expected
+
+
+def test_a_file_of_that_very_name_goes_before_the_pattern(tmp_path: Path) -> None:
+    make(tmp_path, "a[1].jpg", "a1.jpg")
+    assert names(find_pictures([tmp_path / "a[1].jpg"]), tmp_path) == ["a[1].jpg"]
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    make(tmp_path, "a.jpg", "b.PNG", "2019/c.jpg", "2019/raw/d.jpg", "2020/raw/E.png", "2020/raw/f.jpg", "g.txt")
+    return tmp_path
+
+
+ALBUM = ["a.jpg", "b.PNG", "2019/c.jpg", "2019/raw/d.jpg", "2020/raw/E.png", "2020/raw/f.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [
+        ("*.png", "b.PNG 2020/raw/E.png"),
+        ("e.*", "2020/raw/E.png"),
+        ("RAW", "2019/raw/d.jpg 2020/raw/E.png 2020/raw/f.jpg"),
+        ("raw/", "2019/raw/d.jpg 2020/raw/E.png 2020/raw/f.jpg"),
+        ("2019", "2019/c.jpg 2019/raw/d.jpg"),
+        ("2019/*", "2019/c.jpg 2019/raw/d.jpg"),
+        ("2019/*.jpg", "2019/c.jpg"),
+        ("20[12]9/**/*.jpg", "2019/c.jpg 2019/raw/d.jpg"),
+        ("/*.jpg", "a.jpg"),
+        ("./a.jpg", "a.jpg"),
+        ("**/raw/*.jpg", "2019/raw/d.jpg 2020/raw/f.jpg"),
+        ("2020/**", "2020/raw/E.png 2020/raw/f.jpg"),
+        ("*/*/[!d]*", "2020/raw/E.png 2020/raw/f.jpg"),
+    ],
+)
+def test_include_takes_what_exclude_leaves_out(album: Path, pattern: str, matched: str) -> None:
+    assert names(find_pictures([album], recursive=True, include=[pattern]), album) == matched.split()
+    rest = [name for name in ALBUM if name not in matched.split()]
+    assert names(find_pictures([album], recursive=True, exclude=[pattern]), album) == rest
+
+
+def test_several_patterns_and_exclude_goes_before_include(album: Path) -> None:
+    found = find_pictures([album], recursive=True, include=["*.png", "2019"], exclude=["raw", "b.*"])
+    assert names(found, album) == ["2019/c.jpg"]
+
+
+def test_include_does_not_turn_other_files_into_pictures(album: Path) -> None:
+    assert names(find_pictures([album], include=["[ag].*"]), album) == ["a.jpg"]
+
+
+def test_of_files_named_themselves_the_name_counts_or_the_path_as_given(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(album)
+    listed = ["2019/c.jpg", "./2019/raw/d.jpg", "a.jpg", "g.txt"]
+    for pattern, left in (
+        ("c.*", listed[1:]),
+        ("2019/raw", ["2019/c.jpg", "a.jpg", "g.txt"]),
+        ("raw", listed),
+        ("**/raw/**", ["2019/c.jpg", "a.jpg", "g.txt"]),
+        (str(album / "a.jpg"), listed),
+    ):
+        assert find_pictures(listed, exclude=[pattern]).pictures == [Path(path) for path in left]
+        assert find_pictures([], listed=listed, exclude=[pattern]).pictures == [Path(path) for path in left]
+    assert names(find_pictures([album / "a.jpg", album / "g.txt"], exclude=[str(album / "a.*")]), album) == ["g.txt"]
+
+
+def test_letters_with_accents_match_however_they_are_encoded(tmp_path: Path) -> None:
+    make(tmp_path, "cafe\u0301.jpg", "b.jpg")
+    assert len(find_pictures([tmp_path], include=["CAF\u00c9.*"]).pictures) == 1
+
+
+@pytest.mark.parametrize("pattern", ["", "/", " ", "./"])
+def test_an_empty_pattern_is_refused(album: Path, pattern: str) -> None:
+    with pytest.raises(UsageError, match="is no pattern"):
+        find_pictures([album], include=[pattern])
+    with pytest.raises(UsageError, match="is no pattern"):
+        find_pictures([album], exclude=["*.jpg", pattern])
+
+
 def test_a_folder_without_pictures(tree: Path) -> None:
     empty = tree / "empty"
     empty.mkdir()
-    with pytest.raises(UsageError, match=r"no pictures in .*empty$"):
-        find_pictures([tree, empty])
-    with pytest.raises(UsageError, match=r"no pictures in .*empty$"):
-        find_pictures([empty], recursive=True)
+    for recursive in (False, True):
+        with pytest.raises(UsageError, match=r"^no pictures in .*empty$"):
+            find_pictures([empty], recursive=recursive)
+        assert find_pictures([tree / "deep" / "er", empty], recursive=recursive).notes == [f"no pictures in {empty}"]
+
+
+def test_several_folders_without_pictures_are_one_note(tmp_path: Path) -> None:
+    make(tmp_path, "a/x.jpg", "b/x.txt", "c/x.txt")
+    found = find_pictures([tmp_path / name for name in "abc"])
+    assert found.notes == [f"no pictures in {tmp_path / 'b'} and 1 other folder"]
 
 
 def test_a_folder_whose_pictures_lie_deeper_points_to_recursion(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.jpg").touch()
-    with pytest.raises(UsageError, match=r"no pictures in .*; -r looks into its sub-folders"):
+    make(tmp_path, "sub/a.jpg", "sub/.b.jpg")
+    with pytest.raises(UsageError, match=r"no pictures in .*; -r looks into sub-folders"):
         find_pictures([tmp_path])
-    assert find_pictures([tmp_path], recursive=True) == [tmp_path / "sub" / "a.jpg"]
+    found = find_pictures([tmp_path, tmp_path / "sub" / "a.jpg"])
+    assert found.notes == [f"no pictures in {tmp_path}; -r looks into sub-folders"]
+
+
+def test_patterns_that_leave_nothing_are_told(album: Path) -> None:
+    with pytest.raises(UsageError, match=r"no pictures in .* that --include and --exclude let through"):
+        find_pictures([album], recursive=True, exclude=["*"])
+    with pytest.raises(UsageError, match="--include and --exclude leave none of the files named"):
+        find_pictures([album / "a.jpg", album / "b.PNG"], include=["*.gif"])
 
 
 def test_no_paths_are_no_pictures() -> None:
-    assert find_pictures([]) == []
+    assert find_pictures([]) == Found([], [])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look into everything")
+def test_a_folder_that_may_not_be_looked_into_is_left_to_reading_once(tree: Path) -> None:
+    closed = tree / "deep" / "er"
+    (tree / "link").symlink_to(closed, target_is_directory=True)
+    closed.chmod(0)
+    try:
+        found = names(find_pictures([tree, closed], recursive=True), tree)
+    finally:
+        closed.chmod(0o700)
+    assert found == ["Img1.png", "img2.JPG", "img10.jpg", "deep/b.webp", "deep/er"]
+
+
+def test_a_folder_that_cannot_be_read_is_left_to_reading_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scandir(path: Path) -> object:
+        if path.name == "er":
+            raise OSError(5, "Input/output error")
+        return real(path)
+
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert names(find_pictures([tree / "deep", tree / "deep" / "er"], recursive=True), tree) == [
+        "deep/b.webp",
+        "deep/er",
+    ]
+
+
+def test_extensions_are_lower_case() -> None:
+    assert all(extension == extension.lower() and extension.startswith(".") for extension in EXTENSIONS)

@@ -109,6 +109,7 @@ def test_unknown_names(values: dict[str, Any], message: str) -> None:
         ({"stage": [{"learning_rate": "fast"}]}, "stage 1.learning_rate must be float"),
         ({"stage": [{"epochs": 1.5}]}, "stage 1.epochs must be int"),
         ({"decoding": {"beam_size": "3"}}, "decoding.beam_size must be int"),
+        ({"decoding": {"sample": 1}}, "decoding.sample must be bool, not 1"),
     ],
 )
 def test_values_of_the_wrong_type(values: dict[str, Any], message: str) -> None:

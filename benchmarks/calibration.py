@@ -1,0 +1,75 @@
+"""How often captions of a given confidence are good, and the calibration that makes confidence say so.
+
+usage: python benchmarks/calibration.py DATASET [--split dev|test] [--model NAME|FILE] [--write FILE]
+
+Captions the pictures of a split (DATASET is anything `capcli train --data` reads) and scores each caption's CIDEr-D
+against its references; a good one has at least 0.5. Prints, for every tenth of confidence, the share of good captions
+among those of that confidence or more, and the expected calibration error: the mean distance, over tenths and weighted
+by their captions, between confidence and the share of good ones.
+
+With --write a calibration is fitted to the dev split and a copy of the model with it is written to FILE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from machine import describe
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
+    )
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--split", choices=("dev", "test"), default="dev")
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    options = parser.parse_args()
+
+    from capcli.captioner import Captioner
+    from capcli.datasets import read_dataset
+    from capcli.errors import CapcliError
+    from capcli.model.calibration import GOOD
+    from capcli.model.checkpoint import Checkpoint
+    from capcli.model.device import choose_device
+    from capcli.model.shipped import find_model
+    from capcli.training.calibrate import calibrate, judged
+
+    print(f"machine: {describe()}")
+    try:
+        checkpoint = Checkpoint.load(find_model(options.model))
+        items = read_dataset(options.dataset).split(options.split)
+        if not items:
+            raise SystemExit(f"{options.dataset}: has no {options.split} split")
+        if options.write:
+            if options.split != "dev":
+                raise SystemExit("a calibration is fitted to the dev split; leave --split out")
+            checkpoint = dataclasses.replace(checkpoint, calibration=calibrate(checkpoint, items, choose_device("cpu")))
+            checkpoint.save(options.write)
+        if checkpoint.calibration is None:
+            raise SystemExit("the model has no calibration; --write FILE makes one")
+        captioner = Captioner(checkpoint, "", choose_device("auto"))
+    except CapcliError as error:
+        raise SystemExit(str(error)) from None
+    confidences, scores = judged(captioner, items)
+    good = scores >= GOOD
+    print(f"{checkpoint.calibration.slope:.4f} * log m + {checkpoint.calibration.intercept:.4f}")
+    print(f"confidence  captions at or above  good of these (CIDEr-D >= {GOOD})  their mean CIDEr-D")
+    for least in np.arange(0.0, 1.0, 0.1):
+        chosen = confidences >= least
+        if chosen.any():
+            print(f"{least:10.1f}  {chosen.sum():20}  {good[chosen].mean():31.3f}  {scores[chosen].mean():18.3f}")
+    tenths = np.minimum((confidences * 10).astype(int), 9)
+    errors = [
+        (tenths == tenth).sum() * abs(good[tenths == tenth].mean() - confidences[tenths == tenth].mean())
+        for tenth in np.unique(tenths)
+    ]
+    print(f"{len(items)} pictures, {good.mean():.3f} good; expected calibration error {sum(errors) / len(items):.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""A run over many pictures: read ahead, captioned in batches, every one accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from capcli.decoding.options import DecodingOptions
+from capcli.output import Result
+
+if TYPE_CHECKING:
+    from capcli.captioner import Caption, Captioner
+    from capcli.pictures.stream import Reading, ReadingPool
+
+
+@dataclass
+class Tally:
+    """What became of the pictures of a run.
+
+    Attributes:
+        captioned: pictures with captions.
+        skipped: pictures that an earlier run settled, `failed_before` of them as failures.
+        failed: pictures with an error.
+        uncertain: captioned ones below the least confidence.
+        seconds: the run took, without loading the model.
+    """
+
+    captioned: int = 0
+    skipped: int = 0
+    failed_before: int = 0
+    failed: int = 0
+    uncertain: int = 0
+    seconds: float = 0.0
+
+    def count(self, result: Result) -> None:
+        if result.error is None:
+            self.captioned += 1
+            self.uncertain += result.uncertain
+        else:
+            self.failed += 1
+
+    def __str__(self) -> str:
+        before = f" ({self.failed_before:,} failed before, see --retry-failed)" if self.failed_before else ""
+        told = f"captioned {self.captioned:,}, skipped {self.skipped:,}{before}, failed {self.failed:,}"
+        if self.uncertain:
+            told += f", uncertain {self.uncertain:,}"
+        if self.seconds:
+            told += f", {(self.captioned + self.failed) / self.seconds:.1f} images/s"
+        return told
+
+
+def results(
+    captioner: Captioner,
+    pictures: Iterable[Path | None],
+    pool: ReadingPool,
+    options: DecodingOptions,
+    *,
+    batch_size: int,
+    with_words: bool = False,
+) -> Generator[list[Result], None, None]:
+    """Caption pictures, or say why not, each exactly once and in order.
+
+    Args:
+        captioner: the model.
+        pictures: files, read a few batches ahead; a None among them hands over what there is so far.
+        pool: reads the files.
+        options: of decoding.
+        batch_size: pictures captioned at once.
+        with_words: put the words' log-probabilities into the results.
+
+    Yields:
+        the results of one batch.
+
+    Raises:
+        UsageError: for options that the model cannot follow.
+        CapcliError: if the memory does not hold even one picture.
+    """
+    import numpy as np
+
+    for readings in pool.stream(pictures, captioner.size, batch_size):
+        arrays = [reading.array for reading in readings if reading.array is not None]
+        captions = iter(captioner.caption_arrays(np.stack(arrays), options) if arrays else ())
+        yield [_result(reading, captioner.name, captions, with_words) for reading in readings]
+
+
+def batch_mates(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> list[Path]:
+    """The pictures that shared a batch with the first of `todo`, and came before it, in the run that is resumed.
+
+    The last digits of a confidence depend on what is computed together with a picture. Captioning these pictures
+    once more cuts the batches where those of an undisturbed run are cut, and so gives the same results.
+
+    Args:
+        todo: the pictures that are left, in the order of `pictures`.
+        pictures: all pictures of the run.
+        batch_size: pictures captioned at once.
+    """
+    if not todo:
+        return []
+    first = pictures.index(todo[0])
+    return list(pictures[first - first % batch_size : first])
+
+
+def _result(reading: Reading, model: str, captions: Iterator[Caption], with_words: bool) -> Result:
+    if reading.error is not None:
+        return Result(reading.path, error=reading.error.reason)
+    best = next(captions)
+    said = (best, *best.alternatives)
+    words = tuple((word.text, word.log_probability) for word in best.words) if with_words else None
+    return Result(
+        reading.path,
+        tuple(caption.text for caption in said),
+        tuple(caption.confidence for caption in said),
+        model,
+        best.uncertain,
+        words,
+    )

@@ -1,0 +1,43 @@
+"""From regions to captions, by the search or the draw that the options ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from capcli.decoding.beam import beam_search
+from capcli.decoding.hypothesis import Hypothesis
+from capcli.decoding.options import DecodingOptions
+from capcli.decoding.sample import sample_distinct
+from capcli.model.decoder import Decoder
+
+
+def decode(
+    decoder: Decoder,
+    regions: Tensor,
+    options: DecodingOptions,
+    *,
+    prefix: Sequence[int] = (),
+    seeds: Sequence[int] | None = None,
+) -> list[list[Hypothesis]]:
+    """Captions of pictures.
+
+    Args:
+        decoder: any decoder in evaluation mode.
+        regions: B x R x D.
+        options: of the search, or with `sample` of the draw.
+        prefix: indices of the words that every caption begins with, at most `max_length`; see `encode_prefix`.
+        seeds: B whole numbers for sampling, by default `options.seed` for every picture. A picture's draw depends
+            on its own seed and regions alone.
+
+    Returns:
+        For each picture `num_captions` different hypotheses, the best first. There are fewer where the decoder
+        cannot say more within the limits, or sampling did not come upon more, but never none.
+
+    Raises:
+        ModelError: if the log-probabilities are not numbers.
+    """
+    if not options.sample:
+        return beam_search(decoder, regions, options, prefix)
+    return sample_distinct(decoder, regions, options, [options.seed] * len(regions) if seeds is None else seeds, prefix)

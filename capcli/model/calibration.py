@@ -1,0 +1,99 @@
+"""What a confidence means: from the probabilities of words to how often such captions are good."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+GOOD = 0.5
+"""Least CIDEr-D of a good caption, against the references people wrote; people reach 0.79 on Flickr8k."""
+
+_STEPS = 100
+_FEWEST = 50
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The probability that a caption is good, `1 / (1 + exp(-(slope * log m + intercept)))`, where m is the
+    geometric mean of the probabilities of its words (Platt 1999, section 2, with log m in place of a margin).
+
+    Attributes:
+        slope: above 0, so that a surer caption never has a lower confidence.
+        intercept: log-odds at m = 1.
+        table: rows of (confidence c, share of good captions among those of confidence c or more, their number),
+            on the pictures it was fitted to.
+
+    Raises:
+        ValueError: for numbers out of range.
+    """
+
+    slope: float
+    intercept: float
+    table: tuple[tuple[float, float, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0):
+            raise ValueError(f"a calibration of slope {self.slope} and intercept {self.intercept} orders nothing")
+
+    def __call__(self, mean_probability: float) -> float:
+        """Confidence in (0, 1) of a caption with the geometric mean `mean_probability`, in (0, 1]."""
+        # Both ends are kept apart from 0 and 1, where the exponential would overflow or the logarithm has no value.
+        odds = self.slope * math.log(max(mean_probability, 1e-30)) + self.intercept
+        return 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
+
+    @classmethod
+    def fit(cls, mean_probabilities: ArrayLike, good: ArrayLike) -> Calibration | None:
+        """The calibration of greatest likelihood, with Platt's smoothed targets (1999, section 2.2).
+
+        Args:
+            mean_probabilities: of each caption, in (0, 1].
+            good: whether each is good.
+
+        Returns:
+            None where there is none: fewer than 50 captions, all good or all bad, or no better ones among the surer.
+        """
+        logs, is_good = np.log(np.maximum(mean_probabilities, 1e-30)), np.asarray(good, bool)
+        positive = int(is_good.sum())
+        negative = len(is_good) - positive
+        if len(is_good) < _FEWEST or not positive or not negative:
+            return None
+        target = np.where(is_good, (positive + 1) / (positive + 2), 1 / (negative + 2))
+        design = np.stack([logs, np.ones_like(logs)], 1)
+        weights = np.zeros(2)
+        for _ in range(_STEPS):
+            p = 1 / (1 + np.exp(-design @ weights))
+            gradient = design.T @ (target - p)
+            hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-9 * np.eye(2)
+            step = np.linalg.solve(hessian, gradient)
+            # A full Newton step from far away may overshoot; the likelihood is concave, so short ones arrive too.
+            weights += step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
+            if np.abs(step).max() < 1e-10:
+                break
+        if weights[0] <= 0:
+            return None
+        fitted = cls(float(weights[0]), float(weights[1]))
+        confidences = np.array([fitted(math.exp(value)) for value in logs])
+        return cls(fitted.slope, fitted.intercept, _table(confidences, is_good))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` takes them back."""
+        return {"slope": self.slope, "intercept": self.intercept, "table": [list(row) for row in self.table]}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Calibration:
+        """Raises TypeError, KeyError or ValueError for values that `to_json` did not give."""
+        rows = tuple((float(c), float(share), int(count)) for c, share, count in values["table"])
+        return cls(float(values["slope"]), float(values["intercept"]), rows)
+
+
+def _table(confidences: np.ndarray, good: np.ndarray) -> tuple[tuple[float, float, int], ...]:
+    rows = []
+    for tenth in range(10):
+        chosen = good[confidences >= tenth / 10]
+        if len(chosen):
+            rows.append((tenth / 10, float(chosen.mean()), len(chosen)))
+    return tuple(rows)

@@ -1,0 +1,29 @@
+"""Options that the command line and the API share: fields of frozen dataclasses that know their help and range."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+
+def option(
+    default: Any,
+    text: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    flag: str | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """A field of an options dataclass.
+
+    Args:
+        default: its value where nothing else is asked for.
+        text: its help, one line.
+        least: the smallest number that it takes.
+        most: the largest number that it takes.
+        flag: its short name on the command line, such as `-r`.
+        metavar: how the help calls its value.
+    """
+    metadata = {"help": text, "min": least, "max": most, "flag": flag, "metavar": metavar}
+    return dataclasses.field(default=default, metadata=metadata)

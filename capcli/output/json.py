@@ -1,0 +1,75 @@
+"""Results as JSON: a line for each, one array of them all, or COCO's list of results."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from capcli.output import Result, State
+from capcli.output.format import Format
+
+
+def dumps(value: Any, indent: int | None = None) -> bytes:
+    """JSON in UTF-8."""
+    # An undecodable byte of a name stands in the string as a lone surrogate, which UTF-8 cannot hold;
+    # written with a backslash it is the JSON escape that Python reads back to the same name.
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
+
+
+class JsonLines(Format):
+    """One object a line: `{"path", "caption", "captions", "confidence", "model"}` or `{"path", "error"}`."""
+
+    def encode(self, result: Result) -> bytes | None:
+        return dumps(result.row()) + b"\n"
+
+    def decode(self, row: bytes) -> tuple[Path, State]:
+        fields = json.loads(row)
+        if not (isinstance(fields, dict) and isinstance(fields.get("path"), str) and fields.keys() & _KINDS.keys()):
+            raise ValueError("a row is an object with path, and with caption or error")
+        return Path(fields["path"]), next(state for key, state in _KINDS.items() if key in fields)
+
+    def may_be_torn(self, fragment: bytes) -> bool:
+        first = b'{"path": '
+        return fragment.startswith(first) or first.startswith(fragment)
+
+
+class JsonArray(JsonLines):
+    """One array, closed after every row, so that the file can be read at any time."""
+
+    begin = b"[\n"
+    between = b",\n"
+    end = b"\n]\n"
+
+    def encode(self, result: Result) -> bytes | None:
+        return dumps(result.row())
+
+    def rows(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+        for line, end in super().rows(file):
+            row = line.rstrip(b",\n")
+            if row and row != b"]":
+                yield row, end - len(line) + len(row)
+
+
+class Coco(JsonArray):
+    """The list of results of the COCO caption evaluation: `{"image_id", "caption", ...}`; errors leave no entry.
+
+    `image_id` is the number of 12 digits that ends the names of COCO's pictures, such as
+    COCO_val2014_000000391895.jpg, and the path for any other picture.
+    """
+
+    def encode(self, result: Result) -> bytes | None:
+        if result.error is not None:
+            return None
+        number = re.search(r"(?:^|_)(\d{12})$", result.path.stem)
+        row = result.row()
+        return dumps({"image_id": int(number[1]) if number else row["path"], **row})
+
+    def may_be_torn(self, fragment: bytes) -> bool:
+        first = b'{"image_id": '
+        return fragment.startswith(first) or first.startswith(fragment)
+
+
+_KINDS = {"caption": State.CAPTIONED, "error": State.FAILED}

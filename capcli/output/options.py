@@ -1,0 +1,81 @@
+"""Where results go: one definition for the command line and the API."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcli.errors import UsageError
+from capcli.options import option
+from capcli.output.csv import Csv
+from capcli.output.format import Format
+from capcli.output.json import Coco, JsonArray, JsonLines
+from capcli.output.sidecar import KINDS
+from capcli.output.text import Text
+
+FORMATS: dict[str, type[Format]] = {
+    "text": Text,
+    "tsv": Text,
+    "csv": Csv,
+    "json": JsonArray,
+    "jsonl": JsonLines,
+    "coco": Coco,
+}
+_ENDINGS = {".txt": "text", ".tsv": "tsv", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where and how results are written.
+
+    Raises:
+        UsageError: for an unknown format or kind of sidecar, and for options that contradict each other.
+    """
+
+    output: Path | None = option(None, "File to write instead of stdout; never half a row.", flag="-o", metavar="FILE")
+    format: str | None = option(
+        None, "How rows look; by default what FILE's ending says, else text.", metavar="|".join(FORMATS)
+    )
+    sidecar: str | None = option(
+        None, "Also write a file for each picture, beside it: xmp merges into one there is.", metavar="|".join(KINDS)
+    )
+    sidecar_dir: Path | None = option(None, "Write sidecars here, in the pictures' folder structure.", metavar="DIR")
+    errors: Path | None = option(None, "Also write failed pictures and reasons here, as JSON lines.", metavar="FILE")
+    resume: bool = option(False, "Skip pictures that the output holds, and go on with it.")
+    overwrite: bool = option(False, "Begin the output anew, and replace captions in sidecars.")
+    retry_failed: bool = option(False, "Resume, and try the pictures again that failed before.")
+    with_words: bool = option(False, "Give the log-probability of every word (not as text or tsv).")
+
+    def __post_init__(self) -> None:
+        _one_of("format", self.format, FORMATS)
+        _one_of("sidecar", self.sidecar, KINDS)
+        if self.overwrite and self.resumes:
+            raise UsageError(f"--overwrite and --{'resume' if self.resume else 'retry-failed'} contradict each other")
+        if self.resumes and not (self.output or self.sidecar):
+            raise UsageError("--resume needs -o FILE or --sidecar, where the captions so far are")
+        if self.output and self.output == self.errors:
+            raise UsageError(f"-o and --errors both name {self.output}; name two files")
+        if self.sidecar_dir and not self.sidecar:
+            raise UsageError(f"--sidecar-dir needs --sidecar {'|'.join(KINDS)}")
+        if self.with_words and self.row_format in ("text", "tsv") and self.sidecar != "json":
+            raise UsageError(f"--with-words does not fit into {self.row_format}; choose --format jsonl, json or csv")
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the output's earlier rows count."""
+        return self.resume or self.retry_failed
+
+    @property
+    def row_format(self) -> str:
+        """Name of the format of rows."""
+        ending = self.output.suffix.lower() if self.output else ""
+        return self.format or _ENDINGS.get(ending, "text")
+
+
+def _one_of(name: str, value: str | None, known: Iterable[str]) -> None:
+    if value is not None and value not in (known := list(known)):
+        near = difflib.get_close_matches(value, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}{hint}")

@@ -1,0 +1,218 @@
+"""Rows of results: on a stream, or in a file that loses none, whatever ends the run that writes it."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Set
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from capcli.errors import CapcliError, UsageError
+from capcli.output import Result, State
+from capcli.output.atomic import part_of
+from capcli.output.format import Format
+from capcli.output.lock import lock
+
+
+class RowStream:
+    """Writes results to a pipe, a terminal or a device; as a context manager it closes what the format opens.
+
+    Args:
+        stream: takes bytes, e.g. `sys.stdout.buffer`; flushed after every row.
+        format: how a row looks.
+    """
+
+    def __init__(self, stream: BinaryIO, format: Format) -> None:
+        self._stream, self._format = stream, format
+        self._begun = False
+
+    def write(self, result: Result) -> None:
+        row = self._format.encode(result)
+        if row is not None:
+            self._put((self._format.between if self._begun else self._format.begin) + row)
+            self._begun = True
+
+    def __enter__(self) -> RowStream:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._begun:
+            self._put(self._format.end)
+        elif kind is None:
+            self._put(self._format.begin + self._format.end)
+
+    def _put(self, content: bytes) -> None:
+        self._stream.write(content)
+        self._stream.flush()
+
+
+class RowFile:
+    """Keeps results in a file of its own, appended row by row; what is written stays whole at any moment.
+
+    A run that was killed, or that filled the disk, may leave its last row broken off. Opening the file again
+    recognises that row and drops it. While it is open no other process can open it so.
+
+    Args:
+        path: the file.
+        format: how its rows look.
+        resume: keep the rows of an existing file and append to them.
+        overwrite: put new rows in place of those of an existing file; they stay until the first one comes.
+
+    Raises:
+        UsageError: if the file exists and neither is asked for, if it holds something else, if another process
+            writes it, or if it cannot be opened.
+    """
+
+    def __init__(self, path: Path, format: Format, *, resume: bool = False, overwrite: bool = False) -> None:
+        self._name, self._path, self._format = path, Path(os.path.realpath(path)), format
+        self._states: dict[Path, State] = {}
+        self._end = 0
+        self._file = self._open()
+        try:
+            if self._size() and not overwrite:
+                if not resume:
+                    raise UsageError(f"{path} exists; --resume goes on with it, --overwrite begins anew")
+                self._read()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def state(self, path: Path) -> State | None:
+        """What the file holds of a picture."""
+        return self._states.get(path)
+
+    def write(self, result: Result) -> None:
+        """Append the row of a result, if the format has one; raises CapcliError where the disk does not take it."""
+        row = self._format.encode(result)
+        if row is not None:
+            self._append(row)
+            self._states[result.path] = State.CAPTIONED if result.error is None else State.FAILED
+
+    def forget(self, paths: Set[Path]) -> None:
+        """Drop the rows of pictures that are about to be captioned again; raises CapcliError."""
+        if self._states.keys().isdisjoint(paths):
+            return
+        part = part_of(self._path)
+        old = self._file
+        try:
+            self._file = io.FileIO(part, "w+")
+            # Locked before it takes the old one's place, so that no other process gets between.
+            lock(self._file)
+            self._states, self._end = {}, 0
+            for row, _ in self._rows(old):
+                path, state = self._format.decode(row)
+                if path not in paths:
+                    self._append(row)
+                    self._states[path] = state
+            os.fsync(self._file.fileno())
+            if os.name == "nt":  # where open files cannot be replaced
+                old.close()
+                self._file.close()
+                part.replace(self._path)
+                self._file = self._open()
+            else:
+                part.replace(self._path)
+        except OSError as error:
+            raise self._failed(error) from None
+        finally:
+            old.close()
+
+    def __enter__(self) -> RowFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None and not self._end:
+                self._append(b"")
+            elif not self._size():
+                with suppress(OSError):
+                    self._path.unlink()
+        finally:
+            self._file.close()
+
+    def _open(self) -> io.FileIO:
+        while True:
+            try:
+                file = io.FileIO(os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+")
+            except OSError as error:
+                raise UsageError(f"{self._name}: {(error.strerror or str(error)).lower()}") from None
+            if not lock(file):
+                file.close()
+                raise UsageError(f"{self._name} is being written by another run; wait for it, or name another file")
+            # The run that held the lock may have put another file in its place meanwhile.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(self._path.stat(), os.fstat(file.fileno())):
+                    return file
+            file.close()
+
+    def _size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
+    def _read(self) -> None:
+        self._file.seek(0)
+        start = self._file.read(len(self._format.begin))
+        if start != self._format.begin and not self._format.begin.startswith(start):
+            raise self._foreign("its beginning is another")
+        broken: ValueError | None = None
+        number = 0
+        if start == self._format.begin:
+            self._end = len(start)
+            for number, (row, end) in enumerate(self._rows(self._file), 1):
+                # Only the last row can have been broken off.
+                if broken is not None:
+                    raise self._foreign(f"row {number - 1}: {broken}")
+                try:
+                    path, state = self._format.decode(row)
+                except ValueError as error:
+                    broken = error
+                else:
+                    self._states[path] = state
+                    self._end = end
+        if not self._states:
+            self._file.seek(self._end)
+            fragment = self._file.read(4096)
+            ours = self._end < len(self._format.begin) or fragment in self._format.end
+            if not ours and not self._format.may_be_torn(fragment):
+                raise self._foreign("it has no whole row")
+        if self._size() > self._end + len(self._format.end) or number != len(self._states):
+            self._file.truncate(self._end)
+        if self._end:
+            self._put(self._format.end)
+
+    def _rows(self, file: io.FileIO) -> Iterator[tuple[bytes, int]]:
+        file.seek(len(self._format.begin))
+        with open(file.fileno(), "rb", closefd=False) as buffered:
+            yield from self._format.rows(buffered)
+
+    def _append(self, row: bytes) -> None:
+        if not self._end:
+            before = self._format.begin
+        else:
+            before = b"" if self._end == len(self._format.begin) else self._format.between
+        try:
+            if not self._end:
+                self._file.truncate(0)
+            self._put(before + row + self._format.end)
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(self._end)
+                if self._end:
+                    self._put(self._format.end)
+            raise self._failed(error) from None
+        self._end += len(before + row)
+
+    def _put(self, content: bytes) -> None:
+        """Write from the end of the last row on."""
+        self._file.seek(self._end)
+        while content:
+            content = content[self._file.write(content) :]
+
+    def _failed(self, error: OSError) -> CapcliError:
+        told = (error.strerror or str(error)).lower()
+        return CapcliError(f"{self._name}: {told}; the rows it holds are whole, and --resume goes on from them")
+
+    def _foreign(self, why: str) -> UsageError:
+        return UsageError(f"{self._name} does not hold rows of this format ({why}); name another file")

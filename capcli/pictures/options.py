@@ -1,0 +1,81 @@
+"""Which pictures are meant: one definition for every command that takes some."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcli.errors import UsageError
+from capcli.options import option
+from capcli.pictures.find import Found, find_pictures
+from capcli.pictures.lists import read_list
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Where pictures are looked for, beside the paths that are named one by one."""
+
+    recursive: bool = option(False, "Look into sub-folders too.", flag="-r")
+    from_file: str | None = option(None, "Also take paths from this file, a line each; - is stdin.", metavar="LIST")
+    null: bool = option(False, "Paths in LIST end with a NUL byte, as from find -print0.", flag="-0")
+    include: tuple[str, ...] = option(
+        (), "Only names that match, such as 'IMG_*' or '2019/**/*.png'; repeat for more.", metavar="PATTERN"
+    )
+    exclude: tuple[str, ...] = option(
+        (), "No names that match, of files or folders, such as '*_thumb.*'; repeat for more.", metavar="PATTERN"
+    )
+
+    def find(self, paths: Sequence[str], watched: Path | None = None) -> tuple[Found, Path]:
+        """The pictures that `paths` and the list name; `-` among the paths is a list on stdin.
+
+        Args:
+            paths: files and folders.
+            watched: a folder that may be empty yet.
+
+        Returns:
+            the pictures, and the deepest folder that holds all that was named.
+
+        Raises:
+            UsageError: if none is named, none of what is named exists or holds pictures, the list cannot be read, or
+                `watched` is no folder.
+        """
+        named = [path for path in paths if path != "-"]
+        sources = [self.from_file] if self.from_file else []
+        if len(named) < len(paths) and "-" not in sources:
+            sources.append("-")
+        if self.null and not sources:
+            raise UsageError("-0 says how a list of paths is separated: add --from-file LIST, or - for stdin")
+        listed = [path for source in sources for path in read_list(source, null=self.null)]
+        found = Found([], [])
+        if named or listed:
+            found = find_pictures(
+                named, listed=listed, recursive=self.recursive, include=self.include, exclude=self.exclude
+            )
+        elif watched is None:
+            raise UsageError("name photographs or folders of them, --from-file LIST or --watch FOLDER")
+        if watched is not None:
+            if not watched.is_dir():
+                raise UsageError(f"--watch needs a folder, and {watched} is none")
+            known = set(found.pictures)
+            found.pictures.extend(picture for picture in self.look(watched) if picture not in known)
+            named.append(str(watched))
+        return found, _common_folder([*named, *listed])
+
+    def look(self, folder: Path) -> list[Path]:
+        """The pictures in a folder, which may be none."""
+        try:
+            return find_pictures(
+                [folder], recursive=self.recursive, include=self.include, exclude=self.exclude
+            ).pictures
+        except UsageError:
+            return []
+
+
+def _common_folder(paths: Sequence[str]) -> Path:
+    folders = [path if Path(path).is_dir() else os.path.dirname(path) for path in paths]  # noqa: PTH120 - "" stays ""
+    try:
+        return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))  # noqa: PTH100
+    except ValueError:  # several drives
+        return Path(Path.cwd().anchor)

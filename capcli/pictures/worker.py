@@ -1,0 +1,137 @@
+"""The program of a worker process: reads pictures for its parent, and takes upon itself what they do to a process.
+
+Parent and worker talk over the worker's stdin and stdout, in messages of one byte for the kind, four for the length
+of the content, and the content. A worker ends as soon as its stdin does, so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from enum import IntEnum
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO
+
+from capcli.errors import UnreadableImage
+from capcli.pictures.read import read_array
+
+_HEADER = struct.Struct("!BI")
+_SIZE = struct.Struct("!I")
+
+
+class Kind(IntEnum):
+    """What a message says.
+
+    Attributes:
+        READY: the worker has loaded; comes once, before all else.
+        READ: the parent wants a picture; the content is made by `request`.
+        TURN: the worker waits to decode a large picture, and the parent lets it by the same word.
+        PIXELS: the worker has read it; the content is size * size * 3 bytes.
+        REASON: the worker could not read it; the content is the reason of the UnreadableImage, in UTF-8.
+    """
+
+    READY = 1
+    READ = 2
+    TURN = 3
+    PIXELS = 4
+    REASON = 5
+
+
+def send(pipe: IO[bytes], kind: Kind, content: bytes = b"") -> None:
+    """Write one message.
+
+    Raises:
+        OSError: when nobody reads the other end of the pipe.
+    """
+    pipe.write(_HEADER.pack(kind, len(content)))
+    pipe.write(content)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> tuple[Kind, bytes]:
+    """Wait for one message.
+
+    Raises:
+        EOFError: when the pipe ends before the message does.
+        ValueError: when what comes is no message.
+    """
+    header = pipe.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        raise EOFError
+    number, length = _HEADER.unpack(header)
+    kind, content = Kind(number), pipe.read(length)
+    if len(content) < length:
+        raise EOFError
+    return kind, content
+
+
+def request(path: Path, size: int) -> bytes:
+    """Make the content of a READ message; any name that a file can have goes through it unharmed.
+
+    Raises:
+        ValueError: for a name that no file can have.
+        OSError: for a relative path when the current folder is gone.
+    """
+    # Absolute, because a worker stays in the folder that it was started in.
+    return _SIZE.pack(size) + os.fsencode(path.absolute())
+
+
+def main() -> None:
+    """Serve the parent until it closes the pipe. Never returns: it ends the process."""
+    # Ctrl-C may reach every process in the terminal; what it means is for the parent to decide.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Short of memory, Linux would end the largest process: the parent with its model, and the whole run with it.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+    requests, replies = _taken_over(0, "rb"), _taken_over(1, "wb")
+    os.dup2(1, 2)
+    inbox: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(requests, inbox), daemon=True).start()
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        send(replies, Kind.TURN)
+        inbox.get()
+        yield  # and the parent takes it to end with the reply
+
+    try:
+        send(replies, Kind.READY)
+        while True:
+            send(replies, *_answer(inbox.get(), turn()))
+    finally:
+        os._exit(1)  # an ordinary end would stumble over the thread that holds stdin
+
+
+def _answer(wanted: bytes, turn: AbstractContextManager[None]) -> tuple[Kind, bytes]:
+    (size,) = _SIZE.unpack_from(wanted)
+    path = os.fsdecode(wanted[_SIZE.size :])
+    try:
+        return Kind.PIXELS, read_array(path, size, large=turn).tobytes()
+    except UnreadableImage as error:
+        return Kind.REASON, error.reason.encode("utf-8", "surrogatepass")
+    except MemoryError:
+        return Kind.REASON, b"does not fit into memory"
+
+
+def _taken_over(descriptor: int, mode: str) -> IO[bytes]:
+    """Move a descriptor out of the reach of C libraries, which print to it what they think of damaged files."""
+    pipe: IO[bytes] = os.fdopen(os.dup(descriptor), mode)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    return pipe
+
+
+def _listen(requests: IO[bytes], inbox: SimpleQueue[bytes]) -> None:
+    # In a thread of its own, so that the parent's end is noticed even in the middle of a read.
+    try:
+        while True:
+            inbox.put(receive(requests)[1])
+    finally:
+        os._exit(0)

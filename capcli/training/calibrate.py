@@ -1,0 +1,47 @@
+"""The calibration of a model's confidence on held-out pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from capcli.captioner import BATCH, Captioner
+from capcli.datasets import Item
+from capcli.metrics.cider import CiderD
+from capcli.metrics.tokens import tokenize
+from capcli.model.calibration import GOOD, Calibration
+from capcli.model.checkpoint import Checkpoint
+
+
+def calibrate(checkpoint: Checkpoint, items: Sequence[Item], device: torch.device) -> Calibration | None:
+    """Finds out how often captions of a given confidence are good: of a CIDEr-D of at least `GOOD`.
+
+    Args:
+        checkpoint: the model, with the decoding options that it is used with.
+        items: pictures that it was not trained on, with their references.
+        device: where to compute.
+
+    Returns:
+        None where there is no calibration, see `Calibration.fit`.
+
+    Raises:
+        UnreadableImage: for the first picture that cannot be read.
+    """
+    captioner = Captioner(dataclasses.replace(checkpoint, calibration=None), "uncalibrated", device)
+    mean_probabilities, scores = judged(captioner, items)
+    return Calibration.fit(mean_probabilities, scores >= GOOD)
+
+
+def judged(captioner: Captioner, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence and CIDEr-D of the captions of pictures, both float64 of shape (items,); raises UnreadableImage."""
+    captions = [
+        caption
+        for start in range(0, len(items), BATCH)
+        for caption in captioner.caption([item.image for item in items[start : start + BATCH]])
+    ]
+    references = [[tokenize(caption) for caption in item.captions] for item in items]
+    scores = CiderD(references).score([[word.text for word in caption.words] for caption in captions])
+    return np.array([caption.confidence for caption in captions]), scores

@@ -1,0 +1,117 @@
+"""What rows look like, and that every name comes back from them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CAPTIONED, FAILED, NAMES, UNCERTAIN
+from hypothesis import given
+
+from capcli.output import Result, State
+from capcli.output.csv import COLUMNS, Csv
+from capcli.output.format import Format
+from capcli.output.json import Coco, JsonArray, JsonLines
+from capcli.output.options import FORMATS
+from capcli.output.rows import RowStream
+from capcli.output.text import Sentences, Text, escape, unescape
+
+
+def written(form: Format, *results: Result) -> bytes:
+    stream = io.BytesIO()
+    with RowStream(stream, form) as rows:
+        for result in results:
+            rows.write(result)
+    return stream.getvalue()
+
+
+def test_text_is_a_path_a_tab_and_the_captions() -> None:
+    assert written(Text(), CAPTIONED, FAILED, UNCERTAIN).decode() == (
+        'a.jpg\tA dog runs.\tA dog.\nb.jpg\t[uncertain] A, "cat".\n'
+    )
+
+
+def test_sentences_are_the_captions_alone() -> None:
+    assert written(Sentences(), CAPTIONED, FAILED).decode() == "A dog runs.\nA dog.\n"
+
+
+def test_json_lines_account_for_captions_and_errors() -> None:
+    first, second, third = map(json.loads, written(JsonLines(), CAPTIONED, UNCERTAIN, FAILED).splitlines())
+    assert first == {
+        "path": "a.jpg",
+        "caption": "A dog runs.",
+        "captions": ["A dog runs.", "A dog."],
+        "confidence": 0.5,
+        "model": "base",
+        "confidences": [0.5, 0.25],
+    }
+    assert second["uncertain"] is True
+    assert second["words"] == [{"word": "a", "log_probability": -0.5}, {"word": "cat", "log_probability": -1.5}]
+    assert "confidences" not in second
+    assert third == {"path": "c.jpg", "error": "is empty (0 bytes)"}
+
+
+@pytest.mark.parametrize("results", [(), (CAPTIONED,), (CAPTIONED, FAILED, UNCERTAIN)])
+def test_json_is_one_array_of_the_same_rows(results: tuple[Result, ...]) -> None:
+    lines = [json.loads(line) for line in written(JsonLines(), *results).splitlines()]
+    assert json.loads(written(JsonArray(), *results)) == lines
+
+
+def test_coco_results_carry_the_number_of_coco_s_pictures() -> None:
+    coco = Result(Path("val2014/COCO_val2014_000000391895.jpg"), ("A man.",), (0.5,), "base")
+    other = Result(Path("IMG_0001.jpg"), ("A man.",), (0.5,), "base")
+    rows = json.loads(written(Coco(), coco, FAILED, other))
+    assert [(row["image_id"], row["caption"]) for row in rows] == [(391895, "A man."), ("IMG_0001.jpg", "A man.")]
+
+
+def test_csv_has_a_record_for_every_result() -> None:
+    rows = list(csv.DictReader(io.StringIO(written(Csv(), CAPTIONED, UNCERTAIN, FAILED).decode(), newline="")))
+    assert [row["caption"] for row in rows] == ["A dog runs.", 'A, "cat".', ""]
+    assert [row["error"] for row in rows] == ["", "", "is empty (0 bytes)"]
+    assert json.loads(rows[0]["captions"]) == ["A dog runs.", "A dog."]
+    assert json.loads(rows[1]["words"])[1] == {"word": "cat", "log_probability": -1.5}
+    assert [row["uncertain"] for row in rows] == ["", "true", ""]
+    assert tuple(rows[0]) == COLUMNS
+
+
+@pytest.mark.parametrize("form", [Text, Csv, JsonLines, JsonArray, Coco])
+@given(name=NAMES)
+def test_every_name_comes_back_from_its_row(form: type[Format], name: str) -> None:
+    row = form().encode(Result(Path(name), ("A dog.",), (0.5,), "base"))
+    assert row is not None
+    assert form().decode(row) == (Path(name), State.CAPTIONED)
+
+
+@given(name=NAMES)
+def test_escaped_names_are_one_line_and_come_back(name: str) -> None:
+    escaped = escape(name)
+    assert escaped.isprintable() or not set(escaped) & {chr(code) for code in (*range(32), *range(127, 160))}
+    assert unescape(escaped) == Path(name)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+@pytest.mark.parametrize("form", [Text, Csv])
+def test_undecodable_bytes_of_a_name_are_written_as_they_are(form: type[Format]) -> None:
+    row = form().encode(Result(Path(os.fsdecode(b"caf\xe9.jpg")), ("A dog.",), (0.5,), "base"))
+    assert row is not None
+    assert b"caf\xe9.jpg" in row
+
+
+@pytest.mark.parametrize("form", [JsonLines, JsonArray, Coco])
+def test_json_with_an_undecodable_name_is_utf_8(form: type[Format]) -> None:
+    row = form().encode(Result(Path(os.fsdecode(b"caf\xe9.jpg")), ("A café.",), (0.5,), "base"))
+    assert row is not None
+    assert "A café." in row.decode()
+    assert json.loads(row)["path"] == os.fsdecode(b"caf\xe9.jpg")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("row", [b"\n", b"hello\n", b'{"a": 1}\n', b"[1]\n", b"\xff\xfe\n", b'"open\n'])
+def test_foreign_rows_are_told_from_one_s_own(name: str, row: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        FORMATS[name]().decode(row)

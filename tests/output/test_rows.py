@@ -1,0 +1,228 @@
+"""Files of rows: whole at any moment, resumed from any, never doubled."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CAPTIONED, FAILED, NAMES, UNCERTAIN
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capcli.errors import CapcliError, UsageError
+from capcli.output import Result, State
+from capcli.output.options import FORMATS
+from capcli.output.rows import RowFile
+
+RESULTS = (CAPTIONED, UNCERTAIN, FAILED, Result(Path('x\n"y",.jpg'), ("A dog.",), (0.5,), "base"))
+every_format = pytest.mark.parametrize("form", FORMATS)
+
+
+def opened(path: Path, form: str, **options: bool) -> RowFile:
+    return RowFile(path, FORMATS[form](), **options)
+
+
+def write(path: Path, form: str, *results: Result, **options: bool) -> bytes:
+    with opened(path, form, **options) as rows:
+        for result in results:
+            rows.write(result)
+    return path.read_bytes()
+
+
+@every_format
+def test_a_file_that_exists_is_refused(tmp_path: Path, form: str) -> None:
+    before = write(tmp_path / "rows", form, CAPTIONED)
+    with pytest.raises(UsageError, match="--resume goes on with it, --overwrite begins anew"):
+        opened(tmp_path / "rows", form)
+    assert (tmp_path / "rows").read_bytes() == before
+
+
+@every_format
+def test_the_file_is_whole_after_every_row(tmp_path: Path, form: str) -> None:
+    contents = []
+    with opened(tmp_path / "rows", form) as rows:
+        for result in RESULTS:
+            rows.write(result)
+            contents.append((tmp_path / "rows").read_bytes())
+    for count, content in enumerate(contents, 1):
+        assert content == write(tmp_path / f"rows{count}", form, *RESULTS[:count])
+
+
+@every_format
+@pytest.mark.parametrize("done", range(len(RESULTS) + 1))
+def test_a_resumed_file_equals_one_written_at_once(tmp_path: Path, form: str, done: int) -> None:
+    whole = write(tmp_path / "whole", form, *RESULTS)
+    write(tmp_path / "rows", form, *RESULTS[:done])
+    assert write(tmp_path / "rows", form, *RESULTS[done:], resume=True) == whole
+
+
+@every_format
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_file_broken_off_anywhere_loses_only_its_last_row(
+    tmp_path_factory: pytest.TempPathFactory, form: str, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("torn")
+    names = data.draw(st.lists(NAMES, min_size=1, max_size=4, unique_by=Path))
+    results = [Result(Path(name), ("A dog.",), (0.5,), "base") for name in names]
+    whole = write(folder / "whole", form, *results)
+    first = len(write(folder / "first", form, results[0])) - len(FORMATS[form].end)
+    # Of a text file's first row, nothing tells that it was one.
+    cut = data.draw(st.integers(first if form in ("text", "tsv") else 0, len(whole)))
+    (folder / "rows").write_bytes(whole[:cut])
+    with opened(folder / "rows", form, resume=True) as rows:
+        left = [result for result in results if rows.state(result.path) is None]
+        assert left == results[len(results) - len(left) :]
+        for result in left:
+            rows.write(result)
+    assert (folder / "rows").read_bytes() == whole
+
+
+@every_format
+def test_states_are_those_of_the_rows(tmp_path: Path, form: str) -> None:
+    write(tmp_path / "rows", form, *RESULTS)
+    with opened(tmp_path / "rows", form, resume=True) as rows:
+        states = [rows.state(result.path) for result in RESULTS]
+        assert rows.state(Path("new.jpg")) is None
+    failed = State.FAILED if form in ("csv", "json", "jsonl") else None  # the others have no row for it
+    assert states == [State.CAPTIONED, State.CAPTIONED, failed, State.CAPTIONED]
+
+
+@every_format
+def test_forgotten_rows_leave_the_rest_as_it_was(tmp_path: Path, form: str) -> None:
+    write(tmp_path / "rows", form, *RESULTS)
+    with opened(tmp_path / "rows", form, resume=True) as rows:
+        rows.forget({CAPTIONED.path, FAILED.path})
+        assert rows.state(CAPTIONED.path) is None
+        rows.write(CAPTIONED)
+    expected = write(tmp_path / "expected", form, UNCERTAIN, RESULTS[3], CAPTIONED)
+    assert (tmp_path / "rows").read_bytes() == expected
+    assert {entry.name for entry in tmp_path.iterdir()} == {"rows", "expected"}
+
+
+@every_format
+def test_overwriting_keeps_the_old_rows_until_there_is_a_new_one(tmp_path: Path, form: str) -> None:
+    before = write(tmp_path / "rows", form, UNCERTAIN)
+    with pytest.raises(RuntimeError), opened(tmp_path / "rows", form, overwrite=True):
+        raise RuntimeError
+    assert (tmp_path / "rows").read_bytes() == before
+    assert write(tmp_path / "rows", form, CAPTIONED, overwrite=True) == write(tmp_path / "new", form, CAPTIONED)
+
+
+@every_format
+def test_no_rows_are_a_file_too_but_a_run_that_fails_leaves_none(tmp_path: Path, form: str) -> None:
+    content = write(tmp_path / "rows", form)
+    assert content == FORMATS[form].begin + FORMATS[form].end
+    assert write(tmp_path / "rows", form, CAPTIONED, resume=True) == write(tmp_path / "one", form, CAPTIONED)
+    with pytest.raises(RuntimeError), opened(tmp_path / "failed", form):
+        raise RuntimeError
+    assert not (tmp_path / "failed").exists()
+
+
+@every_format
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"my notes\nof long ago\n",
+        b'[\n  {\n    "a": 1\n  }\n]\n',
+        b"no line break",
+        b"path,caption\na,b\n",
+        b"\x89PNG\r\n",
+    ],
+)
+def test_a_file_that_holds_something_else_is_not_touched(tmp_path: Path, form: str, content: bytes) -> None:
+    (tmp_path / "rows").write_bytes(content)
+    with pytest.raises(UsageError, match="does not hold rows of this format"):
+        opened(tmp_path / "rows", form, resume=True)
+    assert (tmp_path / "rows").read_bytes() == content
+
+
+def test_a_broken_row_among_whole_ones_is_refused(tmp_path: Path) -> None:
+    rows = write(tmp_path / "rows", "jsonl", CAPTIONED, FAILED).splitlines(keepends=True)
+    (tmp_path / "rows").write_bytes(rows[0] + rows[0][:20] + b"\n" + rows[1])
+    with pytest.raises(UsageError, match="row 2"):
+        opened(tmp_path / "rows", "jsonl", resume=True)
+
+
+def test_a_second_run_is_refused_while_the_first_one_lives(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    with opened(path, "jsonl") as rows:
+        rows.write(CAPTIONED)
+        for options in ({"resume": True}, {"overwrite": True}, {}):
+            with pytest.raises(UsageError, match="is being written by another run"):
+                opened(path, "jsonl", **options)
+        rows.forget({CAPTIONED.path})  # which puts another file in its place
+        with pytest.raises(UsageError, match="is being written by another run"):
+            opened(path, "jsonl", resume=True)
+    opened(path, "jsonl", resume=True).__exit__(None, None, None)
+
+
+HOLD = """
+import os, signal, sys
+from pathlib import Path
+from capcli.output.json import JsonLines
+from capcli.output.rows import RowFile
+rows = RowFile(Path(sys.argv[1]), JsonLines())
+print("locked", flush=True)
+os.kill(os.getpid(), signal.SIGKILL if sys.stdin.readline() else signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL there")
+def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "rows")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout
+    assert other.stdout.readline() == "locked\n"
+    with pytest.raises(UsageError, match="another run"):
+        opened(tmp_path / "rows", "jsonl")
+    other.communicate("die\n")
+    assert write(tmp_path / "rows", "jsonl", CAPTIONED)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no resource limits there")
+@every_format
+def test_a_full_disk_is_one_line_and_loses_no_row(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "rows"
+    one = len(write(tmp_path / "one", form, CAPTIONED))
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    rows = opened(path, form)
+    rows.write(CAPTIONED)
+    before = path.read_bytes()
+    import signal
+
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (one + 10, most))
+    try:
+        with pytest.raises(CapcliError, match=r"too large; the rows it holds are whole"):
+            rows.write(Result(Path("long.jpg"), ("A dog " * 20,), (0.5,), "base"))
+        assert path.read_bytes() == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        signal.signal(signal.SIGXFSZ, handler)
+        rows.__exit__(RuntimeError, None, None)
+    whole = write(tmp_path / "whole", form, CAPTIONED, UNCERTAIN)
+    assert write(path, form, UNCERTAIN, resume=True) == whole
+
+
+@pytest.mark.parametrize("place", ["absent/rows.jsonl", "."])
+def test_a_place_that_takes_no_file_is_one_line(tmp_path: Path, place: str) -> None:
+    with pytest.raises(UsageError) as told:
+        opened(tmp_path / place, "jsonl")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need privileges there")
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "rows").symlink_to(tmp_path / "real" / "rows")
+    write(tmp_path / "rows", "jsonl", CAPTIONED, FAILED)
+    with opened(tmp_path / "rows", "jsonl", resume=True) as rows:
+        rows.forget({FAILED.path})
+    assert (tmp_path / "rows").is_symlink()
+    assert (tmp_path / "real" / "rows").read_bytes().count(b"\n") == 1
