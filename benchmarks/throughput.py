@@ -1,4 +1,4 @@
-"""Photographs captioned per second, beside what the encoder alone can do.
+"""Photographs captioned per second from disk, beside the model fed from memory and the encoder alone.
 
 usage: python benchmarks/throughput.py [--pictures FOLDER] [--count N] [--rounds N] [--model NAME|FILE]
                                        [--batch-size N]
@@ -6,22 +6,21 @@ usage: python benchmarks/throughput.py [--pictures FOLDER] [--count N] [--rounds
 Takes turns, in processes of their own, between
 
   encoder  torchvision's efficientnet_b4 alone: fp32, random pixels of 224 x 224 from memory, batches of 16
-  capcli   what `capcli caption FOLDER` does at its defaults, from the list of paths to the last line written:
-           file reading, decoding of JPEGs, resizing, encoding, beam search, output. Start-up is left out (the
+  memory   capcli's model, encoder and beam search, on pictures that lie prepared in memory
+  disk     what `capcli caption FOLDER -o rows.jsonl` does at its defaults, from the list of paths to the last row
+           written: reading, decoding of JPEGs, resizing, encoding, beam search, output. Start-up is left out (the
            interpreter, imports, loading the model and one picture to warm up); the time of the whole process
            is printed too.
 
-and prints images per second of both for each round, their ratio, and the peak resident memory of the
-captioning process. Without --pictures, JPEGs of 640 x 480 are cropped from examples/ and from the photographs in
-scikit-image, if that is installed. Both use as many threads as torch chooses; set OMP_NUM_THREADS to change it.
+and prints images per second of each for every round, their ratios, and the peak resident memory of the process
+that captions from disk. Without --pictures, JPEGs of 640 x 480 are cropped from examples/ and from the photographs
+in scikit-image, if that is installed. All use as many threads as torch chooses; set OMP_NUM_THREADS to change it.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import random
 import statistics
 import subprocess
 import sys
@@ -31,9 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe
+from photographs import make_photographs
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-FROM_SCIKIT_IMAGE = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 ENCODER_BATCH = 16
 
 
@@ -56,27 +54,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if options.pictures is None:
             options.pictures = Path(folder)
-            make_pictures(options.pictures, options.count)
+            make_photographs(options.pictures, options.count)
         compare(options)
 
 
 def compare(options: argparse.Namespace) -> None:
     rounds = []
     for number in range(1, options.rounds + 1):
-        encoder, capcli = turn("encoder", options), turn("capcli", options)
-        rounds.append((encoder["rate"], capcli["rate"], capcli["peak_gb"]))
+        encoder, memory, disk = (turn(name, options) for name in TURNS)
+        rounds.append((encoder["rate"], memory["rate"], disk["rate"], disk["peak_gb"]))
         print(
-            f"round {number}: encoder alone {encoder['rate']:.2f} images/s; capcli {capcli['rate']:.2f} images/s "
-            f"({capcli['pictures']} photographs, {capcli['failed']} failed, {capcli['setting']}); "
-            f"ratio {capcli['rate'] / encoder['rate']:.2f}; peak memory {capcli['peak_gb']:.2f} GB; "
-            f"whole process {capcli['whole']:.1f} s",
+            f"round {number}: encoder alone {encoder['rate']:.2f} images/s; from memory {memory['rate']:.2f}; "
+            f"from disk {disk['rate']:.2f} ({disk['pictures']} photographs, {disk['failed']} failed, "
+            f"{disk['setting']}); disk/memory {disk['rate'] / memory['rate']:.3f}; "
+            f"disk/encoder {disk['rate'] / encoder['rate']:.2f}; peak memory {disk['peak_gb']:.2f} GB; "
+            f"whole process {disk['whole']:.1f} s",
             flush=True,
         )
-    encoder_rate, capcli_rate = (statistics.median(column) for column in list(zip(*rounds, strict=True))[:2])
-    ratio = statistics.median(captioning / alone for alone, captioning, _ in rounds)
+    middle = [statistics.median(column) for column in zip(*rounds, strict=True)]
     print(
-        f"median of {len(rounds)}: encoder alone {encoder_rate:.2f} images/s; capcli {capcli_rate:.2f} images/s; "
-        f"ratio {ratio:.2f}; peak memory {max(peak for *_, peak in rounds):.2f} GB"
+        f"median of {len(rounds)}: encoder alone {middle[0]:.2f} images/s; from memory {middle[1]:.2f}; from disk "
+        f"{middle[2]:.2f}; disk/memory {statistics.median(d / m for _, m, d, _ in rounds):.3f}; "
+        f"disk/encoder {statistics.median(d / e for e, _, d, _ in rounds):.2f}; "
+        f"peak memory {max(peak for *_, peak in rounds):.2f} GB"
     )
 
 
@@ -106,31 +106,46 @@ def encoder_alone(options: argparse.Namespace) -> dict[str, Any]:
     return {"rate": steps * ENCODER_BATCH / taken}
 
 
-def captioning(options: argparse.Namespace) -> dict[str, Any]:
-    import torch
+def from_memory(options: argparse.Namespace) -> dict[str, Any]:
+    import numpy as np
 
     from capcli.captioner import Captioner
-    from capcli.cli.caption import run
-    from capcli.output.text import TextWriter
     from capcli.pictures.find import find_pictures
+    from capcli.pictures.read import read_array
 
     captioner = Captioner.load(options.model, "cpu")
-    pictures = find_pictures([options.pictures])
-    captioner.caption(pictures[0])
-    with tempfile.TemporaryFile() as output:
-        start = time.perf_counter()
-        failed = run(
-            captioner,
-            pictures,
-            TextWriter(output),
-            options=captioner.options,
-            batch_size=options.batch_size,
-        )
-        taken = time.perf_counter() - start
+    files = find_pictures([options.pictures]).pictures
+    arrays = np.stack([read_array(file, captioner.size) for file in files])
+    captioner.caption_arrays(arrays[:1])
+    start = time.perf_counter()
+    for first in range(0, len(arrays), options.batch_size):
+        captioner.caption_arrays(arrays[first : first + options.batch_size])
+    return {"rate": len(arrays) / (time.perf_counter() - start)}
+
+
+def from_disk(options: argparse.Namespace) -> dict[str, Any]:
+    import torch
+
+    from capcli.batch import Tally
+    from capcli.captioner import Captioner
+    from capcli.cli.caption import run
+    from capcli.output.options import OutputOptions
+    from capcli.output.outputs import Outputs
+    from capcli.pictures.find import find_pictures
+    from capcli.pictures.stream import ReadingPool
+
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder, ReadingPool() as pool:
+        captioner = Captioner.load(options.model, "cpu")
+        pictures = find_pictures([options.pictures]).pictures
+        captioner.caption(pictures[0])
+        rows = OutputOptions(output=Path(folder, "rows.jsonl"))
+        with Outputs(rows, sys.stdout.buffer, options.pictures) as outputs:
+            run(captioner, pictures, outputs, pool, tally, options=captioner.options, batch_size=options.batch_size)
     return {
-        "rate": len(pictures) / taken,
+        "rate": len(pictures) / tally.seconds,
         "pictures": len(pictures),
-        "failed": failed,
+        "failed": tally.failed,
         "peak_gb": peak_memory() / 1e9,
         "setting": f"model {captioner.name}, batch {options.batch_size}, beam {captioner.options.beam_size}, "
         f"{precision(captioner)}, {torch.get_num_threads()} threads",
@@ -151,34 +166,7 @@ def peak_memory() -> float:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def make_pictures(folder: Path, count: int) -> None:
-    """Writes `count` JPEGs of 640 x 480, random crops and mirrorings of a few photographs, always the same."""
-    from PIL import Image
-
-    sources = sorted(EXAMPLES.glob("*.jpg"))
-    found = importlib.util.find_spec("skimage")
-    if found and found.origin:
-        data = Path(found.origin).parent / "data"
-        sources += [data / name for name in FROM_SCIKIT_IMAGE if (data / name).is_file()]
-    if not sources:
-        raise SystemExit(f"no photographs in {EXAMPLES}; name a folder with --pictures")
-    photographs = [Image.open(source).convert("RGB") for source in sources]
-    chance = random.Random(1)
-    for number in range(count):
-        photograph = photographs[number % len(photographs)]
-        share = chance.uniform(0.6, 1.0)
-        width, height = round(photograph.width * share), round(photograph.height * share)
-        left, top = (
-            chance.randint(0, photograph.width - width),
-            chance.randint(0, photograph.height - height),
-        )
-        crop = photograph.resize((640, 480), box=(left, top, left + width, top + height))
-        if chance.random() < 0.5:
-            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        crop.save(folder / f"{number:04}.jpg", quality=90)
-
-
-TURNS = {"encoder": encoder_alone, "capcli": captioning}
+TURNS = {"encoder": encoder_alone, "memory": from_memory, "disk": from_disk}
 
 if __name__ == "__main__":
     main()

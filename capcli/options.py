@@ -14,6 +14,7 @@ def option(
     most: float | None = None,
     flag: str | None = None,
     metavar: str | None = None,
+    tuned: bool = False,
 ) -> Any:
     """A field of an options dataclass.
 
@@ -24,6 +25,7 @@ def option(
         most: the largest number that it takes.
         flag: its short name on the command line, such as `-r`.
         metavar: how the help calls its value.
+        tuned: whether every model brings a value of its own, chosen on its dev pictures.
     """
-    metadata = {"help": text, "min": least, "max": most, "flag": flag, "metavar": metavar}
+    metadata = {"help": text, "min": least, "max": most, "flag": flag, "metavar": metavar, "tuned": tuned}
     return dataclasses.field(default=default, metadata=metadata)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from capcli import Caption, Captioner
 from capcli.errors import CapcliError, ModelError, UnreadableImage, UsageError
 from capcli.metrics.tokens import detokenize
+from capcli.model.calibration import Calibration
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoders
 
@@ -144,6 +146,19 @@ def test_several_captions_are_the_best_and_its_alternatives(captioner: Captioner
         assert len({one.text for one in both}) == 4
         assert all(one.uncertain and one.words and one.alternatives == () for one in caption.alternatives)
     assert captioner.caption(files[0]).alternatives == ()
+
+
+def test_a_calibrated_confidence_keeps_the_order(tiny_checkpoint: Callable[..., Checkpoint], files: list[Path]) -> None:
+    raw = Captioner(tiny_checkpoint(), "tiny", torch.device("cpu"))
+    calibrated = Captioner(
+        dataclasses.replace(tiny_checkpoint(), calibration=Calibration(2.0, -0.5)), "tiny", torch.device("cpu")
+    )
+    for plain, caption in zip(
+        raw.caption(files, num_captions=3), calibrated.caption(files, num_captions=3), strict=True
+    ):
+        assert caption.text == plain.text
+        for one, other in zip((plain, *plain.alternatives), (caption, *caption.alternatives), strict=True):
+            assert other.confidence == pytest.approx(Calibration(2.0, -0.5)(one.confidence))
 
 
 @pytest.mark.parametrize("mode", [{}, {"sample": True}])

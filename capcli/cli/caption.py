@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capcli.batch import Tally, batch_mates, results
+from capcli.batch import Tally, results, resumed
 from capcli.cli.interrupt import finishing
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import Bar
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @takes(
     inputs=Group(InputOptions, "Pictures"),
     outputs=Group(OutputOptions, "Output"),
-    decoding=Group(DecodingOptions, "Choice of words", "the model's own, mostly {}"),
+    decoding=Group(DecodingOptions, "Choice of words"),
     place=Group(ModelOptions, "Model"),
 )
 def caption(
@@ -84,17 +84,17 @@ def caption(
                 captioner.check(chosen)
                 with finishing() as interrupt:
                     arriving = _arriving(watch, options, found, sinks, interrupt, tally) if watch else ()
-                    mates = batch_mates(todo, found.pictures, given.batch_size)
+                    pictures, mates = resumed(todo, found.pictures, given.batch_size)
                     run(
                         captioner,
-                        chain(mates, todo, arriving),
+                        chain(pictures, arriving),
                         sinks,
                         pool,
                         tally,
                         options=chosen,
                         batch_size=given.batch_size,
                         with_words=to.with_words,
-                        mates=set(mates),
+                        mates=mates,
                         total=len(mates) + len(todo) if watch is None else 0,
                         interrupt=interrupt,
                     )

@@ -18,12 +18,10 @@ class Group:
     Attributes:
         options: the dataclass; its fields' metadata hold help, range, short name and name of the value.
         title: of the panel in the help.
-        default: how the help tells a default, with {} for the value.
     """
 
     options: type
     title: str
-    default: str = "{}"
 
 
 def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -68,14 +66,14 @@ def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter
     kind = get_type_hints(group.options)[field.name]
     shown: bool | str = False
     if kind is not bool and field.default not in (None, (), ""):
-        shown = group.default.format(field.default)
-    names = [f"--{field.name.replace('_', '-')}", *([told["flag"]] if told.get("flag") else [])]
+        shown = f"the model's own, mostly {field.default}" if told["tuned"] else str(field.default)
+    names = [f"--{field.name.replace('_', '-')}", *([told["flag"]] if told["flag"] else [])]
     option = typer.Option(
         *names,
         help=told["help"],
         min=told["min"],
         max=told["max"],
-        metavar=told.get("metavar"),
+        metavar=told["metavar"],
         show_default=shown,
         rich_help_panel=group.title,
     )

@@ -25,17 +25,24 @@ class DecodingOptions:
     """
 
     num_captions: int = option(1, "Different captions for each picture, best first.", least=1, most=32)
-    beam_size: int = option(3, "Captions kept in view while searching; 1 is greedy, more is slower.", least=1, most=32)
+    beam_size: int = option(
+        3, "Captions kept in view while searching; 1 is greedy, more is slower.", least=1, most=32, tuned=True
+    )
     length_penalty: float = option(
         1.0,
         "A caption's log-probability is divided by its length to this power; more favours long ones.",
         least=0.0,
         most=4.0,
+        tuned=True,
     )
     min_length: int = option(0, "Shortest caption, in words.", least=0, most=40)
-    max_length: int = option(20, "Longest caption, in words.", least=1, most=40)
+    max_length: int = option(20, "Longest caption, in words.", least=1, most=40, tuned=True)
     no_repeat_ngram: int = option(
-        3, "Say no run of this many words twice, and no word twice in a row; 0 allows both.", least=0, most=10
+        3,
+        "Say no run of this many words twice, and no word twice in a row; 0 allows both.",
+        least=0,
+        most=10,
+        tuned=True,
     )
     prefix: str = option("", "Begin every caption with these words.")
     sample: bool = option(False, "Draw captions at random instead of searching for the likeliest.")

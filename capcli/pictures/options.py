@@ -32,7 +32,7 @@ class InputOptions:
 
         Args:
             paths: files and folders.
-            watched: a folder that may be empty yet.
+            watched: a folder whose pictures are waited for; it counts for the common folder only.
 
         Returns:
             the pictures, and the deepest folder that holds all that was named.
@@ -58,8 +58,6 @@ class InputOptions:
         if watched is not None:
             if not watched.is_dir():
                 raise UsageError(f"--watch needs a folder, and {watched} is none")
-            known = set(found.pictures)
-            found.pictures.extend(picture for picture in self.look(watched) if picture not in known)
             named.append(str(watched))
         return found, _common_folder([*named, *listed])
 

@@ -22,7 +22,7 @@ LOOK = 1.0
 def watch(
     folder: Path, options: InputOptions, stop: threading.Event, seen: set[Path]
 ) -> Generator[Path | None, None, None]:
-    """Wait for pictures in `folder` that are not in `seen`, until `stop` is set.
+    """Wait for the pictures in `folder` that are not in `seen`, those there already among them, until `stop` is set.
 
     A picture is handed over once it has not changed for `SETTLED` seconds and, where the system can tell, nobody
     has it open for writing. A picture that was handed over is not handed over again, whatever becomes of it.

@@ -88,6 +88,11 @@ def main() -> None:
     # Short of memory, Linux would end the largest process: the parent with its model, and the whole run with it.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
+    # Reading goes on in the gaps that the model leaves. Else its threads, which wait for each other, would all wait
+    # for the one whose core is taken. Linux may weigh sessions, and this process has its own, before processes.
+    with suppress(OSError, AttributeError):
+        os.nice(10)
+        Path("/proc/self/autogroup").write_text("10")
 
     requests, replies = _taken_over(0, "rb"), _taken_over(1, "wb")
     os.dup2(1, 2)

@@ -135,3 +135,19 @@ def test_the_weights_ship_with_their_card_and_stay_small() -> None:
     weights = find_model("base")
     assert weights.stat().st_size <= 64 * 1024 * 1024
     assert weights.with_suffix(".md").is_file()
+
+
+def test_the_confidence_is_calibrated_and_the_surer_captions_are_better() -> None:
+    from capcli.model.checkpoint import Checkpoint
+    from capcli.model.shipped import find_model
+
+    weights = find_model("base")
+    calibration = Checkpoint.load(weights).calibration
+    assert calibration is not None
+    shares = [share for _, share, _ in calibration.table]
+    assert len(shares) >= 8
+    assert shares == sorted(shares)
+    card = weights.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"{calibration.slope:.3f} log m + {calibration.intercept:.3f}" in card
+    for least, share, count in calibration.table:
+        assert f"| {least:.1f} | {count:,} | {share:.3f} |" in card

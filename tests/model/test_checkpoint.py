@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 import capcli.model.checkpoint
 from capcli.errors import CapcliError, ModelError
+from capcli.model.calibration import Calibration
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoders
 
@@ -35,6 +37,12 @@ def test_a_round_trip_in_float32_is_exact(tiny_checkpoint: Build, decoder: str, 
     words = torch.tensor([[1, 4, 5]])
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(images, words)[0], saved.model(images, words)[0])
+
+
+@pytest.mark.parametrize("calibration", [None, Calibration(3.5, 2.25, ((0.0, 0.5, 100), (0.1, 0.75, 40)))])
+def test_the_calibration_comes_back(tiny_checkpoint: Build, calibration: Calibration | None, tmp_path: Path) -> None:
+    dataclasses.replace(tiny_checkpoint(), calibration=calibration).save(tmp_path / "model.safetensors")
+    assert Checkpoint.load(tmp_path / "model.safetensors").calibration == calibration
 
 
 def test_a_round_trip_in_float16_is_close(tiny_checkpoint: Build, tiny_file: Path) -> None:
@@ -156,6 +164,17 @@ def replace(part: str, value: Any) -> Callable[[dict[str, Any], Any], None]:
         lambda described, tensors: (described["decoder"].update(max_length=5), tensors.clear()),
         *(update("decoding", length_penalty=penalty) for penalty in (float("nan"), -1)),
         update("decoding", extra=1),
+        *(
+            replace("calibration", value)
+            for value in (
+                7,
+                "a",
+                {"slope": 1.0},
+                {"slope": -1.0, "intercept": 0.0, "table": []},
+                {"slope": 1.0, "intercept": 0.0, "table": [["a", 1, 2]]},
+                {"slope": 1.0, "intercept": 0.0, "table": 3},
+            )
+        ),
         *(replace(part, value) for part in ("encoder", "decoder", "decoding") for value in (None, "a", [[1]])),
         *(replace("vocabulary", value) for value in (None, "word", {}, ["a"])),
         lambda described, tensors: described["vocabulary"].append("surplus"),

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CAPTIONED, FAILED, NAMES, UNCERTAIN
 from hypothesis import given
+from sample_results import CAPTIONED, FAILED, NAMES, UNCERTAIN
 
 from capcli.output import Result, State
 from capcli.output.csv import COLUMNS, Csv

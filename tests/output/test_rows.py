@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CAPTIONED, FAILED, NAMES, UNCERTAIN
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_results import CAPTIONED, FAILED, NAMES, UNCERTAIN
 
 from capcli.errors import CapcliError, UsageError
 from capcli.output import Result, State

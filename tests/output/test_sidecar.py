@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_results import NAMES
 
 from capcli.output import Result, State
 from capcli.output.sidecar import KINDS, SidecarError, Sidecars

@@ -1,3 +1,5 @@
+"""Results and names that tests write to every format."""
+
 from __future__ import annotations
 
 import os
