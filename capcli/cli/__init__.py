@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from capcli.cli import caption, train
+from capcli.cli import caption, eval, train
 from capcli.errors import CapcliError
 from capcli.output.text import escape
 
@@ -50,6 +50,7 @@ app = typer.Typer(
 )
 app.command()(caption.caption)
 app.command()(train.train)
+app.command("eval")(eval.evaluate)
 
 
 def _print_version(wanted: bool) -> None:

@@ -23,7 +23,7 @@ def recognises(path: Path) -> bool:
     return bool(_caption_files(path))
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, *, missing_ok: bool = False) -> Dataset:
     """Reads a COCO caption file, or all those of a folder.
 
     A file's split is "dev" where its name says "val", "test" where it says "test", else "train". Pictures
@@ -36,7 +36,7 @@ def read(path: Path) -> Dataset:
     files = [path] if path.is_file() else _caption_files(path)
     if not files:
         raise DatasetError(f"{path}: has neither captions*.json nor annotations/captions_*.json")
-    return gather(path, chain.from_iterable(map(_captioned, files)))
+    return gather(path, chain.from_iterable(map(_captioned, files)), missing_ok=missing_ok)
 
 
 def _caption_files(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ class Item:
     """One picture and what people wrote about it.
 
     Attributes:
-        image: an existing file.
+        image: an existing file, unless the reader was told that pictures may be missing.
         captions: at least one, in the order of the source, duplicates kept, each on one line.
         split: "train", "dev", "test", or "rest" for a picture that the source puts in none of them.
     """
@@ -48,13 +48,14 @@ class Dataset:
         return tuple(item for item in self.items if item.split == name)
 
 
-def gather(source: Path, captioned: Iterable[tuple[Path, str, str]]) -> Dataset:
+def gather(source: Path, captioned: Iterable[tuple[Path, str, str]], *, missing_ok: bool = False) -> Dataset:
     """Collects (image, caption, split) triples, one per caption, into a dataset named after its folder.
 
     Blank captions are ignored.
 
     Raises:
-        DatasetError: no caption is left, a picture is missing on disk, or one picture is put in two splits.
+        DatasetError: no caption is left, a picture is missing on disk (unless `missing_ok`), or one picture is put in
+            two splits.
     """
     captions: dict[Path, list[str]] = {}
     splits: dict[Path, str] = {}
@@ -67,7 +68,7 @@ def gather(source: Path, captioned: Iterable[tuple[Path, str, str]]) -> Dataset:
             raise DatasetError(f"{source}: {image.name} is in two splits, {splits[image]} and {split}")
     if not captions:
         raise DatasetError(f"{source}: has no captions")
-    missing = [image for image in captions if not image.is_file()]
+    missing = [] if missing_ok else [image for image in captions if not image.is_file()]
     if missing:
         count = "1 image is" if len(missing) == 1 else f"{len(missing)} of {len(captions)} images are"
         raise DatasetError(f"{source}: {count} missing on disk, first {missing[0]}")

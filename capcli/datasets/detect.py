@@ -18,7 +18,7 @@ class Reader(Protocol):
     def recognises(self, path: Path) -> bool:
         """Whether `path` looks like this reader's format."""
 
-    def read(self, path: Path) -> Dataset:
+    def read(self, path: Path, *, missing_ok: bool = False) -> Dataset:
         """The dataset at `path`; raises DatasetError."""
 
 
@@ -26,8 +26,12 @@ class Reader(Protocol):
 READERS: tuple[Reader, ...] = (flickr8k, karpathy, coco, table)
 
 
-def read_dataset(path: str | Path) -> Dataset:
+def read_dataset(path: str | Path, *, missing_ok: bool = False) -> Dataset:
     """Reads the dataset in a folder or file, whichever of the known formats it has.
+
+    Args:
+        path: the folder or file.
+        missing_ok: let pictures be missing on disk; their items name where they would be.
 
     Raises:
         DatasetError: nothing is there, no reader knows it, or the one that does finds it broken.
@@ -37,5 +41,5 @@ def read_dataset(path: str | Path) -> Dataset:
         raise DatasetError(f"{path}: no such file or folder")
     for reader in READERS:
         if reader.recognises(path):
-            return reader.read(path)
+            return reader.read(path, missing_ok=missing_ok)
     raise DatasetError(f"{path}: not a dataset; tried {', '.join(reader.EXPECTS for reader in READERS)}")

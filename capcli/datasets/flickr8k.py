@@ -23,7 +23,7 @@ def recognises(path: Path) -> bool:
     return _caption_file(path) is not None
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, *, missing_ok: bool = False) -> Dataset:
     """Reads a Flickr8k folder, or its caption file.
 
     Split lists (`Flickr_8k.trainImages.txt` and so on) lie beside the caption file; pictures in none of them
@@ -36,7 +36,7 @@ def read(path: Path) -> Dataset:
     source = _caption_file(path)
     if source is None:
         raise DatasetError(f"{path}: has neither {_TOKEN_FILE} nor a {_CAPTIONS_FILE} that begins with {_HEADER!r}")
-    return gather(source, _captioned(source))
+    return gather(source, _captioned(source), missing_ok=missing_ok)
 
 
 def _caption_file(path: Path) -> Path | None:

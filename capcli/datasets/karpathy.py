@@ -30,7 +30,7 @@ def recognises(path: Path) -> bool:
     return any('"sentences"' in read_text(file) for file in path.glob("dataset*.json"))
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, *, missing_ok: bool = False) -> Dataset:
     """Reads a Karpathy JSON file, or the only `dataset*.json` of a folder.
 
     "val" becomes "dev" and "restval" becomes "train". Pictures lie beside the file or in one of the usual
@@ -43,7 +43,7 @@ def read(path: Path) -> Dataset:
     source = path if path.is_file() else only(sorted(path.glob("dataset*.json")), path)
     if source is None:
         raise DatasetError(f"{path}: has no dataset*.json")
-    return gather(source, _captioned(source))
+    return gather(source, _captioned(source), missing_ok=missing_ok)
 
 
 def _captioned(file: Path) -> Iterator[tuple[Path, str, str]]:

@@ -33,7 +33,7 @@ def recognises(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES if path.is_file() else bool(_tables(path))
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, *, missing_ok: bool = False) -> Dataset:
     """Reads a table, or the `captions.csv`, `captions.jsonl` or only table of a folder.
 
     Every row names a picture under `image` (or `file`, `filename`, `file_name`, `path`), has one caption
@@ -47,7 +47,7 @@ def read(path: Path) -> Dataset:
     source = path if path.is_file() else only(_tables(path), path)
     if source is None:
         raise DatasetError(f"{path}: has no .csv or .jsonl file")
-    return gather(source, _captioned(source))
+    return gather(source, _captioned(source), missing_ok=missing_ok)
 
 
 def _tables(folder: Path) -> list[Path]:

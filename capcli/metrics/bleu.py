@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
-_ORDERS = 4
+import numpy as np
+
+from capcli.metrics.grams import ORDERS, count_grams
+from capcli.metrics.statistics import Sums, Tokens
+
 # The toolkit's guards against division by zero; they decide the score of hypotheses too short for 4-grams.
 _TINY = 1e-15
 _SMALL = 1e-9
 
 
-def bleu(references: Sequence[Sequence[Sequence[Hashable]]], hypotheses: Sequence[Sequence[Hashable]]) -> list[float]:
-    """BLEU-1 to BLEU-4 over a corpus; brevity is measured against the reference closest in length.
+def bleu(references: Sequence[Sequence[Tokens]], hypotheses: Sequence[Tokens]) -> list[float]:
+    """BLEU-1 to BLEU-4 over a corpus; arguments and errors are those of `bleu_statistics`.
+
+    Returns:
+        Four values from 0 to 1.
+    """
+    statistics = bleu_statistics(references, hypotheses)
+    return statistics.scores(np.ones((1, len(hypotheses))))[0].tolist()
+
+
+def bleu_statistics(references: Sequence[Sequence[Tokens]], hypotheses: Sequence[Tokens]) -> Sums:
+    """BLEU-1 to BLEU-4; brevity is measured against the reference closest in length.
+
+    An image's own value is BLEU of the corpus that consists of it alone, without smoothing.
 
     Args:
         references: for each image its reference sentences as tokens, at least one each.
         hypotheses: one sentence for each image, in the same order.
 
-    Returns:
-        Four values from 0 to 1.
-
     Raises:
         ValueError: as many hypotheses as images are needed, and an image without references cannot be scored.
     """
-    correct = [0] * _ORDERS
-    guessed = [0] * _ORDERS
-    hypothesis_length = reference_length = 0
-    for sentences, hypothesis in zip(references, hypotheses, strict=True):
-        length = len(hypothesis)
-        hypothesis_length += length
-        reference_length += min(map(len, sentences), key=lambda other: (abs(other - length), other))
-        for n in range(1, _ORDERS + 1):
-            allowed: Counter[tuple[Hashable, ...]] = Counter()
-            for sentence in sentences:
-                allowed |= _grams(sentence, n)
-            correct[n - 1] += (_grams(hypothesis, n) & allowed).total()
-            guessed[n - 1] += max(0, length - n + 1)
-    ratio = (hypothesis_length + _TINY) / (reference_length + _SMALL)
-    brevity = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
-    scores, product = [], 1.0
-    for n in range(1, _ORDERS + 1):
-        product *= (correct[n - 1] + _TINY) / (guessed[n - 1] + _SMALL)
-        scores.append(product ** (1 / n) * brevity)
-    return scores
+    rows = [_row(sentences, hypothesis) for sentences, hypothesis in zip(references, hypotheses, strict=True)]
+    names = tuple(f"BLEU-{n}" for n in range(1, ORDERS + 1))
+    return Sums(names, np.array(rows, float).reshape(len(rows), 2 * ORDERS + 2), _formula)
 
 
-def _grams(sentence: Sequence[Hashable], n: int) -> Counter[tuple[Hashable, ...]]:
-    return Counter(tuple(sentence[i : i + n]) for i in range(len(sentence) - n + 1))
+def _row(references: Sequence[Tokens], hypothesis: Tokens) -> list[int]:
+    """For each n the correct and then for each n all n-grams of the hypothesis; its length and its reference's."""
+    length = len(hypothesis)
+    counts = [count_grams(reference) for reference in references]
+    correct = [0] * ORDERS
+    for gram, count in count_grams(hypothesis).items():
+        allowed = max(reference.get(gram, 0) for reference in counts)
+        correct[len(gram) - 1] += min(count, allowed)
+    guessed = [max(0, length - n) for n in range(ORDERS)]
+    closest = min(map(len, references), key=lambda other: (abs(other - length), other))
+    return [*correct, *guessed, length, closest]
+
+
+def _formula(totals: np.ndarray) -> np.ndarray:
+    correct, guessed = totals[..., :ORDERS], totals[..., ORDERS:-2]
+    products = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=-1)
+    ratio = (totals[..., -2:-1] + _TINY) / (totals[..., -1:] + _SMALL)
+    return products ** (1 / np.arange(1, ORDERS + 1)) * np.exp(np.minimum(0, 1 - 1 / ratio))

@@ -1,18 +1,17 @@
-"""CIDEr-D (Vedantam, Zitnick, Parikh 2015) as the COCO toolkit computes it."""
+"""CIDEr and CIDEr-D (Vedantam, Zitnick, Parikh 2015)."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-Tokens = Sequence[Hashable]
-Gram = tuple[Hashable, ...]
+from capcli.metrics.grams import ORDERS, Gram, count_grams
+from capcli.metrics.statistics import Means, Tokens
 
-_ORDERS = 4
 _SIGMA = 6.0
 
 
@@ -28,7 +27,7 @@ class CiderD:
     """CIDEr-D against a fixed corpus of references, whose statistics are computed once.
 
     Tokens may be any hashable values (words or vocabulary indices) as long as references and hypotheses use
-    the same. Scores are the toolkit's: from 0 to 10, 0.589 where papers print 58.9. In a corpus of one image
+    the same. Scores are the COCO toolkit's: from 0 to 10, 0.589 where papers print 58.9. In a corpus of one image
     every n-gram is in every document, so everything scores 0.
 
     Args:
@@ -44,7 +43,13 @@ class CiderD:
             raise ValueError("CIDEr-D needs at least one image, and at least one reference for each")
         # N-grams recur all over the corpus; one shared tuple for each keeps large corpora in memory.
         shared: dict[Gram, Gram] = {}
-        counts = [[_count(sentence, shared) for sentence in sentences] for sentences in references]
+        counts = [
+            [
+                Counter({shared.setdefault(gram, gram): n for gram, n in count_grams(sentence).items()})
+                for sentence in image
+            ]
+            for image in references
+        ]
         frequency = Counter(gram for image in counts for gram in set().union(*image))
         self._log_images = math.log(len(references))
         self._idf = {gram: self._log_images - math.log(count) for gram, count in frequency.items()}
@@ -79,13 +84,22 @@ class CiderD:
 
     def reward(self, index: int, hypothesis: Tokens) -> float:
         """The score of one hypothesis against the references of image `index`."""
-        vector = self._vector(_count(hypothesis))
+        return self.both(index, hypothesis)[0]
+
+    def both(self, index: int, hypothesis: Tokens) -> tuple[float, float]:
+        """CIDEr-D and CIDEr of one hypothesis against the references of image `index`.
+
+        CIDEr is the mean cosine similarity of equations 2 to 4 of the paper. As in the authors' program, words are
+        taken as they are where the paper takes their stems, and the value is on the scale of CIDEr-D, times 10.
+        """
+        vector = self._vector(count_grams(hypothesis))
         references = self._references[index]
-        total = sum(self._similarity(vector, reference) for reference in references)
-        return 10.0 * total / (_ORDERS * len(references))
+        similarities = [self._similarities(vector, reference) for reference in references]
+        scale = 10.0 / (ORDERS * len(references))
+        return scale * sum(damped for damped, _ in similarities), scale * sum(cosine for _, cosine in similarities)
 
     def _vector(self, counts: Counter[Gram]) -> _Vector:
-        squares = [0.0] * _ORDERS
+        squares = [0.0] * ORDERS
         length = 0
         for gram, count in counts.items():
             squares[len(gram) - 1] += (count * self._idf.get(gram, self._log_images)) ** 2
@@ -93,15 +107,21 @@ class CiderD:
                 length += count
         return _Vector(counts, [math.sqrt(square) for square in squares], length)
 
-    def _similarity(self, hypothesis: _Vector, reference: _Vector) -> float:
-        """Cosine similarities with clipped counts, summed over n and damped by the difference in length."""
-        products = [0.0] * _ORDERS
+    def _similarities(self, hypothesis: _Vector, reference: _Vector) -> tuple[float, float]:
+        """Cosines summed over n: with clipped counts and damped by the difference in length, and as they are."""
+        clipped = [0.0] * ORDERS
+        products = [0.0] * ORDERS
         for gram in hypothesis.counts.keys() & reference.counts.keys():
-            count = reference.counts[gram]
-            products[len(gram) - 1] += min(hypothesis.counts[gram], count) * count * self._idf[gram] ** 2
-        norms = (h * r for h, r in zip(hypothesis.norms, reference.norms, strict=True))
-        cosines = sum(product / norm for product, norm in zip(products, norms, strict=True) if norm)
-        return cosines * math.exp(-((hypothesis.length - reference.length) ** 2) / (2 * _SIGMA**2))
+            count, other = hypothesis.counts[gram], reference.counts[gram]
+            weight = other * self._idf[gram] ** 2
+            clipped[len(gram) - 1] += min(count, other) * weight
+            products[len(gram) - 1] += count * weight
+        norms = [h * r for h, r in zip(hypothesis.norms, reference.norms, strict=True)]
+        damping = math.exp(-((hypothesis.length - reference.length) ** 2) / (2 * _SIGMA**2))
+        return (
+            damping * sum(product / norm for product, norm in zip(clipped, norms, strict=True) if norm),
+            sum(product / norm for product, norm in zip(products, norms, strict=True) if norm),
+        )
 
 
 def corpus_cider_d(references: Sequence[Sequence[Tokens]], hypotheses: Sequence[Tokens]) -> float:
@@ -109,7 +129,18 @@ def corpus_cider_d(references: Sequence[Sequence[Tokens]], hypotheses: Sequence[
     return float(CiderD(references).score(hypotheses).mean())
 
 
-def _count(sentence: Tokens, shared: dict[Gram, Gram] | None = None) -> Counter[Gram]:
-    words = tuple(sentence)
-    grams = (words[i : i + n] for n in range(1, _ORDERS + 1) for i in range(len(words) - n + 1))
-    return Counter(grams if shared is None else (shared.setdefault(gram, gram) for gram in grams))
+def cider_statistics(references: Sequence[Sequence[Tokens]], hypotheses: Sequence[Tokens]) -> Means:
+    """CIDEr-D and CIDEr of each image, with document frequencies from the references.
+
+    Resamples of the images keep these document frequencies: they are weights of words, not something measured.
+
+    Args:
+        references: for each image its reference sentences as tokens, at least one each.
+        hypotheses: one sentence for each image, in the same order.
+
+    Raises:
+        ValueError: no images, an image without references, or not as many hypotheses as images.
+    """
+    cider = CiderD(references)
+    values = [cider.both(index, words) for index, words in zip(range(len(cider)), hypotheses, strict=True)]
+    return Means(("CIDEr-D", "CIDEr"), np.array(values))

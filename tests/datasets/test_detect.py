@@ -51,6 +51,15 @@ def test_what_was_tried_is_listed_in_one_line(tmp_path: Path, touch: Callable[..
         assert all(word in message for word in (str(path), "Flickr8k", "Karpathy", "COCO", "table"))
 
 
+def test_pictures_may_be_missing_where_that_is_allowed(tmp_path: Path, touch: Callable[..., None]) -> None:
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "captions.csv").write_text("image,caption\na.jpg,A dog.\nb.jpg,A cat.\n")
+    with pytest.raises(DatasetError, match=r"1 image is missing on disk, first .*b\.jpg"):
+        read_dataset(tmp_path)
+    items = read_dataset(tmp_path, missing_ok=True).items
+    assert [item.image for item in items] == [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+
+
 def test_no_such_path(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no such file or folder"):
         read_dataset(tmp_path / "nowhere")

@@ -1,0 +1,19 @@
+"""How good captions are, with how much certainty, and what says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from capcli.evaluation.scores import Difference, Score, Scores, compare, human, score
+
+__all__ = ["Difference", "Score", "Scores", "compare", "human", "score"]
+
+
+def __getattr__(name: str) -> Any:
+    # Scores bring numpy, and `capcli --help` needs nothing of this room but its options.
+    if name in __all__:
+        from capcli.evaluation import scores
+
+        return getattr(scores, name)
+    raise AttributeError(f"module 'capcli.evaluation' has no attribute {name!r}")

@@ -1,0 +1,263 @@
+"""One self-contained page: figures, plots, and the best and worst captions with their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from capcli.evaluation.plot import histogram, rank_correlation, scatter, tenths
+from capcli.evaluation.report import Report, json_report, titled
+from capcli.evaluation.table import figure, interval
+from capcli.evaluation.thumbnail import thumbnail
+
+_SHOWN = 12
+_QUALITY = "CIDEr-D"
+
+_MEANINGS = {
+    "BLEU-1": "words that a reference has too (BLEU-2 to 4: runs of 2 to 4 words), short captions punished",
+    "METEOR": "words that match by form, stem or synonym, and their order (METEOR 1.5)",
+    "ROUGE-L": "longest common subsequence with a reference",
+    "CIDEr-D": "n-grams in common with the references, rare ones counting more; from 0 to 10",
+    "CIDEr": "the same without clipping and length penalty",
+    "SPICE": "objects, attributes and relations in common with the references",
+    "distinct-1": "different words per word (distinct-2: pairs of words)",
+    "vocabulary": "different words in all captions",
+    "length": "words per caption",
+    "repetition": "share of captions that repeat themselves",
+    "identical": "share of captions that are a training caption, word for word",
+}
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fff; --ink: #1c2126; --quiet: #57606a; --line: #d5dae0; --card: #f6f8fa;
+  --accent: #0b62b8; --warm: #b3450b; }
+@media (prefers-color-scheme: dark) { :root { --paper: #12161b; --ink: #e7eaed; --quiet: #a1abb5; --line: #343c45;
+  --card: #1b2128; --accent: #6cb4f7; --warm: #f2a46c; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; }
+h2 { font-size: 1.25rem; margin: 2.25rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 0; }
+header span { white-space: nowrap; }
+summary { cursor: pointer; padding: .25rem 0; }
+p { margin: .5rem 0; max-width: 44rem; }
+.quiet, figcaption, dt { color: var(--quiet); }
+.scroll { overflow-x: auto; }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+a { color: var(--accent); }
+.skip { position: absolute; left: -100rem; }
+.skip:focus { position: static; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem 1rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
+  overflow-wrap: normal; }
+thead th { white-space: nowrap; }
+td.number { text-align: right; white-space: nowrap; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.5rem; }
+figure { margin: 0; }
+svg { display: block; width: 100%; max-width: 26rem; height: auto; font: 12px system-ui, sans-serif; }
+svg text { fill: var(--quiet); }
+.axis { stroke: var(--quiet); fill: none; }
+.grid { stroke: var(--line); fill: none; }
+.bar { fill: var(--accent); }
+.mark { stroke: var(--warm); stroke-width: 2; stroke-dasharray: 5 3; fill: none; }
+.dot { stroke: var(--accent); stroke-width: 4; stroke-linecap: round; stroke-opacity: .45; fill: none; }
+.mean { stroke: var(--warm); stroke-width: 2; fill: none; }
+.mean.dots { stroke-width: 7; stroke-linecap: round; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 16rem), 1fr)); gap: 1rem; padding: 0;
+  list-style: none; }
+.cards > li { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem;
+  display: flex; flex-direction: column; gap: .5rem; }
+.cards img, .none { width: 100%; height: 11rem; object-fit: contain; background: var(--paper); border-radius: .25rem; }
+.none { display: grid; place-items: center; color: var(--quiet); }
+.cards p { margin: 0; }
+.cards ul { list-style: disc; margin: 0; padding-left: 1.1rem; font-size: .9rem; color: var(--quiet); }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; }
+dd { margin: 0; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; overflow-x: auto;
+  font-size: .85rem; overflow-wrap: normal; }
+@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dt { margin-top: .5rem; }
+  th, td { padding-right: .4rem; } table { font-size: .85rem; } }
+"""
+
+
+def page(report: Report) -> bytes:
+    """The report as an HTML file that needs nothing else: no network, no scripts, pictures within it."""
+    title = f"Caption evaluation: {report.title}"
+    body = "\n".join(
+        [
+            '<a class="skip" href="#figures">Skip to the figures</a>',
+            f"<header><h1>{escape(title)}</h1>{_summary(report)}</header>",
+            "<main>",
+            _metrics(report),
+            _distributions(report),
+            _confidence(report),
+            *_examples(report),
+            _method(report),
+            "</main>",
+        ]
+    )
+    # The policy makes a browser refuse what this page promises not to do: to fetch anything or run a script.
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{escape(title)}</title>
+<link rel="icon" href="data:,">
+<style>{_STYLE}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+""".encode("utf-8", "replace")
+
+
+def _summary(report: Report) -> str:
+    scores = report.scores.metrics
+    leading = " · ".join(
+        f"<span>{name} <strong>{figure(name, score.value)}</strong></span>"
+        for name, score in scores.items()
+        if name in ("BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D") and score.value is not None
+    )
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.notes)
+    told = (
+        f'<p>{leading}</p><p class="quiet">Ratios as the COCO toolkit prints them: 0.252 where papers print 25.2.</p>'
+    )
+    return told + (f"<ul>{notes}</ul>" if notes else "")
+
+
+def _metrics(report: Report) -> str:
+    people = report.human
+    rows = []
+    for name, score in report.scores.metrics.items():
+        if score.value is None:
+            cells = f'<td class="number">&ndash;</td><td>{escape(score.why or "")}</td>'
+        else:
+            spread = interval(name, score.low, score.high) or score.why or ""
+            cells = f'<td class="number">{figure(name, score.value)}</td><td>{escape(spread)}</td>'
+        if people:
+            value = people.metrics[name].value
+            cells += f'<td class="number">{"&ndash;" if value is None else figure(name, value)}</td>'
+        rows.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
+    columns = ["metric", "value", "95 % interval", *(["a person"] if people else [])]
+    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    told = f"The middle 95 % of {report.scores.samples:,} resamples of the images lie in the interval."
+    if people:
+        told += f" A person: each reference against the others of its image, {people.images:,} images."
+    meanings = "".join(f"<dt>{name}</dt><dd>{escape(meaning)}</dd>" for name, meaning in _MEANINGS.items())
+    # Reachable by keyboard, because on a small screen the table may be wider than it.
+    return (
+        '<section id="figures" aria-labelledby="figures-title"><h2 id="figures-title">Figures</h2>'
+        '<div class="scroll" role="region" aria-labelledby="figures-title" tabindex="0">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<p class="quiet">{told}</p>'
+        f"<details><summary>What they measure</summary><dl>{meanings}</dl></details></section>"
+    )
+
+
+def _distributions(report: Report) -> str:
+    plots = []
+    for name, values in sorted(report.scores.per_image.items(), key=lambda one: one[0] != _QUALITY):
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        told = (
+            f"mean {figure(name, float(values.mean()))}, median {figure(name, middle)}, "
+            f"half of the images between {figure(name, low)} and {figure(name, high)}"
+        )
+        plots.append(_plot(histogram(values, name, f"Histogram of {name} over the images: {told}."), f"{name}: {told}"))
+    return (
+        f'<section><h2>Scores of single images</h2><div class="plots">{"".join(plots)}</div>'
+        '<p class="quiet">The dashed line is the mean.</p></section>'
+    )
+
+
+def _confidence(report: Report) -> str:
+    heading = "<section><h2>Confidence against quality</h2>"
+    if report.confidences is None:
+        return f"{heading}<p>The predictions come without confidence.</p></section>"
+    confidence, quality = np.array(report.confidences), report.scores.per_image[_QUALITY]
+    means = tenths(confidence, quality)
+    correlation = rank_correlation(confidence, quality)
+    told = "A dot is an image"
+    if means:
+        (least, worse), (most, better) = means[0], means[-1]
+        told += (
+            f"; the line joins the means of tenths of the images, from {_QUALITY} {worse:.2f} at confidence "
+            f"{least:.2f} to {better:.2f} at {most:.2f}"
+        )
+    if correlation is not None:
+        told += f". Spearman's rank correlation is {correlation:.2f}"
+    svg = scatter(confidence, quality, ("confidence", _QUALITY), f"{_QUALITY} against confidence. {told}.")
+    return f'{heading}<div class="plots">{_plot(svg, f"{told}.")}</div></section>'
+
+
+def _examples(report: Report) -> Iterable[str]:
+    quality, ties = (report.scores.per_image[name] for name in (_QUALITY, "ROUGE-L"))
+    order = np.lexsort((ties, quality)).tolist()
+    shown = min(_SHOWN, (len(order) + 1) // 2)
+    worst = order[: min(shown, len(order) - shown)]
+    for title, places in (("Best captions", order[: -shown - 1 : -1]), ("Worst captions", worst)):
+        if places:
+            cards = "".join(_card(report, place) for place in places)
+            heading = f'<h2>{title}</h2><p class="quiet">By {_QUALITY}.</p>'
+            yield f'<section>{heading}<ul class="cards">{cards}</ul></section>'
+
+
+def _card(report: Report, place: int) -> str:
+    pair = report.pairs[place]
+    reference = pair.reference
+    paths = [*([reference.image] if reference.image else []), *map(Path, pair.prediction.names)]
+    picture = next((made for path in paths if (made := thumbnail(path))), None)
+    # People wrote what is in the picture; that is the best alternative text there is.
+    image = (
+        f'<img src="{picture.uri}" width="{picture.width}" height="{picture.height}" '
+        f'alt="{escape(reference.captions[0])}">'
+        if picture
+        else '<div class="none">no picture here</div>'
+    )
+    told = f"{_QUALITY} {figure(_QUALITY, float(report.scores.per_image[_QUALITY][place]))}"
+    if pair.prediction.confidence is not None:
+        told += f" · confidence {pair.prediction.confidence:.2f}"
+    written = "".join(f"<li>{escape(caption)}</li>" for caption in reference.captions)
+    return (
+        f"<li>{image}<h3>{escape(pair.caption or '(empty)')}</h3><p>{told}</p>"
+        f'<ul>{written}</ul><p class="quiet">{escape(reference.name)}</p></li>'
+    )
+
+
+def _method(report: Report) -> str:
+    content = report.to_json()
+    hashes = content["hashes"]
+    facts: dict[str, Any] = {
+        "data": f"{titled(report.references, content['images'])}, {content['references']:,} references, "
+        f"SHA-256 {hashes['data_sha256'][:16]}…",
+        "captions": f"SHA-256 {hashes['predictions_sha256'][:16]}…",
+        "tokens": "Penn Treebank, as the COCO toolkit runs it",
+        "intervals": f"percentiles of {report.scores.samples:,} resamples of the images, seed {report.scores.seed}",
+        "versions": ", ".join(f"{name} {number}" for name, number in content["versions"].items()),
+        "machine": "{processor}, {cores} cores, {system}".format(**content["machine"]),
+    }
+    if report.run:
+        model = report.run["model"]
+        facts = {
+            "model": f"{model['name']}, SHA-256 {model['sha256'][:16]}…",
+            "decoding": ", ".join(f"{name} {value!r}" for name, value in report.run["decoding"].items()),
+            **facts,
+        }
+    rows = "".join(f"<dt>{name}</dt><dd>{escape(str(fact))}</dd>" for name, fact in facts.items())
+    whole = escape(json_report(content).decode())
+    return (
+        f"<section><h2>How this was measured</h2><dl>{rows}</dl>"
+        f'<details><summary>All of it, as JSON</summary><pre tabindex="0">{whole}</pre></details></section>'
+    )
+
+
+def _plot(svg: str, told: str) -> str:
+    return f"<figure>{svg}<figcaption>{escape(told)}</figcaption></figure>"

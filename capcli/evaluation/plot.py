@@ -1,0 +1,133 @@
+"""Plots as inline SVG, small enough to be read on a phone at their own size.
+
+Colours and fonts come from the page through the classes `axis`, `bar`, `dot`, `mean` and `mark`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+_WIDTH, _HEIGHT = 340, 220
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 10, 40
+_BINS = 20
+_MOST_DOTS = 3000
+_LEAST_FOR_MEANS = 50
+
+
+def histogram(values: np.ndarray, label: str, alt: str) -> str:
+    """How many images have which score, with a line at the mean.
+
+    Args:
+        values: float array of shape (images,), none below 0.
+        label: of the horizontal axis.
+        alt: what a reader who does not see the plot is told.
+    """
+    top = _nice(float(values.max()))
+    counts, edges = np.histogram(values, bins=_BINS, range=(0, top))
+    axes = _Axes(top, _nice(float(counts.max()), 1.0), label, "images", 1.0)
+    bars = "".join(
+        f"M{axes.x(left):.1f} {axes.y(0):.1f}V{axes.y(count):.1f}H{axes.x(right) - 1:.1f}V{axes.y(0):.1f}z"
+        for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        if count
+    )
+    mean = axes.x(float(values.mean()))
+    line = f'<path class="mark" d="M{mean:.1f} {axes.y(0):.1f}V{_TOP}"/>'
+    return axes.drawn(f'<path class="bar" d="{bars}"/>{line}', alt)
+
+
+def scatter(x: np.ndarray, y: np.ndarray, labels: tuple[str, str], alt: str) -> str:
+    """A dot for every image (evenly chosen ones where there are very many), and the means of tenths of them.
+
+    Args:
+        x: float array of shape (images,), in [0, 1].
+        y: likewise, none below 0.
+        labels: of the axes.
+        alt: what a reader who does not see the plot is told.
+    """
+    axes = _Axes(1.0, _nice(float(y.max())), *labels)
+    step = math.ceil(len(x) / _MOST_DOTS)
+    dots = "".join(f"M{axes.x(a):.1f} {axes.y(b):.1f}h0" for a, b in zip(x[::step].tolist(), y[::step].tolist()))  # noqa: B905
+    inner = f'<path class="dot" d="{dots}"/>'
+    means = tenths(x, y)
+    if means:
+        points = [f"{axes.x(a):.1f} {axes.y(b):.1f}" for a, b in means]
+        inner += f'<path class="mean" d="M{"L".join(points)}"/>'
+        inner += f'<path class="mean dots" d="{"".join(f"M{point}h0" for point in points)}"/>'
+    return axes.drawn(inner, alt)
+
+
+def tenths(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+    """Mean x and mean y of each tenth of the images by x; none where there are too few to average."""
+    if len(x) < _LEAST_FOR_MEANS:
+        return []
+    order = np.argsort(x, kind="stable")
+    return [(float(x[part].mean()), float(y[part].mean())) for part in np.array_split(order, 10)]
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Spearman's rank correlation, ties given their mean rank (Kendall and Gibbons 1990); None if one never varies."""
+    first, second = _ranks(x), _ranks(y)
+    if first.std() == 0 or second.std() == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+class _Axes:
+    """A frame from 0 to `x_top` and 0 to `y_top`, whose ticks are at least `y_step` apart."""
+
+    def __init__(self, x_top: float, y_top: float, x_label: str, y_label: str, y_step: float = 0.0) -> None:
+        self._x_top, self._y_top, self._y_step = x_top, y_top, y_step
+        self._labels = x_label, y_label
+
+    def x(self, value: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * value / self._x_top
+
+    def y(self, value: float) -> float:
+        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * value / self._y_top
+
+    def drawn(self, inner: str, alt: str) -> str:
+        x_label, y_label = map(escape, self._labels)
+        floor = self.y(0)
+        middle = (_TOP + floor) / 2
+        parts = [f'<path class="axis" d="M{_LEFT} {floor:.1f}H{_WIDTH - _RIGHT}"/>']
+        for tick in _ticks(self._x_top):
+            parts.append(f'<text x="{self.x(tick):.1f}" y="{floor + 16:.1f}" text-anchor="middle">{tick:g}</text>')
+        for tick in _ticks(self._y_top, self._y_step):
+            place = self.y(tick)
+            parts.append(f'<text x="{_LEFT - 6}" y="{place + 4:.1f}" text-anchor="end">{tick:,g}</text>')
+            if tick:
+                parts.append(f'<path class="grid" d="M{_LEFT} {place:.1f}H{_WIDTH - _RIGHT}"/>')
+        parts.append(f'<text x="{(_LEFT + _WIDTH) / 2:.0f}" y="{_HEIGHT - 6}" text-anchor="middle">{x_label}</text>')
+        parts.append(f'<text transform="translate(11 {middle:.0f}) rotate(-90)" text-anchor="middle">{y_label}</text>')
+        return (
+            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(alt)}">{"".join(parts)}{inner}</svg>'
+        )
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def _step(top: float, least: float = 0.0) -> float:
+    """A tick distance of 1, 2 or 5 times a power of ten that gives four to seven ticks, unless `least` is more."""
+    power = 10.0 ** math.floor(math.log10(top / 3))
+    return max(least, power * max(factor for factor in (1, 2, 5) if factor * power <= top / 3 * (1 + 1e-9)))
+
+
+def _nice(top: float, least: float = 0.0) -> float:
+    """The least number of whole steps that is not below `top`; 1 for what is as good as 0."""
+    if top < 1e-6:
+        return 1.0
+    step = _step(top, least)
+    return step * math.ceil(top / step - 1e-9)
+
+
+def _ticks(top: float, least: float = 0.0) -> Sequence[float]:
+    step = _step(top, least)
+    return [round(index * step, 10) for index in range(math.floor(top / step + 1e-9) + 1)]

@@ -1,0 +1,74 @@
+"""Captions to be scored, whatever program made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcli.errors import DatasetError
+from capcli.evaluation.records import CAPTION_KEYS, Record, read_records
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model said about one image.
+
+    Attributes:
+        names: what its source calls the image, ids or file names, at least one.
+        caption: on one line, possibly empty; None where the model failed, `error` then says why.
+        where: file and line, or place in its list.
+        confidence: in [0, 1] where the source tells one.
+        model: its name where the source tells it.
+        error: why there is no caption.
+    """
+
+    names: tuple[str, ...]
+    caption: str | None
+    where: str
+    confidence: float | None = None
+    model: str | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, record: Record) -> Prediction:
+        """The prediction in a row; raises DatasetError if it names no image, or has neither caption nor error."""
+        names, caption, fields = record.names(), record.caption(), record.fields
+        error, model = (fields.get(key) or None for key in ("error", "model"))
+        if error is None and caption is None:
+            raise DatasetError(f"{record.where}: has no caption (a text under {' or '.join(CAPTION_KEYS)})")
+        return cls(
+            names,
+            caption if error is None else None,
+            record.where,
+            _confidence(record) if error is None else None,
+            str(model) if model is not None else None,
+            str(error) if error is not None else None,
+        )
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Reads one prediction a row: JSON lines such as capcli's own, COCO's list of results, or a CSV with a header.
+
+    A row names its image under `image_id`, `image`, `path`, `file_name`, `filename` or `file`, has its caption
+    under `caption` or `text`, and may have a `confidence`. A row of capcli's with an `error` is a failure.
+
+    Raises:
+        DatasetError: the file cannot be read, a row is broken (with its line), or there are none.
+    """
+    predictions = [Prediction.of(record) for record in read_records(path)]
+    if not predictions:
+        raise DatasetError(f"{path}: holds no predictions")
+    return predictions
+
+
+def _confidence(record: Record) -> float | None:
+    value = record.fields.get("confidence")
+    if value is None or value == "":
+        return None
+    try:
+        confidence = float(value)
+    except (TypeError, ValueError):
+        confidence = -1.0
+    if not 0 <= confidence <= 1:
+        raise DatasetError(f"{record.where}: its confidence is {value!r}, not a number from 0 to 1")
+    return confidence

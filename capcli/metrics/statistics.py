@@ -1,0 +1,108 @@
+"""What metrics need to know of each image, from which their value for any resample of the images follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+Tokens = Sequence[Hashable]
+
+
+class Statistics(Protocol):
+    """One or several metrics of a corpus that is scored: N images, each with references and one hypothesis.
+
+    Attributes:
+        names: of the metrics.
+        grows: whether the values depend on how many different images there are, so that a resample, in which
+            images recur, has systematically other values than the images themselves.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def grows(self) -> bool: ...
+
+    def scores(self, weights: np.ndarray) -> np.ndarray:
+        """The metrics of S corpora in which each image occurs a number of times.
+
+        Args:
+            weights: float array of shape (S, N), how often each image occurs; ones stand for the corpus itself.
+
+        Returns:
+            float64 array of shape (S, metrics).
+        """
+
+    def per_image(self) -> dict[str, np.ndarray]:
+        """For each metric that an image alone has a value of: float64 array of shape (N,)."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Metrics that are a function of sums over the images, as those of a whole corpus are.
+
+    Attributes:
+        names: of the metrics.
+        statistics: float64 array of shape (N, k), what is summed.
+        formula: from sums of shape (..., k) to values of shape (..., metrics).
+    """
+
+    names: tuple[str, ...]
+    statistics: np.ndarray
+    formula: Callable[[np.ndarray], np.ndarray]
+    grows = False
+
+    def scores(self, weights: np.ndarray) -> np.ndarray:
+        return self.formula(weights @ self.statistics)
+
+    def per_image(self) -> dict[str, np.ndarray]:
+        return dict(zip(self.names, self.formula(self.statistics).T, strict=True))
+
+
+@dataclass(frozen=True)
+class Means:
+    """Metrics that are means over the images.
+
+    Attributes:
+        names: of the metrics.
+        values: float64 array of shape (N, metrics).
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray
+    grows = False
+
+    def scores(self, weights: np.ndarray) -> np.ndarray:
+        return weights @ self.values / weights.sum(-1, keepdims=True)
+
+    def per_image(self) -> dict[str, np.ndarray]:
+        return dict(zip(self.names, self.values.T, strict=True))
+
+
+class Average:
+    """The same metrics of several corpora over the same images, averaged.
+
+    Args:
+        corpora: statistics of equal names, at least one.
+    """
+
+    def __init__(self, corpora: Sequence[Statistics]) -> None:
+        self._corpora = corpora
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._corpora[0].names
+
+    @property
+    def grows(self) -> bool:
+        return self._corpora[0].grows
+
+    def scores(self, weights: np.ndarray) -> np.ndarray:
+        return np.mean([corpus.scores(weights) for corpus in self._corpora], axis=0)
+
+    def per_image(self) -> dict[str, np.ndarray]:
+        values = [corpus.per_image() for corpus in self._corpora]
+        return {name: np.mean([value[name] for value in values], axis=0) for name in values[0]}

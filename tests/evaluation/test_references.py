@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capcli.errors import DatasetError, UsageError
+from capcli.evaluation.references import dataset_references, read_references, read_training_captions
+
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+    "annotations": [
+        {"image_id": 1, "caption": "A dog."},
+        {"image_id": 2, "caption": "A cat."},
+        {"image_id": 1, "caption": "A  hound.\n"},
+        {"image_id": 1, "caption": " "},
+    ],
+}
+KARPATHY = {
+    "images": [
+        {
+            "filename": "a.jpg",
+            "imgid": 1,
+            "split": "test",
+            "sentences": [{"raw": "A dog."}, {"tokens": ["A", "hound."]}],
+        },
+        {"filename": "b.jpg", "imgid": 2, "split": "test", "sentences": [{"raw": "A cat."}]},
+    ]
+}
+ROWS = [
+    {"image": "a.jpg", "caption": "A dog."},
+    {"image": "b.jpg", "captions": ["A cat."]},
+    {"image": "a.jpg", "captions": "A hound."},
+]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, Any], Path]:
+    def write(name: str, content: Any) -> Path:
+        (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.json", COCO),
+        ("r.json", KARPATHY),
+        ("r.json", {"a.jpg": ["A dog.", "A hound."], "b.jpg": "A cat."}),
+        ("r.json", ROWS),
+        ("r.jsonl", "\n".join(map(json.dumps, ROWS))),
+        ("r.csv", 'image,caption\na.jpg,A dog.\nb.jpg,A cat.\na.jpg,"A hound."\n'),
+        ("r.csv", 'image,captions\na.jpg,"[""A dog."", ""A hound.""]"\nb.jpg,A cat.\n'),
+    ],
+)
+def test_annotation_files_need_no_pictures(write: Callable[[str, Any], Path], name: str, content: Any) -> None:
+    references = read_references(write(name, content))
+    assert [(item.name, item.captions, item.image) for item in references.items] == [
+        ("a.jpg", ("A dog.", "A hound."), None),
+        ("b.jpg", ("A cat.",), None),
+    ]
+
+
+@pytest.mark.parametrize("content", [COCO, KARPATHY, {"1": ["A dog."], "2": ["A cat."]}])
+def test_ids_are_kept(write: Callable[[str, Any], Path], content: Any) -> None:
+    assert [item.id for item in read_references(write("r.json", content)).items] == ["1", "2"]
+
+
+def test_pictures_beside_the_file_are_found(write: Callable[[str, Any], Path], tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "b.jpg").touch()
+    references = read_references(write("r.json", COCO))
+    assert [item.image for item in references.items] == [None, tmp_path / "images" / "b.jpg"]
+
+
+def test_a_dataset_folder_is_named_without_where_it_lies(write: Callable[[str, Any], Path], tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    write("captions.csv", "image,caption\na.jpg,A dog.\n")
+    references = dataset_references(tmp_path)
+    assert references.name == tmp_path.name
+    assert [(item.name, item.image) for item in references.items] == [("a.jpg", tmp_path / "a.jpg")]
+    assert read_references(tmp_path) == references
+
+
+@pytest.mark.parametrize(
+    ("splits", "wanted", "got", "images"),
+    [
+        (["train"], None, "train", 1),
+        (["", ""], None, None, 2),
+        (["", ""], "all", None, 2),
+        (["train", "test", "val"], None, "test", 1),
+        (["train", "test", "val"], "dev", "dev", 1),
+        (["train", "test", "val"], "all", "all", 3),
+    ],
+)
+def test_splits(
+    write: Callable[[str, Any], Path], splits: list[str], wanted: str | None, got: str | None, images: int
+) -> None:
+    rows = "".join(f"{number}.jpg,A dog.,{split}\n" for number, split in enumerate(splits))
+    references = read_references(write("r.csv", f"image,caption,split\n{rows}"), wanted)
+    assert (references.split, len(references.items)) == (got, images)
+
+
+@pytest.mark.parametrize(
+    ("splits", "wanted", "told"),
+    [
+        (["train", "val"], None, "has no test split; its images are in train (1), dev (1): choose with --split"),
+        (["train"], "test", "has no test split; its images are in train (1)"),
+        ([""], "test", "has no test split; it has no splits: --split all"),
+    ],
+)
+def test_a_split_that_is_not_there(
+    write: Callable[[str, Any], Path], splits: list[str], wanted: str | None, told: str
+) -> None:
+    rows = "".join(f"{number}.jpg,A dog.,{split}\n" for number, split in enumerate(splits))
+    with pytest.raises(UsageError, match=told.replace("(", r"\(").replace(")", r"\)")):
+        read_references(write("r.csv", f"image,caption,split\n{rows}"), wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("r.json", '{"images": [],\n"annotations": [}', "r.json, line 2: broken JSON"),
+        ("r.json", {"images": [{"id": 1}, {"id": 1}], "annotations": []}, "two images have the id 1"),
+        ("r.json", COCO | {"images": []}, "annotations[0] is about image 1, which is not among the images"),
+        ("r.json", '{"a.jpg": "A dog.", "a.jpg": "A cat."}', "a.jpg is there twice"),
+        ("r.json", {"info": 3}, "holds no references; tried COCO JSON"),
+        ("r.json", {"a.jpg": [" "]}, "r.json: has no captions"),
+        ("r.jsonl", '{"image": "a.jpg"}', "line 1: has neither caption nor text nor captions"),
+        ("r.csv", 'image,captions\na.jpg,"[3]"\n', "line 2: its captions are no list of texts"),
+        ("r.csv", 'image,captions\na.jpg,"[3"\n', "line 2: its captions are no JSON list"),
+        ("r.csv", "image,caption,split\na.jpg,x,test\na.jpg,y,val\n", "line 3: a.jpg is in two splits, test and val"),
+        ("r.png", "", "not a dataset; tried"),
+    ],
+)
+def test_what_is_broken_is_told(write: Callable[[str, Any], Path], name: str, content: Any, told: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        read_references(write(name, content))
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.txt", "A dog.\n\nA cat.\n"),
+        ("t.csv", "image,caption,split\na,A dog.,train\nb,A cat.,train\nc,A cow.,test\n"),
+        ("t.json", {"a": ["A dog.", "A cat."]}),
+    ],
+)
+def test_training_captions_are_those_of_the_train_split(
+    write: Callable[[str, Any], Path], name: str, content: Any
+) -> None:
+    assert read_training_captions(write(name, content)) == {"A dog.", "A cat."}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.txt", "\n", "t.txt: has no captions"),
+        ("t.csv", "image,caption,split\na,A dog.,val\nc,A cow.,test\n", "t.csv: has no train split"),
+    ],
+)
+def test_no_training_captions(write: Callable[[str, Any], Path], name: str, content: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        read_training_captions(write(name, content))
