@@ -84,7 +84,10 @@ def evaluate(
         how["system"] = sources.predictions.name
     else:
         assert dataset is not None, "_check sees to that"
-        references = dataset_references(dataset, sources.split, missing_ok=sources.allow_missing)
+        held_out = sources.split == "held-out"
+        references = dataset_references(dataset, "all" if held_out else sources.split, missing_ok=sources.allow_missing)
+        if held_out:
+            references = references.held_out(_hold_out(ModelOptions(**place)))
         predictions, how["run"] = _captioned(references, sources, ModelOptions(**place), decoding)
         how["system"] = how["run"]["model"]["name"]
         failed = sum(prediction.error is not None for prediction in predictions)
@@ -105,6 +108,13 @@ def evaluate(
         _write(to.html, page(report))
     if failed:
         raise typer.Exit(1)
+
+
+def _hold_out(given: ModelOptions) -> float:
+    from capcli.model.checkpoint import Checkpoint
+    from capcli.model.shipped import find_model
+
+    return float(Checkpoint.load(find_model(given.model)).recipe.get("data", {}).get("hold_out", 0.0))
 
 
 class _Kept:

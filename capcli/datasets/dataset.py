@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -131,3 +132,12 @@ def member(record: Any, key: str, kind: type, path: Path, where: str) -> Any:
     if not isinstance(value, kind):
         raise DatasetError(f"{path}: {where} has no {key!r} of type {kind.__name__}")
     return value
+
+
+def is_held_out(image: Path, share: float) -> bool:
+    """Whether a picture is among the `share`, 0 to 1, that training leaves out of a data set without a dev split.
+
+    A hash of its file name decides, so that it stays the same from run to run and from folder to folder.
+    """
+    digest = hashlib.sha256(image.name.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 < share

@@ -10,7 +10,7 @@ from pathlib import Path
 from capcli.errors import UsageError
 from capcli.options import option
 
-SPLITS = ("test", "dev", "train", "all")
+SPLITS = ("test", "dev", "train", "all", "held-out")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class SourceOptions:
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in SPLITS:
             raise UsageError(f"split must be one of {', '.join(SPLITS)}, not {self.split!r}")
+        if self.split == "held-out" and self.made:
+            raise UsageError("--split held-out is for a DATASET to caption: what the model's training held out of it")
         if self.predictions and self.compare:
             raise UsageError("--predictions scores one file and --compare two; give one of them")
         made = "--predictions" if self.predictions else "--compare" if self.compare else None

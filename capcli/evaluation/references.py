@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from capcli.datasets import Item, flickr8k, read_dataset
-from capcli.datasets.dataset import image_folders, locate, member, parse_json, read_lines, read_text
+from capcli.datasets.dataset import image_folders, is_held_out, locate, member, parse_json, read_lines, read_text
 from capcli.errors import DatasetError, UsageError
 from capcli.evaluation.records import CAPTION_KEYS, Record, json_array, read_records
 
@@ -58,6 +58,21 @@ class References:
     name: str
     split: str | None
     items: tuple[Reference, ...]
+
+    def held_out(self, share: float) -> References:
+        """The images that training leaves out of a dataset without a dev split, see `is_held_out`.
+
+        Raises:
+            UsageError: if there is a dev split, which is what is left out then, or no image is left out.
+        """
+        if any(item.split == "dev" for item in self.items):
+            raise UsageError(f"{self.source}: has a dev split, which is what training holds out: --split dev")
+        items = tuple(
+            item for item in self.items if item.split != "test" and is_held_out(item.image or Path(item.name), share)
+        )
+        if not items:
+            raise UsageError(f"{self.source}: the model's training held out {share:.0%} of the images, which are none")
+        return References(self.source, self.name, "held-out", items)
 
 
 _Make = Callable[..., Reference]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 
@@ -30,7 +31,9 @@ def calibrate(checkpoint: Checkpoint, items: Sequence[Item], device: torch.devic
     Raises:
         UnreadableImage: for the first picture that cannot be read.
     """
-    captioner = Captioner(dataclasses.replace(checkpoint, calibration=None), "uncalibrated", device)
+    # A copy, because a captioner computes with weights of less precision than those that are to be saved.
+    model = copy.deepcopy(checkpoint.model)
+    captioner = Captioner(dataclasses.replace(checkpoint, model=model, calibration=None), "uncalibrated", device)
     mean_probabilities, scores = judged(captioner, items)
     return Calibration.fit(mean_probabilities, scores >= GOOD)
 

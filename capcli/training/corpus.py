@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capcli.datasets import Dataset, Item
+from capcli.datasets.dataset import is_held_out
 from capcli.errors import DatasetError
 from capcli.metrics.tokens import tokenize
 from capcli.model.vocabulary import SPECIALS, Vocabulary
@@ -44,8 +44,8 @@ class Corpus:
             usable = [i for i in dataset.items if i.split in ("train", "rest") and i.image.resolve() not in kept]
             judged = dataset.split("dev")
             if not judged:
-                judged = tuple(item for item in usable if _share(item) < recipe.hold_out)
-                usable = [item for item in usable if _share(item) >= recipe.hold_out]
+                judged = tuple(item for item in usable if is_held_out(item.image, recipe.hold_out))
+                usable = [item for item in usable if not is_held_out(item.image, recipe.hold_out)]
             if judged:
                 dev[_unused(dataset.name, dev)] = judged
             train += usable
@@ -62,11 +62,6 @@ class Corpus:
         if len(words) == len(SPECIALS):
             raise DatasetError(f"no word occurs {min_count} times in the captions; lower [data] min_count")
         return words
-
-
-def _share(item: Item) -> float:
-    digest = hashlib.sha256(item.image.name.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _unused(name: str, taken: dict[str, tuple[Item, ...]]) -> str:

@@ -5,14 +5,53 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import sysconfig
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+# The command with a model that starts at once. A batch takes BATCH_SECONDS, or with several numbers the first batch
+# the first of them and so on. What it says of a picture depends on that picture alone; how sure it is, like the last
+# digits of a real model, on all that it is computed with.
+STAND_IN = """
+import os, sys, time, types, zlib
+from types import SimpleNamespace
+from capcli.decoding.options import DecodingOptions
+
+seconds = [float(number) for number in os.environ.get("BATCH_SECONDS", "0").split()]
+
+class Captioner:
+    name, size, options = "stand-in", 8, DecodingOptions()
+
+    def load(self, model, device):
+        return self
+
+    def check(self, options):
+        pass
+
+    def caption_arrays(self, arrays, options):
+        time.sleep(seconds.pop(0) if len(seconds) > 1 else seconds[0])
+        together = zlib.crc32(arrays.tobytes())
+        return [self.caption(zlib.crc32(array.tobytes()), together, options) for array in arrays]
+
+    def caption(self, picture, together, options):
+        sure = (picture ^ together) % 1000 / 1000
+        text = f"A picture of {picture:08x}, and \\"nothing\\" else."
+        return SimpleNamespace(text=text, confidence=sure, uncertain=sure < options.min_confidence, alternatives=())
+
+sys.modules["capcli.captioner"] = types.SimpleNamespace(Captioner=Captioner())
+from capcli.cli import main
+main()
+"""
 
 # What makes rich and typer believe in a terminal, and what could bring another capcli than the installed one.
 _UNWANTED = ("FORCE_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "PY_COLORS", "TTY_COMPATIBLE", "PYTHONPATH")
@@ -59,6 +98,81 @@ def capcli(command: str, environment: dict[str, str], tmp_path_factory: pytest.T
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command with a model that starts at once: `STAND_IN`."""
+    program = tmp_path_factory.mktemp("stand_in") / "program.py"
+    program.write_text(STAND_IN)
+    return [sys.executable, str(program)]
+
+
+@pytest.fixture
+def start(command: str, stand_in: list[str], environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts `capcli caption ARGUMENTS` in `tmp_path`, by default with the stand-in for the model.
+
+    `variables` are added to its environment; other keywords are those of `subprocess.Popen`. What still runs when
+    the test ends is killed.
+    """
+    started = []
+
+    def begin(
+        *arguments: object, real: bool = False, variables: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[bytes]:
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(
+            [*([command] if real else stand_in), "caption", *map(str, arguments)],
+            **{"cwd": tmp_path, "env": {**environment, **(variables or {})}, **pipes, **options},
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        with process:
+            process.kill()
+
+
+@pytest.fixture
+def caption(start: Start) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Runs what `start` starts to its end, which must not be a traceback; `input` goes to its stdin."""
+
+    def run(*arguments: object, input: bytes | None = None, **options: Any) -> subprocess.CompletedProcess[bytes]:
+        process = start(*arguments, **{"stdin": subprocess.DEVNULL if input is None else subprocess.PIPE, **options})
+        stdout, stderr = process.communicate(input)
+        assert b"Traceback" not in (stderr or b""), stderr
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], Any]], None]:
+    """Waits until something holds, which takes as long as the machine is slow; fails after a minute."""
+
+    def wait(holds: Callable[[], Any]) -> None:
+        end = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < end, "it does not come"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def make_pictures() -> Callable[[Path, int], list[Path]]:
+    """Fills a new folder with small pictures, each of which differs from the others."""
+
+    def make(folder: Path, count: int) -> list[Path]:
+        folder.mkdir(parents=True)
+        made = [folder / f"img{number}.png" for number in range(count)]
+        for number, path in enumerate(made):
+            pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path)
+        return made
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -169,3 +169,20 @@ def test_training_captions_are_those_of_the_train_split(
 def test_no_training_captions(write: Callable[[str, Any], Path], name: str, content: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         read_training_captions(write(name, content))
+
+
+def test_held_out_images_are_those_that_training_left_out(write: Callable[[str, Any], Path]) -> None:
+    rows = "".join(f"{number}.jpg,A dog.\n" for number in range(200))
+    references = read_references(write("r.csv", "image,caption\n" + rows))
+    some, more = references.held_out(0.1), references.held_out(0.3)
+    assert some.split == "held-out"
+    assert 5 <= len(some.items) <= 40
+    assert set(some.items) < set(more.items) < set(references.items)
+    with pytest.raises(UsageError, match="held out 0% of the images"):
+        references.held_out(0.0)
+
+
+def test_a_dev_split_is_what_was_held_out(write: Callable[[str, Any], Path]) -> None:
+    path = write("r.csv", "image,caption,split\na.jpg,A dog.,dev\nb.jpg,A cat.,train\n")
+    with pytest.raises(UsageError, match="--split dev"):
+        read_references(path, "all").held_out(0.5)
