@@ -21,13 +21,13 @@ from capcli.decoding.options import DecodingOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Writer
 from capcli.output.options import OutputOptions
-from capcli.output.outputs import Outputs
 from capcli.output.text import escape
 from capcli.pictures.find import Found
 from capcli.pictures.options import InputOptions
 
 if TYPE_CHECKING:
     from capcli.captioner import Captioner
+    from capcli.output.outputs import Outputs
     from capcli.pictures.stream import ReadingPool
 
 
@@ -58,6 +58,8 @@ def caption(
 
     A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
+    from capcli.output.outputs import Outputs
+
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
     paths = paths or []

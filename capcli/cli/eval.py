@@ -22,7 +22,6 @@ from capcli.model.options import ModelOptions
 from capcli.output import Result, Writer
 from capcli.output.atomic import write_atomic
 from capcli.output.options import OutputOptions
-from capcli.output.outputs import Outputs
 from capcli.output.text import escape
 
 if TYPE_CHECKING:
@@ -141,6 +140,7 @@ def _captioned(
     from capcli.evaluation.provenance import file_hash
     from capcli.evaluation.records import Record
     from capcli.model.shipped import find_model
+    from capcli.output.outputs import Outputs
 
     pictures = [item.image for item in references.items if item.image is not None]
     file = find_model(given.model)

@@ -12,7 +12,6 @@ from capcli.options import option
 from capcli.output.csv import Csv
 from capcli.output.format import Format
 from capcli.output.json import Coco, JsonArray, JsonLines
-from capcli.output.sidecar import KINDS
 from capcli.output.text import Text
 
 FORMATS: dict[str, type[Format]] = {
@@ -23,6 +22,9 @@ FORMATS: dict[str, type[Format]] = {
     "jsonl": JsonLines,
     "coco": Coco,
 }
+KINDS = ("txt", "json", "xmp")
+"""Kinds of sidecars."""
+
 _ENDINGS = {".txt": "text", ".tsv": "tsv", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 

@@ -14,8 +14,6 @@ from capcli.output.json import dumps
 from capcli.output.xmp import NotXmp, has_caption, merge_xmp, new_xmp
 from capcli.pictures.find import EXTENSIONS
 
-KINDS = ("txt", "json", "xmp")
-
 
 class SidecarError(Exception):
     """Why one picture gets no sidecar, one clause."""
@@ -29,7 +27,7 @@ class Sidecars:
     not at all. An uncertain caption is written to `json` only, which can say so.
 
     Args:
-        kind: one of `KINDS`.
+        kind: `txt`, `json` or `xmp`.
         folder: where to, with the folders of the pictures below `base`; None for beside them.
         base: folder that holds all pictures.
         overwrite: replace captions that sidecars hold already; what else is in an `xmp` stays in any case.

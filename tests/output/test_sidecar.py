@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sample_results import NAMES
 
 from capcli.output import Result, State
-from capcli.output.sidecar import KINDS, SidecarError, Sidecars
+from capcli.output.options import KINDS
+from capcli.output.sidecar import SidecarError, Sidecars
 from capcli.output.xmp import new_xmp
 
 every_kind = pytest.mark.parametrize("kind", KINDS)

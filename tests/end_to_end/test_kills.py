@@ -1,0 +1,118 @@
+"""Runs that are killed at random moments and resumed leave what an undisturbed run leaves, byte for byte."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+Caption = Callable[..., "subprocess.CompletedProcess[bytes]"]
+MakePictures = Callable[[Path, int], "list[Path]"]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+
+PICTURES, KILLS = 300, 50
+SECONDS_TO_START, BATCH_SECONDS = 0.4, 0.01
+
+
+def written(place: Path) -> dict[str, bytes]:
+    """Content of all files in a folder by their names."""
+    return {str(file.relative_to(place)): file.read_bytes() for file in place.rglob("*") if file.is_file()}
+
+
+def progress(place: Path) -> tuple[int, int]:
+    """Numbers that change with every sidecar and with every row."""
+    rows = place / "rows"
+    return sum(1 for _ in place.glob("*.json")), rows.stat().st_size if rows.exists() else 0
+
+
+def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def kill(process: subprocess.Popen[bytes], place: Path, chance: random.Random) -> bool:
+    """Kill a run at a moment of its start, or of its work; False if it was at its end already."""
+    if chance.random() < 0.4:
+        ended(process, chance.uniform(0, SECONDS_TO_START))
+    else:
+        before = progress(place)
+        while progress(place) == before and not ended(process, 0.001):
+            pass
+        ended(process, chance.uniform(0, 1.5 * BATCH_SECONDS))
+    process.kill()
+    _, told = process.communicate()
+    assert process.returncode in (-signal.SIGKILL, 0, 1), told
+    return process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-o", "out/rows", "--format", "jsonl"],
+        ["-o", "out/rows", "--format", "csv"],
+        # What is uncertain depends on what else is in the batch, and failures have no row.
+        ["-o", "out/rows", "--format", "tsv", "--min-confidence", "0.5"],
+        ["-o", "out/rows", "--format", "json", "--errors", "out/errors", "--sidecar", "json", "--sidecar-dir", "out"],
+        ["--sidecar", "json", "--sidecar-dir", "out"],
+    ],
+    ids=["jsonl", "csv", "tsv", "json and sidecars", "sidecars"],
+)
+def test_a_run_killed_fifty_times(
+    start: Start, caption: Caption, make_pictures: MakePictures, tmp_path: Path, options: list[str]
+) -> None:
+    for bad in make_pictures(tmp_path / "pictures", PICTURES)[::29]:
+        bad.write_bytes(b"no picture")
+    asked: list[Any] = ["pictures", "--batch-size", 2, "--resume", *options]
+    out = tmp_path / "out"
+    out.mkdir()
+    assert caption(*asked).returncode == 1
+    undisturbed = written(out)
+
+    chance, kills, reached = random.Random(" ".join(options)), 0, set()
+    shutil.rmtree(out)
+    out.mkdir()
+    while kills < KILLS:
+        if kill(start(*asked, variables={"BATCH_SECONDS": str(BATCH_SECONDS)}), out, chance):
+            kills += 1
+            reached.add(progress(out))
+        else:  # it was faster than the kills, and the rest of them need another run
+            assert written(out) == undisturbed
+            shutil.rmtree(out)
+            out.mkdir()
+    assert len(reached) > KILLS / 4, "the kills fell in too few places"
+    assert caption(*asked).returncode in (0, 1)
+    assert written(out) == undisturbed
+
+
+def test_the_shipped_model_killed_four_times(
+    start: Start, caption: Caption, make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    make_pictures(tmp_path / "pictures", 64)
+    # Threads that other programs keep from their cores wait for each other, which can take minutes.
+    one = {"OMP_NUM_THREADS": "1"}
+    asked: list[Any] = ["pictures", "--batch-size", 8, "--beam-size", 1, "--format", "jsonl", "--resume", "-o"]
+    assert caption(*asked, "undisturbed", real=True, variables=one).returncode == 0
+
+    chance, rows = random.Random(4), tmp_path / "rows"
+    for _ in range(4):
+        process = start(*asked, rows, real=True, variables=one)
+        before = progress(tmp_path)
+        while progress(tmp_path) == before and not ended(process, 0.01):
+            pass
+        ended(process, chance.uniform(0, 0.5))
+        process.kill()
+        process.communicate()
+    assert caption(*asked, rows, real=True, variables=one).returncode == 0
+    assert rows.read_bytes() == (tmp_path / "undisturbed").read_bytes()
