@@ -47,7 +47,7 @@ class Tally:
         if self.uncertain:
             told += f", uncertain {self.uncertain:,}"
         if self.seconds:
-            told += f", {(self.captioned + self.failed) / self.seconds:.1f} images/s"
+            told += f", {self.captioned / self.seconds:.1f} images/s"
         return told
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -116,8 +117,8 @@ class Captioner:
     @overload
     def caption(self, images: Picture, **options: Any) -> Caption: ...
     @overload
-    def caption(self, images: Sequence[Picture], **options: Any) -> list[Caption]: ...
-    def caption(self, images: Picture | Sequence[Picture], **options: Any) -> Caption | list[Caption]:
+    def caption(self, images: Iterable[Picture], **options: Any) -> list[Caption]: ...
+    def caption(self, images: Picture | Iterable[Picture], **options: Any) -> Caption | list[Caption]:
         """Captions one picture, or a list of them in batches.
 
         Args:
@@ -129,17 +130,19 @@ class Captioner:
 
         Raises:
             UnreadableImage: for the first picture that cannot be read.
-            UsageError: for an unknown option, or one out of range or beyond the model.
+            UsageError: for something that is no picture; for an option that is unknown, out of range or beyond the
+                model.
             CapcliError: if not even one picture fits into memory.
         """
         chosen = self.options.replace(**options)
         self.check(chosen)
         if isinstance(images, (str, Path, Image.Image, np.ndarray)):
             return self.caption_arrays(np.stack([self._array(images)]), chosen)[0]
-        captions: list[Caption] = []
-        for start in range(0, len(images), BATCH):
-            batch = np.stack([self._array(image) for image in images[start : start + BATCH]])
-            captions += self.caption_arrays(batch, chosen)
+        if isinstance(images, (bytes, bytearray, memoryview)) or not isinstance(images, Iterable):
+            raise UsageError(f"pictures are paths, PIL images, arrays or lists of them, not {type(images).__name__}")
+        waiting, captions = iter(images), list[Caption]()
+        while batch := [self._array(image) for image in islice(waiting, BATCH)]:
+            captions += self.caption_arrays(np.stack(batch), chosen)
         return captions
 
     def check(self, options: DecodingOptions) -> None:
@@ -212,6 +215,8 @@ class Captioner:
     def _array(self, image: Picture) -> np.ndarray:
         if isinstance(image, np.ndarray):
             image = _from_array(image)
+        if not isinstance(image, (str, Path, Image.Image)):
+            raise UsageError(f"a picture is a path, a PIL image or an array, not {type(image).__name__}")
         if isinstance(image, Image.Image):
             try:
                 return to_array(upright_rgb(image), self.size)

@@ -305,3 +305,16 @@ def test_models_and_devices_that_are_not_there(tiny_file: Path, tmp_path: Path) 
         Captioner.load(tmp_path / "absent.safetensors")
     with pytest.raises(UsageError, match="no device named 'gpu'"):
         Captioner.load(tiny_file, device="gpu")
+
+
+def test_any_iterable_of_pictures_will_do(captioner: Captioner, files: list[Path]) -> None:
+    expected = captioner.caption(files)
+    said = captioner.caption(file for file in files)
+    assert [caption.text for caption in said] == [caption.text for caption in expected]
+    assert captioner.caption([]) == []
+
+
+@pytest.mark.parametrize("images", [b"cat.jpg", 7, None, [7], [b"cat.jpg"]])
+def test_what_is_no_picture_is_one_line(captioner: Captioner, images: Any) -> None:
+    with pytest.raises(UsageError, match="path"):
+        captioner.caption(images)

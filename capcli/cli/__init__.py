@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from capcli.cli import caption, eval, train
+from capcli.cli.messages import tell
 from capcli.errors import CapcliError
 from capcli.output.text import escape
 
@@ -17,21 +18,37 @@ from capcli.output.text import escape
 class _Commands(TyperGroup):
     """Ends every command that cannot go on in one line and an exit code, never in a traceback."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except Exception as error:
+            # What the command line itself is wrong about; Typer would draw a box around it.
+            wrong: Any = error
+            if not hasattr(wrong, "format_message"):
+                raise
+            message = wrong.format_message()
+            if message:
+                tell(f"error: {escape(' '.join(message.split()))}")
+            else:
+                wrong.show()  # the help, where there is no command
+            code = wrong.exit_code
+        sys.exit(code if isinstance(code, int) else 0)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except CapcliError as error:
-            typer.echo(f"capcli: error: {escape(' '.join(str(error).split()))}", err=True)
+            tell(f"error: {escape(' '.join(str(error).split()))}")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            typer.echo("capcli: interrupted", err=True)
+            tell("interrupted")
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # The reader, `head` perhaps, has enough; without this Python complains when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(141) from None
         except OSError as error:
-            typer.echo(f"capcli: error: {_told(error)}", err=True)
+            tell(f"error: {_told(error)}")
             raise typer.Exit(1) from None
 
 
@@ -74,8 +91,13 @@ def _options(
 def main() -> None:
     """Run the command line and leave the process.
 
-    Exit codes: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted, 141 nobody reads the output.
+    Exit codes: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted, 143 terminated, 141 nobody reads the
+    output.
     """
+    # A stream that the caller has closed takes what it gets, and no file may come to have its number.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - open to the end
     try:
         app(prog_name="capcli")
     except SystemExit as end:

@@ -15,9 +15,10 @@ import typer
 
 from capcli.batch import Tally, results, resumed
 from capcli.cli.interrupt import finishing
+from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import Bar
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import MOST_WORDS, DecodingOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Writer
 from capcli.output.options import OutputOptions
@@ -65,10 +66,12 @@ def caption(
     paths = paths or []
     found, base = options.find(paths, watch)
     alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
-    for note in found.notes:
-        typer.echo(f"capcli: {escape(note)}", err=True)
+    # What contradicts itself whatever the model's own options are.
+    DecodingOptions(**{"max_length": MOST_WORDS, **decoding})
     with Outputs(to, sys.stdout.buffer, base, alone=alone) as sinks:
         todo = sinks.todo(found.pictures)
+        for note in (*found.notes, *sinks.notes):
+            tell(escape(note))
         tally = Tally(
             skipped=len(found.pictures) - len(todo),
             failed_before=sum(map(sinks.failed, set(found.pictures) - set(todo))),
@@ -100,12 +103,14 @@ def caption(
                         total=len(mates) + len(todo) if watch is None else 0,
                         interrupt=interrupt,
                     )
+    if sinks.kept_sidecars:
+        tell(f"{sinks.kept_sidecars:,} sidecars said something else already and stayed; --overwrite replaces them")
     if interrupt and interrupt.is_set():
-        typer.echo(f"capcli: interrupted: {tally}", err=True)
+        tell(f"interrupted: {tally}")
         raise typer.Exit(interrupt.exit_code)
     if not alone:
-        typer.echo(f"capcli: {tally}", err=True)
-    if tally.failed:
+        tell(str(tally))
+    if tally.failed or tally.failed_before:
         raise typer.Exit(1)
 
 
@@ -148,7 +153,7 @@ def run(
                         written = outputs.write(result)
                         tally.count(written)
                         if written.error is not None:
-                            typer.echo(f"capcli: {escape(result.path)}: {written.error}", err=True)
+                            tell(escape(f"{result.path}: {written.error}"))
             tally.seconds = time.monotonic() - start
             if interrupt is not None and interrupt.is_set():
                 break
@@ -160,9 +165,11 @@ def _arriving(
     from capcli.pictures.watch import watch
 
     yield None  # what is there already is not kept waiting for what comes
-    typer.echo(f"capcli: watching {escape(folder)}; Ctrl-C ends it", err=True)
+    tell(f"watching {escape(folder)}; Ctrl-C ends it")
     for picture in watch(folder, options, interrupt, seen=set(found.pictures)):
         if picture is not None and outputs.settled(picture):
             tally.skipped += 1
-        else:
-            yield picture
+            continue
+        if picture is not None:
+            outputs.forget([picture])
+        yield picture

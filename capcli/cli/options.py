@@ -66,7 +66,7 @@ def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter
     kind = get_type_hints(group.options)[field.name]
     shown: bool | str = False
     if kind is not bool and field.default not in (None, (), ""):
-        shown = f"the model's own, mostly {field.default}" if told["tuned"] else str(field.default)
+        shown = "the model's own" if told["tuned"] else str(field.default)
     names = [f"--{field.name.replace('_', '-')}", *([told["flag"]] if told["flag"] else [])]
     option = typer.Option(
         *names,

@@ -14,6 +14,9 @@ from capcli.options import option
 SAMPLING = ("temperature", "top_p", "top_k")
 """Options that mean nothing to a search."""
 
+MOST_WORDS = 40
+"""The longest caption that any model can be asked for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingOptions:
@@ -35,8 +38,8 @@ class DecodingOptions:
         most=4.0,
         tuned=True,
     )
-    min_length: int = option(0, "Shortest caption, in words.", least=0, most=40)
-    max_length: int = option(20, "Longest caption, in words.", least=1, most=40, tuned=True)
+    min_length: int = option(0, "Shortest caption, in words.", least=0, most=MOST_WORDS)
+    max_length: int = option(20, "Longest caption, in words.", least=1, most=MOST_WORDS, tuned=True)
     no_repeat_ngram: int = option(
         3,
         "Say no run of this many words twice, and no word twice in a row; 0 allows both.",

@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
+class State(Enum):
+    """What a place that keeps results holds of a picture."""
+
+    CAPTIONED = "captioned"
+    UNCERTAIN = "uncertain"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True)
 class Result:
     """What became of one picture: captions, or an error and nothing else.
@@ -29,6 +37,13 @@ class Result:
     uncertain: bool = False
     words: tuple[tuple[str, float], ...] | None = None
     error: str | None = None
+
+    @property
+    def state(self) -> State:
+        """What a place that keeps the result then holds."""
+        if self.error is not None:
+            return State.FAILED
+        return State.UNCERTAIN if self.uncertain else State.CAPTIONED
 
     def row(self) -> dict[str, Any]:
         """The fields that every format names alike; those with nothing to say are left out."""
@@ -52,13 +67,6 @@ class Result:
 
 def _rounded(value: float) -> float:
     return round(value, 6)
-
-
-class State(Enum):
-    """What a place that keeps results holds of a picture."""
-
-    CAPTIONED = "captioned"
-    FAILED = "failed"
 
 
 class Writer(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -35,7 +36,10 @@ class Csv(Format):
             raise ValueError(str(error)) from None
         if len(record) != len(COLUMNS):
             raise ValueError(f"a record has {len(COLUMNS)} fields")
-        return Path(record[0]), State.FAILED if record[-1] else State.CAPTIONED
+        cells = dict(zip(COLUMNS, record, strict=True))
+        if cells["error"]:
+            return Path(cells["path"]), State.FAILED
+        return Path(cells["path"]), State.UNCERTAIN if cells["uncertain"] == "true" else State.CAPTIONED
 
     def rows(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         record = b""
@@ -46,12 +50,15 @@ class Csv(Format):
                 yield record, end
                 record = b""
 
-    def may_be_torn(self, fragment: bytes) -> bool:
-        return True  # behind such a header
+    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
+        # A line break within a row stands in a name, which then is in quotes from the row's beginning on.
+        return fragment.startswith(b'"') or super().may_be_torn(fragment, first=first)
 
 
 def _record(cells: Sequence[object]) -> bytes:
-    return (",".join(_cell(str(cell)) for cell in cells) + "\n").encode("utf-8", "surrogateescape")
+    # Undecodable bytes are lone surrogates of one kind, and Windows has names with others.
+    errors = "surrogatepass" if os.name == "nt" else "surrogateescape"
+    return (",".join(_cell(str(cell)) for cell in cells) + "\n").encode("utf-8", errors)
 
 
 def _cell(text: str) -> str:

@@ -38,6 +38,11 @@ class Format:
                 end += len(line)
                 yield line, end
 
-    def may_be_torn(self, fragment: bytes) -> bool:
-        """Whether a file that holds only `fragment` behind its beginning may be one whose first row was broken off."""
-        return False
+    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
+        """Whether what follows the last whole row may be a row that was broken off.
+
+        Args:
+            fragment: those bytes, never none.
+            first: whether there is no whole row.
+        """
+        return b"\n" not in fragment

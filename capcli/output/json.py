@@ -22,6 +22,9 @@ def dumps(value: Any, indent: int | None = None) -> bytes:
 class JsonLines(Format):
     """One object a line: `{"path", "caption", "captions", "confidence", "model"}` or `{"path", "error"}`."""
 
+    start = b'{"path": '
+    """How a row begins."""
+
     def encode(self, result: Result) -> bytes | None:
         return dumps(result.row()) + b"\n"
 
@@ -29,11 +32,13 @@ class JsonLines(Format):
         fields = json.loads(row)
         if not (isinstance(fields, dict) and isinstance(fields.get("path"), str) and fields.keys() & _KINDS.keys()):
             raise ValueError("a row is an object with path, and with caption or error")
-        return Path(fields["path"]), next(state for key, state in _KINDS.items() if key in fields)
+        state = next(state for key, state in _KINDS.items() if key in fields)
+        return Path(fields["path"]), State.UNCERTAIN if fields.get("uncertain") is True else state
 
-    def may_be_torn(self, fragment: bytes) -> bool:
-        first = b'{"path": '
-        return fragment.startswith(first) or first.startswith(fragment)
+    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
+        row = fragment.removeprefix(self.between)
+        ours = row.startswith(self.start) or self.start.startswith(row)
+        return ours and super().may_be_torn(row, first=first)
 
 
 class JsonArray(JsonLines):
@@ -60,16 +65,14 @@ class Coco(JsonArray):
     COCO_val2014_000000391895.jpg, and the path for any other picture.
     """
 
+    start = b'{"image_id": '
+
     def encode(self, result: Result) -> bytes | None:
         if result.error is not None:
             return None
         number = re.search(r"(?:^|_)(\d{12})$", result.path.stem)
         row = result.row()
         return dumps({"image_id": int(number[1]) if number else row["path"], **row})
-
-    def may_be_torn(self, fragment: bytes) -> bool:
-        first = b'{"image_id": '
-        return fragment.startswith(first) or first.startswith(fragment)
 
 
 _KINDS = {"caption": State.CAPTIONED, "error": State.FAILED}

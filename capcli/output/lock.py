@@ -1,21 +1,36 @@
-"""A lock on an open file that ends with its process, however that ends."""
+"""Files that one process at a time has open to write, by a lock that ends with its process, however that ends."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
-from typing import IO
+from contextlib import suppress
+from pathlib import Path
 
 _HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
-def lock(file: IO[bytes]) -> bool:
-    """Lock `file` until it is closed; False if another process has.
+def open_locked(path: Path) -> io.FileIO | None:
+    """Open a file to read and write, made if it is not there, or None if another process has it open so.
 
-    A file system that knows no locks grants them all.
+    A file system that knows no locks grants them all. Raises OSError where there can be no such file.
     """
+    while True:
+        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+")
+        if not _lock(file):
+            file.close()
+            return None
+        # Whoever held the lock may have put another file in its place meanwhile.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return file
+        file.close()
+
+
+def _lock(file: io.FileIO) -> bool:
     try:
-        _lock(file.fileno())
+        _lock_descriptor(file.fileno())
     except OSError as error:
         return error.errno not in _HELD_BY_ANOTHER
     return True
@@ -24,7 +39,7 @@ def lock(file: IO[bytes]) -> bool:
 if os.name == "nt":
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
+    def _lock_descriptor(descriptor: int) -> None:
         # Locked bytes cannot be read by others there, so it is one far behind the end.
         place = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, 2**60, os.SEEK_SET)
@@ -36,5 +51,5 @@ if os.name == "nt":
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
+    def _lock_descriptor(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

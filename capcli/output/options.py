@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,9 @@ class OutputOptions:
     sidecar: str | None = option(
         None, "Also write a file for each picture, beside it: xmp merges into one there is.", metavar="|".join(KINDS)
     )
-    sidecar_dir: Path | None = option(None, "Write sidecars here, in the pictures' folder structure.", metavar="DIR")
+    sidecar_dir: Path | None = option(
+        None, "Write sidecars here, with the folders below the deepest one that holds all PATHs.", metavar="DIR"
+    )
     errors: Path | None = option(None, "Also write failed pictures and reasons here, as JSON lines.", metavar="FILE")
     resume: bool = option(False, "Skip pictures that the output holds, and go on with it.")
     overwrite: bool = option(False, "Begin the output anew, and replace captions in sidecars.")
@@ -57,8 +60,10 @@ class OutputOptions:
             raise UsageError(f"--overwrite and --{'resume' if self.resume else 'retry-failed'} contradict each other")
         if self.resumes and not (self.output or self.sidecar):
             raise UsageError("--resume needs -o FILE or --sidecar, where the captions so far are")
-        if self.output and self.output == self.errors:
+        if self.output and self.errors and os.path.realpath(self.output) == os.path.realpath(self.errors):
             raise UsageError(f"-o and --errors both name {self.output}; name two files")
+        if "-" in map(str, (self.output, self.errors)):
+            raise UsageError("-o and --errors take a file; without -o rows go to stdout")
         if self.sidecar_dir and not self.sidecar:
             raise UsageError(f"--sidecar-dir needs --sidecar {'|'.join(KINDS)}")
         if self.with_words and self.row_format in ("text", "tsv") and self.sidecar != "json":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,9 @@ class Outputs:
         base: folder that holds all pictures, for the structure of sidecars.
         alone: one picture only: on stdout as text its sentence stands without the path.
 
+    Attributes:
+        notes: remarks for the user, one line each.
+
     Raises:
         UsageError: if a file exists and neither resume nor overwrite is asked for, or cannot be used.
     """
@@ -37,6 +40,7 @@ class Outputs:
         self._options = options
         self._sidecars: Sidecars | None = None
         self._errors: RowFile | None = None
+        self.notes: list[str] = []
         form = FORMATS[options.row_format]()
         with ExitStack() as stack:
             self._rows: RowFile | RowStream
@@ -55,60 +59,91 @@ class Outputs:
             self._stack = stack.pop_all()
 
     def todo(self, pictures: Sequence[Path]) -> list[Path]:
-        """Those of the pictures that are to be captioned; what is held of them is dropped.
+        """Those of the pictures that are to be captioned; failures that are held of them are dropped.
 
         Raises:
-            UsageError: if sidecars hold captions already and nothing says what to do with them.
+            UsageError: if a picture is one of the outputs, or sidecars hold captions already and nothing says what to
+                do with them.
         """
+        files = [file for file in (self._rows, self._errors) if isinstance(file, RowFile)]
+        for picture in pictures:
+            if any(file.is_file(picture) for file in files):
+                raise UsageError(f"{picture} is to be captioned, and an output would take its place; name another file")
+        if self._sidecars:
+            places = (self._options.output, self._options.errors)
+            self._sidecars.reserve([*pictures, *(place for place in places if place)])
         if not self._options.resumes:
             if self._sidecars and not self._options.overwrite:
                 self._refuse_sidecars(self._sidecars, pictures)
             return list(pictures)
         todo = [picture for picture in pictures if not self.settled(picture)]
-        again = {picture for picture in todo if self.failed(picture)}
+        if len(todo) == len(pictures) and any(file.count for file in files):
+            self.notes.append(
+                f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
+                "are found again from the folder where they were written"
+            )
+        self.forget(todo)
+        return todo
+
+    def forget(self, pictures: Iterable[Path]) -> None:
+        """Drop the failures that are held of pictures which are about to be captioned again."""
+        failed = [picture for picture in pictures if self.failed(picture)]
         for file in (self._rows, self._errors):
             if isinstance(file, RowFile):
-                file.forget(again)
-        return todo
+                file.forget(picture for picture in failed if file.state(picture) is State.FAILED)
 
     def settled(self, picture: Path) -> bool:
         """Whether a resumed run has nothing to do for a picture."""
         if not self._options.resumes:
             return False
-        if self.failed(picture):
-            return not self._options.retry_failed
-        keepers = [sink for sink in (self._rows, self._sidecars) if isinstance(sink, RowFile | Sidecars)]
-        return bool(keepers) and all(keeper.state(picture) is State.CAPTIONED for keeper in keepers)
+        return self._complete(picture) or (self.failed(picture) and not self._options.retry_failed)
 
     def failed(self, picture: Path) -> bool:
-        """Whether an earlier run settled the picture as a failure."""
+        """Whether an earlier run ended for the picture with a failure."""
         files = [file for file in (self._rows, self._errors) if isinstance(file, RowFile)]
-        return any(file.state(picture) is State.FAILED for file in files)
+        return not self._complete(picture) and any(file.state(picture) is State.FAILED for file in files)
 
     def write(self, result: Result) -> Result:
         """Hand a result to every place that does not hold it yet.
 
         Returns:
-            the result, as an error if the picture's sidecar could not be written.
+            the result, or an error if it could not be written to the picture's sidecar.
 
         Raises:
             CapcliError: if the disk is full.
         """
-        if self._sidecars and (self._options.overwrite or self._sidecars.state(result.path) is None):
+        written = result
+        if self._sidecars:
             try:
                 self._sidecars.write(result)
             except SidecarError as error:
-                result = Result(result.path, error=str(error))
+                written = Result(result.path, error=str(error))
             except OSError as error:
                 told = (error.strerror or str(error)).lower()
                 raise CapcliError(
                     f"{self._sidecars.path_of(result.path)}: {told}; --resume goes on from there"
                 ) from None
-        if self._errors and result.error is not None:
-            self._errors.write(result)
+        if self._errors is not None and written.error is not None:
+            self._errors.write(written)
         if not isinstance(self._rows, RowFile) or self._rows.state(result.path) is None:
             self._rows.write(result)
-        return result
+        return written
+
+    @property
+    def kept_sidecars(self) -> int:
+        """How many sidecars held another caption already and were left as they were."""
+        return self._sidecars.kept if self._sidecars else 0
+
+    def _complete(self, picture: Path) -> bool:
+        """Whether every place that keeps captions has those of the picture."""
+        state = self._rows.state(picture) if isinstance(self._rows, RowFile) else None
+        if isinstance(self._rows, RowFile) and state not in (State.CAPTIONED, State.UNCERTAIN):
+            return False
+        if self._sidecars is None:
+            return state is not None
+        # An uncertain caption has no sidecar of a kind that cannot say so.
+        left_out = state is State.UNCERTAIN and self._sidecars.kind != "json"
+        return left_out or self._sidecars.state(picture) is State.CAPTIONED
 
     def __enter__(self) -> Outputs:
         return self

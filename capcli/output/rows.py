@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 from capcli.errors import CapcliError, UsageError
 from capcli.output import Result, State
-from capcli.output.atomic import part_of
+from capcli.output.atomic import replacing, write_whole
 from capcli.output.format import Format
-from capcli.output.lock import lock
+from capcli.output.lock import open_locked
 
 
 class RowStream:
@@ -68,7 +68,7 @@ class RowFile:
 
     def __init__(self, path: Path, format: Format, *, resume: bool = False, overwrite: bool = False) -> None:
         self._name, self._path, self._format = path, Path(os.path.realpath(path)), format
-        self._states: dict[Path, State] = {}
+        self._states: dict[str, State] = {}
         self._end = 0
         self._file = self._open()
         try:
@@ -82,43 +82,48 @@ class RowFile:
 
     def state(self, path: Path) -> State | None:
         """What the file holds of a picture."""
-        return self._states.get(path)
+        return self._states.get(_key(path))
+
+    @property
+    def count(self) -> int:
+        """How many pictures it holds rows of."""
+        return len(self._states)
+
+    def is_file(self, path: Path) -> bool:
+        """Whether `path` leads to this very file."""
+        try:
+            return os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
+        except (OSError, ValueError):
+            return False
 
     def write(self, result: Result) -> None:
         """Append the row of a result, if the format has one; raises CapcliError where the disk does not take it."""
         row = self._format.encode(result)
         if row is not None:
             self._append(row)
-            self._states[result.path] = State.CAPTIONED if result.error is None else State.FAILED
+            self._states[_key(result.path)] = result.state
 
-    def forget(self, paths: Set[Path]) -> None:
+    def forget(self, paths: Iterable[Path]) -> None:
         """Drop the rows of pictures that are about to be captioned again; raises CapcliError."""
-        if self._states.keys().isdisjoint(paths):
+        gone = {_key(path) for path in paths}
+        if self._states.keys().isdisjoint(gone):
             return
-        part = part_of(self._path)
-        old = self._file
+        end = 0
         try:
-            self._file = io.FileIO(part, "w+")
-            # Locked before it takes the old one's place, so that no other process gets between.
-            lock(self._file)
-            self._states, self._end = {}, 0
-            for row, _ in self._rows(old):
-                path, state = self._format.decode(row)
-                if path not in paths:
-                    self._append(row)
-                    self._states[path] = state
-            os.fsync(self._file.fileno())
-            if os.name == "nt":  # where open files cannot be replaced
-                old.close()
-                self._file.close()
-                part.replace(self._path)
-                self._file = self._open()
-            else:
-                part.replace(self._path)
+            with replacing(self._path) as file:
+                for row, _ in self._rows():
+                    if _key(self._format.decode(row)[0]) not in gone:
+                        row = (self._format.between if end else self._format.begin) + row
+                        write_whole(file, row)
+                        end += len(row)
+                write_whole(file, self._format.end if end else b"")
         except OSError as error:
             raise self._failed(error) from None
-        finally:
-            old.close()
+        self._file.close()
+        # Still locked, so that no other process got between; on Windows it had to be closed.
+        self._file = self._open() if file.closed else file
+        self._end = end
+        self._states = {key: state for key, state in self._states.items() if key not in gone}
 
     def __enter__(self) -> RowFile:
         return self
@@ -134,19 +139,13 @@ class RowFile:
             self._file.close()
 
     def _open(self) -> io.FileIO:
-        while True:
-            try:
-                file = io.FileIO(os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+")
-            except OSError as error:
-                raise UsageError(f"{self._name}: {(error.strerror or str(error)).lower()}") from None
-            if not lock(file):
-                file.close()
-                raise UsageError(f"{self._name} is being written by another run; wait for it, or name another file")
-            # The run that held the lock may have put another file in its place meanwhile.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(self._path.stat(), os.fstat(file.fileno())):
-                    return file
-            file.close()
+        try:
+            file = open_locked(self._path)
+        except OSError as error:
+            raise UsageError(f"{self._name}: {(error.strerror or str(error)).lower()}") from None
+        if file is None:
+            raise UsageError(f"{self._name} is being written by another run; wait for it, or name another file")
+        return file
 
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
@@ -156,35 +155,30 @@ class RowFile:
         start = self._file.read(len(self._format.begin))
         if start != self._format.begin and not self._format.begin.startswith(start):
             raise self._foreign("its beginning is another")
-        broken: ValueError | None = None
-        number = 0
         if start == self._format.begin:
             self._end = len(start)
-            for number, (row, end) in enumerate(self._rows(self._file), 1):
-                # Only the last row can have been broken off.
-                if broken is not None:
-                    raise self._foreign(f"row {number - 1}: {broken}")
+            for number, (row, end) in enumerate(self._rows(), 1):
                 try:
                     path, state = self._format.decode(row)
                 except ValueError as error:
-                    broken = error
-                else:
-                    self._states[path] = state
-                    self._end = end
-        if not self._states:
+                    raise self._foreign(f"row {number}: {error}") from None
+                self._states[_key(path)] = state
+                self._end = end
             self._file.seek(self._end)
-            fragment = self._file.read(4096)
-            ours = self._end < len(self._format.begin) or fragment in self._format.end
-            if not ours and not self._format.may_be_torn(fragment):
-                raise self._foreign("it has no whole row")
-        if self._size() > self._end + len(self._format.end) or number != len(self._states):
+            fragment = self._file.read()
+            known = any(part.startswith(fragment) for part in (self._format.between, self._format.end))
+            if fragment and not known and not self._format.may_be_torn(fragment, first=not self._states):
+                raise self._foreign(
+                    f"what follows row {len(self._states)} is none" if self._states else "it has no row"
+                )
+        if self._size() > self._end + len(self._format.end):
             self._file.truncate(self._end)
         if self._end:
             self._put(self._format.end)
 
-    def _rows(self, file: io.FileIO) -> Iterator[tuple[bytes, int]]:
-        file.seek(len(self._format.begin))
-        with open(file.fileno(), "rb", closefd=False) as buffered:
+    def _rows(self) -> Iterator[tuple[bytes, int]]:
+        self._file.seek(len(self._format.begin))
+        with open(self._file.fileno(), "rb", closefd=False) as buffered:
             yield from self._format.rows(buffered)
 
     def _append(self, row: bytes) -> None:
@@ -207,8 +201,7 @@ class RowFile:
     def _put(self, content: bytes) -> None:
         """Write from the end of the last row on."""
         self._file.seek(self._end)
-        while content:
-            content = content[self._file.write(content) :]
+        write_whole(self._file, content)
 
     def _failed(self, error: OSError) -> CapcliError:
         told = (error.strerror or str(error)).lower()
@@ -216,3 +209,8 @@ class RowFile:
 
     def _foreign(self, why: str) -> UsageError:
         return UsageError(f"{self._name} does not hold rows of this format ({why}); name another file")
+
+
+def _key(path: Path) -> str:
+    """The same for every spelling of a path that does not go through links."""
+    return os.path.normcase(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links

@@ -6,7 +6,9 @@ import errno
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from capcli.output import Result, State
 from capcli.output.atomic import write_atomic
@@ -22,60 +24,75 @@ class SidecarError(Exception):
 class Sidecars:
     """Writes one file for each picture: `txt` the captions, a line each; `json` the fields of a row; `xmp` metadata.
 
-    A sidecar is named after the picture without its ending, as photo programs do. Where other pictures in the
-    folder would have the same, each keeps its ending: a.jpg.txt and a.png.txt. Sidecars are written whole or
-    not at all. An uncertain caption is written to `json` only, which can say so.
+    A sidecar is named after the picture without its ending, as Lightroom does. Where other pictures in the folder
+    would have the same, each keeps its ending: a.jpg.txt and a.png.txt; so does one that has such a sidecar already,
+    as from darktable. Sidecars are written whole or not at all. An uncertain caption is written to `json` only, which
+    can say so.
 
     Args:
         kind: `txt`, `json` or `xmp`.
         folder: where to, with the folders of the pictures below `base`; None for beside them.
         base: folder that holds all pictures.
         overwrite: replace captions that sidecars hold already; what else is in an `xmp` stays in any case.
+
+    Attributes:
+        kept: how many sidecars held another caption already and were left as they were.
     """
 
     def __init__(self, kind: str, folder: Path | None, base: Path, *, overwrite: bool = False) -> None:
-        self._kind, self._folder, self._overwrite = kind, folder, overwrite
+        self.kind, self._folder, self._overwrite = kind, folder, overwrite
         self._base = _absolute(base)
         self._listings: dict[Path, tuple[frozenset[str], Counter[str]]] = {}
+        self._reserved: set[Path] = set()
+        self.kept = 0
+
+    def reserve(self, paths: Iterable[Path]) -> None:
+        """Name files that no sidecar may take the place of: the pictures and the other outputs."""
+        self._reserved.update(map(_absolute, paths))
 
     def path_of(self, picture: Path) -> Path:
         """The sidecar of a picture; no two pictures share one."""
-        free = False
-        if picture.suffix.lower() in EXTENSIONS:
-            names, stems = self._pictures_beside(picture)
-            stem = picture.stem.casefold()
-            # With an a.png beside them a.jpg has a.jpg.txt, so a.jpg.jpg must not.
-            free = stems[stem] == 1 and stem not in names
         folder = picture.parent
         if self._folder is not None:
             folder = self._folder / _absolute(folder).relative_to(self._base)
-        return folder / f"{picture.stem if free else picture.name}.{self._kind}"
+        whole = folder / f"{picture.name}.{self.kind}"
+        if picture.suffix.lower() in EXTENSIONS and not os.path.exists(whole):  # noqa: PTH110 - raises for long names
+            names, stems = self._files_beside(picture)
+            stem = picture.stem.casefold()
+            # With an a.png beside them a.jpg has a.jpg.txt, so a.jpg.jpg must not.
+            if stems[stem] == 1 and stem not in names:
+                return folder / f"{picture.stem}.{self.kind}"
+        return whole
 
     def state(self, picture: Path) -> State | None:
         """Whether the picture's sidecar holds a caption; failures leave none."""
+        path = self.path_of(picture)
         try:
-            content = self.path_of(picture).read_bytes()
-            if self._kind == "json":
-                held = _is_ours(content)
-            else:
-                held = bool(content.strip()) if self._kind == "txt" else has_caption(content)
-        except (OSError, ValueError):
+            content = path.read_bytes()
+        except OSError:
             return None
-        return State.CAPTIONED if held else None
+        return State.CAPTIONED if path not in self._reserved and self._holds(content, picture) else None
 
     def write(self, result: Result) -> None:
-        """Write the sidecar of a captioned picture.
+        """Write the sidecar of a captioned picture, unless it holds captions already that are not to be replaced.
 
         Raises:
             SidecarError: if this one cannot be written.
             OSError: if the disk is full, so that no other can either.
         """
-        if not result.captions or (result.uncertain and self._kind != "json"):
+        if not result.captions or (result.uncertain and self.kind != "json"):
             return
         path = self.path_of(result.path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, self._content(path, result))
+            if _absolute(path) in self._reserved:
+                raise _Foreign("is another file of this run")
+            existing = path.read_bytes() if path.exists() else b""
+            content = self._content(existing, result)
+            if not self._overwrite and existing != content and self._holds(existing, result.path):
+                self.kept += 1
+            elif existing != content:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, content)
         except (NotXmp, _Foreign) as error:
             raise SidecarError(f"its sidecar {path} {error}, and was left as it is") from None
         except OSError as error:
@@ -84,28 +101,50 @@ class Sidecars:
             told = (error.strerror or str(error)).lower()
             raise SidecarError(f"its sidecar {path} cannot be written ({told})") from None
 
-    def _content(self, path: Path, result: Result) -> bytes:
-        if self._kind == "txt":
+    def _content(self, existing: bytes, result: Result) -> bytes:
+        if self.kind == "txt":
             return "".join(f"{' '.join(caption.split())}\n" for caption in result.captions).encode()
-        existing = path.read_bytes() if path.exists() else b""
-        if self._kind == "json":
-            if existing.strip() and not _is_ours(existing):
-                raise _Foreign("is there and is not capcli's")
+        if self.kind == "json":
+            if existing.strip():
+                if _row(existing) is None:
+                    raise _Foreign("is there and is not capcli's")
+                if not self._holds(existing, result.path):
+                    raise _Foreign("holds the caption of another picture")
             return dumps(result.row(), indent=2) + b"\n"
         if existing.strip():
             return merge_xmp(existing, result.captions[0], replace=self._overwrite)
         return new_xmp(result.captions[0])
 
-    def _pictures_beside(self, picture: Path) -> tuple[frozenset[str], Counter[str]]:
+    def _holds(self, content: bytes, picture: Path) -> bool:
+        if self.kind == "txt":
+            return bool(content.strip())
+        if self.kind == "xmp":
+            try:
+                return has_caption(content)
+            except NotXmp:
+                return False
+        row = _row(content)
+        if row is None:
+            return False
+        # With --sidecar-dir the pictures of another folder may have had sidecars of the same names.
+        other = Path(row["path"])
+        try:
+            return not other.exists() or other.samefile(picture)
+        except OSError:
+            return True
+
+    def _files_beside(self, picture: Path) -> tuple[frozenset[str], Counter[str]]:
+        """Names of the files beside a picture, and how often each stem is a picture's; without regard to case."""
         listing = self._listings.get(picture.parent)
         if listing is None or picture.name.casefold() not in listing[0]:
             # Listed again for a picture that came later.
             try:
-                entries = [entry.name.casefold() for entry in picture.parent.iterdir()]
+                with os.scandir(picture.parent) as entries:
+                    names = [entry.name.casefold() for entry in entries if not entry.is_dir(follow_symlinks=False)]
             except OSError:
-                entries = []
-            names = [name for name in entries if Path(name).suffix in EXTENSIONS]
-            listing = frozenset(names), Counter(Path(name).stem for name in names)
+                names = []
+            stems = Counter(Path(name).stem for name in names if Path(name).suffix in EXTENSIONS)
+            listing = frozenset(names), stems
             self._listings[picture.parent] = listing
         return listing
 
@@ -119,11 +158,13 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
-def _is_ours(content: bytes) -> bool:
+def _row(content: bytes) -> dict[str, Any] | None:
+    """The fields of a sidecar that capcli wrote, None for anything else."""
     try:
         fields = json.loads(content)
     except ValueError:
-        return False
-    return (
-        isinstance(fields, dict) and isinstance(fields.get("path"), str) and "caption" in fields and "model" in fields
+        return None
+    ours = (
+        isinstance(fields, dict) and {"path", "caption", "model"} <= fields.keys() and isinstance(fields["path"], str)
     )
+    return fields if ours else None

@@ -45,7 +45,12 @@ class Text(Format):
         path, tab, caption = row.rstrip(b"\n").partition(b"\t")
         if not (path and tab and caption):
             raise ValueError("a row is a path, a tab and a caption")
-        return unescape(os.fsdecode(path)), State.CAPTIONED
+        state = State.UNCERTAIN if caption.startswith(UNCERTAIN.encode()) else State.CAPTIONED
+        return unescape(os.fsdecode(path)), state
+
+    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
+        # Of the first row of a text nothing tells that it is one.
+        return not first and super().may_be_torn(fragment, first=first)
 
 
 class Sentences(Format):

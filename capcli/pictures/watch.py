@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -16,7 +17,10 @@ SETTLED = 2.0
 """Seconds without a change after which a file counts as written."""
 
 LOOK = 1.0
-"""Seconds between two looks where nothing stirs."""
+"""Seconds between two looks while a picture is waited for."""
+
+IDLE = 30.0
+"""Seconds between two looks where nothing stirs, for file systems that tell of nothing."""
 
 
 def watch(
@@ -40,9 +44,10 @@ def watch(
         # Sent where somebody opens a file for writing while `_is_being_written` looks at it; it would end the process.
         signal.signal(signal.SIGIO, signal.SIG_IGN)
     waiting: dict[Path, tuple[tuple[int, int], float]] = {}
+    looked = -math.inf
     yield None
     # What has changed is not taken from the events: some file systems lose them, and others know of none.
-    for _ in changes(
+    for changed in changes(
         folder,
         watch_filter=None,
         recursive=options.recursive,
@@ -54,7 +59,12 @@ def watch(
     ):
         if not folder.is_dir():
             raise UsageError(f"{folder} is gone; there is nothing to watch any more")
-        for picture in options.look(folder):
+        if not changed and not waiting and time.monotonic() - looked < IDLE:
+            continue
+        looked = time.monotonic()
+        there = options.look(folder)
+        waiting = {picture: waiting[picture] for picture in there if picture in waiting}
+        for picture in there:
             if picture in seen:
                 continue
             state, now = _state(picture), time.monotonic()

@@ -202,7 +202,7 @@ def test_a_resumed_run_skips_what_is_there(fake: FakeCaptioner, folder: Path) ->
     (folder / "1.png").write_bytes(b"")
     CliRunner().invoke(app, ["caption", "0.png", "1.png", "-o", "rows.jsonl"])
     result = CliRunner().invoke(app, ["caption", ".", "-o", "rows.jsonl", "--resume"])
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("capcli: captioned 3, skipped 2 (1 failed before, see --retry-failed), failed 0, ")
     rows = [json.loads(line)["path"] for line in (folder / "rows.jsonl").read_text().splitlines()]
     assert rows == [f"{i}.png" for i in range(5)]
@@ -247,6 +247,25 @@ def test_a_second_interrupt_ends_it_at_once(fake: FakeCaptioner, folder: Path, m
     monkeypatch.setattr(fake, "caption_arrays", interrupted)
     result = CliRunner().invoke(app, ["caption", "."])
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "capcli: interrupted\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_log_that_takes_no_more_stops_nothing(folder: Path) -> None:
+    (folder / "1.png").write_bytes(b"")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command(".", "-o", "rows.jsonl", "--batch-size", "1"), stderr=full)
+    assert done.returncode == 1
+    assert len((folder / "rows.jsonl").read_text().splitlines()) == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="streams are closed otherwise there")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_stop_nothing(folder: Path, closed: str) -> None:
+    script = f'exec "$0" "$@" {closed}'
+    done = subprocess.run(["sh", "-c", script, *command(".", "-o", "rows.jsonl")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Traceback" not in done.stderr
+    assert len((folder / "rows.jsonl").read_text().splitlines()) == 5
 
 
 PROGRAM = f"""

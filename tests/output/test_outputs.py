@@ -91,16 +91,86 @@ def test_captions_in_sidecars_are_not_lost_unasked() -> None:
 
 def test_a_sidecar_that_cannot_be_written_is_the_picture_s_error() -> None:
     Path("a.txt").mkdir()
-    with Outputs(OutputOptions(output=Path("rows.jsonl"), sidecar="txt"), io.BytesIO(), Path()) as outputs:
-        written = outputs.write(DOG[A])
-    assert written.error
-    assert rows() == [written.row()]
+    to = {"output": Path("rows.jsonl"), "errors": Path("errors.jsonl"), "sidecar": "txt"}
+    run(*DOG.values(), **to)
+    assert rows() == [result.row() for result in DOG.values()]  # the caption is not lost over it
+    (error,) = rows("errors.jsonl")
+    assert error == {"path": "a.jpg", "error": "its sidecar a.txt cannot be written (is a directory)"}
+    assert run(resume=True, **to) == []
+    Path("a.txt").rmdir()
+    assert run(*DOG.values(), retry_failed=True, **to) == [A]
+    assert rows() == [result.row() for result in DOG.values()]
+    assert rows("errors.jsonl") == []
+    assert Path("a.txt").read_text() == "A dog in a.jpg.\n"
 
 
 def test_a_picture_is_never_taken_for_an_output() -> None:
     for name in ("output", "errors"):
         with pytest.raises(UsageError, match="the name of a picture"):
             run(**{name: A, "overwrite": True})
+
+
+def test_an_output_that_is_one_of_the_pictures_is_refused() -> None:
+    Path("scan").write_bytes(b"a picture without an ending")
+    Path("link.jsonl").hardlink_to("scan")
+    for name in ("scan", "link.jsonl"):
+        with pytest.raises(UsageError, match="an output would take its place"):
+            run(pictures=(A, Path("scan")), output=Path(name), overwrite=True)
+    assert Path("scan").read_bytes() == b"a picture without an ending"
+
+
+def test_a_sidecar_takes_the_place_of_no_picture_and_no_output() -> None:
+    Path("a.txt").write_bytes(b"a picture of this name")
+    run(*DOG.values(), pictures=(A, B, Path("a.txt")), output=Path("b.txt"), sidecar="txt", overwrite=True)
+    assert Path("a.txt").read_bytes() == b"a picture of this name"
+    assert Path("b.txt").read_text() == "a.jpg\tA dog in a.jpg.\nb.jpg\tA dog in b.jpg.\n"
+
+
+def test_an_uncertain_caption_is_settled_by_its_row() -> None:
+    unsure = Result(A, ("A dog.",), (0.1,), "base", uncertain=True)
+    for name in ("rows.jsonl", "rows.csv", "rows.tsv"):
+        run(unsure, DOG[B], BAD[C], output=Path(name), sidecar="xmp", overwrite=True)
+        assert A not in run(output=Path(name), sidecar="xmp", resume=True)
+
+
+def test_what_was_captioned_later_is_no_failure_any_more() -> None:
+    run(DOG[A], BAD[B], output=Path("rows.tsv"), errors=Path("errors.jsonl"))
+    run(DOG[B], output=Path("rows.tsv"), resume=True)
+    with Outputs(
+        OutputOptions(output=Path("rows.tsv"), errors=Path("errors.jsonl"), resume=True), io.BytesIO(), Path()
+    ) as outputs:
+        assert outputs.todo((A, B, C)) == [C]
+        assert not outputs.failed(B)
+
+
+def test_sidecars_that_say_something_else_are_kept_and_counted() -> None:
+    Path("a.txt").write_text("A cat, says a person.\n")
+    Path("b.txt").write_text("A dog in b.jpg.\n")
+    with Outputs(OutputOptions(output=Path("r.jsonl"), sidecar="txt", resume=True), io.BytesIO(), Path()) as outputs:
+        for picture in outputs.todo((A, B, C)):
+            outputs.write(DOG[picture])
+        assert outputs.kept_sidecars == 1
+    assert Path("a.txt").read_text() == "A cat, says a person.\n"
+
+
+def test_sidecars_of_another_folder_are_not_taken_for_one_s_own(folder: Path) -> None:
+    for year in ("2019", "2020"):
+        (folder / year).mkdir()
+        (folder / year / "a.jpg").touch()
+    for year in ("2019", "2020"):
+        picture = Path(year, "a.jpg")
+        to = OutputOptions(sidecar="json", sidecar_dir=Path("out"), resume=True)
+        with Outputs(to, io.BytesIO(), Path(year)) as outputs:
+            assert outputs.todo([picture]) == [picture]
+            written = outputs.write(Result(picture, ("A dog.",), (0.5,), "base"))
+    assert written.error == "its sidecar out/a.json holds the caption of another picture, and was left as it is"
+
+
+def test_rows_of_other_paths_are_remarked_on() -> None:
+    run(DOG[A], output=Path("rows.jsonl"))
+    with Outputs(OutputOptions(output=Path("rows.jsonl"), resume=True), io.BytesIO(), Path()) as outputs:
+        outputs.todo((B, C))
+        assert "has no row of these pictures" in outputs.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +184,8 @@ def test_a_picture_is_never_taken_for_an_output() -> None:
         ({"sidecar_dir": Path("out")}, "needs --sidecar"),
         ({"with_words": True}, "choose --format jsonl"),
         ({"output": Path("x.tsv"), "with_words": True}, "does not fit into tsv"),
-        ({"output": Path("x"), "errors": Path("x")}, "name two files"),
+        ({"output": Path("x"), "errors": Path("./x")}, "name two files"),
+        ({"output": Path("-")}, "without -o rows go to stdout"),
     ],
 )
 def test_options_that_make_no_sense_are_one_line(options: dict[str, object], told: str) -> None:

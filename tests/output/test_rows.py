@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,19 @@ every_format = pytest.mark.parametrize("form", FORMATS)
 
 def opened(path: Path, form: str, **options: bool) -> RowFile:
     return RowFile(path, FORMATS[form](), **options)
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """As a full disk: files grow to `size` bytes and no further."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def write(path: Path, form: str, *results: Result, **options: bool) -> bytes:
@@ -89,7 +105,42 @@ def test_states_are_those_of_the_rows(tmp_path: Path, form: str) -> None:
         states = [rows.state(result.path) for result in RESULTS]
         assert rows.state(Path("new.jpg")) is None
     failed = State.FAILED if form in ("csv", "json", "jsonl") else None  # the others have no row for it
-    assert states == [State.CAPTIONED, State.CAPTIONED, failed, State.CAPTIONED]
+    assert states == [State.CAPTIONED, State.UNCERTAIN, failed, State.CAPTIONED]
+
+
+def test_a_picture_is_the_same_however_its_path_is_spelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "rows", "jsonl", CAPTIONED)
+    with opened(tmp_path / "rows", "jsonl", resume=True) as rows:
+        for spelling in ("a.jpg", "./a.jpg", "b/../a.jpg", str(tmp_path / "a.jpg")):
+            assert rows.state(Path(spelling)) is State.CAPTIONED
+        rows.forget({tmp_path / "a.jpg"})
+        assert rows.state(CAPTIONED.path) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no resource limits there")
+@every_format
+def test_a_disk_too_full_to_forget_loses_no_row(tmp_path: Path, form: str) -> None:
+    before = write(tmp_path / "rows", form, CAPTIONED, *RESULTS[3:], UNCERTAIN)
+    (tmp_path / "rows").chmod(0o600)
+    with opened(tmp_path / "rows", form, resume=True) as rows:
+        with file_size_limit(20), pytest.raises(CapcliError, match="the rows it holds are whole"):
+            rows.forget({CAPTIONED.path})
+        assert (tmp_path / "rows").read_bytes() == before
+        rows.forget({CAPTIONED.path})
+        rows.write(CAPTIONED)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"rows"}
+    assert (tmp_path / "rows").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "rows").read_bytes() == write(tmp_path / "new", form, *RESULTS[3:], UNCERTAIN, CAPTIONED)
+
+
+def test_a_csv_edited_by_hand_is_refused_where_it_is_broken(tmp_path: Path) -> None:
+    write(tmp_path / "rows", "csv", *RESULTS, CAPTIONED)
+    edited = (tmp_path / "rows").read_bytes().replace(b"A dog runs.", b'A 5" dog.', 1)
+    (tmp_path / "rows").write_bytes(edited)
+    with pytest.raises(UsageError, match="does not hold rows of this format"):
+        opened(tmp_path / "rows", "csv", resume=True)
+    assert (tmp_path / "rows").read_bytes() == edited
 
 
 @every_format
@@ -190,22 +241,13 @@ def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line_and_loses_no_row(tmp_path: Path, form: str) -> None:
     path = tmp_path / "rows"
     one = len(write(tmp_path / "one", form, CAPTIONED))
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     rows = opened(path, form)
     rows.write(CAPTIONED)
     before = path.read_bytes()
-    import signal
-
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (one + 10, most))
-    try:
-        with pytest.raises(CapcliError, match=r"too large; the rows it holds are whole"):
-            rows.write(Result(Path("long.jpg"), ("A dog " * 20,), (0.5,), "base"))
-        assert path.read_bytes() == before
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-        signal.signal(signal.SIGXFSZ, handler)
-        rows.__exit__(RuntimeError, None, None)
+    with file_size_limit(one + 10), pytest.raises(CapcliError, match=r"too large; the rows it holds are whole"):
+        rows.write(Result(Path("long.jpg"), ("A dog " * 20,), (0.5,), "base"))
+    assert path.read_bytes() == before
+    rows.__exit__(RuntimeError, None, None)
     whole = write(tmp_path / "whole", form, CAPTIONED, UNCERTAIN)
     assert write(path, form, UNCERTAIN, resume=True) == whole
 

@@ -48,10 +48,18 @@ def test_a_sidecar_has_the_picture_s_name_without_its_ending(tmp_path: Path) -> 
         (["a.jpg", "a.png", "a.jpg.jpg"], ["a.jpg.txt", "a.png.txt", "a.jpg.jpg.txt"]),
         (["a.one", "a.two", "a.jpg"], ["a.one.txt", "a.two.txt", "a.txt"]),
         (["a.jpg", "a.txt", "a.mov"], ["a.txt", "a.txt.txt", "a.mov.txt"]),
+        (["w.jpg", "w", "x.y.jpg", "x.y"], ["w.jpg.txt", "w.txt", "x.y.jpg.txt", "x.y.txt"]),
     ],
 )
 def test_pictures_whose_stems_collide_keep_their_endings(tmp_path: Path, names: list[str], expected: list[str]) -> None:
     assert names_of(Sidecars("txt", None, tmp_path), pictures(tmp_path, *names)) == expected
+
+
+def test_a_sidecar_with_the_whole_name_that_is_there_is_the_picture_s(tmp_path: Path) -> None:
+    (picture,) = pictures(tmp_path, "a.jpg")
+    (tmp_path / "a.jpg.xmp").write_bytes(new_xmp("x"))  # as darktable names it
+    assert names_of(Sidecars("xmp", None, tmp_path), [picture]) == ["a.jpg.xmp"]
+    assert names_of(Sidecars("txt", None, tmp_path), [picture]) == ["a.txt"]
 
 
 def test_a_picture_of_the_same_stem_counts_although_it_is_not_captioned_now(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from capcli.pictures.watch import watch
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK", 0.05)
     monkeypatch.setattr(module, "SETTLED", 0.1)
+    monkeypatch.setattr(module, "IDLE", 0.0)
 
 
 @pytest.fixture
