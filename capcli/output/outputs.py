@@ -77,7 +77,7 @@ class Outputs:
                 self._refuse_sidecars(self._sidecars, pictures)
             return list(pictures)
         todo = [picture for picture in pictures if not self.settled(picture)]
-        if len(todo) == len(pictures) and any(file.count for file in files):
+        if pictures and len(todo) == len(pictures) and any(file.count for file in files):
             self.notes.append(
                 f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
                 "are found again from the folder where they were written"

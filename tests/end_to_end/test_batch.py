@@ -165,7 +165,7 @@ def test_a_repaired_picture_is_tried_again(caption: Caption, pictures: list[str]
     (tmp_path / pictures[5]).write_bytes(good)
     resumed = caption(*asked, "--resume")
     assert (resumed.returncode, resumed.stderr) == (
-        0,
+        1,
         b"capcli: captioned 0, skipped 12 (2 failed before, see --retry-failed), failed 0\n",
     )
     again = caption(*asked, "--retry-failed")
