@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import io
 import os
-import shutil
 import statistics
 import time
 from collections.abc import Callable
@@ -32,6 +30,7 @@ from machine import describe
 from capcli.datasets import read_dataset
 from capcli.errors import CapcliError
 from capcli.evaluation import score
+from capcli.metrics.java import Unavailable, find_jar, find_java
 
 Result = TypeVar("Result")
 
@@ -71,8 +70,10 @@ def compare(references: list[list[str]], hypotheses: list[str], repeats: int) ->
     print(f"{len(references)} images, {sum(map(len, references))} references")
     own = report("capcli", lambda: score(references, hypotheses, java=False, samples=0), repeats)
     report("capcli with 1000 resamples", lambda: score(references, hypotheses, java=False), repeats)
-    if importlib.util.find_spec("pycocoevalcap") is None or shutil.which("java") is None:
-        print("  no COCO toolkit: pip install pycocoevalcap, and put a Java runtime on the PATH")
+    try:
+        find_toolkit()
+    except Unavailable as reason:
+        print(f"  no COCO toolkit: {reason}")
         return
     expected = report("pycocoevalcap", lambda: toolkit(references, hypotheses), repeats)
     largest = max(abs(value - (own.metrics[name].value or 0)) for name, value in expected.items())
@@ -91,6 +92,13 @@ def report(title: str, work: Callable[[], Result], repeats: int) -> Result:
         f"slowest {max(times):.2f} s of {repeats}"
     )
     return result
+
+
+def find_toolkit() -> Path:
+    """The toolkit's tokenizer, after putting a Java where the toolkit looks for it; raises Unavailable."""
+    jar, java = find_jar("tokenizer/stanford-corenlp-3.4.1.jar"), find_java()
+    os.environ["PATH"] = os.pathsep.join([str(java.parent), os.environ.get("PATH", "")])
+    return jar
 
 
 def toolkit(references: list[list[str]], hypotheses: list[str]) -> dict[str, float]:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capcli.batch import Tally, resumed
 from capcli.cli.caption import run
 from capcli.cli.interrupt import finishing
+from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
+from capcli.cli.progress import counting
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
 from capcli.evaluation.options import ReportOptions, ScoringOptions, SourceOptions
 from capcli.model.options import ModelOptions
-from capcli.output import Result, Writer
 from capcli.output.atomic import write_atomic
-from capcli.output.options import OutputOptions
 from capcli.output.text import escape
 
 if TYPE_CHECKING:
+    from capcli.batch import Tally
+    from capcli.captioner import Captioner
+    from capcli.evaluation.captioning import Captioned
     from capcli.evaluation.predictions import Prediction
     from capcli.evaluation.references import References
+    from capcli.output import Writer
+    from capcli.pictures.stream import ReadingPool
 
 _PATHS = ("dataset", "predictions", "references", "training")
 
@@ -41,7 +44,9 @@ _PATHS = ("dataset", "predictions", "references", "training")
 def evaluate(
     dataset: Annotated[
         Path | None,
-        typer.Argument(metavar="DATASET", help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL, to caption."),
+        typer.Argument(
+            metavar="DATASET", help="Flickr8k, Flickr30k or COCO folder, Karpathy JSON, CSV or JSON lines, to caption."
+        ),
     ] = None,
     *,
     source: dict[str, Any],
@@ -59,7 +64,7 @@ def evaluate(
     _check(dataset, sources, figures, to, [*decoding, *place])
     to.check(sources, figures, dataset)
 
-    from capcli.evaluation.references import dataset_references, read_references, read_training_captions
+    from capcli.evaluation.references import read_references, read_training_captions
 
     settings = _settings({"dataset": dataset, **dataclasses.asdict(sources), **dataclasses.asdict(figures)})
     training = read_training_captions(figures.training) if figures.training else None
@@ -74,6 +79,7 @@ def evaluate(
     from capcli.evaluation.table import print_report
 
     failed = 0
+    predictions: Sequence[Prediction]
     if sources.predictions:
         from capcli.evaluation.predictions import read_predictions
 
@@ -83,19 +89,17 @@ def evaluate(
         how["system"] = sources.predictions.name
     else:
         assert dataset is not None, "_check sees to that"
-        held_out = sources.split == "held-out"
-        references = dataset_references(dataset, "all" if held_out else sources.split, missing_ok=sources.allow_missing)
-        if held_out:
-            references = references.held_out(_hold_out(ModelOptions(**place)))
-        predictions, how["run"] = _captioned(references, sources, ModelOptions(**place), decoding)
-        how["system"] = how["run"]["model"]["name"]
+        references, captioned = _captioned(dataset, sources, ModelOptions(**place), decoding)
+        predictions, how["run"] = captioned.predictions, captioned.run
+        how["system"] = captioned.run["model"]["name"]
         failed = sum(prediction.error is not None for prediction in predictions)
         if failed and not sources.allow_missing:
             told = f"{failed:,} of {len(predictions):,} images could not be captioned, so nothing is scored"
             raise CapcliError(f"{told}; --allow-missing scores the rest")
-    report = scored(references, predictions, figures, training=training, **how)
+    with counting() as progress:
+        report = scored(references, predictions, figures, training=training, progress=progress, **how)
 
-    _tell(report.notes)
+    _tell_all(references.notes, report.notes)
     print_report(report)
     if to.output:
         _write(to.output, json_report(report.to_json()))
@@ -109,100 +113,38 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _hold_out(given: ModelOptions) -> float:
-    from capcli.model.checkpoint import Checkpoint
-    from capcli.model.shipped import find_model
-
-    return float(Checkpoint.load(find_model(given.model)).recipe.get("data", {}).get("hold_out", 0.0))
-
-
-class _Kept:
-    """Takes results, to score them and to write them where the user keeps them."""
-
-    def __init__(self, outputs: Writer | None) -> None:
-        self._outputs = outputs
-        self.rows: list[dict[str, Any]] = []
-
-    def write(self, result: Result) -> Result:
-        self.rows.append(result.row())
-        return self._outputs.write(result) if self._outputs else result
-
-
 def _captioned(
-    references: References, source: SourceOptions, given: ModelOptions, decoding: dict[str, Any]
-) -> tuple[list[Prediction], dict[str, Any]]:
-    """Captions the images, those that --predictions-out holds excepted.
+    dataset: Path, source: SourceOptions, model: ModelOptions, decoding: dict[str, Any]
+) -> tuple[References, Captioned]:
+    from capcli.evaluation.captioning import caption_references, held_out_share
+    from capcli.evaluation.references import dataset_references
 
-    Returns:
-        a prediction for every image, and what made them.
-    """
-    from capcli.evaluation.predictions import Prediction, read_predictions
-    from capcli.evaluation.provenance import file_hash
-    from capcli.evaluation.records import Record
-    from capcli.model.shipped import find_model
-    from capcli.output.outputs import Outputs
+    held_out = source.split == "held-out"
+    references = dataset_references(dataset, "all" if held_out else source.split, missing_ok=source.allow_missing)
+    if held_out:
+        references = references.held_out(held_out_share(model.model))
+    captioned = caption_references(
+        references,
+        model,
+        decoding,
+        keep=source.predictions_out,
+        resume=source.resume,
+        overwrite=source.overwrite,
+        run=_run,
+    )
+    _tell_all(captioned.notes)
+    return references, captioned
 
-    pictures = [item.image for item in references.items if item.image is not None]
-    file = find_model(given.model)
-    held: list[Prediction] = []
-    tally = Tally()
-    with ExitStack() as stack:
-        outputs = None
-        todo = pictures
-        if source.predictions_out:
-            to = OutputOptions(
-                output=source.predictions_out, format="jsonl", retry_failed=source.resume, overwrite=source.overwrite
-            )
-            outputs = stack.enter_context(Outputs(to, sys.stdout.buffer, Path()))
-            todo = outputs.todo(pictures)
-            if settled := set(pictures) - set(todo):
-                rows = read_predictions(source.predictions_out)
-                held = [row for row in rows if Path(row.names[0]) in settled]
-                _refuse_others(held, file.stem, source.predictions_out)
-        tally.skipped = len(pictures) - len(todo)
-        kept = _Kept(outputs)
 
-        from capcli.pictures.stream import ReadingPool
-
-        # The processes that read pictures load while torch does.
-        pool = stack.enter_context(ReadingPool())
-        from capcli.captioner import Captioner
-
-        captioner = Captioner.load(given.model, given.device)
-        options = captioner.options.replace(**decoding)
-        captioner.check(options)
-        with finishing() as interrupt:
-            paths, mates = resumed(todo, pictures, given.batch_size)
-            run(
-                captioner,
-                paths,
-                kept,
-                pool,
-                tally,
-                options=options,
-                batch_size=given.batch_size,
-                mates=mates,
-                total=len(mates) + len(todo),
-                interrupt=interrupt,
-            )
-    typer.echo(f"capcli: {'interrupted: ' if interrupt.is_set() else ''}{tally}", err=True)
+def _run(
+    captioner: Captioner, pictures: Iterable[Path | None], outputs: Writer, pool: ReadingPool, tally: Tally, **how: Any
+) -> None:
+    """Captions with a progress bar until Ctrl-C, and tells what became of the pictures."""
+    with finishing() as interrupt:
+        run(captioner, pictures, outputs, pool, tally, interrupt=interrupt, **how)
+    tell(f"{'interrupted: ' if interrupt.is_set() else ''}{tally}")
     if interrupt.is_set():
         raise typer.Exit(interrupt.exit_code)
-    made = [Prediction.of(Record(row["path"], row)) for row in kept.rows]
-    done = tally.captioned + tally.failed
-    return [*held, *made], {
-        "model": {"name": captioner.name, "sha256": file_hash(file)},
-        "decoding": dataclasses.asdict(options),
-        "device": str(captioner.device),
-        "batch_size": given.batch_size,
-        "images_per_second": round(done / tally.seconds, 2) if done else None,
-    }
-
-
-def _refuse_others(held: Sequence[Prediction], model: str, path: Path) -> None:
-    other = next((row.model for row in held if row.model not in (None, model)), None)
-    if other is not None:
-        raise UsageError(f"{path} holds captions of the model {other}, not of {model}; name another file")
 
 
 def _check(
@@ -244,8 +186,9 @@ def _compare(
     from capcli.evaluation.table import print_comparison
 
     a, b = map(read_predictions, files)
-    comparison = compare(references, a, b, scoring, **how)
-    _tell(comparison.notes)
+    with counting() as progress:
+        comparison = compare(references, a, b, scoring, progress=progress, **how)
+    _tell_all(references.notes, comparison.notes)
     print_comparison(comparison)
     if to.output:
         _write(to.output, json_report(comparison.to_json()))
@@ -258,6 +201,6 @@ def _write(path: Path, content: bytes) -> None:
         raise CapcliError(f"{path}: {(error.strerror or str(error)).lower()}; the report is not written") from None
 
 
-def _tell(notes: Sequence[str]) -> None:
-    for note in notes:
-        typer.echo(f"capcli: {escape(note)}", err=True)
+def _tell_all(*notes: Sequence[str]) -> None:
+    for note in dict.fromkeys(chain.from_iterable(notes)):
+        tell(escape(note))

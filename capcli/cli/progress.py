@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
 
@@ -50,3 +50,22 @@ class Bar:
         yield
         self._bar.advance(self._task, done)
         self._bar.start()
+
+    def reach(self, done: int) -> None:
+        """Show that `done` things are done in all."""
+        if self._bar:
+            self._bar.update(self._task, completed=done, refresh=True)
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[int, int], None]]:
+    """A function that shows, called with what is done and what there is in all, a bar as soon as there is something."""
+    with ExitStack() as stack:
+        bars: list[Bar] = []
+
+        def count(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(Bar(total)))
+            bars[0].reach(done)
+
+        yield count

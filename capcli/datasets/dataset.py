@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,32 @@ from capcli.errors import DatasetError
 
 SPLITS = ("train", "dev", "test", "rest")
 
-IMAGE_FOLDERS = ("", "images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset")
+IMAGE_FOLDERS = (
+    *("", "images", "Images"),
+    *("Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k_images", "flickr30k-images"),
+)
 """Where pictures lie relative to the file that describes them; Flickr8k's archive misspells its folder."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture as its source describes it, whether or not the file is there.
+
+    Attributes:
+        where: file and line, or file and place in its list.
+        name: its file name in the source, with as much of the folders as the source gives; its id where it has none.
+        image: the file, or where it would be.
+        captions: as they are written, blank ones left out; possibly none.
+        split: one of SPLITS; None where the source has no splits.
+        id: its number in the source, where it has one.
+    """
+
+    where: str
+    name: str
+    image: Path
+    captions: tuple[str, ...]
+    split: str | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -23,7 +48,7 @@ class Item:
 
     Attributes:
         image: an existing file, unless the reader was told that pictures may be missing.
-        captions: at least one, in the order of the source, duplicates kept, each on one line.
+        captions: at least one, in the order of the source, duplicates and white space kept, none blank.
         split: "train", "dev", "test", or "rest" for a picture that the source puts in none of them.
     """
 
@@ -49,39 +74,51 @@ class Dataset:
         return tuple(item for item in self.items if item.split == name)
 
 
-def gather(source: Path, captioned: Iterable[tuple[Path, str, str]], *, missing_ok: bool = False) -> Dataset:
-    """Collects (image, caption, split) triples, one per caption, into a dataset named after its folder.
-
-    Blank captions are ignored.
+def merge(entries: Iterable[Entry], source: Path) -> tuple[Entry, ...]:
+    """Every picture once, with the captions of all its entries, in the order of the first ones.
 
     Raises:
-        DatasetError: no caption is left, a picture is missing on disk (unless `missing_ok`), or one picture is put in
-            two splits.
+        DatasetError: no caption is there, or one picture is put in two splits.
     """
-    captions: dict[Path, list[str]] = {}
-    splits: dict[Path, str] = {}
-    for image, caption, split in captioned:
-        text = " ".join(caption.split())
-        if not text:
+    merged: dict[tuple[Path, str | None], Entry] = {}
+    for entry in entries:
+        first = merged.setdefault((entry.image, entry.id), entry)
+        if first is entry:
             continue
-        captions.setdefault(image, []).append(text)
-        if splits.setdefault(image, split) != split:
-            raise DatasetError(f"{source}: {image.name} is in two splits, {splits[image]} and {split}")
-    if not captions:
+        if first.split != entry.split:
+            raise DatasetError(f"{entry.where}: {entry.name} is in two splits, {first.split} and {entry.split}")
+        captions = first.captions + entry.captions
+        merged[entry.image, entry.id] = replace(first, captions=captions)
+    if not any(entry.captions for entry in merged.values()):
         raise DatasetError(f"{source}: has no captions")
-    missing = [] if missing_ok else [image for image in captions if not image.is_file()]
+    return tuple(merged.values())
+
+
+def require_pictures(images: Sequence[Path], source: Path) -> None:
+    """Raises DatasetError that says how many of the images are missing on disk, if any is."""
+    missing = [image for image in images if not is_there(image)]
     if missing:
-        count = "1 image is" if len(missing) == 1 else f"{len(missing)} of {len(captions)} images are"
+        count = "1 image is" if len(missing) == 1 else f"{len(missing)} of {len(images)} images are"
         raise DatasetError(f"{source}: {count} missing on disk, first {missing[0]}")
-    folder = source if source.is_dir() else source.parent
-    items = (Item(image, tuple(texts), splits[image]) for image, texts in captions.items())
-    return Dataset(folder.resolve().name, tuple(items))
+
+
+def written(captions: Iterable[str]) -> tuple[str, ...]:
+    """Those that are not blank."""
+    return tuple(caption for caption in captions if caption.strip())
 
 
 def locate(name: str, folders: Sequence[Path]) -> Path:
     """The picture `name` in the first of `folders` that has it; if none has, its place in the very first."""
     places = [folder / name for folder in folders]
-    return next((place for place in places if place.is_file()), places[0])
+    return next(filter(is_there, places), places[0])
+
+
+def is_there(image: Path) -> bool:
+    """Whether it is an existing file."""
+    try:
+        return image.is_file()
+    except OSError:  # such as a name longer than any system allows
+        return False
 
 
 def image_folders(root: Path) -> list[Path]:
@@ -89,20 +126,24 @@ def image_folders(root: Path) -> list[Path]:
     return [root / folder for folder in IMAGE_FOLDERS if (root / folder).is_dir()] or [root]
 
 
-def only(files: Sequence[Path], folder: Path) -> Path | None:
-    """The one file among `files`, None if there is none; raises DatasetError if there are several."""
+def only(files: Sequence[Path], folder: Path) -> Path:
+    """The one file among `files`, of which there is at least one; raises DatasetError if there are several."""
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
         raise DatasetError(f"{folder}: holds {len(files)} caption files ({names}); name the one to read")
-    return files[0] if files else None
+    return files[0]
 
 
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark, line ends untouched."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DatasetError(f"{path}: is in UTF-16; save it in UTF-8")
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DatasetError(f"{path}, line {line}: not UTF-8 text") from error
@@ -115,13 +156,25 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line) for number, line in lines if line]
 
 
-def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
-    """The JSON value in `text`, which begins at line `first_line` of `path`."""
+def parse_json(text: str, path: Path, first_line: int = 1, *, pairs: bool = False) -> Any:
+    """The JSON value in `text`, which begins at line `first_line` of `path`.
+
+    Args:
+        text: the whole value.
+        path: for errors.
+        first_line: for errors.
+        pairs: give objects as lists of pairs, which keep keys that are there twice.
+
+    Raises:
+        DatasetError: `text` is no JSON, or none that Python takes.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=list if pairs else None)
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise DatasetError(f"{path}, line {line}: broken JSON ({error.msg}, column {error.colno})") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}, line {first_line} or after: a number has too many digits to be read") from error
     except RecursionError as error:
         raise DatasetError(f"{path}: JSON nested too deep to be a caption file") from error
 

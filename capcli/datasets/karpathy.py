@@ -7,18 +7,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from capcli.datasets.dataset import (
-    Dataset,
-    gather,
+    Entry,
     image_folders,
+    is_there,
     locate,
     member,
     only,
     parse_json,
     read_text,
+    written,
 )
 from capcli.errors import DatasetError
 
-EXPECTS = "Karpathy JSON (dataset*.json)"
+EXPECTS = "Karpathy JSON (dataset*.json, with images that have sentences)"
 
 _SPLITS = {"train": "train", "restval": "train", "val": "dev", "test": "test"}
 
@@ -30,45 +31,36 @@ def recognises(path: Path) -> bool:
     return any('"sentences"' in read_text(file) for file in path.glob("dataset*.json"))
 
 
-def read(path: Path, *, missing_ok: bool = False) -> Dataset:
+def entries(path: Path) -> Iterator[Entry]:
     """Reads a Karpathy JSON file, or the only `dataset*.json` of a folder.
 
     "val" becomes "dev" and "restval" becomes "train". Pictures lie beside the file or in one of the usual
     folders there, with or without the `filepath` that the file gives them.
 
     Raises:
-        DatasetError: several files to choose from, broken JSON, entries without the keys the format has, an
-            unknown split, missing pictures, or no captions.
+        DatasetError: several files to choose from, broken JSON, entries without the keys the format has, or an unknown
+            split.
     """
-    source = path if path.is_file() else only(sorted(path.glob("dataset*.json")), path)
-    if source is None:
-        raise DatasetError(f"{path}: has no dataset*.json")
-    return gather(source, _captioned(source), missing_ok=missing_ok)
-
-
-def _captioned(file: Path) -> Iterator[tuple[Path, str, str]]:
+    file = path if path.is_file() else only(sorted(path.glob("dataset*.json")), path)
     folders = image_folders(file.parent)
-    images = member(parse_json(read_text(file), file), "images", list, file, "the file")
-    for number, image in enumerate(images):
+    for number, image in enumerate(member(parse_json(read_text(file), file), "images", list, file, "the file")):
         where = f"images[{number}]"
         split = member(image, "split", str, file, where)
         if split not in _SPLITS:
             raise DatasetError(f"{file}: {where} has the unknown split {split!r} (known: {', '.join(_SPLITS)})")
         name = member(image, "filename", str, file, where)
-        place = _place(name, image.get("filepath"), folders)
-        for sentence in member(image, "sentences", list, file, where):
-            yield place, _text(sentence, file, where), _SPLITS[split]
-
-
-def _place(name: str, filepath: Any, folders: list[Path]) -> Path:
-    place = locate(name, folders)
-    if isinstance(filepath, str) and not place.is_file():
-        return locate(str(PurePosixPath(filepath, name)), folders)
-    return place
+        place = locate(name, folders)
+        if isinstance(image.get("filepath"), str):
+            name = str(PurePosixPath(image["filepath"], name))
+            place = place if is_there(place) else locate(name, folders)
+        sentences = member(image, "sentences", list, file, where)
+        captions = written(_text(sentence, file, where) for sentence in sentences)
+        # Results on COCO go by COCO's number, those on Flickr by the place in the file.
+        key = next((str(image[key]) for key in ("cocoid", "imgid") if isinstance(image.get(key), int)), None)
+        yield Entry(f"{file}: {where}", name, place, captions, _SPLITS[split], key)
 
 
 def _text(sentence: Any, file: Path, where: str) -> str:
     if isinstance(sentence, dict) and isinstance(sentence.get("raw"), str):
         return str(sentence["raw"])
-    tokens = member(sentence, "tokens", list, file, f"a sentence of {where}")
-    return " ".join(map(str, tokens))
+    return " ".join(map(str, member(sentence, "tokens", list, file, f"a sentence of {where}")))

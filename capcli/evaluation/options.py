@@ -52,6 +52,8 @@ class SourceOptions:
             raise UsageError("--references needs --predictions FILE or --compare FILE FILE, the captions to score")
         if made and self.predictions_out:
             raise UsageError(f"--predictions-out keeps captions that are made, and with {made} none are")
+        if self.predictions_out and self.predictions_out.suffix.lower() not in (".jsonl", ".ndjson"):
+            raise UsageError(f"--predictions-out {self.predictions_out} holds JSON lines; let its name end in .jsonl")
         if (self.resume or self.overwrite) and not self.predictions_out:
             raise UsageError(f"--{'resume' if self.resume else 'overwrite'} needs --predictions-out FILE")
         if self.resume and self.overwrite:
@@ -72,9 +74,11 @@ class ScoringOptions:
         None, "Captions the model was trained on, a dataset or a file: how many does it repeat?", metavar="FILE"
     )
     no_java: bool = option(False, "Leave METEOR out even where there is a Java.")
-    spice: bool = option(False, "Also SPICE, which takes minutes (needs capcli[java]).")
-    bootstrap_samples: int = option(1000, "Resamples of the images for the 95 % intervals.", least=100, most=100_000)
-    bootstrap_seed: int = option(0, "Another seed draws other resamples.", least=0)
+    spice: bool = option(False, "Also SPICE, which takes minutes (needs capcli\\[java]).")
+    bootstrap_samples: int = option(
+        1000, "Resamples of the images for 95 % intervals, and shuffles for p-values.", least=100, most=100_000
+    )
+    bootstrap_seed: int = option(0, "Another seed draws other ones.", least=0)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,15 +14,21 @@ from capcli.evaluation.report import Report, json_report, titled
 from capcli.evaluation.table import figure, interval
 from capcli.evaluation.thumbnail import thumbnail
 
+if TYPE_CHECKING:
+    from capcli.evaluation.scores import Score
+
 _SHOWN = 12
 _QUALITY = "CIDEr-D"
+
+# Computed from sums over the images, not as means of their values.
+_OF_SUMS = ("BLEU-4", "METEOR")
 
 _MEANINGS = {
     "BLEU-1": "words that a reference has too (BLEU-2 to 4: runs of 2 to 4 words), short captions punished",
     "METEOR": "words that match by form, stem or synonym, and their order (METEOR 1.5)",
     "ROUGE-L": "longest common subsequence with a reference",
-    "CIDEr-D": "n-grams in common with the references, rare ones counting more; from 0 to 10",
-    "CIDEr": "the same without clipping and length penalty",
+    "CIDEr-D": "n-grams in common with the references, rare ones counting more; from 0 to 10; papers call it CIDEr",
+    "CIDEr": "the same without clipping and length penalty, as in the paper of 2015; papers since then mean CIDEr-D",
     "SPICE": "objects, attributes and relations in common with the references",
     "distinct-1": "different words per word (distinct-2: pairs of words)",
     "vocabulary": "different words in all captions",
@@ -144,23 +150,38 @@ def _metrics(report: Report) -> str:
             spread = interval(name, score.low, score.high) or score.why or ""
             cells = f'<td class="number">{figure(name, score.value)}</td><td>{escape(spread)}</td>'
         if people:
-            value = people.metrics[name].value
-            cells += f'<td class="number">{"&ndash;" if value is None else figure(name, value)}</td>'
+            person, captions = people.person.metrics[name], people.captions.metrics[name]
+            cells += (
+                f"{_number(name, person)}<td>{interval(name, person.low, person.high)}</td>{_number(name, captions)}"
+            )
         rows.append(f'<tr><th scope="row">{name}</th>{cells}</tr>')
-    columns = ["metric", "value", "95 % interval", *(["a person"] if people else [])]
+    columns = [
+        "metric",
+        "value",
+        "95 % interval",
+        *(["a person", "95 % interval", "the captions, on the same references"] if people else []),
+    ]
     head = "".join(f'<th scope="col">{column}</th>' for column in columns)
-    told = f"The middle 95 % of {report.scores.samples:,} resamples of the images lie in the interval."
+    told = (
+        f"The middle 95 % of {report.scores.samples:,} resamples of the images lie in the interval; for distinct-1, "
+        "distinct-2 and vocabulary it is 1.96 standard errors of the jackknife to both sides."
+    )
     if people:
-        told += f" A person: each reference against the others of its image, {people.images:,} images."
+        told += f" People are scored on {people.person.images:,} images."
+    notes = "".join(f"<li>{escape(note)}</li>" for note in report.footnotes)
     meanings = "".join(f"<dt>{name}</dt><dd>{escape(meaning)}</dd>" for name, meaning in _MEANINGS.items())
     # Reachable by keyboard, because on a small screen the table may be wider than it.
     return (
         '<section id="figures" aria-labelledby="figures-title"><h2 id="figures-title">Figures</h2>'
         '<div class="scroll" role="region" aria-labelledby="figures-title" tabindex="0">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f'<p class="quiet">{told}</p>'
+        f'<p class="quiet">{told}</p><ul class="quiet">{notes}</ul>'
         f"<details><summary>What they measure</summary><dl>{meanings}</dl></details></section>"
     )
+
+
+def _number(name: str, score: Score) -> str:
+    return f'<td class="number">{"&ndash;" if score.value is None else figure(name, score.value)}</td>'
 
 
 def _distributions(report: Report) -> str:
@@ -171,6 +192,9 @@ def _distributions(report: Report) -> str:
             f"mean {figure(name, float(values.mean()))}, median {figure(name, middle)}, "
             f"half of the images between {figure(name, low)} and {figure(name, high)}"
         )
+        corpus = report.scores.metrics[name].value
+        if name in _OF_SUMS and corpus is not None:
+            told += f"; {name} of all images together, {figure(name, corpus)}, is not the mean of theirs"
         plots.append(_plot(histogram(values, name, f"Histogram of {name} over the images: {told}."), f"{name}: {told}"))
     return (
         f'<section><h2>Scores of single images</h2><div class="plots">{"".join(plots)}</div>'
@@ -237,10 +261,11 @@ def _method(report: Report) -> str:
     hashes = content["hashes"]
     facts: dict[str, Any] = {
         "data": f"{titled(report.references, content['images'])}, {content['references']:,} references, "
-        f"SHA-256 {hashes['data_sha256'][:16]}…",
+        f"SHA-256 {hashes['data_sha256'][:16]}… of names and references; the pictures are not hashed",
         "captions": f"SHA-256 {hashes['predictions_sha256'][:16]}…",
         "tokens": "Penn Treebank, as the COCO toolkit runs it",
-        "intervals": f"percentiles of {report.scores.samples:,} resamples of the images, seed {report.scores.seed}",
+        "intervals": f"percentiles of {report.scores.samples:,} resamples of the images, seed {report.scores.seed}; "
+        "jackknife for distinct-1, distinct-2 and vocabulary",
         "versions": ", ".join(f"{name} {number}" for name, number in content["versions"].items()),
         "machine": "{processor}, {cores} cores, {system}".format(**content["machine"]),
     }
@@ -251,6 +276,8 @@ def _method(report: Report) -> str:
             "decoding": ", ".join(f"{name} {value!r}" for name, value in report.run["decoding"].items()),
             **facts,
         }
+        if speed := report.run.get("images_per_second"):
+            facts["speed"] = f"{speed:g} images/s on {report.run['device']}"
     rows = "".join(f"<dt>{name}</dt><dd>{escape(str(fact))}</dd>" for name, fact in facts.items())
     whole = escape(json_report(content).decode())
     return (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from capcli.datasets.records import CAPTION_KEYS, Record, read_records
 from capcli.errors import DatasetError
-from capcli.evaluation.records import CAPTION_KEYS, Record, read_records
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Prediction:
 
     Attributes:
         names: what its source calls the image, ids or file names, at least one.
-        caption: on one line, possibly empty; None where the model failed, `error` then says why.
+        caption: as it is written, "" for a blank one; None where the model failed, `error` then says why.
         where: file and line, or place in its list.
         confidence: in [0, 1] where the source tells one.
         model: its name where the source tells it.
@@ -47,7 +47,7 @@ class Prediction:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Reads one prediction a row: JSON lines such as capcli's own, COCO's list of results, or a CSV with a header.
+    """Reads JSON lines such as capcli's own, COCO's list of results, a CSV with a header, or {image: caption}.
 
     A row names its image under `image_id`, `image`, `path`, `file_name`, `filename` or `file`, has its caption
     under `caption` or `text`, and may have a `confidence`. A row of capcli's with an `error` is a failure.
@@ -67,7 +67,7 @@ def _confidence(record: Record) -> float | None:
         return None
     try:
         confidence = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         confidence = -1.0
     if not 0 <= confidence <= 1:
         raise DatasetError(f"{record.where}: its confidence is {value!r}, not a number from 0 to 1")

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from capcli.datasets import Item, flickr8k, read_dataset
-from capcli.datasets.dataset import image_folders, is_held_out, locate, member, parse_json, read_lines, read_text
+from capcli.datasets import flickr
+from capcli.datasets.dataset import Entry, is_held_out, is_there, read_lines, require_pictures
+from capcli.datasets.detect import read_entries
 from capcli.errors import DatasetError, UsageError
-from capcli.evaluation.records import CAPTION_KEYS, Record, json_array, read_records
-
-_ROWS = (".csv", ".jsonl", ".ndjson")
-_SPLITS = {"val": "dev", "validation": "dev", "restval": "train"}
-_EXPECTS = (
-    "COCO JSON (images and annotations)",
-    "Karpathy JSON (images with sentences)",
-    "a JSON object {image: [captions]}",
-    "a JSON array, JSON lines or CSV with image and caption or captions",
-)
 
 
 @dataclass(frozen=True)
@@ -30,7 +19,7 @@ class Reference:
 
     Attributes:
         name: its file name in the source, with as much of the folders as the source gives.
-        captions: on one line each, blank ones left out; possibly none.
+        captions: as they are written, blank ones left out; possibly none.
         id: its number in the source, where it has one.
         image: the file, where it is there.
         split: "train", "dev", "test" or "rest"; None where the source has no splits.
@@ -59,6 +48,15 @@ class References:
     split: str | None
     items: tuple[Reference, ...]
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of figures must know, a line each."""
+        bare = [item for item in self.items if not item.captions]
+        if not bare:
+            return []
+        told = "1 image has" if len(bare) == 1 else f"{len(bare):,} images have"
+        return [f"{told} no references and {'is' if len(bare) == 1 else 'are'} left out, first {bare[0].name}"]
+
     def held_out(self, share: float) -> References:
         """The images that training leaves out of a dataset without a dev split, see `is_held_out`.
 
@@ -75,36 +73,23 @@ class References:
         return References(self.source, self.name, "held-out", items)
 
 
-_Make = Callable[..., Reference]
-
-
 def read_references(path: Path, split: str | None = None) -> References:
-    """Reads the references of a split from an annotation file, whose pictures need not be there, or from a dataset.
+    """Reads the references of a split from anything that `capcli.datasets` reads; the pictures need not be there.
 
     Args:
-        path: a COCO captions JSON, a Karpathy JSON, a JSON object of image to captions, rows (JSON lines, JSON array
-            or CSV) with `image` and `caption` or `captions`, or anything that `read_dataset` reads.
+        path: a file or folder.
         split: "test", "dev", "train" or "all"; by default the only one that there is, or else "test".
 
     Raises:
-        DatasetError: nothing is there, it is broken (with the line), or nothing of this knows it.
+        DatasetError: nothing is there, it is broken (with the line), or nothing knows it.
         UsageError: if there is no such split.
     """
-    path = path.expanduser()
-    if path.is_file() and path.suffix.lower() in (".json", *_ROWS):
-        return _chosen(path, path.stem, tuple(_read_file(path)), split)
-    return dataset_references(path, split, missing_ok=True)
+    return _read(path.expanduser(), split, missing_ok=True)
 
 
 def dataset_references(path: Path, split: str | None = None, *, missing_ok: bool = False) -> References:
-    """As `read_references`, but every image is there unless `missing_ok`; raises DatasetError if not."""
-    dataset = read_dataset(path, missing_ok=missing_ok)
-    named = zip(_names(dataset.items), dataset.items, strict=True)
-    items = (
-        Reference(name, item.captions, None, item.image if item.image.is_file() else None, item.split)
-        for name, item in named
-    )
-    return _chosen(path, dataset.name, tuple(items), split)
+    """As `read_references`, but every image with captions is there unless `missing_ok`; raises DatasetError if not."""
+    return _read(path.expanduser(), split, missing_ok=missing_ok)
 
 
 def read_training_captions(path: Path) -> frozenset[str]:
@@ -114,7 +99,7 @@ def read_training_captions(path: Path) -> frozenset[str]:
         DatasetError: as `read_references`, or if there are none.
         UsageError: if there are several splits and none is "train".
     """
-    if path.suffix.lower() == ".txt" and path.is_file() and not flickr8k.recognises(path):
+    if path.suffix.lower() == ".txt" and path.is_file() and not flickr.recognises(path):
         captions = frozenset(line for _, line in read_lines(path))
         if not captions:
             raise DatasetError(f"{path}: has no captions")
@@ -128,141 +113,37 @@ def read_training_captions(path: Path) -> frozenset[str]:
     return frozenset(caption for item in items for caption in item.captions)
 
 
-def _chosen(source: Path, name: str, items: tuple[Reference, ...], split: str | None) -> References:
-    if not any(item.captions for item in items):
-        raise DatasetError(f"{source}: has no captions")
-    there = Counter(item.split for item in items)
-    if split == "all" or (split is None and len(there) == 1):
-        return References(source, name, next(iter(there)) if len(there) == 1 else "all", items)
-    wanted = split or "test"
-    if wanted not in there:
+def _read(path: Path, wanted: str | None, *, missing_ok: bool) -> References:
+    entries = read_entries(path)
+    split = _split(path, entries, wanted)
+    named = zip(_names(entries), entries, strict=True)
+    chosen = [(name, entry) for name, entry in named if split in ("all", entry.split)]
+    captioned = [entry.image for _, entry in chosen if entry.captions]
+    if not captioned:
+        raise DatasetError(f"{path}: has no captions of its {split} images")
+    if not missing_ok:
+        require_pictures(captioned, path)
+    items = (
+        Reference(name, entry.captions, entry.id, entry.image if is_there(entry.image) else None, entry.split)
+        for name, entry in chosen
+    )
+    return References(path, path.stem if path.is_file() else path.resolve().name, split, tuple(items))
+
+
+def _split(path: Path, entries: Sequence[Entry], wanted: str | None) -> str | None:
+    """The one to take: "all" of several, None where there are no splits."""
+    there = Counter(entry.split for entry in entries)
+    if len(there) == 1 and wanted in (None, "all"):
+        return entries[0].split
+    wanted = wanted or "test"
+    if wanted != "all" and wanted not in there:
         known = ", ".join(f"{key} ({count:,})" for key, count in there.items() if key is not None)
         advice = f"its images are in {known}: choose with --split" if known else "it has no splits: --split all"
-        raise UsageError(f"{source}: has no {wanted} split; {advice}")
-    return References(source, name, wanted, tuple(item for item in items if item.split == wanted))
+        raise UsageError(f"{path}: has no {wanted} split; {advice}")
+    return wanted
 
 
-def _names(items: Iterable[Item]) -> list[str]:
-    """File names; with their folders where two would be equal."""
-    images = [item.image for item in items]
-    names = [image.name for image in images]
-    return names if len(set(names)) == len(names) else [image.as_posix() for image in images]
-
-
-def _read_file(path: Path) -> Iterator[Reference]:
-    folders = image_folders(path.parent)
-    if path.parent.name == "annotations":
-        folders += image_folders(path.parent.parent)
-
-    def reference(name: str, captions: Iterable[str], id: str | None = None, split: str | None = None) -> Reference:
-        place = locate(name, folders)
-        texts = (" ".join(caption.split()) for caption in captions)
-        kept = tuple(text for text in texts if text)
-        return Reference(name, kept, id, place if place.is_file() else None, _SPLITS.get(split or "", split))
-
-    if path.suffix.lower() in _ROWS:
-        return _rows(read_records(path), reference)
-    content = parse_json(read_text(path), path)
-    if isinstance(content, list):
-        return _rows(json_array(content, path), reference)
-    if isinstance(content, dict) and "annotations" in content:
-        return _coco(content, path, reference)
-    if isinstance(content, dict) and isinstance(content.get("images"), list):
-        return _karpathy(content, path, reference)
-    if isinstance(content, dict) and content and all(_captions(value) is not None for value in content.values()):
-        return _mapping(path, reference)
-    raise DatasetError(f"{path}: holds no references; tried {', '.join(_EXPECTS)}")
-
-
-def _rows(records: list[Record], reference: _Make) -> Iterator[Reference]:
-    captions: dict[tuple[str, ...], list[str]] = {}
-    splits: dict[tuple[str, ...], str | None] = {}
-    for record in records:
-        names = record.names()
-        captions.setdefault(names, []).extend(_row_captions(record))
-        split = str(record.fields.get("split") or "").strip().lower() or None
-        if splits.setdefault(names, split) != split:
-            raise DatasetError(f"{record.where}: {names[0]} is in two splits, {splits[names]} and {split}")
-    for names, texts in captions.items():
-        number = next((name for name in names if name.isdecimal()), None)
-        name = next((name for name in names if not name.isdecimal()), names[0])
-        yield reference(name, texts, number, splits[names])
-
-
-def _row_captions(record: Record) -> list[str]:
-    value = record.fields.get("captions")
-    if isinstance(value, str) and value.lstrip().startswith("["):  # a cell of a CSV
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise DatasetError(f"{record.where}: its captions are no JSON list ({error})") from None
-    if value is None:
-        caption = record.caption()
-        if caption is None:
-            raise DatasetError(f"{record.where}: has neither {' nor '.join((*CAPTION_KEYS, 'captions'))}")
-        return [caption]
-    captions = _captions(value)
-    if captions is None:
-        raise DatasetError(f"{record.where}: its captions are no list of texts")
-    return captions
-
-
-def _captions(value: Any) -> list[str] | None:
-    if isinstance(value, str):
-        return [value]
-    return value if isinstance(value, list) and all(isinstance(text, str) for text in value) else None
-
-
-def _mapping(path: Path, reference: _Make) -> Iterator[Reference]:
-    # Read as pairs, because of two equal keys a dict keeps the last one only.
-    seen: set[str] = set()
-    for name, value in json.loads(read_text(path), object_pairs_hook=list):
-        if name in seen:
-            raise DatasetError(f"{path}: {name} is there twice; put its captions into one list")
-        seen.add(name)
-        yield reference(name, _captions(value), name if name.isdecimal() else None)
-
-
-def _coco(content: Any, path: Path, reference: _Make) -> Iterator[Reference]:
-    images = member(content, "images", list, path, "the file")
-    captions: dict[str, list[str]] = {}
-    for number, image in enumerate(images):
-        key = _id(image, "id", path, f"images[{number}]")
-        if key in captions:
-            raise DatasetError(f"{path}: two images have the id {key}")
-        captions[key] = []
-    for number, annotation in enumerate(member(content, "annotations", list, path, "the file")):
-        where = f"annotations[{number}]"
-        key = _id(annotation, "image_id", path, where)
-        if key not in captions:
-            raise DatasetError(f"{path}: {where} is about image {key}, which is not among the images")
-        captions[key].append(member(annotation, "caption", str, path, where))
-    for image, (key, texts) in zip(images, captions.items(), strict=True):
-        name = image.get("file_name")
-        yield reference(name if isinstance(name, str) else key, texts, key)
-
-
-def _id(record: Any, key: str, path: Path, where: str) -> str:
-    value = record.get(key) if isinstance(record, dict) else None
-    if not isinstance(value, int | str):
-        raise DatasetError(f"{path}: {where} has no {key!r}")
-    return str(value)
-
-
-def _karpathy(content: Any, path: Path, reference: _Make) -> Iterator[Reference]:
-    for number, image in enumerate(content["images"]):
-        where = f"images[{number}]"
-        name = member(image, "filename", str, path, where)
-        if isinstance(image.get("filepath"), str):
-            name = str(PurePosixPath(image["filepath"], name))
-        sentences = member(image, "sentences", list, path, where)
-        split = member(image, "split", str, path, where)
-        # Results on COCO go by COCO's number, those on Flickr by the place in the file.
-        key = next((str(image[key]) for key in ("cocoid", "imgid") if isinstance(image.get(key), int)), None)
-        yield reference(name, (_sentence(sentence, path, where) for sentence in sentences), key, split)
-
-
-def _sentence(sentence: Any, path: Path, where: str) -> str:
-    if isinstance(sentence, dict) and isinstance(sentence.get("raw"), str):
-        return str(sentence["raw"])
-    return " ".join(map(str, member(sentence, "tokens", list, path, f"a sentence of {where}")))
+def _names(entries: Sequence[Entry]) -> list[str]:
+    """File names; with all their folders where two would be equal."""
+    names = [entry.name for entry in entries]
+    return names if len(set(names)) == len(names) else [entry.image.as_posix() for entry in entries]

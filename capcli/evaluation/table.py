@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from capcli.evaluation.comparison import Comparison
-from capcli.evaluation.report import Report, titled
+from capcli.evaluation.report import Report
 from capcli.output.text import escape
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 # Nothing is cut or folded where no terminal gives a width.
 _PIPE_WIDTH = 400
+
+_ROOMY = 110
+
+_INTERVAL = "95 % interval"
 
 
 def figure(name: str, value: float) -> str:
@@ -30,37 +35,41 @@ def interval(name: str, low: float | None, high: float | None) -> str:
 
 def print_report(report: Report) -> None:
     """Prints the scores to stdout."""
-    table = _table("metric", "value", "95 % interval", *(["a person scores"] if report.human else []))
+    console = Console()
+    # A person's interval is of less interest than the rest, and is what an ordinary terminal has no room for.
+    roomy = _width(console) >= _ROOMY
+    columns = ["metric", "value", _INTERVAL]
+    if report.human:
+        columns += ["a person scores", *([_INTERVAL] if roomy else []), "the captions, on the same references"]
+    table = _table(*columns)
     for name, score in report.scores.metrics.items():
-        if score.value is None:
-            table.add_row(name, "-", score.why)
-            continue
-        cells = [name, figure(name, score.value), interval(name, score.low, score.high) or score.why]
-        if report.human:
-            value = report.human.metrics[name].value
-            cells.append("-" if value is None else figure(name, value))
-        table.add_row(*cells)
-    _print(report.title, table)
+        cells = [name, "-" if score.value is None else figure(name, score.value)]
+        cells.append(interval(name, score.low, score.high) or score.why or "")
+        if report.human and score.value is not None:
+            person, captions = (one.metrics[name] for one in (report.human.person, report.human.captions))
+            cells.append("-" if person.value is None else figure(name, person.value))
+            cells += [interval(name, person.low, person.high)] if roomy else []
+            cells.append("-" if captions.value is None else figure(name, captions.value))
+        table.add_row(*map(Text, cells))
+    _print(console, report.title, table, report.footnotes)
 
 
 def print_comparison(comparison: Comparison) -> None:
     """Prints the differences to stdout."""
-    table = _table("metric", "A", "B", "B - A", "95 % interval", "p")
-    for name, a, b, difference in comparison.rows():
-        table.add_row(
-            name,
-            figure(name, a),
-            figure(name, b),
-            f"{'+' if difference.value > 0 else ''}{figure(name, difference.value)}",
-            interval(name, difference.low, difference.high),
-            f"{difference.p:.3f}",
-        )
-    _print(titled(comparison.references, len(comparison.a.pairs)), table)
+    table = _table("metric", "A", "B", "B - A", _INTERVAL, "p")
+    for name, one in comparison.differences.metrics.items():
+        cells = [name, figure(name, one.a), figure(name, one.b)]
+        cells.append(f"{'+' if one.value > 0 else ''}{figure(name, one.value)}")
+        cells += [interval(name, one.low, one.high) or one.why or "", "-" if one.p is None else _probability(one.p)]
+        table.add_row(*map(Text, cells))
+    _print(Console(), comparison.title, table, comparison.footnotes)
+
+
+def _probability(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _table(*columns: str) -> Table:
-    from rich.table import Table
-
     # Without rules it is the same bytes in every encoding, and columns for awk.
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -68,18 +77,21 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _print(title: str, table: Table) -> None:
-    from rich.console import Console
-    from rich.text import Text
+def _width(console: Console) -> int:
+    return console.width if console.is_terminal else _PIPE_WIDTH
 
+
+def _print(console: Console, title: str, table: Table, footnotes: Sequence[str]) -> None:
     title = escape(title)
-    console = Console()
     if console.is_terminal:
         console.print(Text(title, style="bold"))
         console.print(table)
+        console.print()
+        for note in footnotes:
+            console.print(Text(note, style="dim"))
         return
     plain = Console(file=io.StringIO(), width=_PIPE_WIDTH, color_system=None)
     with plain.capture() as captured:
         plain.print(table)
     lines = (line.rstrip() for line in captured.get().splitlines())
-    print(title, *lines, sep="\n")
+    print(title, *lines, "", *footnotes, sep="\n")

@@ -16,12 +16,11 @@ def resample(statistics: Sequence[Statistics], images: int, samples: int, seed: 
     """Every metric in resamples of the images, drawn with replacement (Efron and Tibshirani 1993, chapter 6).
 
     One seed draws the same images for whatever is measured on them, so that resamples of two systems are paired
-    (Koehn 2004). Values of metrics that grow with the number of different images are shifted by the
-    bootstrap's estimate of their bias (Efron and Tibshirani 1993, section 10.2): without that all of them would be
-    too low, as about 37 % of the images are missing in a resample.
+    (Koehn 2004).
 
     Args:
-        statistics: of the same N images.
+        statistics: of the same N images; metrics that grow with the number of different images are out of place here,
+            as about 37 % of the images are missing in a resample: see `capcli.metrics.jackknife`.
         images: N, at least 1.
         samples: number of resamples.
         seed: of the generator that draws them.
@@ -32,8 +31,7 @@ def resample(statistics: Sequence[Statistics], images: int, samples: int, seed: 
     values: dict[str, np.ndarray] = {}
     chunks = [[part.scores(weights) for part in statistics] for weights in _weights(images, samples, seed)]
     for part, *resampled in zip(statistics, *chunks, strict=True):
-        for name, value, column in zip(part.names, full(part, images), np.concatenate(resampled).T, strict=True):
-            values[name] = column + (value - column.mean()) if part.grows else column
+        values |= dict(zip(part.names, np.concatenate(resampled).T, strict=True))
     return values
 
 
@@ -46,21 +44,6 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     """Where the middle 95 % of the resamples lie (Efron and Tibshirani 1993, section 13.3)."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
-
-
-def p_value(differences: np.ndarray, difference: float) -> float:
-    """Two-sided p-value of the hypothesis that there is no difference, above 0 and at most 1.
-
-    It is (1 + #{b: |d_b - d| >= |d|}) / (1 + B) for the difference d and its B paired resamples d_b: shifted by -d
-    they are what the hypothesis expects (Efron and Tibshirani 1993, section 16.4). The ones keep it above 0 (Davison
-    and Hinkley 1997, section 4.2).
-
-    Args:
-        differences: of the resamples, shape (B,).
-        difference: of the images themselves.
-    """
-    extreme = np.count_nonzero(np.abs(differences - difference) >= abs(difference))
-    return (1 + int(extreme)) / (1 + len(differences))
 
 
 def _weights(images: int, samples: int, seed: int) -> Iterator[np.ndarray]:

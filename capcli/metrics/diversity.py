@@ -25,17 +25,22 @@ class Diversity:
     grows = True
 
     def __init__(self, hypotheses: Sequence[Tokens]) -> None:
+        self._hypotheses = hypotheses
         self._words = _Types([[(word,) for word in words] for words in hypotheses])
         self._bigrams = _Types([list(pairwise(words)) for words in hypotheses])
 
     def scores(self, weights: np.ndarray) -> np.ndarray:
-        vocabulary = self._words.different(weights)
-        distinct_1 = _share(vocabulary, self._words.all(weights))
-        distinct_2 = _share(self._bigrams.different(weights), self._bigrams.all(weights))
-        return np.stack([distinct_1, distinct_2, vocabulary], axis=-1)
+        words, bigrams = self._words.different(weights), self._bigrams.different(weights)
+        return _stacked(words, self._words.all(weights), bigrams, self._bigrams.all(weights))
 
     def per_image(self) -> dict[str, np.ndarray]:
         return {}
+
+    def without_each(self) -> np.ndarray:
+        return _stacked(*self._words.without_each(), *self._bigrams.without_each())
+
+    def beside(self, other: Diversity) -> Diversity:
+        return Diversity([*self._hypotheses, *other._hypotheses])
 
 
 def length_statistics(hypotheses: Sequence[Tokens]) -> Means:
@@ -80,6 +85,17 @@ class _Types:
     def all(self, weights: np.ndarray) -> np.ndarray:
         """Occurrences in S resamples, shape (S,)."""
         return weights @ self._lengths
+
+    def without_each(self) -> tuple[np.ndarray, np.ndarray]:
+        """Types and occurrences without each image in turn, shapes (N,)."""
+        images = len(self._lengths)
+        alone = np.diff(self._starts, append=len(self._images)) == 1
+        own = np.bincount(self._images[self._starts[alone]], minlength=images)
+        return (len(self._starts) - own).astype(float), self._lengths.sum() - self._lengths
+
+
+def _stacked(words: np.ndarray, all_words: np.ndarray, bigrams: np.ndarray, all_bigrams: np.ndarray) -> np.ndarray:
+    return np.stack([_share(words, all_words), _share(bigrams, all_bigrams), words], axis=-1)
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

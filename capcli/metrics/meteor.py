@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from capcli.errors import CapcliError
-from capcli.metrics.java import find_jar, find_java
+from capcli.metrics.java import VERSIONS, find_jar, find_java
 from capcli.metrics.statistics import Sums, Tokens
 
 # The paper's table 1 for English, and section 2.2 for the weights of exact, stem, synonym and paraphrase matches.
@@ -32,13 +32,17 @@ _PATIENCE = 10.0
 class Meteor:
     """The running program, which takes seconds to start; a context manager that ends it.
 
+    Args:
+        aligned: is called after every caption, of which the program does about a hundred in a second.
+
     Raises:
         Unavailable: there is no Java, or pycocoevalcap is not installed.
         CapcliError: Java can not be started.
     """
 
-    def __init__(self) -> None:
-        jar = find_jar("meteor/meteor-1.5.jar")
+    def __init__(self, aligned: Callable[[], None] | None = None) -> None:
+        self._aligned = aligned or (lambda: None)
+        jar = find_jar(f"meteor/meteor-{VERSIONS['METEOR']}.jar")
         command: list[str | Path] = [find_java(), "-Xmx2G", "-jar", jar, "-", "-", "-stdio", "-l", "en", "-norm"]
         # A pipe that nobody reads would fill up and stop the program.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed on exit
@@ -92,6 +96,7 @@ class Meteor:
             row = []
         if len(row) != _STATISTICS:
             raise CapcliError(f"METEOR failed ({self._complaint(answer)}); --no-java leaves it out")
+        self._aligned()
         # A sentence that is its reference counts as unbroken, also within sums.
         if row[0] == sum(row[4:-3:2]) and row[1] == sum(row[5:-3:2]) and row[-3] == 1:
             row[-3] = 0.0

@@ -1,11 +1,15 @@
 """The Penn Treebank tokenizer of the COCO caption toolkit, without Java.
 
 The toolkit runs `PTBTokenizer -preserveLines -lowerCase` of Stanford CoreNLP 3.4.1 over a file with a caption on
-every line, and drops 17 punctuation tokens. Tokens here are the same, token for token, oddities included, but for two:
+every line, and drops 17 punctuation tokens. Tokens here are the same, token for token, oddities included. There are
+three known differences:
 - Java has its own way to tell whether a capital sigma becomes final. It shows where a sigma stands in one word with
   digits, underscores, marks or letters of other scripts, as in "\u0391_\u03a3".
 - Which of the other capitals have a small letter depends on the Unicode of the Java and of the Python in use. It shows
   in addresses and tags; elsewhere the tokenizer leaves letters out that are so young.
+- A caption stays one where the jar begins a new line within it: at a carriage return, a vertical tab, a form feed,
+  U+2028 or U+2029. The toolkit removes line feeds alone, and takes all that follows for captions of other images,
+  which no figure should rest on.
 """
 
 from __future__ import annotations
@@ -38,14 +42,19 @@ def ptb_tokenize_lines(captions: Iterable[str]) -> list[list[str]]:
     """The tokens of every caption as the toolkit finds them when the captions are tokenized in one run.
 
     This is not always `ptb_tokenize` of each: the full stop of "vitamin C." is part of the token at the end of the
-    text, but not where the next caption begins with "A", and a tag may span captions.
+    text, but not where the next caption begins with "A", and a tag may span captions: of <a b='x and y'> each of two
+    captions keeps its part, in the jar as here.
     """
-    text = "\n".join(caption.replace("\n", " ") for caption in captions)
+    lines = [caption.replace("\n", " ") for caption in captions]
+    if not lines:
+        return []
     # To Java, characters beyond the basic plane are two.
-    tokens = " ".join(_lexer().scan(_BEYOND_BASIC_PLANE.sub(_surrogates, text)))
+    tokens = " ".join(_lexer().scan(_BEYOND_BASIC_PLANE.sub(_surrogates, "\n".join(lines))))
     tokens = tokens.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    lines = tokens.lower().split("\n")
-    return [[token for token in line.rstrip().split(" ") if token and token not in _PUNCTUATION] for line in lines]
+    return [
+        [token for token in line.rstrip().split(" ") if token and token not in _PUNCTUATION]
+        for line in tokens.lower().split("\n")
+    ]
 
 
 def _surrogates(match: re.Match[str]) -> str:

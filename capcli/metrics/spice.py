@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from capcli.errors import CapcliError
-from capcli.metrics.java import Unavailable, find_jar, find_java
+from capcli.metrics.java import VERSIONS, Unavailable, find_jar, find_java
 from capcli.metrics.statistics import Means, Tokens
 
 _PARSER = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
@@ -31,7 +31,7 @@ def spice_statistics(references: Sequence[Sequence[Tokens]], hypotheses: Sequenc
     """
     if not all(references):
         raise ValueError("SPICE needs at least one reference for each image")
-    jar, java = find_jar("spice/spice-1.0.jar"), find_java()
+    jar, java = find_jar(f"spice/spice-{VERSIONS['SPICE']}.jar"), find_java()
     if not all((jar.parent / "lib" / name).is_file() for name in _PARSER):
         raise Unavailable("needs Stanford CoreNLP 3.6.0, which pycocoevalcap.spice.get_stanford_models downloads")
     captions = [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 Tokens = Sequence[Hashable]
+
+_Same = TypeVar("_Same", bound="Statistics")
 
 
 class Statistics(Protocol):
@@ -39,6 +41,16 @@ class Statistics(Protocol):
     def per_image(self) -> dict[str, np.ndarray]:
         """For each metric that an image alone has a value of: float64 array of shape (N,)."""
 
+    def without_each(self) -> np.ndarray:
+        """The metrics without each of the images in turn, of which there are two at least.
+
+        Returns:
+            float64 array of shape (N, metrics).
+        """
+
+    def beside(self: _Same, other: _Same) -> _Same:
+        """Of a corpus of 2N images: these, and then those of another corpus, measured in the same way."""
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -61,6 +73,12 @@ class Sums:
     def per_image(self) -> dict[str, np.ndarray]:
         return dict(zip(self.names, self.formula(self.statistics).T, strict=True))
 
+    def without_each(self) -> np.ndarray:
+        return self.formula(self.statistics.sum(0) - self.statistics)
+
+    def beside(self, other: Sums) -> Sums:
+        return replace(self, statistics=np.concatenate([self.statistics, other.statistics]))
+
 
 @dataclass(frozen=True)
 class Means:
@@ -80,6 +98,12 @@ class Means:
 
     def per_image(self) -> dict[str, np.ndarray]:
         return dict(zip(self.names, self.values.T, strict=True))
+
+    def without_each(self) -> np.ndarray:
+        return (self.values.sum(0) - self.values) / (len(self.values) - 1)
+
+    def beside(self, other: Means) -> Means:
+        return replace(self, values=np.concatenate([self.values, other.values]))
 
 
 class Average:
@@ -106,3 +130,10 @@ class Average:
     def per_image(self) -> dict[str, np.ndarray]:
         values = [corpus.per_image() for corpus in self._corpora]
         return {name: np.mean([value[name] for value in values], axis=0) for name in values[0]}
+
+    def without_each(self) -> np.ndarray:
+        return np.mean([corpus.without_each() for corpus in self._corpora], axis=0)
+
+    def beside(self, other: Average) -> Average:
+        pairs = zip(self._corpora, other._corpora, strict=True)
+        return Average([corpus.beside(another) for corpus, another in pairs])

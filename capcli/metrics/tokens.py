@@ -1,4 +1,8 @@
-"""Captions to tokens and back, by the Penn Treebank's conventions, on which caption metrics are defined."""
+"""Captions to the words of a model's vocabulary and back, by the Penn Treebank's conventions.
+
+The tokens of the COCO toolkit, on which caption metrics are defined, are those of `capcli.metrics.ptb`. These here are
+near them: of the 40,455 captions of Flickr8k three differ. Models use them, because `detokenize` can undo them.
+"""
 
 from __future__ import annotations
 

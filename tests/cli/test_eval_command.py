@@ -165,12 +165,54 @@ def test_an_interrupt_keeps_what_is_done_and_scores_nothing(
     assert len(Path("rows.jsonl").read_text().splitlines()) == 2
 
 
-def test_captions_of_another_model_are_not_gone_on_with(fake: FakeCaptioner, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--beam-size", "3"], "rows.jsonl holds captions made with beam size 5, not 3; name another file, or "),
+        (["--sample", "--seed", "4"], "rows.jsonl holds captions made with sample False, not True; "),
+    ],
+)
+def test_captions_made_otherwise_are_not_gone_on_with(
+    fake: FakeCaptioner, folder: Path, options: list[str], told: str
+) -> None:
     run("data", "--predictions-out", "rows.jsonl")
-    Path("rows.jsonl").write_text(Path("rows.jsonl").read_text().replace('"base"', '"other"'))
-    result = run("data", "--predictions-out", "rows.jsonl", "--resume")
+    rows = Path("rows.jsonl").read_bytes()
+    result = run("data", "--predictions-out", "rows.jsonl", "--resume", *options)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "rows.jsonl holds captions of the model other, not of base" in result.stderr
+    assert told in result.stderr
+    assert Path("rows.jsonl").read_bytes() == rows
+    assert run("data", "--predictions-out", "rows.jsonl", "--overwrite", *options).exit_code == 0
+    assert run("data", "--predictions-out", "rows.jsonl", "--resume", *options).exit_code == 0
+
+
+def test_images_without_captions_are_counted_and_not_captioned(fake: FakeCaptioner, folder: Path) -> None:
+    images = [{"id": i, "file_name": f"{i}.png"} for i in range(5)]
+    annotations = [{"image_id": i, "caption": f"brightness {i}"} for i in range(3)]
+    Path("data/coco.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    result = run("data/coco.json")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("base on coco, 3 images\n")
+    assert "capcli: 2 images have no references and are left out, first 3.png" in result.stderr.splitlines()
+    assert fake.seen == 3
+
+
+def test_half_a_character_in_a_caption_stops_no_report(folder: Path) -> None:
+    write(folder / "said.jsonl", {f"{i}.png": "brightness \ud83d" for i in range(4)})
+    result = run(*SAID, "--per-image", "i.csv", "--html", "r.html", "-o", "r.json")
+    assert result.exit_code == 0
+    assert "brightness \ufffd" in Path("i.csv").read_text(encoding="utf-8")
+
+
+def test_white_space_reaches_the_tokenizer(folder: Path) -> None:
+    # To the COCO toolkit "1 1/2" is one token, unless there are two spaces in it.
+    Path("r.json").write_text(json.dumps({f"{i}.png": ["1 1/2 miles"] for i in range(4)}))
+    rouge = []
+    for caption in ("1 1/2 miles", "1  1/2 miles"):
+        write(folder / "said.jsonl", {f"{i}.png": caption for i in range(4)})
+        assert run("--predictions", "said.jsonl", "--references", "r.json", "-o", "report.json").exit_code == 0
+        rouge.append(json.loads(Path("report.json").read_text())["metrics"]["ROUGE-L"])
+    assert rouge[0] == 1
+    assert rouge[1] < 1
 
 
 def test_a_picture_that_cannot_be_read_is_told_and_not_scored(fake: FakeCaptioner, folder: Path) -> None:
@@ -289,7 +331,7 @@ def test_a_missing_picture_of_the_data_set_is_told(fake: FakeCaptioner, folder: 
     (folder / "data" / "2.png").unlink()
     result = run("data")
     assert result.exit_code == 2
-    assert "data/captions.csv: 1 image is missing on disk, first data/2.png" in result.stderr.replace("\\", "/")
+    assert "data: 1 image is missing on disk, first data/2.png" in result.stderr.replace("\\", "/")
     allowed = run("data", "--allow-missing")
     assert allowed.exit_code == 0
     assert allowed.stdout.startswith("base on data, test, 3 images\n")

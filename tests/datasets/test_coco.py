@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from capcli.datasets import coco
+from capcli.datasets import coco, read_dataset
 from capcli.errors import DatasetError
 
 
@@ -27,12 +27,12 @@ def test_captions_json_beside_images(tmp_path: Path, touch: Callable[..., None])
     file = tmp_path / "captions.json"
     file.write_text(json.dumps(content("y.jpg", "x.jpg")), encoding="utf-8-sig")
     assert coco.recognises(tmp_path) and coco.recognises(file)
-    dataset = coco.read(tmp_path)
+    dataset = read_dataset(tmp_path)
     assert [(item.image, item.captions, item.split) for item in dataset.items] == [
-        (tmp_path / "images" / "y.jpg", ("0 a", "0 b"), "train"),
-        (tmp_path / "images" / "x.jpg", ("1 a", "1 b"), "train"),
+        (tmp_path / "images" / "y.jpg", ("0 a\n", "0 b\n"), "train"),
+        (tmp_path / "images" / "x.jpg", ("1 a\n", "1 b\n"), "train"),
     ]
-    assert coco.read(file) == dataset
+    assert read_dataset(file) == dataset
 
 
 def test_published_layout(tmp_path: Path, touch: Callable[..., None]) -> None:
@@ -40,7 +40,7 @@ def test_published_layout(tmp_path: Path, touch: Callable[..., None]) -> None:
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "captions_train2017.json").write_text(json.dumps(content("1.jpg")))
     (tmp_path / "annotations" / "captions_val2017.json").write_text(json.dumps(content("1.jpg", "2.jpg")))
-    dataset = coco.read(tmp_path)
+    dataset = read_dataset(tmp_path)
     assert [item.image for item in dataset.split("train")] == [tmp_path / "train2017" / "1.jpg"]
     assert [item.image.name for item in dataset.split("dev")] == ["1.jpg", "2.jpg"]
     assert {item.image.parent.name for item in dataset.split("dev")} == {"val2017"}
@@ -51,7 +51,7 @@ def test_images_without_captions_may_be_missing(tmp_path: Path, touch: Callable[
     value = content("x.jpg")
     value["images"].append({"id": 99, "file_name": "absent.jpg"})
     (tmp_path / "captions.json").write_text(json.dumps(value))
-    assert len(coco.read(tmp_path)) == 1
+    assert len(read_dataset(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,9 @@ def test_images_without_captions_may_be_missing(tmp_path: Path, touch: Callable[
     [
         ('{"images": [],\n"annotations": [,]}', "line 2: broken JSON"),
         ('{"images": [], "annotations": []}', "no captions"),
-        ("[]", "'images'"),
-        ('{"images": [{"id": 1}], "annotations": []}', r"images\[0\] has no 'file_name'"),
+        ('{"annotations": []}', "'images'"),
+        ('{"images": [{"file_name": "a.jpg"}], "annotations": []}', r"images\[0\] has no 'id'"),
+        ('{"images": [{"id": 1}, {"id": 1}], "annotations": []}', "two images have the id 1"),
         (
             '{"images": [], "annotations": [{"image_id": 7, "caption": "a"}]}',
             r"annotations\[0\] is about image 7",
@@ -75,4 +76,4 @@ def test_images_without_captions_may_be_missing(tmp_path: Path, touch: Callable[
 def test_broken_files(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "captions.json").write_text(text)
     with pytest.raises(DatasetError, match=message):
-        coco.read(tmp_path)
+        read_dataset(tmp_path)

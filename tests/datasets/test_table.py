@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capcli.datasets import table
+from capcli.datasets import read_dataset, table
 from capcli.errors import DatasetError
 
 
@@ -27,9 +27,9 @@ def test_csv_collects_rows_of_an_image(folder: Path) -> None:
     )
     (folder / "other.csv").write_text("x,y\n")
     assert table.recognises(folder)
-    assert [(item.image, item.captions, item.split) for item in table.read(folder).items] == [
+    assert [(item.image, item.captions, item.split) for item in read_dataset(folder).items] == [
         (folder / "a.jpg", ("A dog, a cat.", "A dog."), "train"),
-        (folder / "images" / "b.jpg", ("A boat at sea.",), "dev"),
+        (folder / "images" / "b.jpg", ("A boat\nat sea.",), "dev"),
     ]
 
 
@@ -41,20 +41,20 @@ def test_jsonl_with_every_name_for_the_image(folder: Path, key: str) -> None:
     ]
     file = folder / "mine.jsonl"
     file.write_text("\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
-    dataset = table.read(file)
-    assert dataset == table.read(folder)
+    dataset = read_dataset(file)
+    assert dataset == read_dataset(folder)
     assert [item.captions for item in dataset.split("train")] == [("A dog.",), ("Ein Café.",)]
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("t.csv", "picture,caption\n", "no column 'image'"),
-        ("t.csv", "image,words\n", "no column 'caption'"),
-        ("t.csv", "", "no column 'image'"),
+        ("t.csv", "picture,caption\n", "the header names no image column"),
+        ("t.csv", "image,words\na.jpg,x\n", "line 2: has neither caption nor text nor captions"),
+        ("t.csv", "", "the header names no image column"),
         ("t.csv", "image,caption\n", "no captions"),
         ("t.csv", "image,caption\na.jpg,A dog.\na.jpg,A dog, a cat.\n", "line 3: more fields"),
-        ("t.csv", "image,caption\na.jpg\n", "line 2: has no caption"),
+        ("t.csv", "image,caption\na.jpg\n", "line 2: fewer fields"),
         ("t.csv", 'image,caption\na.jpg,"A dog.\n', "broken CSV"),
         ("t.csv", "image,caption,split\na.jpg,A dog.,later\n", "line 2: unknown split 'later'"),
         (
@@ -66,17 +66,17 @@ def test_jsonl_with_every_name_for_the_image(folder: Path, key: str) -> None:
         ("t.csv", "image,caption\n,A dog.\n", "line 2: names no image"),
         ("t.jsonl", '{"image": "a.jpg", "caption": "A dog."}\n{"image":\n', "line 2: broken JSON"),
         ("t.jsonl", '["a.jpg", "A dog."]\n', "line 1: not a JSON object"),
-        ("t.jsonl", '{"image": "a.jpg", "caption": 3}\n', "line 1: has no caption"),
+        ("t.jsonl", '{"image": "a.jpg", "caption": 3}\n', "line 1: its caption is no text"),
     ],
 )
 def test_broken_tables(folder: Path, name: str, text: str, message: str) -> None:
     (folder / name).write_text(text)
     with pytest.raises(DatasetError, match=message):
-        table.read(folder)
+        read_dataset(folder)
 
 
 def test_several_tables_are_not_guessed_between(folder: Path) -> None:
     (folder / "one.csv").touch()
     (folder / "two.jsonl").touch()
     with pytest.raises(DatasetError, match=r"one\.csv, two\.jsonl"):
-        table.read(folder)
+        read_dataset(folder)

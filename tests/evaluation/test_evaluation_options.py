@@ -14,12 +14,14 @@ FILE = Path("p.jsonl")
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"split": "tset"}, "split must be one of test, dev, train, all, not 'tset'"),
+        ({"split": "tset"}, "split must be one of test, dev, train, all, held-out, not 'tset'"),
         ({"predictions": FILE}, "--predictions needs --references FILE"),
         ({"compare": (FILE, FILE)}, "--compare needs --references FILE"),
         ({"references": FILE}, "--references needs --predictions FILE or --compare FILE FILE"),
         ({"predictions": FILE, "compare": (FILE, FILE), "references": FILE}, "--predictions scores one file"),
         ({"predictions": FILE, "references": FILE, "predictions_out": FILE}, "with --predictions none are"),
+        ({"predictions_out": Path("x.csv")}, "--predictions-out x.csv holds JSON lines; let its name end in .jsonl"),
+        ({"predictions_out": Path("x")}, "--predictions-out x holds JSON lines"),
         ({"resume": True}, "--resume needs --predictions-out FILE"),
         ({"overwrite": True}, "--overwrite needs --predictions-out FILE"),
         ({"resume": True, "overwrite": True, "predictions_out": FILE}, "contradict each other"),
@@ -54,12 +56,12 @@ def test_reports_that_cannot_be_written(
 
 
 def test_a_file_of_the_data_set_is_never_replaced(tmp_path: Path) -> None:
-    (tmp_path / "captions.csv").touch()
+    (tmp_path / "captions.jsonl").touch()
     for reports, source in (
-        (ReportOptions(per_image=tmp_path / "captions.csv"), SourceOptions()),
-        (ReportOptions(), SourceOptions(predictions_out=tmp_path / "captions.csv", overwrite=True)),
+        (ReportOptions(per_image=tmp_path / "captions.jsonl"), SourceOptions()),
+        (ReportOptions(), SourceOptions(predictions_out=tmp_path / "captions.jsonl", overwrite=True)),
     ):
-        with pytest.raises(UsageError, match=r"captions\.csv would replace a file that is read"):
+        with pytest.raises(UsageError, match=r"captions\.jsonl would replace a file that is read"):
             reports.check(source, ScoringOptions(), tmp_path)
     ReportOptions(output=tmp_path / "new.json").check(SourceOptions(), ScoringOptions(), tmp_path)
     (tmp_path / "rows.jsonl").touch()

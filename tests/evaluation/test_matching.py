@@ -36,6 +36,10 @@ def predictions(*names: str | tuple[str, ...]) -> list[Prediction]:
         ("000000391895.jpg", False, "000000391895"),
         (unicodedata.normalize("NFC", "café.jpg"), False, unicodedata.normalize("NFD", "café.jpg")),
         ("a.jpg", True, ("77", "x/a.jpg")),
+        ("1056338697_4f7d7ce270.jpg", False, "1056338697_4f7d7ce270"),
+        ("x/1056338697_4f7d7ce270.JPG", True, "x/1056338697_4f7d7ce270"),
+        ("1056338697_4f7d7ce270", False, "x/1056338697_4f7d7ce270.jpg"),
+        ("3.jpg", False, "3"),
     ],
 )
 def test_a_prediction_finds_its_image(name: str, ids: bool, prediction: str) -> None:
@@ -56,6 +60,9 @@ def test_folders_tell_equal_names_apart() -> None:
     ("names", "made", "told"),
     [
         (["a/1.jpg", "b/1.jpg"], ["1.jpg"], "p.jsonl, line 1: 1.jpg fits 2 images, such as a/1.jpg and b/1.jpg"),
+        (["a.jpg", "a.png"], ["a"], "p.jsonl, line 1: a fits 2 images, such as a.jpg and a.png"),
+        (["a.jpg"], ["a.png"], "no prediction is about any of its images"),
+        (["v1.final.jpg"], ["v1"], "no prediction is about any of its images"),
         (["a.jpg"], ["a.jpg", "a.jpg"], "two predictions for a.jpg: p.jsonl, line 1 and p.jsonl, line 2"),
         (["a.jpg"], ["x/a.jpg", "y/a.jpg"], "two predictions for a.jpg"),
         (["a.jpg", "b.jpg"], [("a.jpg", "b.jpg")], "line 1: a.jpg and b.jpg are two different images"),

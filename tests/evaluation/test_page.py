@@ -85,15 +85,50 @@ def test_predictions_without_confidence() -> None:
     assert tags(content).count("svg") == len(report().scores.per_image)
 
 
+def test_corpus_values_that_are_no_means_are_told_apart() -> None:
+    content = page(report()).decode()
+    value = report().scores.metrics["BLEU-4"].value
+    assert f"; BLEU-4 of all images together, {value:.3f}, is not the mean of theirs" in content
+    assert "CIDEr-D of all images together" not in content
+
+
+def test_people_and_captions_on_the_same_references() -> None:
+    there = report()
+    people = evaluate(
+        there.references,
+        [pair.prediction for pair in there.pairs],
+        ScoringOptions(human=True, no_java=True, bootstrap_samples=100),
+    )
+    content = page(people).decode()
+    tags(page(people))
+    assert people.human is not None
+    person, captions = (one.metrics["ROUGE-L"] for one in (people.human.person, people.human.captions))
+    assert f'{person.value:.3f}</td><td>{person.low:.3f} to {person.high:.3f}</td><td class="number">' in content
+    assert f"{captions.value:.3f}</td></tr>" in content
+    assert "cannot be compared" in content
+
+
+def test_what_misleads_is_explained() -> None:
+    content = page(report()).decode()
+    assert "print CIDEr-D as CIDEr" in content
+    assert "the pictures are not hashed" in content
+
+
 def test_pictures_that_are_not_there_leave_a_place() -> None:
     assert page(report(4)).count(b"no picture here") == 4
 
 
 def test_what_made_the_captions_is_told() -> None:
-    run = {"model": {"name": "base", "sha256": "0123456789abcdef" * 4}, "decoding": {"beam_size": 3, "seed": 0}}
+    run = {
+        "model": {"name": "base", "sha256": "0123456789abcdef" * 4},
+        "decoding": {"beam_size": 3, "seed": 0},
+        "device": "cpu",
+        "images_per_second": 12.5,
+    }
     content = page(report(run=run, system="base")).decode()
     assert "<dd>base, SHA-256 0123456789abcdef" in content
     assert "beam_size 3" in content
+    assert "12.5 images/s on cpu" in content
 
 
 def test_names_and_captions_are_escaped() -> None:

@@ -23,14 +23,17 @@ ROWS = [{"image_id": 7, "caption": "A dog."}, {"image_id": 8, "caption": "A  cat
         ("rows", json.dumps(ROWS, indent=1)),
         ("rows.txt", "\n".join(map(json.dumps, ROWS))),
         ("rows.csv", 'image_id,caption\n7,A dog.\n8,"A  cat.\n"\n'),
-        ("rows.csv", "\ufeffCaption, Image_ID\nA dog.,7\nA cat.,8\n"),
+        ("rows.csv", '\ufeffCaption, Image_ID\nA dog.,7\n"A  cat.\n",8\n'),
+        ("rows.json", json.dumps({row["image_id"]: row["caption"] for row in ROWS})),
+        ("rows.json", json.dumps({row["image_id"]: [row["caption"]] for row in ROWS}, indent=1)),
+        ("rows", json.dumps({row["image_id"]: row["caption"] for row in ROWS}, indent=1)),
     ],
 )
-def test_each_format_gives_names_and_captions_on_one_line(tmp_path: Path, name: str, text: str) -> None:
+def test_each_format_gives_names_and_captions(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8", newline="")
     assert [(row.names, row.caption) for row in read_predictions(tmp_path / name)] == [
         (("7",), "A dog."),
-        (("8",), "A cat."),
+        (("8",), "A  cat.\n"),
     ]
 
 
@@ -55,8 +58,13 @@ def test_what_capcli_writes_is_read_back(tmp_path: Path, form: str) -> None:
 
 
 def test_an_empty_caption_is_a_caption(tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("image,caption\na.jpg,\n")
-    assert read_predictions(tmp_path / "rows.csv")[0].caption == ""
+    (tmp_path / "rows.csv").write_text("image,caption\na.jpg,\nb.jpg, \n")
+    assert [row.caption for row in read_predictions(tmp_path / "rows.csv")] == ["", ""]
+
+
+def test_a_single_row_is_no_mapping(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('{"path": "a.jpg", "caption": "x"}')
+    assert [(row.names, row.caption) for row in read_predictions(tmp_path / "rows.json")] == [(("a.jpg",), "x")]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +78,10 @@ def test_an_empty_caption_is_a_caption(tmp_path: Path) -> None:
         ("p.json", '[{"image": "a", "caption": ["x"]}]', "p.json, entry 1: its caption is no text"),
         ("p.json", '["x"]', "p.json, entry 1: not a JSON object"),
         ("p.jsonl", '{"image": "a", "caption": "x", "confidence": 2}', "line 1: its confidence is 2, not a number"),
+        ("p.jsonl", '{"image": "a", "caption": "x", "confidence": %s}' % ("7" * 400), "line 1: its confidence is 777"),
+        ("p.json", '{"a": ["x", "y"]}', "p.json, entry 1: has no caption"),
+        ("p.json", '{"a": "x", "a": "y"}', "p.json: a is there twice"),
+        ("p.json", '[{"image_id": %s}]' % ("7" * 5000), "p.json, line 1 or after: a number has too many digits"),
         ("p.csv", "image,caption\na,b,c\n", "p.csv, line 2: more fields than the header"),
         ("p.csv", "image,caption\na\n", "p.csv, line 2: fewer fields than the header"),
         ("p.csv", 'image,caption\na,"b\n', "p.csv, line 2: broken CSV"),
@@ -93,5 +105,5 @@ def test_any_text_survives_json_lines(tmp_path_factory: pytest.TempPathFactory, 
     file.write_text("".join(json.dumps({"image": image, "caption": text}) + "\n" for text, image in rows))
     read: list[Prediction] = read_predictions(file)
     assert [(row.names, row.caption) for row in read] == [
-        ((image.strip(),), " ".join(text.split())) for text, image in rows
+        ((image.strip(),), text if text.strip() else "") for text, image in rows
     ]

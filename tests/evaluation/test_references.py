@@ -15,7 +15,7 @@ COCO = {
     "annotations": [
         {"image_id": 1, "caption": "A dog."},
         {"image_id": 2, "caption": "A cat."},
-        {"image_id": 1, "caption": "A  hound.\n"},
+        {"image_id": 1, "caption": "A hound."},
         {"image_id": 1, "caption": " "},
     ],
 }
@@ -129,12 +129,16 @@ def test_a_split_that_is_not_there(
         ("r.json", {"images": [{"id": 1}, {"id": 1}], "annotations": []}, "two images have the id 1"),
         ("r.json", COCO | {"images": []}, "annotations[0] is about image 1, which is not among the images"),
         ("r.json", '{"a.jpg": "A dog.", "a.jpg": "A cat."}', "a.jpg is there twice"),
-        ("r.json", {"info": 3}, "holds no references; tried COCO JSON"),
+        ("r.json", {"info": 3}, "is JSON of another kind; there are COCO's"),
         ("r.json", {"a.jpg": [" "]}, "r.json: has no captions"),
         ("r.jsonl", '{"image": "a.jpg"}', "line 1: has neither caption nor text nor captions"),
         ("r.csv", 'image,captions\na.jpg,"[3]"\n', "line 2: its captions are no list of texts"),
         ("r.csv", 'image,captions\na.jpg,"[3"\n', "line 2: its captions are no JSON list"),
-        ("r.csv", "image,caption,split\na.jpg,x,test\na.jpg,y,val\n", "line 3: a.jpg is in two splits, test and val"),
+        ("r.csv", "image,caption,split\na.jpg,x,test\na.jpg,y,val\n", "line 3: a.jpg is in two splits, test and dev"),
+        ("r.csv", "image,caption,split\na.jpg,x,foo\n", "r.csv, line 2: unknown split 'foo' (known: train, dev, "),
+        ("r.json", '{"1": ["A dog."], "2": %s}' % ("7" * 5000), "a number has too many digits"),
+        ("r.jsonl", '{"image": %s}' % ("7" * 5000), "line 1 or after: a number has too many digits"),
+        ("r.json", {"images": ["a.jpg"], "dataset": "x"}, "is JSON of another kind"),
         ("r.png", "", "not a dataset; tried"),
     ],
 )
@@ -186,3 +190,52 @@ def test_a_dev_split_is_what_was_held_out(write: Callable[[str, Any], Path]) -> 
     path = write("r.csv", "image,caption,split\na.jpg,A dog.,dev\nb.jpg,A cat.,train\n")
     with pytest.raises(UsageError, match="--split dev"):
         read_references(path, "all").held_out(0.5)
+
+
+def test_a_dataset_without_splits_has_none(write: Callable[[str, Any], Path], tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    path = write("captions.csv", "image,caption\na.jpg,A dog.\n")
+    for source in (path, tmp_path):
+        assert dataset_references(source).split is None
+    with pytest.raises(UsageError, match="has no test split; it has no splits: --split all"):
+        dataset_references(path, "test")
+
+
+def test_captions_are_kept_as_they_are_written(write: Callable[[str, Any], Path]) -> None:
+    path = write("r.json", {"a.jpg": [" 1 1/2  miles\n", "\t", "A dog."]})
+    assert read_references(path).items[0].captions == (" 1 1/2  miles\n", "A dog.")
+
+
+@pytest.mark.parametrize(
+    ("images", "notes"),
+    [
+        ([1, 2], []),
+        ([1, 2, 3], ["1 image has no references and is left out, first 3.jpg"]),
+        ([1, 2, 3, 4], ["2 images have no references and are left out, first 3.jpg"]),
+    ],
+)
+def test_images_without_references_are_counted(
+    write: Callable[[str, Any], Path], images: list[int], notes: list[str]
+) -> None:
+    content = COCO | {"images": [{"id": image, "file_name": f"{image}.jpg"} for image in images]}
+    assert read_references(write("r.json", content)).notes == notes
+
+
+def test_flickr30k_needs_no_pictures(write: Callable[[str, Any], Path], tmp_path: Path) -> None:
+    path = write("results.csv", "image_name| comment_number| comment\na.jpg| 0| A dog.\na.jpg| 1| A hound.\n")
+    for source in (path, tmp_path):
+        (item,) = read_references(source).items
+        assert (item.name, item.captions) == ("a.jpg", ("A dog.", "A hound."))
+
+
+def test_only_the_pictures_of_the_split_must_be_there(write: Callable[[str, Any], Path], tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    path = write("r.csv", "image,caption,split\na.jpg,A dog.,test\nb.jpg,A cat.,train\n")
+    assert len(dataset_references(path).items) == 1
+    with pytest.raises(DatasetError, match=r"1 image is missing on disk, first .*b\.jpg"):
+        dataset_references(path, "all")
+
+
+def test_a_name_that_no_system_allows_is_a_picture_that_is_not_there(write: Callable[[str, Any], Path]) -> None:
+    (item,) = read_references(write("r.json", {"a" * 5000: "A dog."})).items
+    assert item.image is None

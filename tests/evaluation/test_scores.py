@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 
 from capcli.errors import UsageError
 from capcli.evaluation import Difference, Score, compare, human, score
-from capcli.evaluation.scores import METRICS
+from capcli.evaluation.scores import METRICS, human_alignments
 from capcli.metrics.java import Unavailable, find_jar, find_java
+from capcli.metrics.meteor import Meteor
+from capcli.metrics.statistics import Means
 
 REFERENCES = [
     ["A man in a red shirt isn't looking.", "The man's shirt is red", "A man (left) looks away."],
@@ -34,6 +38,7 @@ HYPOTHESES = [
     "A man on a snowboard in the air.",
     "A woman isn't in a crowd of people.",
 ]
+THREES = REFERENCES[:2]
 OTHERS = ["A man in a red shirt and a dog."] * 8
 
 # What the COCO toolkit gives for these with its own tokenizer, without METEOR.
@@ -159,7 +164,9 @@ def test_without_java_only_meteor_has_no_value(monkeypatch: pytest.MonkeyPatch) 
     scores = score(REFERENCES, HYPOTHESES, spice=True, samples=0)
     assert scores.metrics["METEOR"] == scores.metrics["SPICE"] == Score(None, None, None, "needs capcli[java]")
     assert "METEOR" not in scores.per_image
-    assert "METEOR" not in compare(REFERENCES, HYPOTHESES, OTHERS, samples=5)
+    differences = compare(REFERENCES, HYPOTHESES, OTHERS, samples=5)
+    assert "METEOR" not in differences.metrics
+    assert differences.unavailable["METEOR"] == "needs capcli[java]"
 
 
 def test_copies_of_training_captions() -> None:
@@ -216,17 +223,19 @@ def test_seeds_repeat_intervals() -> None:
 
 
 def test_captions_compared_with_themselves() -> None:
-    for difference in compare(REFERENCES, HYPOTHESES, HYPOTHESES, java=False, samples=50).values():
-        assert difference == Difference(0.0, 0.0, 0.0, 1.0)
+    own = values(REFERENCES, HYPOTHESES)
+    for name, difference in compare(REFERENCES, HYPOTHESES, HYPOTHESES, java=False, samples=50).metrics.items():
+        assert difference == Difference(own[name], own[name], 0.0, 0.0, 1.0)
+        assert difference.value == 0.0
 
 
 def test_differences_are_those_of_the_scores() -> None:
-    differences = compare(REFERENCES, OTHERS, HYPOTHESES, java=False, samples=200)
+    differences = compare(REFERENCES, OTHERS, HYPOTHESES, java=False, samples=200).metrics
     a, b = values(REFERENCES, OTHERS), values(REFERENCES, HYPOTHESES)
     assert list(differences) == [name for name in METRICS if a[name] is not None]
-    assert {name: d.value for name, d in differences.items()} == pytest.approx({n: b[n] - a[n] for n in differences})
+    assert {name: (d.a, d.b) for name, d in differences.items()} == {name: (a[name], b[name]) for name in differences}
     assert differences["CIDEr-D"].p < 0.05 and differences["CIDEr-D"].low > 0
-    back = compare(REFERENCES, HYPOTHESES, OTHERS, java=False, samples=200)["CIDEr-D"]
+    back = compare(REFERENCES, HYPOTHESES, OTHERS, java=False, samples=200).metrics["CIDEr-D"]
     forth = differences["CIDEr-D"]
     assert (back.value, back.low, back.high, back.p) == pytest.approx((-forth.value, -forth.high, -forth.low, forth.p))
 
@@ -234,7 +243,7 @@ def test_differences_are_those_of_the_scores() -> None:
 def test_pairing_sharpens_a_comparison() -> None:
     references, hypotheses = corpus(200)
     improved = [references[0][0], *hypotheses[1:]]
-    difference = compare(references, hypotheses, improved, java=False, samples=200)["ROUGE-L"]
+    difference = compare(references, hypotheses, improved, java=False, samples=200).metrics["ROUGE-L"]
     alone = score(references, hypotheses, java=False, samples=200).metrics["ROUGE-L"]
     assert difference.low >= 0
     assert difference.high - difference.low < (alone.high - alone.low) / 2
@@ -244,19 +253,109 @@ def test_a_person_is_scored_against_the_others() -> None:
     references = [captions[:2] for captions in REFERENCES]
     first, second = [captions[0] for captions in references], [captions[1] for captions in references]
     turns = [values([[c] for c in second], first), values([[c] for c in first], second)]
-    scores = human(references, java=False, samples=20)
+    both = human(references, first, java=False, samples=20)
+    scores = both.person
     for name in ("BLEU-4", "ROUGE-L", "CIDEr-D", "vocabulary"):
         assert scores.metrics[name].value == pytest.approx((turns[0][name] + turns[1][name]) / 2)
     assert scores.per_image["ROUGE-L"].mean() == pytest.approx(scores.metrics["ROUGE-L"].value)
-    assert scores.metrics["identical"].why == "not asked for"
+    assert scores.metrics["identical"].why == scores.metrics["SPICE"].why == "not taken of people"
+    assert scores.metrics["METEOR"].why == "not asked for"
+
+
+def test_captions_are_scored_on_the_references_that_people_are_scored_on() -> None:
+    firsts = [captions[0] for captions in REFERENCES]
+    rests = [[sentences[:turn] + sentences[turn + 1 :] for sentences in THREES] for turn in range(3)]
+    turns = [values(rest, firsts[: len(THREES)]) for rest in rests]
+    captions = human(THREES, firsts[: len(THREES)], java=False, samples=20).captions
+    for name in ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D", "vocabulary"):
+        assert captions.metrics[name].value == pytest.approx(sum(turn[name] for turn in turns) / 3)
+    assert captions.per_image["CIDEr-D"].shape == (len(THREES),)
+
+
+def test_a_system_that_copies_a_person_is_as_good_as_one() -> None:
+    copied = ["a dog runs on grass", "the cat sits", "one man rides a bike"]
+    both = human([[caption, caption] for caption in copied], copied, java=False, samples=20)
+    person, captions = ([metric.value for metric in one.metrics.values()] for one in (both.person, both.captions))
+    assert person == captions
 
 
 def test_images_with_a_single_reference_are_left_out_of_a_persons_score() -> None:
-    scores = human([*REFERENCES, ["Nobody else saw this"]], java=False, samples=20)
-    assert (scores.images, scores.left_out) == (8, 1)
-    assert scores.metrics == human(REFERENCES, java=False, samples=20).metrics
+    both = human([*REFERENCES, ["Nobody else saw this"]], [*HYPOTHESES, "x"], java=False, samples=20)
+    expected = human(REFERENCES, HYPOTHESES, java=False, samples=20)
+    for scores, others in ((both.person, expected.person), (both.captions, expected.captions)):
+        assert (scores.images, scores.left_out) == (8, 1)
+        assert scores.metrics == others.metrics
     with pytest.raises(UsageError, match="no image has two references"):
-        human([["a"], ["b"]])
+        human([["a"], ["b"]], ["a", "b"])
+
+
+@pytest.mark.parametrize("images", [10, 30])
+def test_equal_systems_differ_significantly_in_one_case_of_twenty(images: int) -> None:
+    draw = random.Random(0)
+    words = [chr(ord("a") + n % 26) * (1 + n // 26) for n in range(200)]
+
+    def caption() -> str:
+        return " ".join(draw.choices(words, [1 / (n + 1) for n in range(200)], k=draw.randint(4, 8)))
+
+    counts = Counter(dict.fromkeys(("BLEU-1", "CIDEr-D", "distinct-1", "distinct-2", "vocabulary"), 0))
+    for seed in range(100):
+        references, a, b = ([caption() for _ in range(images)] for _ in range(3))
+        differences = compare([[one] for one in references], a, b, java=False, samples=100, seed=seed).metrics
+        counts.update(name for name in counts if (differences[name].p or 0) <= 0.05)
+    # Of 100 cases 5 are expected; more than 11 has a probability below 0.005.
+    assert max(counts.values()) <= 11
+    assert sum(counts.values()) > 0
+
+
+@given(st.lists(st.tuples(captions, captions), min_size=2, max_size=6))
+@settings(deadline=None, max_examples=50)
+def test_intervals_end_where_the_metrics_do(pairs: list[tuple[str, str]]) -> None:
+    a, b = [first for first, _ in pairs], [second for _, second in pairs]
+    references = [["a dog runs"]] * len(pairs)
+    metrics, differences = (
+        score(references, a, java=False, samples=20).metrics,
+        compare(references, a, b, java=False, samples=20).metrics,
+    )
+    for name in ("distinct-1", "distinct-2"):
+        assert 0 <= metrics[name].low <= metrics[name].value <= metrics[name].high <= 1
+        assert -1 <= differences[name].low <= differences[name].value <= differences[name].high <= 1
+    assert 0 <= metrics["vocabulary"].low <= metrics["vocabulary"].value <= metrics["vocabulary"].high
+
+
+def test_one_image_is_compared_without_interval_and_p_value() -> None:
+    for difference in compare(REFERENCES[:1], HYPOTHESES[:1], OTHERS[:1], java=False).metrics.values():
+        assert (difference.low, difference.high, difference.p) == (None, None, None)
+        assert difference.why == "a single image says nothing about others"
+
+
+def test_meteor_is_started_once_and_counts_its_captions(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = []
+
+    class Counting(Meteor):
+        def __init__(self, aligned: Callable[[], None] | None = None) -> None:
+            programs.append(self)
+            self.tell = aligned
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def statistics(self, references: Any, hypotheses: Any) -> Means:
+            for _ in hypotheses:
+                self.tell()
+            return Means(("METEOR",), np.zeros((len(hypotheses), 1)))
+
+    monkeypatch.setattr("capcli.evaluation.scores.Meteor", Counting)
+    aligned: list[None] = []
+    how: dict[str, Any] = {"samples": 5, "aligned": lambda: aligned.append(None)}
+    for work, expected in (
+        (lambda: score(THREES, HYPOTHESES[:2], **how), 2),
+        (lambda: compare(THREES, HYPOTHESES[:2], OTHERS[:2], **how), 4),
+        (lambda: human(THREES, HYPOTHESES[:2], **how), human_alignments(THREES)),
+    ):
+        work()
+        assert (len(programs), len(aligned)) == (1, expected)
+        programs.clear()
+        aligned.clear()
 
 
 @pytest.mark.parametrize(
@@ -267,6 +366,7 @@ def test_images_with_a_single_reference_are_left_out_of_a_persons_score() -> Non
         lambda: score([["a"], []], ["a", "b"], java=False),
         lambda: compare([["a"]], ["a"], ["a", "b"], java=False),
         lambda: compare([["a"]], ["a"], ["b"], java=False, samples=0),
+        lambda: human([["a", "b"]], [], java=False),
     ],
 )
 def test_impossible_input(impossible: Callable[[], object]) -> None:

