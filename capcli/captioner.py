@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from capcli.attribution import DEFAULT_METHOD, check_method, cover, occlusion, relevance, shares
 from capcli.decoding.decode import decode
+from capcli.decoding.forced import Forced, forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, UnreadableImage, UsageError
-from capcli.metrics.tokens import detokenize
+from capcli.metrics.tokens import detokenize, tokenize
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoder_config
 from capcli.model.device import bfloat16_pays, choose_device
@@ -38,13 +40,38 @@ class Word:
 
     Attributes:
         text: the word, in lower case; "'s" and the like are words of their own.
-        log_probability: natural logarithm of its probability given the picture and the words before it.
-        attention: rows x columns weights over the picture that sum to 1, or None for a model without attention.
+        log_probability: natural logarithm of its probability given the picture and the words before it; minus
+            infinity for a word that the model does not know.
+        attention: rows x columns weights over the whole upright picture that sum to 1: those of the decoder, averaged
+            over layers and heads, or from `Captioner.attend` by the method that was asked for; None for a model
+            without attention.
+        heads: layers x heads x rows x columns, the decoder's weights apart; from `Captioner.attend` alone.
+        known: whether the word is one of the model's.
     """
 
     text: str
     log_probability: float
     attention: np.ndarray | None
+    heads: np.ndarray | None = None
+    known: bool = True
+
+    def heatmap(self, size: tuple[int, int]) -> np.ndarray:
+        """Where the model looked, as a smooth map for drawing.
+
+        Args:
+            size: width and height of the upright picture in pixels, as `PIL.Image.Image.size` has them.
+
+        Returns:
+            float32 array of shape (height, width), from 0 to 1, which the strongest place has.
+
+        Raises:
+            UsageError: for a model without attention.
+        """
+        from capcli.heatmap.arrays import heatmap
+
+        if self.attention is None:
+            raise UsageError(f"there is no attention for the word {self.text!r}; models that have it, such as base, do")
+        return heatmap(self.attention, size)
 
 
 @dataclass(frozen=True)
@@ -79,6 +106,8 @@ class Captioner:
         options: the decoding options chosen for the model on dev.
         device: where it computes.
         size: side of the model's square input in pixels.
+        grid: rows and columns of the regions that the decoder looks at, together the whole picture.
+        heads: layers and heads whose attention the decoder tells, (0, 0) for one without.
         calibration: of the confidence, on the pictures that the model was chosen on; None where it has none.
         fits: the most pictures that fit into memory at once; None as long as every batch did.
     """
@@ -96,6 +125,8 @@ class Captioner:
         self._vocabulary = model.vocabulary
         self._longest: int = decoder_config(model.config.decoder)[1].max_length
         self.size = model.encoder.config.size
+        self.grid = model.encoder.grid
+        self.heads = model.decoder.heads
         self.fits: int | None = None
 
     @classmethod
@@ -136,13 +167,57 @@ class Captioner:
         """
         chosen = self.options.replace(**options)
         self.check(chosen)
+        return self._each(images, lambda arrays: self.caption_arrays(arrays, chosen))
+
+    @overload
+    def attend(
+        self, images: Picture, *, caption: str | None = None, method: str = DEFAULT_METHOD, **options: Any
+    ) -> Caption: ...
+    @overload
+    def attend(
+        self, images: Iterable[Picture], *, caption: str | None = None, method: str = DEFAULT_METHOD, **options: Any
+    ) -> list[Caption]: ...
+    def attend(
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        caption: str | None = None,
+        method: str = DEFAULT_METHOD,
+        **options: Any,
+    ) -> Caption | list[Caption]:
+        """Captions pictures as `caption` does, and measures what each word owes to each part of the picture.
+
+        Args:
+            images: as `caption` takes them.
+            caption: a sentence to look at in place of the model's own; it may hold words that the model does not
+                know, whose maps are the decoder's attention whatever the method.
+            method: `gradient`, `attention` or `occlusion`: see `capcli.attribution`.
+            **options: of decoding, as `caption` takes them.
+
+        Returns:
+            Captions whose words' `attention` is by that method and whose words have their `heads`. They have no
+            alternatives.
+
+        Raises:
+            UsageError: as `caption` does; for an unknown method, a model without attention (but for `occlusion`), or
+                a sentence without words or with more than the model can say.
+            UnreadableImage: as `caption` does.
+            CapcliError: as `caption` does.
+        """
+        chosen = self.options.replace(**options)
+        self.check(chosen)
+        return self._each(images, lambda arrays: self.attend_arrays(arrays, chosen, caption=caption, method=method))
+
+    def _each(
+        self, images: Picture | Iterable[Picture], work: Callable[[np.ndarray], list[Caption]]
+    ) -> Caption | list[Caption]:
         if isinstance(images, (str, Path, Image.Image, np.ndarray)):
-            return self.caption_arrays(np.stack([self._array(images)]), chosen)[0]
+            return work(np.stack([self._array(images)]))[0]
         if isinstance(images, (bytes, bytearray, memoryview)) or not isinstance(images, Iterable):
             raise UsageError(f"pictures are paths, PIL images, arrays or lists of them, not {type(images).__name__}")
         waiting, captions = iter(images), list[Caption]()
         while batch := [self._array(image) for image in islice(waiting, BATCH)]:
-            captions += self.caption_arrays(np.stack(batch), chosen)
+            captions += work(np.stack(batch))
         return captions
 
     def check(self, options: DecodingOptions) -> None:
@@ -169,22 +244,55 @@ class Captioner:
         """
         chosen = options or self.options
         self.check(chosen)
-        captions: list[Caption] = []
-        while len(captions) < len(arrays):
-            batch = arrays[len(captions) :][: self.fits]
-            seeds = [_seed(array, chosen.seed) for array in batch] if chosen.sample else None
-            try:
-                captions += self.decode(self.encode(batch), chosen, seeds)
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-                if len(batch) == 1:
-                    raise CapcliError(
-                        "not enough memory to caption even one picture; close other programs, take a smaller beam "
-                        "or another device"
-                    ) from None
-                self.fits = len(batch) // 2
-        return captions
+        return self._fitting(arrays, lambda batch: self.decode(self.encode(batch), chosen, self._seeds(batch, chosen)))
+
+    def attend_arrays(
+        self,
+        arrays: np.ndarray,
+        options: DecodingOptions | None = None,
+        *,
+        caption: str | None = None,
+        method: str = DEFAULT_METHOD,
+    ) -> list[Caption]:
+        """`attend` for prepared pictures, uint8 B x S x S x 3; raises what it raises."""
+        chosen = options or self.options
+        self.check(chosen)
+        check_method(method, attends=self.heads != (0, 0), model=self.name)
+        given = None if caption is None else self._sentence(caption)
+
+        def attended(batch: np.ndarray) -> list[Caption]:
+            regions = self.encode(batch)
+            if given is None:
+                captions = self.decode(regions, chosen, self._seeds(batch, chosen))
+            else:
+                captions = [given] * len(batch)
+            tokens = [self._tokens(one) for one in captions]
+            told = forced(self._decoder, regions, tokens, gradients=method == "gradient")
+            maps = [
+                self._occlusion(array, one) if method == "occlusion" else relevance(one_told, method)
+                for array, one, one_told in zip(batch, tokens, told, strict=True)
+            ]
+            return [
+                self._attended(*one, own=given is None, options=chosen)
+                for one in zip(captions, tokens, told, maps, strict=True)
+            ]
+
+        return self._fitting(arrays, attended)
+
+    def log_probabilities(self, arrays: np.ndarray, words: Sequence[str]) -> np.ndarray:
+        """Natural logarithms of the probabilities of the words of one caption, and of its end, for each picture.
+
+        Args:
+            arrays: uint8 B x S x S x 3, S being `size`.
+            words: T words, as in `Caption.words`; one that the model does not know is `<unknown>` to it.
+
+        Returns:
+            float32 B x (T + 1).
+        """
+        tokens = self._vocabulary.encode(words)
+        parts = [arrays[start : start + BATCH] for start in range(0, len(arrays), BATCH)]
+        told = [one for part in parts for one in forced(self._decoder, self.encode(part), [tokens] * len(part))]
+        return np.stack([one.log_probabilities.numpy() for one in told])
 
     def encode(self, arrays: np.ndarray) -> torch.Tensor:
         """Regions B x R x D, float32 on the captioner's device, of uint8 B x S x S x 3 pictures."""
@@ -212,6 +320,89 @@ class Captioner:
         captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 
+    def _fitting(self, arrays: np.ndarray, work: Callable[[np.ndarray], list[Caption]]) -> list[Caption]:
+        """What `work` makes of the pictures, as many at once as fit into memory."""
+        captions: list[Caption] = []
+        while len(captions) < len(arrays):
+            batch = arrays[len(captions) :][: self.fits]
+            try:
+                captions += work(batch)
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    raise CapcliError(
+                        "not enough memory to caption even one picture; close other programs, take a smaller beam "
+                        "or another device"
+                    ) from None
+                self.fits = len(batch) // 2
+        return captions
+
+    def _seeds(self, arrays: np.ndarray, options: DecodingOptions) -> list[int] | None:
+        return [_seed(array, options.seed) for array in arrays] if options.sample else None
+
+    def _sentence(self, text: str) -> Caption:
+        """A sentence of the user's own, whose words still lack all that the picture decides."""
+        words = tokenize(text)
+        if not words:
+            raise UsageError(f"the caption {text!r} has no words; give some, such as 'a dog runs'")
+        if len(words) > self._longest:
+            raise UsageError(f"the caption has {len(words)} words and this model can say {self._longest}; shorten it")
+        known = [word in self._vocabulary for word in words]
+        return Caption(
+            " ".join(text.split()),
+            tuple(Word(word, 0.0, None, known=one) for word, one in zip(words, known, strict=True)),
+            0.0,
+        )
+
+    def _tokens(self, caption: Caption) -> list[int]:
+        return self._vocabulary.encode([word.text for word in caption.words])
+
+    def _occlusion(self, array: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
+        words = [self._vocabulary.words[token] for token in tokens]
+        whole = self.log_probabilities(array[None], words)
+        return occlusion(
+            lambda covered: (whole - self.log_probabilities(cover(array, covered, self.grid), words))[:, :-1], self.grid
+        )
+
+    def _attended(
+        self,
+        caption: Caption,
+        tokens: Sequence[int],
+        told: Forced,
+        maps: np.ndarray,
+        *,
+        own: bool,
+        options: DecodingOptions,
+    ) -> Caption:
+        """The caption with its words' maps; of a sentence that is not the model's own also with its probabilities."""
+        rows, columns = self.grid
+        attention = np.full_like(maps, 1 / (rows * columns)) if told.attention is None else relevance(told, "attention")
+        unknown = np.array([not word.known for word in caption.words], bool)
+        seen = np.where(unknown[:, None], attention, shares(maps, attention)).reshape(-1, rows, columns)
+        logs = told.log_probabilities.tolist()
+        heads = [None] * len(tokens)
+        if told.attention is not None:
+            heads = list(told.attention.numpy().reshape(len(tokens), *self.heads, rows, columns))
+        words = tuple(
+            replace(
+                word,
+                log_probability=word.log_probability if own else log if word.known else -math.inf,
+                attention=place,
+                heads=each,
+            )
+            for word, log, place, each in zip(caption.words, logs, seen, heads, strict=False)
+        )
+        if own:
+            return replace(caption, words=words, alternatives=())
+        confidence = self._confidence([word.log_probability for word in words] + logs[-1:])
+        return replace(caption, words=words, confidence=confidence, uncertain=confidence < options.min_confidence)
+
+    def _confidence(self, log_probabilities: Sequence[float]) -> float:
+        """Of a caption whose words, those that were left to the model, and end have these; 1 where there are none."""
+        mean = math.exp(sum(log_probabilities) / len(log_probabilities)) if log_probabilities else 1.0
+        return mean if self.calibration is None else self.calibration(mean)
+
     def _array(self, image: Picture) -> np.ndarray:
         if isinstance(image, np.ndarray):
             image = _from_array(image)
@@ -229,21 +420,11 @@ class Captioner:
         tokens = [self._vocabulary.words[index] for index in hypothesis.tokens]
         attention: Sequence[np.ndarray | None] = [None] * len(tokens)
         if hypothesis.attention is not None:
-            attention = list(hypothesis.attention.reshape(-1, *self._encoder.grid).float().numpy())
+            attention = list(hypothesis.attention.reshape(-1, *self.grid).float().numpy())
         words = tuple(map(Word, tokens, hypothesis.log_probabilities, attention))
-        confidence = _mean_probability(hypothesis, given)
-        if self.calibration is not None:
-            confidence = self.calibration(confidence)
+        end = hypothesis.end_log_probability
+        confidence = self._confidence([*hypothesis.log_probabilities[given:], *([] if end is None else [end])])
         return Caption(detokenize(tokens), words, confidence, uncertain=confidence < options.min_confidence)
-
-
-def _mean_probability(hypothesis: Hypothesis, given: int) -> float:
-    """Geometric mean of the probabilities of the words after the `given` first ones and of the end, if there is one;
-    1 where nothing was left to the model.
-    """
-    end = hypothesis.end_log_probability
-    logs = [*hypothesis.log_probabilities[given:], *([] if end is None else [end])]
-    return math.exp(sum(logs) / len(logs)) if logs else 1.0
 
 
 def _seed(array: np.ndarray, seed: int) -> int:

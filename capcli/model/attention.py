@@ -21,15 +21,24 @@ class AdditiveAttention(nn.Module):
         self.query = nn.Linear(query_width, width)
         self.energy = nn.Linear(width, 1, bias=False)
 
-    def forward(self, query: Tensor, keys: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, query: Tensor, keys: Tensor, regions: Tensor, gates: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Attends with N x Q queries over N x R x D regions whose `keys` (N x R x W) were projected once.
 
+        Args:
+            query: what asks.
+            keys: the regions, projected.
+            regions: what is looked at.
+            gates: N x R factors of the weights, 1 where None.
+
         Returns:
-            The context N x D and the weights N x R, non-negative, each row summing to 1.
+            The context N x D and the weights N x R before the gates, non-negative, each row summing to 1.
         """
         energy = self.energy(torch.tanh(keys + self.query(query).unsqueeze(1))).squeeze(-1)
         weights = energy.float().softmax(-1)
-        return torch.bmm(weights.to(regions.dtype).unsqueeze(1), regions).squeeze(1), weights
+        used = weights if gates is None else weights * gates
+        return torch.bmm(used.to(regions.dtype).unsqueeze(1), regions).squeeze(1), weights
 
 
 class MultiHeadAttention(nn.Module):
@@ -51,14 +60,29 @@ class MultiHeadAttention(nn.Module):
         return self._split(key), self._split(value)
 
     def forward(
-        self, target: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, with_weights: bool = False
+        self,
+        target: Tensor,
+        key: Tensor,
+        value: Tensor,
+        *,
+        causal: bool = False,
+        with_weights: bool = False,
+        gates: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Attends from N x T x W over projected keys and values.
 
         Where the keys belong to B pictures and N = B * K, rows b*K to b*K+K-1 attend to picture b.
 
+        Args:
+            target: what attends.
+            key: as `project` gives them.
+            value: likewise.
+            causal: let no place attend to a later one; not together with weights.
+            with_weights: return the weights too.
+            gates: N x heads x T x S factors of the weights, which asks for them; 1 where None.
+
         Returns:
-            N x T x W, and with `with_weights` the weights N x T x S averaged over heads, else None.
+            N x T x W, and with `with_weights` the weights N x heads x T x S before the gates, else None.
         """
         rows, steps, width = target.shape
         query = self._split(self.query(target))
@@ -69,16 +93,16 @@ class MultiHeadAttention(nn.Module):
         weights = None
         if with_weights:
             scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-            shares = scores.float().softmax(-1)
-            weights = shares.mean(1)
-            mixed = F.dropout(shares.to(value.dtype), self.dropout, self.training) @ value
+            weights = scores.float().softmax(-1)
+            used = weights if gates is None else weights * gates.view(weights.shape)
+            mixed = F.dropout(used.to(value.dtype), self.dropout, self.training) @ value
         else:
             dropout = self.dropout if self.training else 0.0
             mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=causal)
         if groups > 1:
             mixed = mixed.view(key.shape[0], self.heads, groups, steps, -1).transpose(1, 2).flatten(0, 1)
             if weights is not None:
-                weights = weights.view(rows, steps, -1)
+                weights = weights.view(key.shape[0], self.heads, groups, steps, -1).transpose(1, 2).flatten(0, 1)
         return self.output(mixed.transpose(1, 2).reshape(rows, steps, width)), weights
 
     def _split(self, x: Tensor) -> Tensor:

@@ -21,20 +21,37 @@ class Decoder(nn.Module, ABC):
 
     N rows decode at once. Rows belong to pictures: with B pictures and N = B * K captions, rows b*K to b*K+K-1
     are captions of picture b. Beam search, sampling, heatmaps and training use only these methods.
+
+    Attributes:
+        heads: layers and heads of each that attend to the regions; (0, 0) for a decoder without attention.
     """
+
+    heads: tuple[int, int] = (0, 0)
 
     @abstractmethod
     def start(self, regions: Tensor) -> Any:
         """State before the first word, one row per picture, from B x R x D regions."""
 
     @abstractmethod
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Tensor | None, Any]:
-        """Feeds the last words (N indices) and predicts the next.
+    def attend(self, tokens: Tensor, state: Any, gates: Tensor | None = None) -> tuple[Tensor, Tensor | None, Any]:
+        """Feeds the last words (N indices) and predicts the next, the attention of every head told apart.
+
+        Args:
+            tokens: the words.
+            state: before them.
+            gates: N x layers x heads x R factors of the attention, 1 where None. At gates of 1 the gradient of a
+                log-probability by them is its gradient by the attention, times the attention.
 
         Returns:
-            Log-probabilities N x V (float32, each row's exponentials sum to 1), attention N x R over the regions
-            (each row sums to 1; None for a decoder without attention), and the new state.
+            Log-probabilities N x V (float32, each row's exponentials sum to 1), attention N x layers x heads x R over
+            the regions, before the gates (each head's sums to 1; None for a decoder without attention), and the
+            new state.
         """
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Tensor | None, Any]:
+        """What `attend` gives, the attention N x R averaged over layers and heads."""
+        log_probabilities, weights, state = self.attend(tokens, state)
+        return log_probabilities, None if weights is None else weights.mean((1, 2)), state
 
     @abstractmethod
     def reorder(self, state: Any, index: Tensor) -> Any:

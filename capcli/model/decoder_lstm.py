@@ -46,6 +46,8 @@ class LSTMState:
 class LSTMDecoder(Decoder):
     """Soft attention (section 4.2) with the gating scalar beta and a deep output layer (section 3.1.2, eq. 7)."""
 
+    heads = (1, 1)
+
     def __init__(self, config: LSTMConfig, region_width: int, regions: int, vocabulary_size: int) -> None:
         super().__init__()
         self.config = config
@@ -70,14 +72,18 @@ class LSTMDecoder(Decoder):
         hidden, cell = torch.tanh(self.first_hidden(mean)), torch.tanh(self.first_cell(mean))
         return LSTMState(seen, self.attention.keys(seen), hidden, cell)
 
-    def step(self, tokens: Tensor, state: LSTMState) -> tuple[Tensor, Tensor, LSTMState]:
+    def attend(
+        self, tokens: Tensor, state: LSTMState, gates: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, LSTMState]:
         word = self.dropout(self.embedding(tokens))
-        context, weights = self.attention(state.hidden, state.keys, state.regions)
+        each = None if gates is None else gates[:, 0, 0]
+        context, weights = self.attention(state.hidden, state.keys, state.regions, each)
         context = torch.sigmoid(self.gate(state.hidden)) * context
         hidden, cell = self.cell(torch.cat([word, context], -1), (state.hidden, state.cell))
         deep = torch.tanh(word + self.from_hidden(self.dropout(hidden)) + self.from_context(context))
         logits = self.output(self.dropout(deep))
-        return logits.float().log_softmax(-1), weights, LSTMState(state.regions, state.keys, hidden, cell)
+        state = LSTMState(state.regions, state.keys, hidden, cell)
+        return logits.float().log_softmax(-1), weights[:, None, None], state
 
     def reorder(self, state: LSTMState, index: Tensor) -> LSTMState:
         return LSTMState(state.regions[index], state.keys[index], state.hidden[index], state.cell[index])
@@ -87,6 +93,6 @@ class LSTMDecoder(Decoder):
         state = self.reorder(self.start(regions), rows.repeat_interleave(captions.shape[0] // regions.shape[0]))
         steps = []
         for tokens in captions.unbind(1):
-            log_probabilities, weights, state = self.step(tokens, state)
-            steps.append((log_probabilities, weights))
+            log_probabilities, weights, state = self.attend(tokens, state)
+            steps.append((log_probabilities, weights[:, 0, 0]))
         return torch.stack([s[0] for s in steps], 1), torch.stack([s[1] for s in steps], 1)

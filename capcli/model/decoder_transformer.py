@@ -93,25 +93,33 @@ class DecoderLayer(nn.Module):
         return self.cross.project(regions)
 
     def forward(
-        self, words: Tensor, memory: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor] | None
+        self,
+        words: Tensor,
+        memory: tuple[Tensor, Tensor],
+        past: tuple[Tensor, Tensor] | None,
+        gates: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
-        """N x T x W words; with `past` (T = 1) they follow the cached ones, without it they are a whole caption."""
+        """N x T x W words; with `past` (T = 1) they follow the cached ones, without it they are a whole caption.
+
+        `gates`, N x heads x R, are of the cross-attention of one step.
+        """
         normed = self.norm(words)
         key, value = self.attention.project(normed)
         if past is not None:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
         words = words + self.dropout(self.attention(normed, key, value, causal=past is None)[0])
-        seen, weights = self.cross(self.cross_norm(words), *memory, with_weights=True)
+        seen, weights = self.cross(self.cross_norm(words), *memory, with_weights=True, gates=gates)
         words = words + self.dropout(seen)
         return words + self.dropout(self.feed(self.feed_norm(words))), weights, (key, value)
 
 
 class TransformerDecoder(Decoder):
-    """Decoder whose attention is the mean over heads and layers of the cross-attention weights."""
+    """Decoder whose attention to the regions is the cross-attention of its layers."""
 
     def __init__(self, config: TransformerConfig, region_width: int, regions: int, vocabulary_size: int) -> None:
         super().__init__()
         self.config = config
+        self.heads = (config.layers, config.heads)
         self.region_input = nn.Sequential(
             nn.LayerNorm(region_width),
             nn.Linear(region_width, config.width),
@@ -141,11 +149,13 @@ class TransformerDecoder(Decoder):
         past = tuple((empty, empty) for _ in self.layers)
         return TransformerState(memory, past, torch.arange(rows, device=regions.device), 0)
 
-    def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, Tensor, TransformerState]:
+    def attend(
+        self, tokens: Tensor, state: TransformerState, gates: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, TransformerState]:
         words = (self.embedding(tokens) + self.positions[state.length]).unsqueeze(1)
-        words, attention, past = self._run(words, state.memory, state.past)
+        words, attention, past = self._run(words, state.memory, state.past, gates)
         new = replace(state, past=past, length=state.length + 1)
-        return self._log_probabilities(words).squeeze(1), attention.squeeze(1), new
+        return self._log_probabilities(words).squeeze(1), attention.squeeze(3), new
 
     def reorder(self, state: TransformerState, index: Tensor) -> TransformerState:
         past = tuple((key[index], value[index]) for key, value in state.past)
@@ -160,20 +170,23 @@ class TransformerDecoder(Decoder):
     def forward(self, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
         words = self.dropout(self.embedding(captions) + self.positions[: captions.shape[1]])
         words, attention, _ = self._run(words, self._memory(regions), None)
-        return self._log_probabilities(words), attention
+        return self._log_probabilities(words), attention.mean((1, 2))
 
     def _run(
         self,
         words: Tensor,
         memory: tuple[tuple[Tensor, Tensor], ...],
         past: tuple[tuple[Tensor, Tensor], ...] | None,
+        gates: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, tuple[tuple[Tensor, Tensor], ...]]:
+        """The words after all layers, the attention N x layers x heads x T x R, and the keys and values to cache."""
         attentions, cached = [], []
         for index, layer in enumerate(self.layers):
-            words, weights, key_value = layer(words, memory[index], None if past is None else past[index])
+            each = None if gates is None else gates[:, index]
+            words, weights, key_value = layer(words, memory[index], None if past is None else past[index], each)
             attentions.append(weights)
             cached.append(key_value)
-        return words, torch.stack(attentions).mean(0), tuple(cached)
+        return words, torch.stack(attentions, 1), tuple(cached)
 
     def _memory(self, regions: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
         seen = self.region_input(regions) + self.region_positions

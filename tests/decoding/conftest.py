@@ -24,11 +24,13 @@ class ToyDecoder(Decoder):
         self.regions = regions.shape[1]
         return [(int(region[0, 0]),) for region in regions]
 
-    def step(self, tokens: Tensor, state: list[tuple[int, ...]]) -> tuple[Tensor, Tensor | None, list[tuple[int, ...]]]:
+    def attend(
+        self, tokens: Tensor, state: list[tuple[int, ...]], gates: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, list[tuple[int, ...]]]:
         state = [(*prefix, int(token)) for prefix, token in zip(state, tokens, strict=True)]
         rows = torch.stack([self.row(prefix) for prefix in state])
         seen = torch.nn.functional.one_hot(torch.tensor([len(p) - 2 for p in state]) % self.regions, self.regions)
-        return rows, seen.float() if self.attends else None, state
+        return rows, seen[:, None, None].float() if self.attends else None, state
 
     def reorder(self, state: list[tuple[int, ...]], index: Tensor) -> list[tuple[int, ...]]:
         return [state[i] for i in index.tolist()]

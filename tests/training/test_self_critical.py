@@ -67,7 +67,9 @@ class Fixed(Decoder):
     def start(self, regions: torch.Tensor) -> tuple[int, int]:
         return (len(regions), 0)
 
-    def step(self, tokens: torch.Tensor, state: tuple[int, int]) -> tuple[torch.Tensor, None, tuple[int, int]]:
+    def attend(
+        self, tokens: torch.Tensor, state: tuple[int, int], gates: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, None, tuple[int, int]]:
         rows, length = state
         said = [*self.caption, END if self.ends else self.caption[-1]][min(length, len(self.caption))]
         return self._row(said).expand(rows, -1), None, (rows, length + 1)

@@ -1,0 +1,1 @@
+"""From attention weights to pictures and pages that people look at."""
