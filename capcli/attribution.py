@@ -1,4 +1,4 @@
-"""What a word of a caption owes to each region of the picture: three ways to measure it, and the covering of regions."""
+"""What a word of a caption owes to each region of the picture, measured in three ways, and the covering of regions."""
 
 from __future__ import annotations
 
