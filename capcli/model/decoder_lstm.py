@@ -72,9 +72,7 @@ class LSTMDecoder(Decoder):
         hidden, cell = torch.tanh(self.first_hidden(mean)), torch.tanh(self.first_cell(mean))
         return LSTMState(seen, self.attention.keys(seen), hidden, cell)
 
-    def attend(
-        self, tokens: Tensor, state: LSTMState, gates: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, LSTMState]:
+    def attend(self, tokens: Tensor, state: LSTMState, gates: Tensor | None = None) -> tuple[Tensor, Tensor, LSTMState]:
         word = self.dropout(self.embedding(tokens))
         each = None if gates is None else gates[:, 0, 0]
         context, weights = self.attention(state.hidden, state.keys, state.regions, each)
