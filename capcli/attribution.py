@@ -49,8 +49,8 @@ def relevance(caption: Forced, method: str) -> np.ndarray:
 
 def shares(maps: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
     """Maps T x R, none below 0, made to sum to 1 each; those of zeros alone are taken from `otherwise`."""
-    total = maps.sum(1, keepdims=True)
-    return np.where(total > 0, maps / np.maximum(total, 1e-30), otherwise).astype(np.float32)
+    total = maps.sum(1, dtype=np.float64, keepdims=True)
+    return np.where(total > 0, maps / np.where(total > 0, total, 1), otherwise).astype(np.float32)
 
 
 def cover(array: np.ndarray, covered: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

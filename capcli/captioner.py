@@ -212,11 +212,11 @@ class Captioner:
         self, images: Picture | Iterable[Picture], work: Callable[[np.ndarray], list[Caption]]
     ) -> Caption | list[Caption]:
         if isinstance(images, (str, Path, Image.Image, np.ndarray)):
-            return work(np.stack([self._array(images)]))[0]
+            return work(np.stack([self.prepare(images)]))[0]
         if isinstance(images, (bytes, bytearray, memoryview)) or not isinstance(images, Iterable):
             raise UsageError(f"pictures are paths, PIL images, arrays or lists of them, not {type(images).__name__}")
         waiting, captions = iter(images), list[Caption]()
-        while batch := [self._array(image) for image in islice(waiting, BATCH)]:
+        while batch := [self.prepare(image) for image in islice(waiting, BATCH)]:
             captions += work(np.stack(batch))
         return captions
 
@@ -293,6 +293,25 @@ class Captioner:
         parts = [arrays[start : start + BATCH] for start in range(0, len(arrays), BATCH)]
         told = [one for part in parts for one in forced(self._decoder, self.encode(part), [tokens] * len(part))]
         return np.stack([one.log_probabilities.numpy() for one in told])
+
+    def prepare(self, image: Picture) -> np.ndarray:
+        """A picture as the methods on prepared ones take it: uint8 S x S x 3, S being `size`.
+
+        Raises:
+            UnreadableImage: if it cannot be read.
+            UsageError: if it is no picture.
+        """
+        if isinstance(image, np.ndarray):
+            image = _from_array(image)
+        if not isinstance(image, (str, Path, Image.Image)):
+            raise UsageError(f"a picture is a path, a PIL image or an array, not {type(image).__name__}")
+        if isinstance(image, Image.Image):
+            try:
+                return to_array(upright_rgb(image), self.size)
+            except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
+                name = getattr(image, "filename", "") or "image"
+                raise UnreadableImage(name, f"is damaged ({error})") from None
+        return read_array(image, self.size)
 
     def encode(self, arrays: np.ndarray) -> torch.Tensor:
         """Regions B x R x D, float32 on the captioner's device, of uint8 B x S x S x 3 pictures."""
@@ -402,19 +421,6 @@ class Captioner:
         """Of a caption whose words, those that were left to the model, and end have these; 1 where there are none."""
         mean = math.exp(sum(log_probabilities) / len(log_probabilities)) if log_probabilities else 1.0
         return mean if self.calibration is None else self.calibration(mean)
-
-    def _array(self, image: Picture) -> np.ndarray:
-        if isinstance(image, np.ndarray):
-            image = _from_array(image)
-        if not isinstance(image, (str, Path, Image.Image)):
-            raise UsageError(f"a picture is a path, a PIL image or an array, not {type(image).__name__}")
-        if isinstance(image, Image.Image):
-            try:
-                return to_array(upright_rgb(image), self.size)
-            except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
-                name = getattr(image, "filename", "") or "image"
-                raise UnreadableImage(name, f"is damaged ({error})") from None
-        return read_array(image, self.size)
 
     def _caption(self, hypothesis: Hypothesis, given: int, options: DecodingOptions) -> Caption:
         tokens = [self._vocabulary.words[index] for index in hypothesis.tokens]

@@ -16,7 +16,7 @@ from capcli.errors import CapcliError, ModelError, UnreadableImage, UsageError
 from capcli.metrics.tokens import detokenize
 from capcli.model.calibration import Calibration
 from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoders
+from capcli.model.decoder import Decoder, decoders
 
 
 @pytest.fixture(scope="module")
@@ -318,3 +318,130 @@ def test_any_iterable_of_pictures_will_do(captioner: Captioner, files: list[Path
 def test_what_is_no_picture_is_one_line(captioner: Captioner, images: Any) -> None:
     with pytest.raises(UsageError, match="path"):
         captioner.caption(images)
+
+
+METHODS = ("gradient", "attention", "occlusion")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_attend_says_what_caption_says_and_where_from(captioner: Captioner, files: list[Path], method: str) -> None:
+    plain = captioner.caption(files)
+    for seen, caption in zip(captioner.attend(files, method=method), plain, strict=True):
+        assert (seen.text, seen.confidence) == (caption.text, pytest.approx(caption.confidence))
+        for word, same in zip(seen.words, caption.words, strict=True):
+            assert (word.text, word.log_probability) == (same.text, pytest.approx(same.log_probability, abs=1e-4))
+            assert word.attention is not None and word.attention.shape == captioner.grid
+            assert word.attention.min() >= 0
+            assert word.attention.sum() == pytest.approx(1, rel=1e-4)
+            assert word.heads is not None and word.heads.shape == (*captioner.heads, *captioner.grid)
+            if method == "attention":
+                np.testing.assert_allclose(word.attention, same.attention, atol=1e-5)
+                np.testing.assert_allclose(word.attention, word.heads.mean((0, 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("decoder", sorted(decoders()))
+@pytest.mark.parametrize("method", METHODS)
+def test_attention_of_a_batch_is_that_of_its_pictures_one_by_one(
+    decoder: str, method: str, files: list[Path], tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path
+) -> None:
+    tiny_checkpoint(decoder).save(tmp_path / "model.safetensors")
+    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+    for one, file in zip(captioner.attend(files, method=method), files, strict=True):
+        alone = captioner.attend(file, method=method)
+        assert one.text == alone.text
+        for word, same in zip(one.words, alone.words, strict=True):
+            np.testing.assert_allclose(word.attention, same.attention, atol=0.02)
+
+
+def test_a_sentence_of_ones_own(captioner: Captioner, files: list[Path]) -> None:
+    caption = captioner.attend(files[0], caption="  The Dog\nruns. ")
+    assert caption.text == "The Dog runs."
+    assert [word.text for word in caption.words] == ["the", "dog", "runs"]
+    assert all(word.known for word in caption.words)
+    expected = captioner.log_probabilities(np.stack([captioner.prepare(files[0])]), ["the", "dog", "runs"])[0]
+    assert [word.log_probability for word in caption.words] == pytest.approx(expected[:-1].tolist(), rel=1e-4)
+    assert caption.confidence == pytest.approx(math.exp(expected.mean()), rel=1e-3)
+
+
+def test_the_models_own_sentence_given_back_is_the_same(captioner: Captioner, files: list[Path]) -> None:
+    own = captioner.attend(files[1])
+    given = captioner.attend(files[1], caption=own.text)
+    assert [word.text for word in given.words] == [word.text for word in own.words]
+    for word, same in zip(given.words, own.words, strict=True):
+        assert word.log_probability == pytest.approx(same.log_probability, abs=1e-3)
+        np.testing.assert_allclose(word.attention, same.attention, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_words_the_model_does_not_know_are_marked_and_keep_their_attention(
+    captioner: Captioner, files: list[Path], method: str
+) -> None:
+    caption = captioner.attend(files[0], caption="a zyzzyva runs", method=method)
+    assert [word.known for word in caption.words] == [True, False, True]
+    unknown = caption.words[1]
+    assert unknown.text == "zyzzyva"
+    assert unknown.log_probability == -math.inf
+    assert unknown.attention is not None and unknown.heads is not None
+    np.testing.assert_allclose(unknown.attention, unknown.heads.mean((0, 1)), atol=1e-5)
+    assert caption.confidence == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("caption", "told"),
+    [
+        ("", "has no words"),
+        (" .,! ", "has no words"),
+        ("a " * 41, "has 41 words and this model can say 40"),
+    ],
+)
+def test_sentences_that_cannot_be_looked_at(captioner: Captioner, files: list[Path], caption: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        captioner.attend(files[0], caption=caption)
+
+
+def test_an_unknown_method_is_told_before_a_picture_is_captioned(captioner: Captioner, files: list[Path]) -> None:
+    with pytest.raises(UsageError, match="no method is called 'occlude'; near it: occlusion"):
+        captioner.attend(files[0], method="occlude")
+
+
+def test_a_model_without_attention_says_so_but_can_be_occluded(
+    tiny_checkpoint: Callable[..., Checkpoint], files: list[Path]
+) -> None:
+    checkpoint = tiny_checkpoint("lstm")
+    checkpoint.model.decoder = Blind(checkpoint.model.decoder)
+    blind = Captioner(checkpoint, "blind", torch.device("cpu"))
+    with pytest.raises(UsageError, match="the model blind has no attention to show; take one that has, such as base"):
+        blind.attend(files[0])
+    with pytest.raises(UsageError, match="no attention for the word"):
+        blind.caption(files[0]).words[0].heatmap((4, 4))
+    for word in blind.attend(files[0], method="occlusion").words:
+        assert word.heads is None
+        assert word.attention is not None and word.attention.sum() == pytest.approx(1, rel=1e-4)
+
+
+class Blind(Decoder):
+    """A decoder that keeps its attention to itself."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def start(self, regions: torch.Tensor) -> Any:
+        return self.decoder.start(regions)
+
+    def attend(self, tokens: torch.Tensor, state: Any, gates: torch.Tensor | None = None) -> tuple[Any, None, Any]:
+        log_probabilities, _, state = self.decoder.attend(tokens, state)
+        return log_probabilities, None, state
+
+    def reorder(self, state: Any, index: torch.Tensor) -> Any:
+        return self.decoder.reorder(state, index)
+
+    def forward(self, regions: torch.Tensor, captions: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return self.decoder(regions, captions)[0], None
+
+
+def test_heatmaps_have_the_size_of_the_picture(captioner: Captioner, files: list[Path]) -> None:
+    heat = captioner.attend(files[1]).words[0].heatmap((90, 40))
+    assert heat.shape == (40, 90)
+    assert heat.min() >= 0
+    assert heat.max() == pytest.approx(1)

@@ -41,13 +41,13 @@ def forced(
     """
     device, longest = regions.device, max(map(len, captions))
     padded = [[START, *caption, *[END] * (longest + 1 - len(caption))] for caption in captions]
-    tokens = torch.tensor(padded, device=device)
     layers, heads = decoder.heads
     with_gradients = gradients and layers > 0
-    if with_gradients and regions.is_inference():
-        regions = regions.clone()  # which autograd cannot go through
     logs, attention, relevance = [], [], []
-    with torch.set_grad_enabled(with_gradients), torch.inference_mode(not with_gradients):
+    with torch.inference_mode(not with_gradients), torch.set_grad_enabled(with_gradients):
+        tokens = torch.tensor(padded, device=device)
+        if with_gradients and regions.is_inference():
+            regions = regions.clone()  # as autograd takes no tensors of inference mode
         state = decoder.start(regions)
         for step in range(longest + 1):
             gates = None

@@ -13,6 +13,7 @@ from capcli.evaluation.plot import histogram, rank_correlation, scatter, tenths
 from capcli.evaluation.report import Report, json_report, titled
 from capcli.evaluation.table import figure, interval
 from capcli.evaluation.thumbnail import thumbnail
+from capcli.output.html import document
 
 if TYPE_CHECKING:
     from capcli.evaluation.scores import Score
@@ -38,32 +39,9 @@ _MEANINGS = {
 }
 
 _STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1c2126; --quiet: #57606a; --line: #d5dae0; --card: #f6f8fa;
-  --accent: #0b62b8; --warm: #b3450b; }
-@media (prefers-color-scheme: dark) { :root { --paper: #12161b; --ink: #e7eaed; --quiet: #a1abb5; --line: #343c45;
-  --card: #1b2128; --accent: #6cb4f7; --warm: #f2a46c; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; }
-h2 { font-size: 1.25rem; margin: 2.25rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 0; }
 header span { white-space: nowrap; }
-summary { cursor: pointer; padding: .25rem 0; }
-p { margin: .5rem 0; max-width: 44rem; }
-.quiet, figcaption, dt { color: var(--quiet); }
 .scroll { overflow-x: auto; }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-a { color: var(--accent); }
-.skip { position: absolute; left: -100rem; }
-.skip:focus { position: static; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem 1rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
-  overflow-wrap: normal; }
-thead th { white-space: nowrap; }
-td.number { text-align: right; white-space: nowrap; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.5rem; }
-figure { margin: 0; }
 svg { display: block; width: 100%; max-width: 26rem; height: auto; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--quiet); }
 .axis { stroke: var(--quiet); fill: none; }
@@ -73,13 +51,6 @@ svg text { fill: var(--quiet); }
 .dot { stroke: var(--accent); stroke-width: 4; stroke-linecap: round; stroke-opacity: .45; fill: none; }
 .mean { stroke: var(--warm); stroke-width: 2; fill: none; }
 .mean.dots { stroke-width: 7; stroke-linecap: round; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 16rem), 1fr)); gap: 1rem; padding: 0;
-  list-style: none; }
-.cards > li { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem;
-  display: flex; flex-direction: column; gap: .5rem; }
-.cards img, .none { width: 100%; height: 11rem; object-fit: contain; background: var(--paper); border-radius: .25rem; }
-.none { display: grid; place-items: center; color: var(--quiet); }
-.cards p { margin: 0; }
 .cards ul { list-style: disc; margin: 0; padding-left: 1.1rem; font-size: .9rem; color: var(--quiet); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; }
 dd { margin: 0; }
@@ -106,24 +77,7 @@ def page(report: Report) -> bytes:
             "</main>",
         ]
     )
-    # The policy makes a browser refuse what this page promises not to do: to fetch anything or run a script.
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{escape(title)}</title>
-<link rel="icon" href="data:,">
-<style>{_STYLE}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-""".encode("utf-8", "replace")
+    return document(title, body, style=_STYLE)
 
 
 def _summary(report: Report) -> str:

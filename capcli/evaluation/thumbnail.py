@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.errors import UnreadableImage
+from capcli.output.html import data_uri, jpeg
 from capcli.pictures.read import read_picture
 
 SIDE = 320
@@ -30,6 +29,4 @@ def thumbnail(path: Path) -> Thumbnail | None:
     except UnreadableImage:
         return None
     picture.thumbnail((SIDE, SIDE))
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=70, optimize=True)
-    return Thumbnail(f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", *picture.size)
+    return Thumbnail(data_uri(jpeg(picture, quality=70)), *picture.size)

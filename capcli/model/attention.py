@@ -94,7 +94,10 @@ class MultiHeadAttention(nn.Module):
         if with_weights:
             scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
             weights = scores.float().softmax(-1)
-            used = weights if gates is None else weights * gates.view(weights.shape)
+            used = weights
+            if gates is not None:
+                of_picture = gates.view(key.shape[0], groups, self.heads, steps, -1).transpose(1, 2)
+                used = weights * of_picture.reshape(weights.shape)
             mixed = F.dropout(used.to(value.dtype), self.dropout, self.training) @ value
         else:
             dropout = self.dropout if self.training else 0.0

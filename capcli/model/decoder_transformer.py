@@ -101,7 +101,7 @@ class DecoderLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
         """N x T x W words; with `past` (T = 1) they follow the cached ones, without it they are a whole caption.
 
-        `gates`, N x heads x R, are of the cross-attention of one step.
+        `gates`, N x heads x T x R, are of the cross-attention.
         """
         normed = self.norm(words)
         key, value = self.attention.project(normed)
@@ -182,7 +182,7 @@ class TransformerDecoder(Decoder):
         """The words after all layers, the attention N x layers x heads x T x R, and the keys and values to cache."""
         attentions, cached = [], []
         for index, layer in enumerate(self.layers):
-            each = None if gates is None else gates[:, index]
+            each = None if gates is None else gates[:, index].unsqueeze(2)
             words, weights, key_value = layer(words, memory[index], None if past is None else past[index], each)
             attentions.append(weights)
             cached.append(key_value)

@@ -181,3 +181,40 @@ def test_a_transformer_needs_heads_that_divide_its_width_and_a_few_layers(
 def test_an_unknown_name_lists_those_that_exist(settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="there are lstm, transformer"):
         decoder_config(settings)
+
+
+@torch.no_grad()
+def test_every_head_is_told_and_step_averages_them(decoder: Decoder, regions: Tensor) -> None:
+    _, _, state = stepwise(decoder, decoder.start(regions), captions(B, 2))
+    log_probabilities, heads, _ = decoder.attend(torch.tensor([5, 6]), state)
+    step, attention, _ = decoder.step(torch.tensor([5, 6]), state)
+    assert heads is not None and heads.shape == (B, *decoder.heads, R)
+    torch.testing.assert_close(heads.sum(-1), torch.ones(B, *decoder.heads))
+    assert torch.equal(step, log_probabilities)
+    torch.testing.assert_close(attention, heads.mean((1, 2)))
+
+
+@torch.no_grad()
+def test_gates_weigh_what_a_head_sees(decoder: Decoder, regions: Tensor) -> None:
+    tokens, state = torch.tensor([5, 6]), decoder.start(regions)
+    plain, heads, _ = decoder.attend(tokens, state)
+    gates = torch.ones(B, *decoder.heads, R)
+    same, untouched, _ = decoder.attend(tokens, state, gates)
+    assert_same((same, untouched), (plain, heads))
+    gates[0, -1, -1, 2] = 0
+    other, before, _ = decoder.attend(tokens, state, gates)
+    torch.testing.assert_close(before, heads)
+    torch.testing.assert_close(other[1], plain[1])
+    assert not torch.allclose(other[0], plain[0], atol=1e-4)
+
+
+@torch.no_grad()
+def test_gates_find_their_rows_where_captions_share_a_picture(decoder: Decoder, regions: Tensor) -> None:
+    state = decoder.reorder(decoder.start(regions), torch.arange(B).repeat_interleave(3))
+    gates = torch.rand(B * 3, *decoder.heads, R, generator=torch.Generator().manual_seed(3))
+    tokens = torch.arange(4, 4 + B * 3)
+    together, _, _ = decoder.attend(tokens, state, gates)
+    for row in range(B * 3):
+        picture = decoder.start(regions[row // 3 : row // 3 + 1])
+        alone, _, _ = decoder.attend(tokens[row : row + 1], picture, gates[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-4)

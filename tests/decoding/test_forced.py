@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from capcli.decoding.forced import forced
+from capcli.model.decoder import Decoder, build_decoder, decoders
+from capcli.model.vocabulary import END, START
+
+R, D, V = 6, 10, 13
+CAPTIONS = [[5, 6, 7, 8], [9, 4], []]
+
+
+@pytest.fixture(params=sorted(decoders()))
+def decoder(
+    request: pytest.FixtureRequest, tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[..., Any]
+) -> Decoder:
+    return shaken(build_decoder(tiny_settings(request.param), D, R, V)).requires_grad_(False)
+
+
+@pytest.fixture
+def regions() -> Tensor:
+    return torch.randn(len(CAPTIONS), R, D, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_words_are_as_likely_as_under_teacher_forcing(decoder: Decoder, regions: Tensor, gradients: bool) -> None:
+    for row, told in enumerate(forced(decoder, regions, CAPTIONS, gradients=gradients)):
+        words = [START, *CAPTIONS[row], END]
+        log_probabilities, attention = decoder(regions[row : row + 1], torch.tensor([words[:-1]]))
+        expected = log_probabilities[0].gather(1, torch.tensor(words[1:]).unsqueeze(1)).squeeze(1)
+        torch.testing.assert_close(told.log_probabilities, expected, rtol=1e-4, atol=1e-4)
+        assert told.attention is not None and attention is not None
+        assert told.attention.shape == (len(CAPTIONS[row]), *decoder.heads, R)
+        torch.testing.assert_close(told.attention.mean((1, 2)), attention[0, :-1], rtol=1e-4, atol=1e-5)
+
+
+def test_relevance_is_the_slope_of_a_word_by_a_gate_of_its_own_step(decoder: Decoder, regions: Tensor) -> None:
+    decoder = decoder.double()
+    regions = regions[:1].double()
+    words, step = CAPTIONS[0], 2
+    told = forced(decoder, regions, [words], gradients=True)[0]
+    assert told.relevance is not None
+    with torch.no_grad():
+        state = decoder.start(regions)
+        for token in [START, *words][:step]:
+            _, _, state = decoder.attend(torch.tensor([token]), state)
+
+        def said(place: tuple[int, int, int], gate: float) -> float:
+            gates = torch.ones(1, *decoder.heads, R, dtype=torch.double)
+            gates[(0, *place)] = gate
+            log_probabilities, _, _ = decoder.attend(torch.tensor([words[step - 1]]), state, gates)
+            return float(log_probabilities[0, words[step]])
+
+        layers, heads = decoder.heads
+        for place in [(0, 0, 0), (layers - 1, heads - 1, R - 1), (0, heads - 1, 3)]:
+            slope = (said(place, 1.05) - said(place, 0.95)) / 0.1
+            assert float(told.relevance[(step, *place)]) == pytest.approx(slope, rel=2e-2, abs=2e-4)
+
+
+def test_a_caption_is_the_same_alone_and_among_longer_ones(decoder: Decoder, regions: Tensor) -> None:
+    together = forced(decoder, regions, CAPTIONS, gradients=True)
+    for row, caption in enumerate(CAPTIONS):
+        alone = forced(decoder, regions[row : row + 1], [caption], gradients=True)[0]
+        for one, other in (
+            (together[row].log_probabilities, alone.log_probabilities),
+            (together[row].attention, alone.attention),
+            (together[row].relevance, alone.relevance),
+        ):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_regions_from_inference_mode_have_gradients_too(decoder: Decoder, regions: Tensor) -> None:
+    with torch.inference_mode():
+        frozen = regions.clone()
+        inside = forced(decoder, frozen, CAPTIONS, gradients=True)
+    outside = forced(decoder, frozen, CAPTIONS, gradients=True)
+    assert inside[0].relevance is not None and outside[0].relevance is not None
+    assert inside[0].relevance.abs().sum() > 0
+    torch.testing.assert_close(inside[0].relevance, outside[0].relevance)
+
+
+def test_a_decoder_without_attention_tells_probabilities_alone(
+    toy: Callable[..., Any], numbered: Callable[..., Tensor]
+) -> None:
+    blind = toy(5, attends=False)
+    told = forced(blind, numbered(1), [[5, 6]], gradients=True)[0]
+    expected = [float(blind.row(prefix)[word]) for prefix, word in (((1, 1), 5), ((1, 1, 5), 6), ((1, 1, 5, 6), END))]
+    assert told.log_probabilities.tolist() == pytest.approx(expected)
+    assert told.attention is None
+    assert told.relevance is None

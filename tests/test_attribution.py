@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from PIL import Image, ImageFilter
+
+from capcli.attribution import METHODS, check_method, cover, occlusion, relevance, shares
+from capcli.decoding.forced import Forced
+from capcli.errors import UsageError
+
+GRIDS = st.tuples(st.integers(1, 6), st.integers(1, 6))
+NOISE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+
+
+def told(attention: list[list[float]], relevances: list[list[float]] | None) -> Forced:
+    """One layer with two heads of equal attention; the second head's relevance is the first's turned round."""
+    weights = torch.tensor(attention)[:, None, None].expand(-1, 1, 2, -1)
+    gradients = None
+    if relevances is not None:
+        gradients = torch.stack([torch.tensor(relevances), torch.tensor(relevances).flip(-1)], 1)[:, None]
+    return Forced(torch.zeros(len(attention) + 1), weights, gradients)
+
+
+def test_attention_is_the_mean_of_the_heads() -> None:
+    np.testing.assert_allclose(relevance(told([[0.2, 0.8]], None), "attention"), [[0.2, 0.8]], rtol=1e-6)
+
+
+def test_a_head_that_speaks_against_a_word_does_not_cancel_one_that_speaks_for_it() -> None:
+    maps = relevance(told([[0.2, 0.3, 0.5]], [[3.0, 1.0, -3.0]]), "gradient")
+    np.testing.assert_allclose(maps, [[3 / 8, 2 / 8, 3 / 8]], rtol=1e-6)
+
+
+def test_where_nothing_speaks_for_a_word_its_attention_is_shown() -> None:
+    maps = relevance(told([[0.2, 0.8], [0.5, 0.5]], [[-1.0, -1.0], [1.0, 0.0]]), "gradient")
+    np.testing.assert_allclose(maps, [[0.2, 0.8], [0.5, 0.5]], rtol=1e-6)
+
+
+@given(arrays.arrays(np.float32, (3, 5), elements=st.floats(0, 100, width=32)))
+def test_shares_are_shares(maps: np.ndarray) -> None:
+    made = shares(maps, np.full((3, 5), 0.2, np.float32))
+    assert (made >= 0).all()
+    np.testing.assert_allclose(made.sum(1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_suits_a_model_with_attention(method: str) -> None:
+    check_method(method, attends=True, model="base")
+
+
+def test_methods_that_cannot_be() -> None:
+    check_method("occlusion", attends=False, model="plain")
+    with pytest.raises(UsageError, match="the model plain has no attention to show; take one that has, such as base"):
+        check_method("gradient", attends=False, model="plain")
+    with pytest.raises(UsageError, match=r"no method is called 'gradients'; near it: gradient$"):
+        check_method("gradients", attends=True, model="base")
+
+
+@given(GRIDS, st.data())
+def test_covers_touch_their_regions_alone(grid: tuple[int, int], data: st.DataObject) -> None:
+    covered = data.draw(arrays.arrays(bool, (2, grid[0] * grid[1])))
+    made = cover(NOISE, covered, grid)
+    assert made.shape == (2, *NOISE.shape) and made.dtype == np.uint8
+    blurred = np.asarray(Image.fromarray(NOISE).filter(ImageFilter.GaussianBlur(24 / min(grid))))
+    places = (np.arange(24) * grid[0] // 24)[:, None] * grid[1] + np.arange(24) * grid[1] // 24
+    for mask, one in zip(covered, made, strict=True):
+        hidden = mask[places]
+        assert (one[hidden] == blurred[hidden]).all()
+        assert (one[~hidden] == NOISE[~hidden]).all()
+
+
+@given(GRIDS, st.data())
+def test_occlusion_finds_the_one_region_that_matters(grid: tuple[int, int], data: st.DataObject) -> None:
+    count = grid[0] * grid[1]
+    place = data.draw(st.integers(0, count - 1))
+    maps = occlusion(lambda covered: np.stack([covered[:, place] * 2.0, covered[:, place] * -1.0], 1), grid)
+    assert maps.shape == (2, count)
+    assert maps[0].argmax() == place or maps[0, place] == pytest.approx(maps[0].max())
+    assert (maps[1] == 0).all()
+    row, column = np.divmod(np.arange(count), grid[1])
+    far = np.maximum(abs(row - place // grid[1]), abs(column - place % grid[1])) > 2
+    assert (maps[0][far] == 0).all()
