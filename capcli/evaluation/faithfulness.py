@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from capcli.attribution import METHODS, cover
+from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
+from capcli.evaluation.plot import beside, lines
 from capcli.evaluation.scores import Score
 from capcli.metrics.bootstrap import full, interval, resample
 from capcli.metrics.statistics import Sums
@@ -135,6 +137,7 @@ def check(
     images: Iterable[Picture],
     *,
     methods: Sequence[str] = tuple(METHODS),
+    options: DecodingOptions | None = None,
     seed: int = 0,
     samples: int = 1000,
     progress: Callable[[int], None] = lambda done: None,
@@ -150,6 +153,7 @@ def check(
         captioner: the model.
         images: as `Captioner.caption` takes them, several.
         methods: of `capcli.attribution.METHODS`.
+        options: of decoding the captions, in place of the model's own.
         seed: of the random covers, of ties in maps and of the resamples.
         samples: resamples of the pictures for 95 % intervals.
         progress: called with the number of pictures that are done.
@@ -161,7 +165,7 @@ def check(
     rows, words, wordless = [], 0, 0
     for done, image in enumerate(images, 1):
         generator = np.random.default_rng([seed, done])
-        row = _measured(captioner, captioner.prepare(image), methods, generator)
+        row = _measured(captioner, captioner.prepare(image), methods, options, generator)
         if row is None:
             wordless += 1
         else:
@@ -202,9 +206,13 @@ class _Covers:
 
 
 def _measured(
-    captioner: Captioner, array: np.ndarray, methods: Sequence[str], generator: np.random.Generator
+    captioner: Captioner,
+    array: np.ndarray,
+    methods: Sequence[str],
+    options: DecodingOptions | None,
+    generator: np.random.Generator,
 ) -> _Row | None:
-    attended = [captioner.attend_arrays(array[None], method=method)[0] for method in methods]
+    attended = [captioner.attend_arrays(array[None], options, method=method)[0] for method in methods]
     words = [word.text for word in attended[0].words]
     content = [place for place, word in enumerate(words) if is_content(word)]
     if not content:
@@ -316,6 +324,29 @@ def _summary(rows: Sequence[_Row], methods: Sequence[str], words: int, wordless:
         wordless,
         samples,
         seed,
+    )
+
+
+def curves(check: Check) -> bytes:
+    """Deletion and insertion curves of all methods, and of regions in random order, as an SVG file."""
+    found = {**{name: one.curves for name, one in check.methods.items()}, "random": check.random_curves}
+    deletion = {name: one.deletion for name, one in found.items()}
+    insertion = {name: one.insertion for name, one in found.items()}
+    areas = "; ".join(
+        f"{name} {one.deletion_area.value:.3f}, {one.insertion_area.value:.3f}" for name, one in found.items()
+    )
+    alt = f"Areas under the deletion and the insertion curve: {areas}"
+    return beside(
+        [
+            (
+                "Deletion: lower is better",
+                lines(FRACTIONS, deletion, ("share of the regions covered", "probability of the word"), alt),
+            ),
+            (
+                "Insertion: higher is better",
+                lines(FRACTIONS, insertion, ("share of the regions laid open", "probability of the word"), alt),
+            ),
+        ]
     )
 
 

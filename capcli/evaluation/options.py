@@ -66,6 +66,31 @@ class SourceOptions:
 
 
 @dataclass(frozen=True)
+class CheckOptions:
+    """Whether and on which pictures the faithfulness of heatmaps is measured.
+
+    Raises:
+        UsageError: for an unknown split, and for options that need `check`.
+    """
+
+    check: Path | None = option(
+        None, "Draw nothing, but measure on this data set whether the maps tell the truth.", metavar="DATASET"
+    )
+    split: str | None = option(
+        None, "With --check: images to take; by default dev, or the only split there is.", metavar="|".join(SPLITS[:4])
+    )
+    pictures: int = option(
+        200, "With --check: how many images, drawn at random; 0 for all, seconds for each.", least=0, most=1_000_000
+    )
+
+    def __post_init__(self) -> None:
+        if self.split is not None and self.split not in SPLITS[:4]:
+            raise UsageError(f"split must be one of {', '.join(SPLITS[:4])}, not {self.split!r}")
+        if self.split is not None and self.check is None:
+            raise UsageError("--split says which images of a data set to measure on: add --check DATASET")
+
+
+@dataclass(frozen=True)
 class ScoringOptions:
     """Which figures are taken."""
 

@@ -1,12 +1,13 @@
 """Plots as inline SVG, small enough to be read on a phone at their own size.
 
-Colours and fonts come from the page through the classes `axis`, `bar`, `dot`, `mean` and `mark`.
+Colours and fonts come from the page through the classes `axis`, `bar`, `dot`, `mean` and `mark`; `lines` are for a
+file of their own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -16,6 +17,20 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 10, 40
 _BINS = 20
 _MOST_DOTS = 3000
 _LEAST_FOR_MEANS = 50
+_LEGEND = 24
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+_ALONE = """
+text { fill: #57606a; font: 12px system-ui, sans-serif; }
+.title { fill: #1c2126; font-size: 14px; font-weight: 600; }
+.axis { stroke: #57606a; fill: none; }
+.grid { stroke: #d5dae0; fill: none; }
+.line { fill: none; stroke-width: 2; }
+.line0 { stroke: #0072b2; }
+.line1 { stroke: #d55e00; stroke-dasharray: 7 3; }
+.line2 { stroke: #009e73; stroke-dasharray: 2 2; }
+.line3 { stroke: #777; stroke-dasharray: 8 3 2 3; }
+"""
 
 
 def histogram(values: np.ndarray, label: str, alt: str) -> str:
@@ -60,6 +75,43 @@ def scatter(x: np.ndarray, y: np.ndarray, labels: tuple[str, str], alt: str) -> 
     return axes.drawn(inner, alt)
 
 
+def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], labels: tuple[str, str], alt: str) -> str:
+    """A line for each series, told apart by colour and by dashes, with a legend below.
+
+    Args:
+        x: from 0 to 1, the same for all.
+        series: by name, values none below 0; at most four.
+        labels: of the axes.
+        alt: what a reader who does not see the plot is told.
+    """
+    axes = _Axes(1.0, _nice(max(map(max, series.values()))), *labels)
+    drawn = ""
+    for number, (name, values) in enumerate(series.items()):
+        points = "L".join(f"{axes.x(a):.1f} {axes.y(b):.1f}" for a, b in zip(x, values, strict=True))
+        left, foot = _RIGHT + number * (_WIDTH - _RIGHT) / len(series), _HEIGHT + _LEGEND - 10
+        drawn += (
+            f'<path class="line line{number}" d="M{points}"/>'
+            f'<path class="line line{number}" d="M{left:.1f} {foot - 4}h16"/>'
+            f'<text x="{left + 20:.1f}" y="{foot}">{escape(name)}</text>'
+        )
+    return axes.drawn(drawn, alt, legend=_LEGEND)
+
+
+def beside(plots: Sequence[tuple[str, str]]) -> bytes:
+    """An SVG file of its own: plots of `lines` side by side, each below its title."""
+    width, top, height = _WIDTH + 20, 34, _HEIGHT + _LEGEND
+    across, down = len(plots) * width, top + height + 10
+    parts = "".join(
+        f'<text class="title" x="{place * width + _LEFT}" y="22">{escape(title)}</text>'
+        f'<svg x="{place * width}" y="{top}" width="{_WIDTH}" height="{height}">{plot}</svg>'
+        for place, (title, plot) in enumerate(plots)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {down}" width="{across}" height="{down}">'
+        f'<style>{_ALONE}</style><rect width="100%" height="100%" fill="#fff"/>{parts}</svg>\n'
+    ).encode()
+
+
 def tenths(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
     """Mean x and mean y of each tenth of the images by x; none where there are too few to average."""
     if len(x) < _LEAST_FOR_MEANS:
@@ -89,7 +141,8 @@ class _Axes:
     def y(self, value: float) -> float:
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * value / self._y_top
 
-    def drawn(self, inner: str, alt: str) -> str:
+    def drawn(self, inner: str, alt: str, legend: int = 0) -> str:
+        """The frame with what is in it, and room for a legend of that height below."""
         x_label, y_label = map(escape, self._labels)
         floor = self.y(0)
         middle = (_TOP + floor) / 2
@@ -104,7 +157,8 @@ class _Axes:
         parts.append(f'<text x="{(_LEFT + _WIDTH) / 2:.0f}" y="{_HEIGHT - 6}" text-anchor="middle">{x_label}</text>')
         parts.append(f'<text transform="translate(11 {middle:.0f}) rotate(-90)" text-anchor="middle">{y_label}</text>')
         return (
-            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(alt)}">{"".join(parts)}{inner}</svg>'
+            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + legend}" role="img" aria-label="{escape(alt)}">'
+            f"{''.join(parts)}{inner}</svg>"
         )
 
 
