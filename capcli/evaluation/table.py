@@ -69,6 +69,8 @@ def print_report(report: Report) -> None:
             cells += [interval(name, person.low, person.high)] if roomy else []
             cells.append("-" if captions.value is None else figure(name, captions.value))
         table.add_row(*map(Text, cells))
+    if report.run and (speed := report.run.get("images_per_second")):
+        table.add_row("images/s", f"{speed:.1f}", f"captioned on {report.run['device']}, loading left out")
     _print(console, report.title, table, report.footnotes)
 
 

@@ -68,3 +68,10 @@ def test_help_shows_the_range_and_default_of_the_decoding_options() -> None:
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     assert "--beam-size" in shown
     assert "1<=x<=32" in shown
+
+
+def test_ctrl_c_while_the_command_still_loads_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-m", "capcli"], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "capcli: interrupted\n")

@@ -126,3 +126,10 @@ def test_one_image_gives_no_interval_and_no_p_value(capsys: pytest.CaptureFixtur
 def test_square_brackets_of_the_help_are_no_markup() -> None:
     told = CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"}).stdout
     assert "(needs capcli[java])" in told
+
+
+def test_captions_that_were_made_tell_how_fast(capsys: pytest.CaptureFixture[str]) -> None:
+    run = {"model": {"name": "base", "sha256": "0"}, "decoding": {}, "device": "cpu", "images_per_second": 12.34}
+    told = evaluate(references(), predictions(), SCORING, system="base", run=run)
+    assert row(printed(capsys, told), "images/s")[1:4] == ["12.3", "captioned", "on"]
+    assert "images/s" not in "".join(printed(capsys, report()))
