@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from capcli.attribution import DEFAULT_METHOD, check_method, cover, occlusion, relevance, shares
+from capcli.attribution import DEFAULT_METHOD, check_method
+from capcli.attribution.cover import cover
+from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.decoding.decode import decode
 from capcli.decoding.forced import Forced, forced
 from capcli.decoding.hypothesis import Hypothesis

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from capcli.attribution import METHODS, cover
+from capcli.attribution import METHODS
+from capcli.attribution.cover import cover
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.evaluation.plot import beside, lines

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from capcli.evaluation.comparison import Comparison
-from capcli.evaluation.faithfulness import Check
 from capcli.evaluation.report import Report
 from capcli.evaluation.scores import Score
 from capcli.output.text import escape
+
+if TYPE_CHECKING:
+    from capcli.evaluation.faithfulness import Check
 
 # Nothing is cut or folded where no terminal gives a width.
 _PIPE_WIDTH = 400

@@ -139,14 +139,22 @@ def test_kept_captions_are_not_made_again(fake: FakeCaptioner, folder: Path) -> 
     assert resumed.stderr.startswith("capcli: captioned 2, skipped 2, failed 0, ")
     assert fake.seen == 2
     assert Path("rows.jsonl").read_text() == "".join(rows)
-    assert resumed.stdout == whole.stdout
+    assert without_speed(resumed.stdout) == without_speed(whole.stdout)
     assert run(*keep, "--overwrite").stderr.startswith("capcli: captioned 4, skipped 0")
+
+
+def without_speed(table: str) -> str:
+    """A table without the one row that no second run repeats."""
+    lines = table.splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith("images/s ")]
+    assert len(kept) == len(lines) - 1
+    return "".join(kept)
 
 
 def test_kept_captions_can_be_scored_later(fake: FakeCaptioner, folder: Path) -> None:
     made = run("data", "--predictions-out", "rows.jsonl").stdout
     read = run("--predictions", "rows.jsonl", "--references", "data").stdout
-    assert read == made.replace("base on", "rows.jsonl on")
+    assert read == without_speed(made).replace("base on", "rows.jsonl on")
 
 
 def test_an_interrupt_keeps_what_is_done_and_scores_nothing(
