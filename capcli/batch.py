@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,8 @@ from capcli.decoding.options import DecodingOptions
 from capcli.output import Result
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from capcli.captioner import Caption, Captioner
     from capcli.pictures.stream import Reading, ReadingPool
 
@@ -24,6 +26,7 @@ class Tally:
         skipped: pictures that an earlier run settled, `failed_before` of them as failures.
         failed: pictures with an error.
         uncertain: captioned ones below the least confidence.
+        undrawn: pictures whose captions have no word to draw; they are not among the captioned.
         seconds: the run took, without loading the model.
     """
 
@@ -32,6 +35,7 @@ class Tally:
     failed_before: int = 0
     failed: int = 0
     uncertain: int = 0
+    undrawn: int = 0
     seconds: float = 0.0
 
     def count(self, result: Result) -> None:
@@ -46,6 +50,8 @@ class Tally:
         told = f"captioned {self.captioned:,}, skipped {self.skipped:,}{before}, failed {self.failed:,}"
         if self.uncertain:
             told += f", uncertain {self.uncertain:,}"
+        if self.undrawn:
+            told += f", nothing to draw {self.undrawn:,}"
         if self.seconds:
             told += f", {self.captioned / self.seconds:.1f} images/s"
         return told
@@ -77,12 +83,43 @@ def results(
         UsageError: for options that the model cannot follow.
         CapcliError: if the memory does not hold even one picture.
     """
+
+    def work(arrays: np.ndarray) -> list[Caption]:
+        return captioner.caption_arrays(arrays, options)
+
+    for batch in captioned(work, pictures, pool, size=captioner.size, batch_size=batch_size):
+        yield [_result(reading, caption, captioner.name, with_words) for reading, caption in batch]
+
+
+def captioned(
+    work: Callable[[np.ndarray], list[Caption]],
+    pictures: Iterable[Path | None],
+    pool: ReadingPool,
+    *,
+    size: int,
+    batch_size: int,
+) -> Generator[list[tuple[Reading, Caption | None]], None, None]:
+    """Pictures with what a model says of them, each exactly once and in order.
+
+    Args:
+        work: captions uint8 B x size x size x 3 pictures.
+        pictures: files, read a few batches ahead; a None among them hands over what there is so far.
+        pool: reads the files.
+        size: side of the model's square input in pixels.
+        batch_size: pictures captioned at once.
+
+    Yields:
+        one batch: readings, those without an error with their captions.
+
+    Raises:
+        CapcliError: as `work` does.
+    """
     import numpy as np
 
-    for readings in pool.stream(pictures, captioner.size, batch_size):
+    for readings in pool.stream(pictures, size, batch_size):
         arrays = [reading.array for reading in readings if reading.array is not None]
-        captions = iter(captioner.caption_arrays(np.stack(arrays), options) if arrays else ())
-        yield [_result(reading, captioner.name, captions, with_words) for reading in readings]
+        captions = iter(work(np.stack(arrays)) if arrays else ())
+        yield [(reading, None if reading.array is None else next(captions)) for reading in readings]
 
 
 def resumed(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> tuple[list[Path | None], set[Path]]:
@@ -109,10 +146,15 @@ def resumed(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> 
     return [*apart, None, *pictures[start:]], set(pictures[start:]) - left
 
 
-def _result(reading: Reading, model: str, captions: Iterator[Caption], with_words: bool) -> Result:
-    if reading.error is not None:
-        return Result(reading.path, error=reading.error.reason)
-    best = next(captions)
+def refused(reading: Reading) -> Result:
+    """What became of a picture that could not be read."""
+    assert reading.error is not None, "a reading has pixels or an error"
+    return Result(reading.path, error=reading.error.reason)
+
+
+def _result(reading: Reading, best: Caption | None, model: str, with_words: bool) -> Result:
+    if best is None:
+        return refused(reading)
     said = (best, *best.alternatives)
     words = tuple((word.text, word.log_probability) for word in best.words) if with_words else None
     return Result(

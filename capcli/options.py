@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+from collections.abc import Iterable
 from typing import Any
+
+from capcli.errors import UsageError
 
 
 def option(
@@ -29,3 +33,11 @@ def option(
     """
     metadata = {"help": text, "min": least, "max": most, "flag": flag, "metavar": metavar, "tuned": tuned}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def one_of(name: str, value: str | None, known: Iterable[str]) -> None:
+    """Raises UsageError for a value that is none of those known; None is no value and is let through."""
+    if value is not None and value not in (known := list(known)):
+        near = difflib.get_close_matches(value, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}{hint}")

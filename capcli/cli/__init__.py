@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from capcli.cli import caption, eval, train
+from capcli.cli import attend, caption, eval, train
 from capcli.cli.messages import tell
 from capcli.errors import CapcliError
 from capcli.output.text import escape
@@ -66,6 +66,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(caption.caption)
+app.command()(attend.attend)
 app.command()(train.train)
 app.command("eval")(eval.evaluate)
 

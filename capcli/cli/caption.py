@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator, Set
-from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from threading import Event
@@ -14,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from capcli.batch import Tally, results, resumed
+from capcli.cli.batches import account, conclude, work_off
 from capcli.cli.interrupt import finishing
 from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
-from capcli.cli.progress import Bar
 from capcli.decoding.options import MOST_WORDS, DecodingOptions
 from capcli.model.options import ModelOptions
-from capcli.output import Writer
+from capcli.output import Result, Writer
 from capcli.output.options import OutputOptions
 from capcli.output.text import escape
 from capcli.pictures.find import Found
@@ -105,13 +103,7 @@ def caption(
                     )
     if sinks.kept_sidecars:
         tell(f"{sinks.kept_sidecars:,} sidecars said something else already and stayed; --overwrite replaces them")
-    if interrupt and interrupt.is_set():
-        tell(f"interrupted: {tally}")
-        raise typer.Exit(interrupt.exit_code)
-    if not alone:
-        tell(str(tally))
-    if tally.failed or tally.failed_before:
-        raise typer.Exit(1)
+    conclude(tally, interrupt, alone=alone)
 
 
 def run(
@@ -143,20 +135,13 @@ def run(
         total: how many there are, for the progress bar; 0 for no bar.
         interrupt: once set, the batch in hand is the last one.
     """
-    start = time.monotonic()
+
+    def keep(result: Result) -> None:
+        if result.path not in mates:
+            account(outputs.write(result), tally)
+
     batches = results(captioner, pictures, pool, options, batch_size=batch_size, with_words=with_words)
-    with closing(batches), Bar(total) as bar:
-        for batch in batches:
-            with bar.lifted(len(batch)):
-                for result in batch:
-                    if result.path not in mates:
-                        written = outputs.write(result)
-                        tally.count(written)
-                        if written.error is not None:
-                            tell(escape(f"{result.path}: {written.error}"))
-            tally.seconds = time.monotonic() - start
-            if interrupt is not None and interrupt.is_set():
-                break
+    work_off(batches, keep, tally, total=total, interrupt=interrupt)
 
 
 def _arriving(

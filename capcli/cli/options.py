@@ -67,7 +67,8 @@ def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter
     shown: bool | str = False
     if kind is not bool and field.default not in (None, (), ""):
         shown = "the model's own" if told["tuned"] else str(field.default)
-    names = [f"--{field.name.replace('_', '-')}", *([told["flag"]] if told["flag"] else [])]
+    # An option that is a word of Python, such as --as, has a field with an underscore behind it.
+    names = [f"--{field.name.rstrip('_').replace('_', '-')}", *([told["flag"]] if told["flag"] else [])]
     option = typer.Option(
         *names,
         help=told["help"],

@@ -79,15 +79,16 @@ class CheckOptions:
     split: str | None = option(
         None, "With --check: images to take; by default dev, or the only split there is.", metavar="|".join(SPLITS[:4])
     )
-    pictures: int = option(
-        200, "With --check: how many images, drawn at random; 0 for all, seconds for each.", least=0, most=1_000_000
+    pictures: int | None = option(
+        None, "With --check: how many images, drawn at random; by default 200, 0 for all.", least=0, most=1_000_000
     )
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in SPLITS[:4]:
             raise UsageError(f"split must be one of {', '.join(SPLITS[:4])}, not {self.split!r}")
-        if self.split is not None and self.check is None:
-            raise UsageError("--split says which images of a data set to measure on: add --check DATASET")
+        for name in ("split", "pictures"):
+            if getattr(self, name) is not None and self.check is None:
+                raise UsageError(f"--{name} says which images of a data set to measure on: add --check DATASET")
 
 
 @dataclass(frozen=True)

@@ -87,9 +87,14 @@ def read_references(path: Path, split: str | None = None) -> References:
     return _read(path.expanduser(), split, missing_ok=True)
 
 
-def dataset_references(path: Path, split: str | None = None, *, missing_ok: bool = False) -> References:
-    """As `read_references`, but every image with captions is there unless `missing_ok`; raises DatasetError if not."""
-    return _read(path.expanduser(), split, missing_ok=missing_ok)
+def dataset_references(
+    path: Path, split: str | None = None, *, missing_ok: bool = False, default: str = "test"
+) -> References:
+    """As `read_references`, but every image with captions is there unless `missing_ok`; raises DatasetError if not.
+
+    `default` is the split to take of several where none is named.
+    """
+    return _read(path.expanduser(), split, missing_ok=missing_ok, default=default)
 
 
 def read_training_captions(path: Path) -> frozenset[str]:
@@ -113,9 +118,9 @@ def read_training_captions(path: Path) -> frozenset[str]:
     return frozenset(caption for item in items for caption in item.captions)
 
 
-def _read(path: Path, wanted: str | None, *, missing_ok: bool) -> References:
+def _read(path: Path, wanted: str | None, *, missing_ok: bool, default: str = "test") -> References:
     entries = read_entries(path)
-    split = _split(path, entries, wanted)
+    split = _split(path, entries, wanted, default)
     named = zip(_names(entries), entries, strict=True)
     chosen = [(name, entry) for name, entry in named if split in ("all", entry.split)]
     captioned = [entry.image for _, entry in chosen if entry.captions]
@@ -130,12 +135,12 @@ def _read(path: Path, wanted: str | None, *, missing_ok: bool) -> References:
     return References(path, path.stem if path.is_file() else path.resolve().name, split, tuple(items))
 
 
-def _split(path: Path, entries: Sequence[Entry], wanted: str | None) -> str | None:
+def _split(path: Path, entries: Sequence[Entry], wanted: str | None, default: str) -> str | None:
     """The one to take: "all" of several, None where there are no splits."""
     there = Counter(entry.split for entry in entries)
     if len(there) == 1 and wanted in (None, "all"):
         return entries[0].split
-    wanted = wanted or "test"
+    wanted = wanted or default
     if wanted != "all" and wanted not in there:
         known = ", ".join(f"{key} ({count:,})" for key, count in there.items() if key is not None)
         advice = f"its images are in {known}: choose with --split" if known else "it has no splits: --split all"

@@ -33,8 +33,27 @@ _TOKEN = re.compile(
 
 def tokenize(caption: str) -> list[str]:
     """Lower-cased tokens without punctuation: "The man's dog doesn't." gives the, man, 's, dog, does, n't."""
-    tokens = _TOKEN.findall(caption.lower().translate(_TYPOGRAPHY))
+    tokens = _TOKEN.findall(_plain(caption))
     return [_BRACKETS.get(token, token) for token in tokens]
+
+
+def spans(caption: str) -> list[tuple[str, int, int]]:
+    """The tokens that `tokenize` gives, each with the start and stop of the letters it was made of.
+
+    They do not overlap: where a letter becomes two tokens, as the Turkish capital İ does, the second has no letters.
+    """
+    # A capital may be two characters in lower case.
+    origin = [place for place, letter in enumerate(caption) for _ in letter.lower()]
+    found: list[tuple[str, int, int]] = []
+    stop = 0
+    for match in _TOKEN.finditer(_plain(caption)):
+        start, stop = max(stop, origin[match.start()]), origin[match.end() - 1] + 1
+        found.append((_BRACKETS.get(match[0], match[0]), start, stop))
+    return found
+
+
+def _plain(caption: str) -> str:
+    return caption.lower().translate(_TYPOGRAPHY)
 
 
 def detokenize(tokens: Sequence[str]) -> str:

@@ -59,3 +59,8 @@ def write_whole(file: io.FileIO, content: bytes) -> None:
     """Write all of `content`, which one call need not do; raises OSError."""
     while content:
         content = content[file.write(content) :]
+
+
+def disk_is_full(error: OSError) -> bool:
+    """Whether no other file can be written either."""
+    return error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))

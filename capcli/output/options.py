@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.errors import UsageError
-from capcli.options import option
+from capcli.options import one_of, option
 from capcli.output.csv import Csv
 from capcli.output.format import Format
 from capcli.output.json import Coco, JsonArray, JsonLines
@@ -54,8 +52,8 @@ class OutputOptions:
     with_words: bool = option(False, "Give the log-probability of every word (not as text or tsv).")
 
     def __post_init__(self) -> None:
-        _one_of("format", self.format, FORMATS)
-        _one_of("sidecar", self.sidecar, KINDS)
+        one_of("format", self.format, FORMATS)
+        one_of("sidecar", self.sidecar, KINDS)
         if self.overwrite and self.resumes:
             raise UsageError(f"--overwrite and --{'resume' if self.resume else 'retry-failed'} contradict each other")
         if self.resumes and not (self.output or self.sidecar):
@@ -79,10 +77,3 @@ class OutputOptions:
         """Name of the format of rows."""
         ending = self.output.suffix.lower() if self.output else ""
         return self.format or _ENDINGS.get(ending, "text")
-
-
-def _one_of(name: str, value: str | None, known: Iterable[str]) -> None:
-    if value is not None and value not in (known := list(known)):
-        near = difflib.get_close_matches(value, known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"{name} must be one of {', '.join(known)}, not {value!r}{hint}")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from capcli.output import Result, State
-from capcli.output.atomic import write_atomic
+from capcli.output.atomic import disk_is_full, write_atomic
 from capcli.output.json import dumps
+from capcli.output.naming import Naming, absolute
 from capcli.output.xmp import NotXmp, has_caption, merge_xmp, new_xmp
-from capcli.pictures.find import EXTENSIONS
 
 
 class SidecarError(Exception):
@@ -24,10 +22,9 @@ class SidecarError(Exception):
 class Sidecars:
     """Writes one file for each picture: `txt` the captions, a line each; `json` the fields of a row; `xmp` metadata.
 
-    A sidecar is named after the picture without its ending, as Lightroom does. Where other pictures in the folder
-    would have the same, each keeps its ending: a.jpg.txt and a.png.txt; so does one that has such a sidecar already,
-    as from darktable. Sidecars are written whole or not at all. An uncertain caption is written to `json` only, which
-    can say so.
+    A sidecar is named after the picture without its ending, as Lightroom does, where no other picture would have the
+    same: see `Naming`. A sidecar a.jpg.xmp that is there already, as from darktable, is the picture's. Sidecars are
+    written whole or not at all. An uncertain caption is written to `json` only, which can say so.
 
     Args:
         kind: `txt`, `json` or `xmp`.
@@ -40,29 +37,20 @@ class Sidecars:
     """
 
     def __init__(self, kind: str, folder: Path | None, base: Path, *, overwrite: bool = False) -> None:
-        self.kind, self._folder, self._overwrite = kind, folder, overwrite
-        self._base = _absolute(base)
-        self._listings: dict[Path, tuple[frozenset[str], Counter[str]]] = {}
+        self.kind, self._overwrite = kind, overwrite
+        self._naming = Naming(folder, base)
         self._reserved: set[Path] = set()
         self.kept = 0
 
     def reserve(self, paths: Iterable[Path]) -> None:
         """Name files that no sidecar may take the place of: the pictures and the other outputs."""
-        self._reserved.update(map(_absolute, paths))
+        self._reserved.update(map(absolute, paths))
 
     def path_of(self, picture: Path) -> Path:
         """The sidecar of a picture; no two pictures share one."""
-        folder = picture.parent
-        if self._folder is not None:
-            folder = self._folder / _absolute(folder).relative_to(self._base)
-        whole = folder / f"{picture.name}.{self.kind}"
-        if picture.suffix.lower() in EXTENSIONS and not os.path.exists(whole):  # noqa: PTH110 - raises for long names
-            names, stems = self._files_beside(picture)
-            stem = picture.stem.casefold()
-            # With an a.png beside them a.jpg has a.jpg.txt, so a.jpg.jpg must not.
-            if stems[stem] == 1 and stem not in names:
-                return folder / f"{picture.stem}.{self.kind}"
-        return whole
+        whole = self._naming.whole(picture, f".{self.kind}")
+        there = os.path.exists(whole)  # noqa: PTH110 - Path.exists raises for long names
+        return whole if there else self._naming.path_of(picture, f".{self.kind}")
 
     def state(self, picture: Path) -> State | None:
         """Whether the picture's sidecar holds a caption; failures leave none."""
@@ -84,7 +72,7 @@ class Sidecars:
             return
         path = self.path_of(result.path)
         try:
-            if _absolute(path) in self._reserved:
+            if absolute(path) in self._reserved:
                 raise _Foreign("is another file of this run")
             existing = path.read_bytes() if path.exists() else b""
             content = self._content(existing, result)
@@ -96,7 +84,7 @@ class Sidecars:
         except (NotXmp, _Foreign) as error:
             raise SidecarError(f"its sidecar {path} {error}, and was left as it is") from None
         except OSError as error:
-            if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+            if disk_is_full(error):
                 raise
             told = (error.strerror or str(error)).lower()
             raise SidecarError(f"its sidecar {path} cannot be written ({told})") from None
@@ -133,29 +121,9 @@ class Sidecars:
         except OSError:
             return True
 
-    def _files_beside(self, picture: Path) -> tuple[frozenset[str], Counter[str]]:
-        """Names of the files beside a picture, and how often each stem is a picture's; without regard to case."""
-        listing = self._listings.get(picture.parent)
-        if listing is None or picture.name.casefold() not in listing[0]:
-            # Listed again for a picture that came later.
-            try:
-                with os.scandir(picture.parent) as entries:
-                    names = [entry.name.casefold() for entry in entries if not entry.is_dir(follow_symlinks=False)]
-            except OSError:
-                names = []
-            stems = Counter(Path(name).stem for name in names if Path(name).suffix in EXTENSIONS)
-            listing = frozenset(names), stems
-            self._listings[picture.parent] = listing
-        return listing
-
 
 class _Foreign(Exception):  # noqa: N818 - a verdict, not a fault
     """A file that another program made."""
-
-
-def _absolute(path: Path) -> Path:
-    # Not Path.resolve: what is linked to stays where it was found.
-    return Path(os.path.abspath(path))  # noqa: PTH100
 
 
 def _row(content: bytes) -> dict[str, Any] | None:

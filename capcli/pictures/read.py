@@ -6,11 +6,13 @@ import importlib
 import logging
 import os
 import stat
+import struct
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
@@ -34,6 +36,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+_TOLD_FIRST = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "PPM", "QOI")
+"""Formats whose size and orientation Pillow knows before it decodes."""
+_T = TypeVar("_T")
 
 # What Pillow remarks on a file is either harmless or becomes an UnreadableImage. Appended, so that filters of
 # the program that imports capcli go first; warnings.catch_warnings would not be safe in the reading threads.
@@ -63,24 +69,34 @@ def read_picture(
     Raises:
         UnreadableImage: for whatever is wrong with the file, with the reason.
     """
-    try:
-        # Asked before opening, because opening a pipe waits for a writer.
-        mode = os.stat(path).st_mode  # noqa: PTH116 - nor is "" the current folder, as Path has it
-        if stat.S_ISDIR(mode):
-            open_to_us = os.access(path, os.R_OK | os.X_OK)
-            raise _Refused("is a folder" if open_to_us else "is a folder that may not be looked into")
-        if not stat.S_ISREG(mode):
-            raise _Refused("is not a regular file")
-        with Path(path).open("rb") as file:
-            image = _open(file, at_least)
-            # Several are read at once, and a few pictures of this size would not fit into memory together.
-            with large if image.width * image.height > LARGE_PIXELS else nullcontext():
-                return upright_rgb(image)
-    except _Refused as refused:
-        reason = str(refused)
-    except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
-        reason = _reason(error)
-    raise UnreadableImage(path, reason)
+
+    def decoded(file: BinaryIO) -> Image.Image:
+        image = _open(file, at_least)
+        # Several are read at once, and a few pictures of this size would not fit into memory together.
+        with large if image.width * image.height > LARGE_PIXELS else nullcontext():
+            return upright_rgb(image)
+
+    return _taken(path, decoded)
+
+
+def upright_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of what `read_picture` gives at full size, found without decoding the pixels where they can be.
+
+    They cannot in PNG with text or EXIF behind the pixels, nor in rarer formats: these are decoded.
+
+    Raises:
+        UnreadableImage: for whatever is wrong with the file, as far as it was read.
+    """
+
+    def measured(file: BinaryIO) -> tuple[int, int]:
+        image = _identify(file)
+        if image.format not in _TOLD_FIRST and (image.format != "PNG" or _tells_late(file)):
+            with _LARGE if image.width * image.height > LARGE_PIXELS else nullcontext():
+                image.load()
+        width, height = image.size
+        return (height, width) if _turn(image) in _SIDEWAYS else (width, height)
+
+    return _taken(path, measured)
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -90,10 +106,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     at 1, 255 or 65535, whichever first holds them all. The result may be `image` itself.
     """
     image.load()  # first, because some formats know their orientation or transparency only then
-    try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF does not make the pixels worse
-        turn = None
+    turn = _turn(image)
     rgb = _rgb(image)
     return rgb if turn is None else rgb.transpose(turn)
 
@@ -119,7 +132,27 @@ class _Refused(Exception):  # noqa: N818 - a verdict, not a fault
     """Why a file is not decoded."""
 
 
-def _open(file: BinaryIO, at_least: int | None) -> Image.Image:
+def _taken(path: str | Path, work: Callable[[BinaryIO], _T]) -> _T:
+    """What `work` makes of the open file; raises UnreadableImage."""
+    try:
+        # Asked before opening, because opening a pipe waits for a writer.
+        mode = os.stat(path).st_mode  # noqa: PTH116 - nor is "" the current folder, as Path has it
+        if stat.S_ISDIR(mode):
+            open_to_us = os.access(path, os.R_OK | os.X_OK)
+            raise _Refused("is a folder" if open_to_us else "is a folder that may not be looked into")
+        if not stat.S_ISREG(mode):
+            raise _Refused("is not a regular file")
+        with Path(path).open("rb") as file:
+            return work(file)
+    except _Refused as refused:
+        reason = str(refused)
+    except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
+        reason = _reason(error)
+    raise UnreadableImage(path, reason)
+
+
+def _identify(file: BinaryIO) -> ImageFile.ImageFile:
+    """Open a picture whose pixels are still in the file."""
     start = file.read(64)
     file.seek(0)
     if not start:
@@ -139,7 +172,11 @@ def _open(file: BinaryIO, at_least: int | None) -> Image.Image:
         raise _Refused("is not a picture capcli can read") from None
     if image.format == "EPS":  # a program, which Pillow would run through Ghostscript
         raise _Refused("is not a picture capcli can read")
+    return image
 
+
+def _open(file: BinaryIO, at_least: int | None) -> Image.Image:
+    image = _identify(file)
     width, height = image.size
     if at_least and image.format == "JPEG":
         image.draft(image.mode, (at_least, at_least))
@@ -148,6 +185,32 @@ def _open(file: BinaryIO, at_least: int | None) -> Image.Image:
     if pixels > MAX_PIXELS:
         raise _Refused(f"has {width} x {height} pixels, capcli decodes {MAX_PIXELS:,}; scale it down")
     return image
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What brings the picture upright, as far as is known before it is loaded."""
+    try:
+        # Not the method of PNG's own, which would decode the picture to look for more behind its pixels.
+        return _TURNS.get(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF does not make the pixels worse
+        return None
+
+
+def _tells_late(png: BinaryIO) -> bool:
+    """Whether something that may tell the orientation lies behind the pixels."""
+    place = png.tell()
+    png.seek(8)
+    pixels = False
+    try:
+        while len(header := png.read(8)) == 8:
+            length, kind = struct.unpack("!I4s", header)
+            pixels = pixels or kind == b"IDAT"
+            if pixels and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            png.seek(length + 4, os.SEEK_CUR)
+        return False
+    finally:
+        png.seek(place)
 
 
 def _is_heic(start: bytes) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import Chromium
 from PIL import Image
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -193,3 +194,10 @@ def json_rows(capcli: Run, examples: Path) -> list[dict[str, Any]]:
 def captions(json_rows: list[dict[str, Any]]) -> dict[str, str]:
     """Captions of the examples by file name without its ending."""
     return {Path(row["path"]).stem: row["caption"] for row in json_rows}
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A headless browser, on the screen and with the preferences that each `open` says."""
+    with Chromium.start(tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium

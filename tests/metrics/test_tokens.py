@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from capcli.metrics import detokenize, tokenize
+from capcli.metrics.tokens import spans
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,23 @@ words = st.one_of(
 def test_detokenize_is_the_inverse_of_tokenize(caption: str) -> None:
     tokens = tokenize(caption)
     assert tokenize(detokenize(tokens)) == tokens
+
+
+@given(st.text(max_size=60) | st.text("İIiß aA'\u2019n(…s.t", max_size=30))
+@example("İstanbul\u2019s (old) town")
+@example("They can't and cannot…")
+def test_tokens_are_found_where_they_stand(caption: str) -> None:
+    found = spans(caption)
+    assert [token for token, *_ in found] == tokenize(caption)
+    before = 0
+    for token, start, stop in found:
+        assert before <= start <= stop <= len(caption)
+        assert start == stop or tokenize(caption[start:stop])[0][:1] == token[:1]
+        before = stop
+
+
+def test_where_tokens_stand() -> None:
+    caption = "Émile\u2019s dog can't (bark)…"
+    assert [caption[start:stop] for _, start, stop in spans(caption)] == [
+        *("Émile", "\u2019s", "dog", "ca", "n't", "(", "bark", ")")
+    ]

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from capcli.errors import UnreadableImage
-from capcli.pictures.read import MAX_PIXELS, read_picture, to_array, upright_rgb
+from capcli.pictures.read import MAX_PIXELS, read_picture, to_array, upright_rgb, upright_size
 
 # pytest puts its own warning filters in the place of those that capcli sets.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -80,6 +80,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, kind: str, orientation: int
     # As bytes, because only in them pillow-heif finds the turn, which a HEIC holds a second time outside its EXIF.
     stored.save(path, exif=exif.tobytes())
     assert difference(read_picture(path), scene()) < 6
+    assert upright_size(path) == scene().size
 
 
 def test_damaged_exif_does_not_lose_the_picture(tmp_path: Path) -> None:
@@ -173,6 +174,65 @@ def test_a_jpeg_is_decoded_smaller_but_never_too_small(tmp_path: Path, size: tup
     assert min(reduced.size) >= min(60, *size)
     assert (reduced.width < whole.width) == (min(size) >= 120)
     assert np.abs(to_array(reduced, 60).astype(int) - to_array(whole, 60)).mean() < 2
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "avif", "gif", "bmp", "ppm", "qoi"])
+def test_the_size_is_told_without_decoding(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / f"wide.{kind}"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = kind in ("jpg", "png", "webp", "avif")
+    scene().save(path, **({"exif": exif} if turned else {}))
+
+    def load(image: Image.Image) -> None:
+        raise AssertionError("decoded")
+
+    for plugin in (ImageFile.ImageFile, *ImageFile.ImageFile.__subclasses__()):
+        monkeypatch.setattr(plugin, "load", load)
+    assert upright_size(path) == ((48, 64) if turned else (64, 48))
+
+
+@pytest.mark.parametrize("kind", ["tiff", "jp2", "tga", "pcx", "sgi", "dds", "ico", "icns"])
+def test_formats_that_tell_their_size_late_are_measured_too(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"scene.{kind}"
+    scene(64, 64 if kind == "icns" else 48).save(path)
+    assert upright_size(path) == read_picture(path).size
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack("!I", len(content)) + kind + content + struct.pack("!I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize("kind", ["eXIf", "zTXt", "iTXt"])
+def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path: Path, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    told = exif.tobytes().removeprefix(b"Exif\0\0")
+    raw = f"\nexif\n{len(told)}\n{told.hex()}\n".encode()
+    late = {
+        "eXIf": told,
+        "zTXt": b"Raw profile type exif\0\0" + zlib.compress(raw),
+        "iTXt": b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="8"/>',
+    }[kind]
+    scene().save(tmp_path / "a.png")
+    png = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(png[:-12] + chunk(kind.encode(), late) + png[-12:])
+    assert read_picture(tmp_path / "a.png").size == (48, 64)
+    assert upright_size(tmp_path / "a.png") == (48, 64)
+
+
+def test_a_jpeg_too_large_to_decode_whole_has_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "huge.jpg"
+    resized_jpeg(path, 12_000)
+    assert upright_size(path) == (12_000, 12_000)
+
+
+def test_what_is_no_picture_has_no_size(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.png").write_text("text")
+    for name, why in [("empty.jpg", "is empty"), ("text.png", "is not a picture"), ("gone.png", "does not exist")]:
+        with pytest.raises(UnreadableImage, match=why):
+            upright_size(tmp_path / name)
 
 
 def test_to_array_squashes_without_cropping() -> None:

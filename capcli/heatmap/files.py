@@ -1,0 +1,282 @@
+"""Files that show where the model looked: named after the pictures, whole, and in nobody else's place."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from capcli.errors import CapcliError, UsageError
+from capcli.output.atomic import disk_is_full, write_atomic
+from capcli.output.naming import Naming
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from capcli.captioner import Caption
+    from capcli.heatmap.page import Entry
+
+_ENDINGS = {
+    "grid": ".png",
+    "overlays": "",
+    "html": ".html",
+    "gif": ".gif",
+    "webp": ".webp",
+    "npz": ".npz",
+    "json": ".json",
+}
+_INDEX = "index.html"
+
+ENOUGH_PIXELS = 1200
+"""Of what is drawn smaller than the picture is: a JPEG may be decoded at a part of its size down to this side."""
+
+# Photographs hardly shrink below what this gives, and take several times as long to.
+_PNG_LEVEL = 2
+
+_SOFTWARE = "capcli"
+_OVERLAY = re.compile(r"\d{2,}-.*\.png")
+
+
+class DrawingError(Exception):
+    """Why nothing is drawn of one picture, one clause."""
+
+
+class Drawings:
+    """Writes files of one kind below a folder.
+
+    A picture has one file named by `Naming`; `overlays` have a folder of that name, and `html` of several pictures an
+    index beside the pages at the top. Files are written whole or not at all. Of a picture's overlays the first word's
+    is written last, so that it stands for all of them.
+
+    Args:
+        kind: one of `capcli.heatmap.options.KINDS`.
+        folder: where to; made by `begin` if it is missing.
+        base: folder that holds all pictures.
+        pictures: those that are to be drawn.
+        overwrite: replace files that are there.
+        resume: leave pictures out that have their files.
+
+    Attributes:
+        index: of the pages, None where there is none.
+
+    Raises:
+        UsageError: if the folder cannot be written, files are there already and nothing says what to do with them,
+            or a picture is where a file would go.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        base: Path,
+        pictures: Sequence[Path],
+        *,
+        overwrite: bool = False,
+        resume: bool = False,
+    ) -> None:
+        self.kind, self._folder, self._base = kind, folder, base
+        self._naming = Naming(folder, base)
+        self._pictures, self._resume = pictures, resume
+        self.index = folder / _INDEX if kind == "html" and len(pictures) > 1 else None
+        self._entries: list[Entry] = []
+        _check_folder(folder)
+        there = {picture: files for picture in pictures if (files := self._files(picture))}
+        if self.index and os.path.lexists(self.index):
+            there[self.index] = [self.index]
+        self._refuse_pictures(there)
+        if there and not (overwrite or resume):
+            first = next(iter(there.values()))[0]
+            skips = "" if kind == "html" else "--resume skips these pictures, "
+            count = sum(picture != self.index for picture in there)
+            told = f"{count} of {len(pictures)} pictures have their {kind} in {folder} already, such as {first}"
+            raise UsageError(f"{told if count else f'{first} is there already'}; {skips}--overwrite replaces them")
+
+    def todo(self) -> list[Path]:
+        """Those of the pictures that are to be drawn."""
+        return [picture for picture in self._pictures if not (self._resume and self._complete(picture))]
+
+    def begin(self) -> None:
+        """Make the folder; raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def path_of(self, picture: Path) -> Path:
+        """The file of a picture, for `overlays` their folder; no two pictures share one."""
+        path = self._naming.path_of(picture, _ENDINGS[self.kind])
+        # Where names differ in more than case, as in some file systems they must.
+        if self.kind == "html" and path.parent == self._folder and path.name.lower() == _INDEX:
+            return self._naming.whole(picture, _ENDINGS[self.kind])
+        return path
+
+    def write(self, picture: Path, caption: Caption, *, method: str, model: str) -> list[Path]:
+        """Draw a picture.
+
+        Args:
+            picture: its file, which is read.
+            caption: from `Captioner.attend`, cut down to the words to draw.
+            method: that made the maps.
+            model: its name.
+
+        Returns:
+            the files written.
+
+        Raises:
+            UnreadableImage: if the picture cannot be read any more.
+            DrawingError: if this one cannot be drawn.
+            CapcliError: if the disk is full, so that no other can either.
+        """
+        target, written = self.path_of(picture), list[Path]()
+        older = _ours(self._files(picture)) if self.kind == "overlays" else []
+        try:
+            for below, content in self._contents(picture, caption, method, model):
+                place = target / below if below else target
+                self._put(place, content)
+                written.append(place)
+        except MemoryError:
+            raise DrawingError(f"its {self.kind} does not fit into memory") from None
+        for file in older:
+            if file not in written:  # of a word that is not drawn any more
+                with suppress(OSError):
+                    file.unlink()
+        return sorted(written)
+
+    def fail(self, picture: Path, reason: str) -> None:
+        """Remember a picture that has no drawing, for the index."""
+        if self.index:
+            from capcli.heatmap.page import Entry
+
+            self._entries.append(Entry(str(picture), error=reason))
+
+    def finish(self) -> Path | None:
+        """Write the index, if there is to be one, and say where; raises CapcliError."""
+        if self.index:
+            from capcli.heatmap.page import index
+
+            try:
+                self._put(self.index, index(self._entries, title=f"Where the model looked: {self._base.name}"))
+            except DrawingError as error:
+                raise CapcliError(str(error)) from None
+        return self.index
+
+    def _contents(self, path: Path, caption: Caption, method: str, model: str) -> Iterator[tuple[str, bytes]]:
+        """What goes into each file, with its name below the picture's folder, or "" for a picture's only file."""
+        if self.kind in ("npz", "json"):
+            from capcli.heatmap import raw
+            from capcli.pictures.read import upright_size
+
+            told = raw.npz if self.kind == "npz" else raw.json
+            yield "", told(caption, path=str(path), size=upright_size(path), method=method, model=model)
+            return
+
+        from capcli.pictures.read import read_picture
+
+        if self.kind == "overlays":
+            from capcli.heatmap.overlays import overlays
+
+            drawn = ((name, _png(image, caption)) for name, image in overlays(read_picture(path), caption))
+            first = next(drawn, None)
+            yield from drawn
+            if first is not None:
+                yield first
+            return
+        picture = read_picture(path, at_least=ENOUGH_PIXELS)
+        if self.kind == "grid":
+            from capcli.heatmap.grid import grid
+
+            yield "", _png(grid(picture, caption), caption)
+        elif self.kind == "html":
+            from capcli.heatmap.page import Entry, page, thumbnail
+
+            target = self.path_of(path)
+            index = os.path.relpath(self.index, target.parent) if self.index else None
+            yield "", page(picture, caption, name=str(path), method=method, model=model, index=index)
+            if self.index:  # and the page is written by now
+                link = os.path.relpath(target, self._folder)
+                self._entries.append(Entry(str(path), link, caption.text, caption.confidence, thumbnail(picture)))
+        else:
+            from capcli.heatmap.animation import animation
+
+            yield "", animation(picture, caption, "gif" if self.kind == "gif" else "webp")
+
+    def _put(self, place: Path, content: bytes) -> None:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(place, content)
+        except OSError as error:
+            told = (error.strerror or str(error)).lower()
+            if disk_is_full(error):
+                raise CapcliError(f"{place}: {told}; what is there is whole") from None
+            raise DrawingError(f"{place} cannot be written ({told})") from None
+
+    def _files(self, picture: Path) -> list[Path]:
+        """What is there already where the files of a picture go."""
+        target = self.path_of(picture)
+        if self.kind != "overlays":
+            return [target] if os.path.lexists(target) else []
+        try:
+            with os.scandir(target) as entries:
+                return sorted(target / entry.name for entry in entries if _OVERLAY.fullmatch(entry.name))
+        except (OSError, ValueError):
+            return [target] if os.path.lexists(target) else []
+
+    def _complete(self, picture: Path) -> bool:
+        files = self._files(picture)
+        return any(file.name.startswith("01-") for file in files) if self.kind == "overlays" else bool(files)
+
+    def _refuse_pictures(self, there: dict[Path, list[Path]]) -> None:
+        if not there:
+            return
+        pictures = {number for picture in self._pictures if (number := _number(picture)) is not None}
+        for files in there.values():
+            for file in files:
+                if _number(file) in pictures:
+                    raise UsageError(
+                        f"{file} is a picture that is to be drawn, and the {self.kind} would take its place; "
+                        "name another folder by -o"
+                    )
+
+
+def _check_folder(folder: Path) -> None:
+    there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise UsageError(f"-o takes a folder, and {there} is none; name another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UsageError(f"the folder {there} may not be written into; name another by -o")
+
+
+def _png(image: Image.Image, caption: Caption) -> bytes:
+    from PIL.PngImagePlugin import PngInfo
+
+    told = PngInfo()
+    told.add_text("Software", _SOFTWARE)
+    told.add_text("Description", caption.text)
+    file = io.BytesIO()
+    image.save(file, "PNG", compress_level=_PNG_LEVEL, pnginfo=told)
+    return file.getvalue()
+
+
+def _ours(files: Iterable[Path]) -> list[Path]:
+    """Those that `_png` made."""
+    return [file for file in files if _software(file) == _SOFTWARE]
+
+
+def _software(file: Path) -> str | None:
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=["PNG"]) as image:
+            return image.info.get("Software")
+    except Exception:  # whatever is wrong with it, it is not ours
+        return None
+
+
+def _number(path: Path) -> tuple[int, int] | None:
+    """The same for all names of a file."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,83 @@
+"""What `attend` makes of pictures: one definition for the command line and the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcli.errors import UsageError
+from capcli.options import one_of, option
+
+KINDS = ("grid", "overlays", "html", "gif", "webp", "npz", "json")
+"""What files can hold: pictures, pages, animations, and the raw weights."""
+
+METHODS = ("gradient", "attention", "occlusion")
+"""Names of the ways to make maps: those of `capcli.attribution`, which takes torch along."""
+
+
+@dataclass(frozen=True)
+class AttendOptions:
+    """What is drawn, of which words, and where it goes.
+
+    Raises:
+        UsageError: for an unknown kind or method, a sentence or words that are none, and for options that contradict
+            each other.
+    """
+
+    output: Path | None = option(
+        None,
+        "Folder to write into, with the folders below the deepest one that holds all PATHs.",
+        flag="-o",
+        metavar="DIR",
+    )
+    as_: str = option("grid", "What to make of each picture.", metavar="|".join(KINDS))
+    terminal: bool = option(False, "Draw in the terminal, to stdout, instead of writing files.")
+    words: str | None = option(None, "Draw these words only, such as dog,ball.", metavar="WORD,...")
+    caption: str | None = option(
+        None, "Show where a sentence of your own looks instead of captioning.", metavar="SENTENCE"
+    )
+    method: str | None = option(
+        None, "How maps are made; by default by the most faithful of the fast ones.", metavar="|".join(METHODS)
+    )
+    overwrite: bool = option(False, "Replace files that are there.")
+    resume: bool = option(False, "Skip pictures whose files are there.")
+
+    def __post_init__(self) -> None:
+        one_of("as", self.as_, KINDS)
+        one_of("method", self.method, METHODS)
+        if self.terminal and (self.output or self.as_ != "grid" or self.overwrite):
+            raise UsageError(
+                "--terminal draws to stdout and writes no files; leave it or -o, --as, --overwrite out"
+            )
+        if self.resume and not self.output:
+            raise UsageError("--resume needs -o DIR, where the files so far are")
+        if self.overwrite and self.resume:
+            raise UsageError("--overwrite and --resume contradict each other")
+        if self.resume and self.as_ == "html":
+            raise UsageError(
+                "--as html makes an index of all pictures, so --resume cannot go on with it; take --overwrite"
+            )
+        if self.output is not None and str(self.output) == "-":
+            raise UsageError("-o takes a folder; --terminal draws to stdout")
+        if self.words is not None and not self.chosen:
+            raise UsageError("--words names no words; give some, such as --words dog,ball")
+        if self.caption is not None:
+            _check_sentence(self.caption)
+
+    @property
+    def chosen(self) -> frozenset[str]:
+        """The words to draw, as the model spells them; empty for all."""
+        from capcli.metrics.tokens import tokenize
+
+        return frozenset(tokenize((self.words or "").replace(",", " ")))
+
+
+def _check_sentence(text: str) -> None:
+    from capcli.metrics.tokens import tokenize
+
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("--caption is no text in this terminal's encoding; type it anew") from None
+    if not tokenize(text):
+        raise UsageError(f"the caption {text!r} has no words; give some, such as 'a dog runs'")

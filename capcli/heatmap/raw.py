@@ -1,0 +1,110 @@
+"""The weights themselves, for other programs to draw or to compute with.
+
+Both formats hold the same, under the same names; T is the number of words.
+
+| name | npz | JSON |
+|---|---|---|
+| `caption` | string | string |
+| `confidence` | float64, 0 to 1 | number |
+| `path` | string, the picture's as found | string |
+| `model`, `method` | strings: the model's name; what made the maps | strings |
+| `size` | int64 2: width and height of the upright picture in pixels | array |
+| `grid` | int64 2: rows and columns | array |
+| `box` | int64 4: left, top, right, bottom in the upright picture | array |
+| `words` | strings T | array of objects, each with `word` and the four below |
+| `log_probabilities` | float32 T, natural; minus infinity where unknown | `log_probability`, null where unknown |
+| `known` | bool T: whether the model has the word | `known` |
+| `attention` | float32 T x rows x columns, each word's sum 1 | `attention`, rows of columns |
+| `heads` | float32 T x layers x heads x rows x columns, each sum 1 | `heads`, layers of heads of rows of columns |
+
+`heads` is absent where the model has none. To draw a map, spread its rows and columns evenly over `box` with its first
+row at the top: row i of R covers the pixels from top + i (bottom - top) / R to top + (i + 1) (bottom - top) / R, and
+columns likewise. "Upright" is as EXIF's orientation says to show the picture. How capcli itself makes a smooth map of
+it, `capcli.heatmap.arrays` says.
+
+npz loads with `numpy.load(path)`, without pickle, and is exact; JSON has the weights to 7 decimal places.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from capcli.output.json import dumps
+
+if TYPE_CHECKING:
+    from capcli.captioner import Caption
+
+_DECIMALS = 7
+
+
+def npz(caption: Caption, *, path: str, size: tuple[int, int], method: str, model: str) -> bytes:
+    """A caption's weights as NumPy's archive; the same for the same caption, byte for byte.
+
+    Args:
+        caption: words with attention.
+        path: of the picture.
+        size: its width and height in pixels, upright.
+        method: that made the maps.
+        model: its name.
+    """
+    content = _common(caption, path, size, method, model)
+    words = caption.words
+    content["words"] = np.array([word.text for word in words], np.str_)
+    content["log_probabilities"] = np.array([word.log_probability for word in words], np.float32)
+    content["known"] = np.array([word.known for word in words], bool)
+    maps = _maps(caption)
+    content["attention"] = np.stack(maps["attention"]) if words else np.zeros((0, 0, 0), np.float32)
+    if "heads" in maps:
+        content["heads"] = np.stack(maps["heads"])
+    file = io.BytesIO()
+    np.savez(file, **content)
+    return file.getvalue()
+
+
+def json(caption: Caption, *, path: str, size: tuple[int, int], method: str, model: str) -> bytes:
+    """A caption's weights as JSON in UTF-8; takes what `npz` does."""
+    content = _common(caption, path, size, method, model)
+    content["words"] = [
+        {
+            "word": word.text,
+            "log_probability": round(word.log_probability, 6) if math.isfinite(word.log_probability) else None,
+            "known": word.known,
+        }
+        for word in caption.words
+    ]
+    for name, maps in _maps(caption).items():
+        for word, weights in zip(content["words"], maps, strict=True):
+            word[name] = np.round(weights.astype(np.float64), _DECIMALS).tolist()
+    return dumps(content) + b"\n"
+
+
+def _common(caption: Caption, path: str, size: tuple[int, int], method: str, model: str) -> dict[str, Any]:
+    attention = caption.words[0].attention if caption.words else None
+    return {
+        "caption": caption.text,
+        "confidence": caption.confidence,
+        "path": path,
+        "model": model,
+        "method": method,
+        "size": list(size),
+        "grid": [0, 0] if attention is None else list(attention.shape),
+        # Nothing of the picture is cropped away before the model sees it.
+        "box": [0, 0, *size],
+    }
+
+
+def _maps(caption: Caption) -> dict[str, list[np.ndarray]]:
+    """By name, float32 arrays of every word."""
+    maps = {
+        "attention": [word.attention for word in caption.words],
+        "heads": [word.heads for word in caption.words],
+    }
+    return {
+        name: [np.asarray(one, np.float32) for one in every if one is not None]
+        for name, every in maps.items()
+        if every and all(one is not None for one in every)
+    }

@@ -1,0 +1,107 @@
+"""`capcli attend --check` in process, with a model of random weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+from capcli.cli import app
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Six pictures of two splits with captions, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    rows = ["image,caption,split"]
+    for number in range(6):
+        noise = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
+        Image.fromarray(noise).resize((80, 60)).save(f"data/{number}.png")
+        rows.append(f"{number}.png,a dog runs,{'dev' if number < 4 else 'test'}")
+    Path("data/captions.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, tiny_file: Path) -> Run:
+    def attend(*arguments: object) -> Result:
+        command = ["attend", "--model", tiny_file, "--device", "cpu", "--min-length", "4", *arguments]
+        return CliRunner().invoke(app, list(map(str, command)))
+
+    return attend
+
+
+def test_all_methods_are_measured_on_the_dev_split(run: Run) -> None:
+    done = run("--check", "data/captions.csv", "-o", "out")
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "tiny on captions, dev"
+    assert [line.split()[0] for line in lines[2:6]] == ["gradient", "attention", "occlusion", "random"]
+    told = json.loads(Path("out/faithfulness.json").read_text())
+    assert (told["images"] + told["images_without_content_words"], told["split"]) == (4, "dev")
+    assert told["decoding"]["min_length"] == 4
+    assert len(told["model"]["sha256"]) == 64
+    assert ElementTree.parse("out/faithfulness.svg").getroot().tag.endswith("svg")
+
+
+def test_one_method_some_pictures_of_another_split(run: Run) -> None:
+    arguments = ("--check", "data/captions.csv", "--method", "attention", "--split", "all", "--pictures", "5")
+    done = run(*arguments)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("tiny on captions, all\n")
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:4]] == ["attention", "random"]
+    assert done.stdout == run(*arguments).stdout
+    assert not Path("out").exists()
+
+
+def test_a_picture_that_cannot_be_read_is_told_and_left_out(run: Run) -> None:
+    Path("data/1.png").write_bytes(b"nonsense")
+    done = run("--check", "data/captions.csv", "--method", "gradient", "-o", "out")
+    assert done.exit_code == 1
+    assert "capcli: data/1.png: is not a picture capcli can read\n" in done.stderr.replace("\\", "/")
+    told = json.loads(Path("out/faithfulness.json").read_text())
+    assert told["images"] + told["images_without_content_words"] == 3
+    assert [Path(path).name for path in told["unreadable"]] == ["1.png"]
+
+
+def test_figures_that_are_there_are_kept(run: Run) -> None:
+    Path("out").mkdir()
+    Path("out/faithfulness.json").write_text("mine")
+    done = run("--check", "data/captions.csv", "-o", "out")
+    assert done.exit_code == 2
+    assert "is there already; --overwrite replaces it" in done.stderr
+    assert Path("out/faithfulness.json").read_text() == "mine"
+    assert run("--check", "data/captions.csv", "--method", "attention", "-o", "out", "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("data/0.png", "--check", "data/captions.csv"), "--check measures on its own data set"),
+        (("--check", "data/captions.csv", "--terminal"), "--check draws nothing, so leave --terminal out"),
+        (("--check", "data/captions.csv", "--words", "dog"), "--check draws nothing, so leave --words out"),
+        (("--check", "data/captions.csv", "-r"), "--check draws nothing, so leave --recursive out"),
+        (("--check", "data/captions.csv", "--split", "dve"), "split must be one of"),
+        (("data/0.png", "-o", "out", "--split", "dev"), "add --check DATASET"),
+        (("data/0.png", "-o", "out", "--pictures", "5"), "add --check DATASET"),
+        (("--check", "absent"), "absent"),
+        (("--check", "data/captions.csv", "--method", "guess"), "method must be one of"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(run: Run, arguments: tuple[str, ...], told: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert told in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert not Path("out").exists()

@@ -1,0 +1,544 @@
+"""The command in this process, with a tiny model of random weights that knows eight words."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from capcli.attribution import DEFAULT_METHOD
+from capcli.attribution import METHODS as MEASURES
+from capcli.captioner import Caption, Captioner
+from capcli.cli import app
+from capcli.decoding.options import DecodingOptions
+from capcli.heatmap.options import KINDS, METHODS, AttendOptions
+from capcli.model.options import ModelOptions
+from capcli.pictures.options import InputOptions
+
+Attend = Callable[..., Result]
+
+ENDINGS = {"grid": ".png", "html": ".html", "gif": ".gif", "webp": ".webp", "npz": ".npz", "json": ".json"}
+SENTENCE = ("--caption", "a dog runs")
+
+
+@pytest.fixture
+def attend(tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Attend:
+    """Runs `capcli attend ARGUMENTS` with the tiny model."""
+    monkeypatch.setattr("capcli.pictures.stream._MOST_WORKERS", 1)  # several take longer to start than they save
+
+    def run(*arguments: object, **extra: Any) -> Result:
+        model = [] if "--model" in arguments else ["--model", str(tiny_file), "--device", "cpu"]
+        result = CliRunner().invoke(app, ["attend", *map(str, arguments), *model], **extra)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        return result
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with three pictures, one of them deeper."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for number, name in enumerate(("a.jpg", "b.png", "deep/a.jpg")):
+        save(tmp_path / "in" / name, number)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def save(path: Path, seed: int = 0, size: tuple[int, int] = (40, 30)) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (*reversed(size), 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def states(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {name: ((folder / name).read_bytes(), (folder / name).stat().st_mtime_ns) for name in files(folder)}
+
+
+@pytest.mark.parametrize("kind", ENDINGS)
+def test_every_picture_has_a_file_where_its_folder_has_its_place(attend: Attend, folder: Path, kind: str) -> None:
+    before = states(folder / "in")
+    result = attend("in", "-r", "-o", "out/new", "--as", kind, *SENTENCE)
+    ending = ENDINGS[kind]
+    index = ["index.html"] if kind == "html" else []
+    assert files(folder / "out" / "new") == sorted([f"a{ending}", f"b{ending}", f"deep/a{ending}", *index])
+    assert (result.exit_code, result.stdout.splitlines()) == (
+        0,
+        [f"in/{name}.{kept}\tout/new/{name}{ending}" for name, kept in (("a", "jpg"), ("b", "png"), ("deep/a", "jpg"))],
+    )
+    *index_line, tally = result.stderr.splitlines()
+    assert index_line == (["capcli: index: out/new/index.html"] if index else [])
+    assert tally.startswith("capcli: captioned 3, skipped 0, failed 0, ")
+    assert states(folder / "in") == before
+
+
+def test_pictures_and_animations_can_be_opened(attend: Attend, folder: Path) -> None:
+    for kind, frames in (("grid", 1), ("gif", 3), ("webp", 3)):
+        assert attend("in/a.jpg", "-o", "out", "--as", kind, *SENTENCE).exit_code == 0
+        with Image.open(folder / "out" / f"a{ENDINGS[kind]}") as image:
+            assert getattr(image, "n_frames", 1) >= frames
+            image.load()
+            if kind == "grid":
+                assert image.width == 1200
+                assert image.info["Description"] == "a dog runs"
+
+
+def test_overlays_are_one_file_for_each_word_in_a_folder_of_the_picture(attend: Attend, folder: Path) -> None:
+    result = attend("in/a.jpg", "in/b.png", "-o", "out", "--as", "overlays", *SENTENCE)
+    expected = [f"{picture}/{name}" for picture in "ab" for name in ("01-a.png", "02-dog.png", "03-runs.png")]
+    assert files(folder / "out") == expected
+    assert [line.split("\t")[1] for line in result.stdout.splitlines()] == [f"out/{name}" for name in expected]
+    assert {Image.open(folder / "out" / name).size for name in expected} == {(40, 30)}
+
+
+def test_numbers_are_what_the_api_gives(attend: Attend, folder: Path, tiny_file: Path) -> None:
+    save(folder / "in" / "turned.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(folder / "in" / "turned.jpg").save(folder / "in" / "turned.jpg", exif=exif)
+    assert attend("in/turned.jpg", "-o", "out", "--as", "json").exit_code == 0
+    assert attend("in/turned.jpg", "-o", "out", "--as", "npz").exit_code == 0
+    caption = Captioner.load(tiny_file, "cpu").attend("in/turned.jpg")
+    told = json.loads((folder / "out" / "turned.json").read_text())
+    assert told["caption"] == caption.text
+    assert [word["word"] for word in told["words"]] == [word.text for word in caption.words]
+    assert DEFAULT_METHOD in json.dumps(told)
+    assert "[30, 40]" in json.dumps(told)  # upright
+    with np.load(folder / "out" / "turned.npz", allow_pickle=False) as arrays:
+        held = [arrays[name] for name in arrays.files]
+    maps = np.stack([word.attention for word in caption.words])
+    assert any(one.shape == maps.shape and np.allclose(one, maps, atol=1e-5) for one in held)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_method_is_the_one_asked_for(attend: Attend, folder: Path, tiny_file: Path, method: str) -> None:
+    attend("in/a.jpg", "-o", "out", "--as", "npz", "--method", method, *SENTENCE)
+    expected = Captioner.load(tiny_file, "cpu").attend("in/a.jpg", caption="a dog runs", method=method)
+    maps = np.stack([word.attention for word in expected.words])
+    with np.load(folder / "out" / "a.npz", allow_pickle=False) as arrays:
+        held = [arrays[name] for name in arrays.files]
+    assert any(one.shape == maps.shape and np.allclose(one, maps, atol=1e-5) for one in held)
+
+
+def test_the_methods_named_are_those_there_are() -> None:
+    assert tuple(MEASURES) == METHODS
+
+
+def test_stems_that_collide_keep_their_endings(attend: Attend, folder: Path) -> None:
+    for name in ("c.jpg", "c.png", "index.jpg", "Index.png"):
+        save(folder / "in" / name)
+    attend("in", "-o", "out", "--as", "npz", *SENTENCE)
+    assert files(folder / "out") == sorted(
+        ["a.npz", "b.npz", "c.jpg.npz", "c.png.npz", "index.jpg.npz", "Index.png.npz"]
+    )
+
+
+def test_a_picture_called_index_leaves_the_index_its_name(attend: Attend, folder: Path) -> None:
+    save(folder / "in" / "index.jpg")
+    assert attend("in", "-o", "out", "--as", "html", *SENTENCE).exit_code == 0
+    assert files(folder / "out") == ["a.html", "b.html", "index.html", "index.jpg.html"]
+    assert "index.jpg.html" in (folder / "out" / "index.html").read_text()
+
+
+def test_the_index_leads_to_pages_and_names_what_failed(attend: Attend, folder: Path) -> None:
+    (folder / "in" / "b.png").write_bytes(b"")
+    result = attend("in", "-r", "-o", "out", "--as", "html", *SENTENCE)
+    assert result.exit_code == 1
+    assert "capcli: in/b.png: is empty (0 bytes)" in result.stderr.splitlines()
+    index = (folder / "out" / "index.html").read_text()
+    assert 'href="a.html"' in index and 'href="deep/a.html"' in index
+    assert "is empty (0 bytes)" in index
+    assert 'href="../index.html"' in (folder / "out" / "deep" / "a.html").read_text()
+
+
+def test_one_picture_has_a_page_and_no_index(attend: Attend, folder: Path) -> None:
+    result = attend("in/a.jpg", "-o", "out", "--as", "html", *SENTENCE)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert files(folder / "out") == ["a.html"]
+
+
+def test_words_are_chosen_by_the_model_s_tokens(attend: Attend, folder: Path) -> None:
+    wanted = ("--as", "overlays", "--words", "Dog, BALL,'s", "--caption", "A dog's ball, on the dog")
+    assert attend("in/a.jpg", "-o", "out", *wanted).exit_code == 0
+    assert [name.split("-")[1] for name in files(folder / "out" / "a")] == ["dog.png", "s.png", "ball.png", "dog.png"]
+
+
+def test_a_picture_without_the_words_costs_a_line_and_no_file(attend: Attend, folder: Path) -> None:
+    result = attend("in", "-o", "out", "--words", "zebra,ball", *SENTENCE)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.splitlines() == [
+        "capcli: in/a.jpg: none of ball, zebra is in its caption, 'a dog runs'",
+        "capcli: in/b.png: none of ball, zebra is in its caption, 'a dog runs'",
+        "capcli: captioned 0, skipped 0, failed 0, nothing to draw 2, 0.0 images/s",
+    ]
+    assert files(folder / "out") == []
+
+
+@pytest.mark.parametrize("kind", ["grid", "json", "html"])
+def test_words_the_model_does_not_know_are_said_once_and_drawn(attend: Attend, folder: Path, kind: str) -> None:
+    result = attend("in", "-o", "out", "--as", kind, "--caption", "a Zebracorn runs zebracorn")
+    assert result.exit_code == 0
+    assert sum("does not know the word 'zebracorn'" in line for line in result.stderr.splitlines()) == 1
+    assert any("b" in Path(name).parts[0] for name in files(folder / "out"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_of_any_shape_are_drawn_for_a_single_word(attend: Attend, folder: Path, kind: str) -> None:
+    (folder / "odd").mkdir()
+    for size in ((1, 1), (12, 40), (600, 60), (20, 400)):
+        save(folder / "odd" / f"{size[0]}.png", size=size)
+    assert attend("odd", "-o", "out", "--as", kind, "--caption", "dog").exit_code == 0
+    assert len(files(folder / "out")) == (5 if kind == "html" else 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_there_is_not_touched_unasked(attend: Attend, folder: Path, kind: str) -> None:
+    attend("in", "-r", "-o", "out", "--as", kind, *SENTENCE)
+    before = states(folder / "out")
+    refused = attend("in", "-r", "-o", "out", "--as", kind, *SENTENCE)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"capcli: error: 3 of 3 pictures have their {kind} in out already, such as out")
+    assert "--overwrite replaces them" in refused.stderr
+    assert states(folder / "out") == before
+    replaced = attend("in", "-r", "-o", "out", "--as", kind, *SENTENCE, "--overwrite")
+    assert replaced.exit_code == 0
+    assert {name: content for name, (content, _) in states(folder / "out").items()} == {
+        name: content for name, (content, _) in before.items()
+    }
+    assert states(folder / "out") != before
+
+
+def test_an_index_that_is_there_is_not_touched_unasked(attend: Attend, folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "index.html").write_text("mine")
+    result = attend("in", "-o", "out", "--as", "html", *SENTENCE)
+    assert result.stderr == "capcli: error: out/index.html is there already; --overwrite replaces them\n"
+    assert files(folder / "out") == ["index.html"]
+
+
+@pytest.mark.parametrize("kind", ["grid", "overlays", "json"])
+def test_a_resumed_run_draws_what_is_missing(attend: Attend, folder: Path, kind: str) -> None:
+    attend("in", "-r", "-o", "out", "--as", kind, *SENTENCE)
+    whole = states(folder / "out")
+    # Of overlays the first is written last, so one without it is not complete.
+    gone = folder / "out" / ("b/01-a.png" if kind == "overlays" else f"b{ENDINGS[kind]}")
+    gone.unlink()
+    result = attend("in", "-r", "-o", "out", "--as", kind, *SENTENCE, "--resume")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("capcli: captioned 1, skipped 2, failed 0")
+    after = states(folder / "out")
+    assert after.keys() == whole.keys()
+    kept = [name for name in whole if not name.startswith("b")]
+    assert [after[name] for name in kept] == [whole[name] for name in kept]
+    again = attend("in", "-r", "-o", "out", "--as", kind, *SENTENCE, "--resume")
+    assert (again.exit_code, again.stderr) == (0, "capcli: captioned 0, skipped 3, failed 0\n")
+
+
+def test_a_resumed_run_ends_as_one_that_was_not_stopped(attend: Attend, folder: Path) -> None:
+    attend("in", "-r", "-o", "out", "--as", "json")
+    whole = {name: content for name, (content, _) in states(folder / "out").items()}
+    for name in ("b.json", "deep/a.json"):
+        (folder / "out" / name).unlink()
+    attend("in", "-r", "-o", "out", "--as", "json", "--resume")
+    assert {name: content for name, (content, _) in states(folder / "out").items()} == whole
+
+
+def test_overlays_of_other_words_go_and_other_files_stay(attend: Attend, folder: Path) -> None:
+    attend("in/a.jpg", "-o", "out", "--as", "overlays", *SENTENCE)
+    save(folder / "out" / "a" / "07-mine.png")
+    attend("in/a.jpg", "-o", "out", "--as", "overlays", "--caption", "a ball", "--overwrite")
+    assert files(folder / "out" / "a") == ["01-a.png", "02-ball.png", "07-mine.png"]
+
+
+@pytest.mark.parametrize("flag", [[], ["--overwrite"], ["--resume"]])
+def test_no_picture_is_taken_for_an_output(attend: Attend, folder: Path, flag: list[str]) -> None:
+    before = states(folder / "in")
+    result = attend("in", "-o", "in", *SENTENCE, *flag)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "capcli: error: in/b.png is a picture that is to be drawn, and the grid would take its place; "
+        "name another folder by -o\n"
+    )
+    assert states(folder / "in") == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_no_picture_is_replaced_through_a_link(attend: Attend, folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "a.png").symlink_to(folder / "in" / "b.png")
+    before = states(folder / "in")
+    result = attend("in", "-o", "out", *SENTENCE, "--overwrite")
+    assert result.exit_code == 2
+    assert "out/a.png is a picture that is to be drawn" in result.stderr
+    assert states(folder / "in") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["in"], "-o DIR says where to write; --terminal draws in the terminal instead"),
+        (["-o", "out"], "name photographs or folders of them, or --from-file LIST"),
+        (["in", "-o", "in/a.jpg"], "-o takes a folder, and in/a.jpg is none; name another"),
+        (["in", "-o", "in/a.jpg/x/y"], "-o takes a folder, and in/a.jpg is none; name another"),
+        (["in", "-o", "-"], "-o takes a folder; --terminal draws to stdout"),
+        (["in", "-o", "out", "--as", "gird"], f"as must be one of {', '.join(KINDS)}, not 'gird'; did you mean grid?"),
+        (["in", "-o", "out", "--method", "x"], "method must be one of gradient, attention, occlusion, not 'x'"),
+        (["in", "-o", "out", "--words", " ,"], "--words names no words; give some, such as --words dog,ball"),
+        (["in", "-o", "out", "--words", ""], "--words names no words; give some, such as --words dog,ball"),
+        (["in", "-o", "out", "--caption", "?"], "the caption '?' has no words; give some, such as 'a dog runs'"),
+        (["in", "-o", "out", "--caption", ""], "the caption '' has no words; give some, such as 'a dog runs'"),
+        (
+            ["in", "-o", "out", "--caption", "a dog", "--prefix", "a"],
+            "--caption is a sentence of your own, and --prefix is for finding one; leave one out",
+        ),
+        (
+            ["in", "-o", "out", "--caption", "a dog", "--num-captions", "2"],
+            "--caption is a sentence of your own, and --num-captions is for finding one; leave one out",
+        ),
+        (["in", "-o", "out", "--top-k", "3"], "top-k needs sampling: add --sample, in Python sample=True"),
+        (["in", "-o", "out", "--overwrite", "--resume"], "--overwrite and --resume contradict each other"),
+        (["in", "--terminal", "--resume"], "--resume needs -o DIR, where the files so far are"),
+        (
+            ["in", "-o", "out", "--resume", "--as", "html"],
+            "--as html makes an index of all pictures, so --resume cannot go on with it; take --overwrite",
+        ),
+        (
+            ["in", "-o", "out", "--terminal"],
+            "--terminal draws to stdout and writes no files; leave it or -o, --as, --overwrite out",
+        ),
+        (
+            ["in", "--as", "gif", "--terminal"],
+            "--terminal draws to stdout and writes no files; leave it or -o, --as, --overwrite out",
+        ),
+        (["gone.jpg", "-o", "out"], "no such file or folder: gone.jpg"),
+        (["in", "-o", "out", "--model", "absent"], None),
+        (["in", "-o", "out", "--caption", " ".join(["dog"] * 41)], None),
+    ],
+)
+def test_what_cannot_be_done_exits_2_and_makes_nothing(
+    attend: Attend, folder: Path, arguments: list[str], told: str | None
+) -> None:
+    result = attend(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("capcli: error: ")
+    if told is not None:
+        assert line == f"capcli: error: {told}"
+    assert files(folder) == ["in/a.jpg", "in/b.png", "in/deep/a.jpg"]
+    assert not (folder / "out").exists()
+
+
+def test_a_model_without_attention_is_refused_before_anything_is_made(
+    attend: Attend, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Captioner.__init__
+
+    def blind(self: Captioner, *parts: Any) -> None:
+        made(self, *parts)
+        self.heads = (0, 0)
+
+    monkeypatch.setattr(Captioner, "__init__", blind)
+    for where in (["-o", "out"], ["--terminal"]):
+        result = attend("in", *where)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "the model tiny has no attention to show; take one that has, such as base" in result.stderr
+        assert not (folder / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere, Windows asks else")
+def test_a_folder_that_may_not_be_written_is_one_line(attend: Attend, folder: Path) -> None:
+    (folder / "shut").mkdir(mode=0o500)
+    for place in ("shut", "shut/new"):
+        result = attend("in", "-o", place)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.endswith("shut may not be written into; name another by -o\n")
+
+
+def test_a_file_that_cannot_be_written_fails_its_picture_only(attend: Attend, folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "deep").write_text("a file where a folder should go")
+    result = attend("in", "-r", "-o", "out", *SENTENCE)
+    assert result.exit_code == 1
+    assert files(folder / "out") == ["a.png", "b.png", "deep"]
+    assert "capcli: in/deep/a.jpg: out/deep/a.png cannot be written (file exists)" in result.stderr.splitlines()
+    assert "failed 1" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("kind", ["overlays", "html", "npz"])
+def test_a_full_disk_ends_it_in_one_line_and_leaves_no_half_file(
+    attend: Attend, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    taken = []
+
+    def write(file: io.FileIO, content: bytes) -> None:
+        taken.append(content)
+        if len(taken) == 2:
+            file.write(content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        file.write(content)
+
+    monkeypatch.setattr("capcli.output.atomic.write_whole", write)
+    result = attend("in", "-o", "out", "--as", kind, *SENTENCE)
+    assert result.exit_code == 1
+    assert "no space left on device" in result.stderr.splitlines()[-1]
+    (written,) = (path for path in (folder / "out").rglob("*") if path.is_file())
+    assert written.read_bytes() == taken[0]
+
+
+def test_bad_files_cost_a_line_each(attend: Attend, folder: Path) -> None:
+    (folder / "in" / "0.png").write_bytes(b"")
+    (folder / "in" / "1.png").write_text("text")
+    result = attend("in", "gone.jpg", "-o", "out", "--as", "npz", *SENTENCE)
+    assert result.exit_code == 1
+    *errors, tally = result.stderr.splitlines()
+    assert errors == [
+        "capcli: in/0.png: is empty (0 bytes)",
+        "capcli: in/1.png: is not a picture capcli can read",
+        "capcli: gone.jpg: does not exist",
+    ]
+    assert tally.startswith("capcli: captioned 2, skipped 0, failed 3, ")
+    assert len(files(folder / "out")) == 2
+
+
+@pytest.mark.parametrize("kind", ["grid", "npz", "html"])
+def test_a_picture_that_goes_away_meanwhile_has_failed(
+    attend: Attend, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    attended = Captioner.attend_arrays
+
+    def attend_arrays(self: Captioner, arrays: np.ndarray, *rest: Any, **extra: Any) -> list[Caption]:
+        if len(arrays):
+            (folder / "in" / "a.jpg").unlink(missing_ok=True)
+        return attended(self, arrays, *rest, **extra)
+
+    monkeypatch.setattr(Captioner, "attend_arrays", attend_arrays)
+    result = attend("in", "-o", "out", "--as", kind, *SENTENCE)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == "capcli: in/a.jpg: does not exist"
+    assert f"b{ENDINGS[kind]}" in files(folder / "out")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_finishes_the_picture_in_hand(
+    attend: Attend, folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    attended = Captioner.attend_arrays
+
+    def attend_arrays(self: Captioner, arrays: np.ndarray, *rest: Any, **extra: Any) -> list[Caption]:
+        if len(arrays):
+            signal.raise_signal(number)
+        return attended(self, arrays, *rest, **extra)
+
+    monkeypatch.setattr(Captioner, "attend_arrays", attend_arrays)
+    result = attend("in", "-r", "-o", "out", "--as", "html", *SENTENCE)
+    assert result.exit_code == 128 + number
+    assert result.stderr.splitlines()[-1].startswith("capcli: interrupted: captioned 1, skipped 0, failed 0")
+    assert files(folder / "out") == ["a.html", "index.html"]
+
+
+def test_the_terminal_gets_the_drawing_and_no_file_is_made(attend: Attend, folder: Path) -> None:
+    result = attend("in/a.jpg", "--terminal", *SENTENCE, env={"COLUMNS": "60"})
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "\x1b" not in result.stdout
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[0] == "a dog runs"
+    assert all(any(line.lstrip().startswith(f"{word} ") for line in lines[1:]) for word in ("a", "dog", "runs")), lines
+    assert "in/a.jpg" not in result.stdout
+    assert files(folder) == ["in/a.jpg", "in/b.png", "in/deep/a.jpg"]
+
+
+def test_several_drawings_in_the_terminal_have_their_paths(attend: Attend, folder: Path) -> None:
+    result = attend("in", "--terminal", *SENTENCE)
+    named = [line for line in result.stdout.splitlines() if line.startswith("in/")]
+    assert named == ["in/a.jpg\ta dog runs", "in/b.png\ta dog runs"]
+    assert result.stderr.startswith("capcli: captioned 2, skipped 0, failed 0")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"COLORTERM": "truecolor"}, "\x1b[38;2;"),
+        ({"COLORTERM": "", "TERM": "xterm-256color"}, "\x1b[38;5;"),
+        ({"COLORTERM": "truecolor", "NO_COLOR": "1"}, None),
+        ({"COLORTERM": "", "TERM": "dumb"}, None),
+    ],
+)
+def test_a_terminal_gets_the_colours_it_has(
+    attend: Attend,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    expected: str | None,
+) -> None:
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    result = attend("in/a.jpg", "--terminal", *SENTENCE, env={"TERM": "xterm", "COLUMNS": "60", **variables})
+    assert result.exit_code == 0
+    assert ("\x1b[" in result.stdout) == (expected is not None)
+    assert expected is None or expected in result.stdout
+
+
+def test_further_captions_are_said_to_be_left_out(attend: Attend, folder: Path) -> None:
+    result = attend("in/a.jpg", "-o", "out", "--num-captions", "2", "--min-length", "1")
+    assert result.stderr == "capcli: the best caption of each picture is drawn, the others are not\n"
+    assert files(folder / "out") == ["a.png"]
+
+
+def test_doubt_is_counted(attend: Attend, folder: Path) -> None:
+    result = attend("in", "-o", "out", "--as", "npz", *SENTENCE, "--min-confidence", "1")
+    assert "captioned 2, skipped 0, failed 0, uncertain 2" in result.stderr
+
+
+def test_every_option_is_one_of_the_command() -> None:
+    told = CliRunner().invoke(app, ["attend", "--help"], env={"COLUMNS": "200"}).stdout
+    for options in (AttendOptions, DecodingOptions, InputOptions, ModelOptions):
+        for field in dataclasses.fields(options):
+            assert f"--{field.name.rstrip('_').replace('_', '-')}" in told
+
+
+@pytest.mark.parametrize("arguments", [["attend", "--help"], ["attend", "/no/such/file.jpg", "-o", "x"]])
+def test_nothing_heavy_is_imported_before_there_is_work(arguments: list[str]) -> None:
+    program = (
+        "import sys\n"
+        "from capcli.cli import app\n"
+        "try: app(sys.argv[1:])\n"
+        "finally: print('heavy:', [n for n in ('torch', 'numpy', 'PIL') if n in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+    assert done.stdout.endswith("heavy: []\n")
+
+
+def test_names_may_hold_anything(attend: Attend, folder: Path) -> None:
+    if sys.platform in ("win32", "darwin"):
+        pytest.skip("names are Unicode there, or hold no tabs")
+    names = ["tab\there.png", "100% #1?.png", "o'\"<b>&.png"]
+    for name in names:
+        save(folder / "in" / name)
+    result = attend(*(f"in/{name}" for name in names), "-o", "out", "--as", "html", *SENTENCE)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "in/tab\\there.png\tout/tab\\there.html"
+    assert files(folder / "out") == sorted([*(f"{name[:-4]}.html" for name in names), "index.html"])
+
+
+@pytest.fixture(autouse=True)
+def own_signal_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    assert {number: signal.getsignal(number) for number in before} == before

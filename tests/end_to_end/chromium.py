@@ -1,0 +1,112 @@
+"""A real browser for the pages that capcli writes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+# The least contrast of what is written in the elements, by WCAG 2.2; each on the nearest background that is not clear.
+_CONTRAST = """((selector) => {
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number)
+  const light = ([r, g, b]) => {
+    const linear = [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    return .2126 * linear[0] + .7152 * linear[1] + .0722 * linear[2]
+  }
+  const behind = element => {
+    const colour = numbers(getComputedStyle(element).backgroundColor)
+    return colour[3] === 0 && element.parentElement ? behind(element.parentElement) : colour
+  }
+  return Math.min(...[...document.querySelectorAll(selector)].map(one => {
+    const [ink, paper] = [light(numbers(getComputedStyle(one).color)), light(behind(one))]
+    return (Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05)
+  }))
+})"""
+
+
+class Chromium:
+    """A headless Chromium, driven through `chrome`."""
+
+    def __init__(self, chrome: Chrome) -> None:
+        self.chrome = chrome
+
+    @classmethod
+    @contextmanager
+    def start(cls, profile: Path) -> Iterator[Chromium]:
+        """Runs one, with its profile in this folder; the test is skipped where there is none."""
+        webdriver = pytest.importorskip("selenium.webdriver")
+        program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+        driver = shutil.which("chromedriver")
+        if not program or not driver:
+            pytest.skip("needs Chromium and its chromedriver")
+        options = webdriver.ChromeOptions()
+        options.binary_location = program
+        given = ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", f"user-data-dir={profile}")
+        for argument in given:
+            options.add_argument(f"--{argument}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as chrome:
+            yield cls(chrome)
+
+    def open(
+        self, page: Path, width: int = 1280, *, dark: bool = False, still: bool = False, script: bool = True
+    ) -> None:
+        """Shows a file.
+
+        Args:
+            page: its path.
+            width: of the screen in pixels; below 500 it is a phone's, with touch.
+            dark: whether the user prefers dark pages.
+            still: whether the user prefers reduced motion.
+            script: whether JavaScript is on.
+        """
+        phone = width < 500
+        command = self.chrome.execute_cdp_cmd
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": phone}
+        command("Emulation.setDeviceMetricsOverride", screen)
+        command("Emulation.setTouchEmulationEnabled", {"enabled": phone})
+        command("Emulation.setScriptExecutionDisabled", {"value": not script})
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"},
+        ]
+        command("Emulation.setEmulatedMedia", {"features": features})
+        self.chrome.get(page.as_uri())
+
+    def ask(self, script: str) -> Any:
+        """The value of a JavaScript expression."""
+        return self.chrome.execute_script(f"return {script}")
+
+    def press(self, *keys: str) -> None:
+        """Types, one key after the other, where the focus is."""
+        for key in keys:
+            self.chrome.switch_to.active_element.send_keys(key)
+
+    def fetched(self, page: Path) -> list[str]:
+        """What is asked for while the page is opened, other than itself and what it holds."""
+        self.chrome.get_log("performance")  # of what was shown before
+        self.open(page)
+        events = [json.loads(entry["message"])["message"] for entry in self.chrome.get_log("performance")]
+        sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        # The browser's own start page may still be loading.
+        urls = [one["request"]["url"] for one in sent if one["documentURL"] == page.as_uri()]
+        assert page.as_uri() in urls
+        return [url for url in urls if not url.startswith("data:") and url != page.as_uri()]
+
+    def fits(self) -> bool:
+        """Whether nothing is wider than the screen."""
+        return self.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+    def contrast(self, selector: str) -> float:
+        """The least contrast of text in the elements, by WCAG 2.2, from 1 to 21."""
+        return self.ask(f"{_CONTRAST}({json.dumps(selector)})")

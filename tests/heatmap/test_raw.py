@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sample_captions import caption, word
+
+from capcli.captioner import Caption
+from capcli.heatmap import raw
+
+FACTS: dict[str, Any] = {"path": "holiday/a.jpg", "size": (640, 480), "method": "gradient", "model": "base"}
+
+
+@pytest.fixture(scope="module")
+def sentence() -> Caption:
+    source = np.random.default_rng(0)
+    words = []
+    for text, share in (("a", 0.9), ("zyzzyva", None), ("runs", 1e-9)):
+        weights = source.random((5, 7), np.float32)
+        words.append(word(text, share, weights / weights.sum()))
+    return caption(words, "A zyzzyva runs.")
+
+
+def loaded(content: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        return dict(file)
+
+
+def strict(content: bytes) -> dict[str, Any]:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(content, parse_constant=refuse)
+
+
+def test_npz_has_all_there_is_without_pickle(sentence: Caption) -> None:
+    held = loaded(raw.npz(sentence, **FACTS))
+    assert {name: held[name].item() for name in ("caption", "path", "model", "method", "confidence")} == {
+        "caption": "A zyzzyva runs.",
+        "path": "holiday/a.jpg",
+        "model": "base",
+        "method": "gradient",
+        "confidence": 0.5,
+    }
+    assert held["size"].tolist() == [640, 480]
+    assert held["box"].tolist() == [0, 0, 640, 480]
+    assert held["grid"].tolist() == [5, 7]
+    assert held["words"].tolist() == ["a", "zyzzyva", "runs"]
+    assert held["known"].tolist() == [True, False, True]
+    assert held["log_probabilities"].tolist() == pytest.approx([math.log(0.9), -math.inf, math.log(1e-9)])
+    for place, one in enumerate(sentence.words):
+        assert one.attention is not None
+        assert one.heads is not None
+        assert (held["attention"][place] == one.attention).all()
+        assert (held["heads"][place] == one.heads).all()
+    assert held["attention"].dtype == held["heads"].dtype == np.float32
+
+
+def test_json_has_the_same_and_is_strict(sentence: Caption) -> None:
+    held, told = loaded(raw.npz(sentence, **FACTS)), strict(raw.json(sentence, **FACTS))
+    for name in ("caption", "path", "model", "method", "confidence", "size", "box", "grid"):
+        assert told[name] == held[name].tolist()
+    assert [one["word"] for one in told["words"]] == held["words"].tolist()
+    assert [one["known"] for one in told["words"]] == [True, False, True]
+    assert [one["log_probability"] for one in told["words"]] == [
+        pytest.approx(math.log(0.9), abs=1e-6),
+        None,
+        pytest.approx(math.log(1e-9), abs=1e-6),
+    ]
+    for name in ("attention", "heads"):
+        assert np.allclose([one[name] for one in told["words"]], held[name], atol=1e-7)
+
+
+def test_the_docstring_names_every_field(sentence: Caption) -> None:
+    documented = raw.__doc__ or ""
+    told = strict(raw.json(sentence, **FACTS))
+    for name in {*loaded(raw.npz(sentence, **FACTS)), *told, *told["words"][0]}:
+        assert f"`{name}`" in documented
+
+
+def test_heads_are_left_out_where_there_are_none() -> None:
+    bare = caption([word("a", heads=False), word("dog", heads=False)])
+    assert "heads" not in loaded(raw.npz(bare, **FACTS))
+    assert "heads" not in strict(raw.json(bare, **FACTS))["words"][0]
+
+
+def test_a_caption_without_words_can_be_kept() -> None:
+    held = loaded(raw.npz(caption([]), **FACTS))
+    assert held["words"].shape == (0,)
+    assert held["attention"].shape == (0, 0, 0)
+    assert strict(raw.json(caption([]), **FACTS))["words"] == []
+
+
+def test_a_path_with_bytes_that_are_no_text_comes_back() -> None:
+    facts = FACTS | {"path": "a\udcff\n.jpg"}
+    assert loaded(raw.npz(caption(["dog"]), **facts))["path"].item() == "a\udcff\n.jpg"
+    assert strict(raw.json(caption(["dog"]), **facts))["path"] == "a\udcff\n.jpg"
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(min_size=1).filter(lambda text: not text.endswith("\x00")), min_size=1, max_size=5))
+def test_words_come_back_whatever_they_are(words: list[str]) -> None:
+    assert loaded(raw.npz(caption(words), **FACTS))["words"].tolist() == words
+    assert [one["word"] for one in strict(raw.json(caption(words), **FACTS))["words"]] == words
+
+
+def test_it_is_the_same_every_time(sentence: Caption) -> None:
+    assert raw.npz(sentence, **FACTS) == raw.npz(sentence, **FACTS)
+    assert raw.json(sentence, **FACTS) == raw.json(sentence, **FACTS)
