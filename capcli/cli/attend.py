@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol, TypeVar
 
 import typer
 
+from capcli.attribution import DEFAULT_METHOD
 from capcli.batch import Tally, captioned, refused, resumed
 from capcli.cli.batches import account, conclude, work_off
+from capcli.cli.faithfulness import measure
 from capcli.cli.interrupt import finishing
 from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingOptions
 from capcli.errors import UnreadableImage, UsageError
+from capcli.evaluation.options import CheckOptions
 from capcli.heatmap.files import DrawingError, Drawings
 from capcli.heatmap.options import AttendOptions
 from capcli.model.options import ModelOptions
@@ -39,6 +42,7 @@ _T = TypeVar("_T")
 @takes(
     inputs=Group(InputOptions, "Pictures"),
     drawing=Group(AttendOptions, "Drawings"),
+    checking=Group(CheckOptions, "Faithfulness"),
     decoding=Group(DecodingOptions, "Choice of words"),
     place=Group(ModelOptions, "Model"),
 )
@@ -50,6 +54,7 @@ def attend(
     *,
     inputs: dict[str, Any],
     drawing: dict[str, Any],
+    checking: dict[str, Any],
     decoding: dict[str, Any],
     place: dict[str, Any],
 ) -> None:
@@ -59,6 +64,24 @@ def attend(
     on, and the exit code is 1.
     """
     wish, options, given = AttendOptions(**drawing), InputOptions(**inputs), ModelOptions(**place)
+    to_check = CheckOptions(**checking)
+    if to_check.check is not None:
+        if paths:
+            raise UsageError(f"--check measures on its own data set, so leave {escape(paths[0])} out")
+        unused = [name for name in (*inputs, *drawing) if name not in ("output", "method", "overwrite")]
+        if unused:
+            named = unused[0].rstrip("_").replace("_", "-")
+            raise UsageError(f"--check draws nothing, so leave --{named} out")
+        measure(
+            to_check.check,
+            to_check,
+            given,
+            decoding,
+            method=wish.method,
+            output=wish.output,
+            overwrite=wish.overwrite,
+        )
+        return
     if wish.caption is not None:
         _refuse_choices(decoding)
     DecodingOptions(**{"max_length": MOST_WORDS, **decoding})
@@ -167,8 +190,6 @@ def run(
         CapcliError: if the memory does not hold even one picture, or the disk is full.
     """
     import numpy as np
-
-    from capcli.attribution import DEFAULT_METHOD
 
     method, chosen = wish.method or DEFAULT_METHOD, wish.chosen
     told: set[str] = set()

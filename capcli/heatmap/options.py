@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from capcli.attribution import DEFAULT_METHOD, METHODS
 from capcli.errors import UsageError
 from capcli.options import one_of, option
 
 KINDS = ("grid", "overlays", "html", "gif", "webp", "npz", "json")
 """What files can hold: pictures, pages, animations, and the raw weights."""
-
-METHODS = ("gradient", "attention", "occlusion")
-"""Names of the ways to make maps: those of `capcli.attribution`, which takes torch along."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class AttendOptions:
         None, "Show where a sentence of your own looks instead of captioning.", metavar="SENTENCE"
     )
     method: str | None = option(
-        None, "How maps are made; by default by the most faithful of the fast ones.", metavar="|".join(METHODS)
+        None, f"How maps are made; by default {DEFAULT_METHOD}, see --check.", metavar="|".join(METHODS)
     )
     overwrite: bool = option(False, "Replace files that are there.")
     resume: bool = option(False, "Skip pictures whose files are there.")
@@ -46,9 +44,7 @@ class AttendOptions:
         one_of("as", self.as_, KINDS)
         one_of("method", self.method, METHODS)
         if self.terminal and (self.output or self.as_ != "grid" or self.overwrite):
-            raise UsageError(
-                "--terminal draws to stdout and writes no files; leave it or -o, --as, --overwrite out"
-            )
+            raise UsageError("--terminal draws to stdout and writes no files; leave it or -o, --as, --overwrite out")
         if self.resume and not self.output:
             raise UsageError("--resume needs -o DIR, where the files so far are")
         if self.overwrite and self.resume:

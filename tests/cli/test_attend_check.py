@@ -9,9 +9,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from capcli.cli import app
 

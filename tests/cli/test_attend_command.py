@@ -19,12 +19,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from capcli.attribution import DEFAULT_METHOD
-from capcli.attribution import METHODS as MEASURES
+from capcli.attribution import DEFAULT_METHOD, METHODS
 from capcli.captioner import Caption, Captioner
 from capcli.cli import app
 from capcli.decoding.options import DecodingOptions
-from capcli.heatmap.options import KINDS, METHODS, AttendOptions
+from capcli.heatmap.options import KINDS, AttendOptions
 from capcli.model.options import ModelOptions
 from capcli.pictures.options import InputOptions
 
@@ -134,10 +133,6 @@ def test_the_method_is_the_one_asked_for(attend: Attend, folder: Path, tiny_file
     with np.load(folder / "out" / "a.npz", allow_pickle=False) as arrays:
         held = [arrays[name] for name in arrays.files]
     assert any(one.shape == maps.shape and np.allclose(one, maps, atol=1e-5) for one in held)
-
-
-def test_the_methods_named_are_those_there_are() -> None:
-    assert tuple(MEASURES) == METHODS
 
 
 def test_stems_that_collide_keep_their_endings(attend: Attend, folder: Path) -> None:
