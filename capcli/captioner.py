@@ -120,9 +120,9 @@ class Captioner:
         self.calibration = checkpoint.calibration
         self.device = device
         # In bfloat16 the encoder is several times as fast where the processor has it; log-probabilities stay float32.
-        dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
+        self._dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
         model = checkpoint.model.eval().requires_grad_(False)
-        self._encoder = model.encoder.to(device, dtype).to(memory_format=torch.channels_last)
+        self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
         self._decoder = model.decoder.to(device)
         self._vocabulary = model.vocabulary
         self._longest: int = decoder_config(model.config.decoder)[1].max_length
@@ -271,7 +271,10 @@ class Captioner:
             else:
                 captions = [given] * len(batch)
             tokens = [self._tokens(one) for one in captions]
-            told = forced(self._decoder, regions, tokens, gradients=method == "gradient", state=state)
+            # Of the model's own captions the probabilities are known, and maps need no more digits than bfloat16 has.
+            quick = given is None and method == "gradient" and self._dtype is torch.bfloat16
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=quick):
+                told = forced(self._decoder, regions, tokens, gradients=method == "gradient", state=state)
             maps = [
                 self._occlusion(array, one) if method == "occlusion" else relevance(one_told, method)
                 for array, one, one_told in zip(batch, tokens, told, strict=True)
