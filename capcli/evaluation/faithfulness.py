@@ -241,7 +241,7 @@ def _measured(
     ]
 
     whole = captioner.log_probabilities(array[None], words)[0]
-    covered = captioner.log_probabilities(cover(array, np.stack(covers.masks), captioner.grid), words)
+    covered = captioner.log_probabilities(cover(array, np.stack(covers.masks), captioner.grid, captioner.box), words)
     falls = whole - covered
     seen, unseen = np.exp(whole[drawn]), np.exp(covered[everything, drawn])
     return _Row(

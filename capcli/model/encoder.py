@@ -6,6 +6,7 @@ import copy
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -42,6 +43,14 @@ class EncoderConfig:
 class Encoder(nn.Module):
     """A torchvision trunk that turns B x 3 x S x S pictures into B x R x D regions, R = rows * columns.
 
+    Attributes:
+        config: what it is built from.
+        width: D.
+        grid: rows and columns.
+        box: left, top, right and bottom of the grid of regions, as shares of the picture, so that each region is in
+            the middle of its cell. Most trunks look at places half a region left of and above where an even division
+            of the picture would have them, so the box begins outside the picture.
+
     Batch norm keeps its ImageNet statistics and is folded into the convolutions, also for fine-tuning: small
     batches would spoil the statistics, and a folded trunk is faster both ways.
 
@@ -55,9 +64,11 @@ class Encoder(nn.Module):
         self.trunk = _folded(_trunk(_torchvision_model(config.name, None)))
         # A copy without storage tells the shape of the output in no time.
         twin, image = copy.deepcopy(self.trunk).to("meta"), torch.empty(1, 3, config.size, config.size, device="meta")
+        strides = _Strides(twin, config.size)
         shape = twin(image).shape
         self.width = int(shape[1])
         self.grid = (int(shape[2]), int(shape[3]))
+        self.box = strides.box(self.grid)
 
     def load_pretrained(self, source: str) -> None:
         """Loads ImageNet weights.
@@ -104,6 +115,48 @@ class Encoder(nn.Module):
         dtype = next(self.trunk.parameters()).dtype
         images = ((images - mean) / std).to(dtype=dtype, memory_format=torch.channels_last)
         return self.trunk(images).flatten(2).transpose(1, 2)
+
+
+class _Strides:
+    """Where the outputs of a trunk have their centres in its input, followed through what reduces the resolution.
+
+    A convolution or pooling of kernel k, padding p and stride s, over an input whose centres begin at c and are j
+    apart, has outputs whose centres begin at c + ((k - 1) / 2 - p) j and are s j apart (Dumoulin and Visin 2016, "A
+    guide to convolution arithmetic for deep learning"; Araujo, Norris and Sim 2019, "Computing receptive fields of
+    convolutional neural networks", section 2). Branches side by side agree on that, so of several the first is taken.
+    """
+
+    def __init__(self, trunk: nn.Module, size: int) -> None:
+        self._size = size
+        self._reached: tuple[int, ...] = (size, size)
+        self._first, self._apart = [0.0, 0.0], [1.0, 1.0]
+        for module in trunk.modules():
+            if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
+                module.register_forward_hook(self._pass)
+
+    def _pass(self, module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        before, after = tuple(inputs[0].shape[-2:]), tuple(output.shape[-2:])
+        if before != self._reached or after == before:
+            return
+        self._reached = after
+        for axis in (0, 1):
+            kernel, stride, padding, dilation = (
+                value[axis] if isinstance(value, tuple) else value
+                for value in (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
+            )
+            self._first[axis] += ((kernel - 1) * dilation / 2 - padding) * self._apart[axis]
+            self._apart[axis] *= stride
+
+    def box(self, grid: tuple[int, int]) -> tuple[float, float, float, float]:
+        """As `Encoder.box`; the whole picture where the resolution was reduced by something else."""
+        if self._reached != grid:
+            return 0.0, 0.0, 1.0, 1.0
+        # A pixel has its centre half a pixel into it.
+        top, left = (
+            (first + 0.5 - apart / 2) / self._size for first, apart in zip(self._first, self._apart, strict=True)
+        )
+        height, width = (count * apart / self._size for count, apart in zip(grid, self._apart, strict=True))
+        return left, top, left + width, top + height
 
 
 def _torchvision_model(name: str, weights: str | None) -> nn.Module:

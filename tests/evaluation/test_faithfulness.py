@@ -26,6 +26,7 @@ class Model:
     """
 
     grid = (ROWS, COLUMNS)
+    box = (0.0, 0.0, 1.0, 1.0)
 
     def __init__(self, text: tuple[str, ...] = ("a", "dog")) -> None:
         self.text = text
