@@ -211,6 +211,12 @@ class Captioner:
         """
         chosen = self.options.replace(**options)
         self.check(chosen)
+        check_method(method, attends=self.heads != (0, 0), model=self.name)
+        if caption is not None:
+            self._sentence(caption)
+            unused = [name for name in options if name != "min_confidence"]
+            if unused:
+                raise UsageError(f"with a caption of your own none is searched for, so leave {unused[0]} out")
         return self._each(images, lambda arrays: self.attend_arrays(arrays, chosen, caption=caption, method=method))
 
     def _each(
@@ -378,6 +384,8 @@ class Captioner:
 
     def _sentence(self, text: str) -> Caption:
         """A sentence of the user's own, whose words still lack all that the picture decides."""
+        if not isinstance(text, str):
+            raise UsageError(f"a caption is a sentence, not {text!r}")
         words = tokenize(text)
         if not words:
             raise UsageError(f"the caption {text!r} has no words; give some, such as 'a dog runs'")
