@@ -467,6 +467,8 @@ def test_an_int8_model_decodes_in_bfloat16_where_that_pays(
         for caption in small.attend(files[:2], method=method, caption="a dog runs"):
             assert all(np.isfinite(word.log_probability) for word in caption.words)
             assert all(word.attention.sum() == pytest.approx(1, abs=1e-3) for word in caption.words)
+    for caption in small.attend(files[:2]):
+        assert all(word.attention.sum() == pytest.approx(1, abs=1e-3) for word in caption.words)
     arrays = np.stack([small.prepare(file) for file in files])
     words = ["a", "dog", "runs"]
     one, other = (captioner.log_probabilities(arrays, words) for captioner in (small, whole))

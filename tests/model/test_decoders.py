@@ -218,3 +218,25 @@ def test_gates_find_their_rows_where_captions_share_a_picture(decoder: Decoder, 
         picture = decoder.start(regions[row // 3 : row // 3 + 1])
         alone, _, _ = decoder.attend(tokens[row : row + 1], picture, gates[row : row + 1])
         torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_a_trace_is_what_attend_tells_word_by_word(decoder: Decoder, regions: Tensor) -> None:
+    words = captions(B)
+    gates = torch.rand(B, T, *decoder.heads, R, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    said, seen = decoder.trace(words, decoder.start(regions), gates)
+    one_by_one, each = Decoder.trace(decoder, words, decoder.start(regions), gates)
+    assert seen is not None and each is not None and seen.shape == (B, T, *decoder.heads, R)
+    torch.testing.assert_close(said, one_by_one, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(seen, each, rtol=1e-4, atol=1e-5)
+    chosen = torch.arange(V).expand(B, T, V) % 7 == 0
+    slopes = [torch.autograd.grad((told * chosen).sum(), gates)[0] for told in (said, one_by_one)]
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)
+    assert (slopes[0].abs().sum((0, 2, 3, 4)) > 0).all()
+
+
+def test_in_a_trace_a_word_owes_nothing_to_what_earlier_words_saw(decoder: Decoder, regions: Tensor) -> None:
+    gates = torch.ones(B, T, *decoder.heads, R, requires_grad=True)
+    said, _ = decoder.trace(captions(B), decoder.start(regions), gates)
+    slope = torch.autograd.grad(said[:, -1].sum(-1)[0] - said[0, -1, 5] * 3, gates)[0]
+    assert slope[0, -1].abs().sum() > 0
+    assert (slope[:, :-1] == 0).all()
