@@ -463,11 +463,12 @@ def test_an_int8_model_decodes_in_bfloat16_where_that_pays(
     small, whole = (Captioner.load(tmp_path / f"{name}.safetensors", device="cpu") for name in ("int8", "float"))
     fast = "bfloat16" if pays else "float32"
     assert (small.precision, whole.precision) == ((fast, fast), (fast, "float32"))
-    for method in ("gradient", "attention", "occlusion"):
+    attends = small.heads != (0, 0)
+    for method in ("occlusion", *(("gradient", "attention") if attends else ())):
         for caption in small.attend(files[:2], method=method, caption="a dog runs"):
             assert all(np.isfinite(word.log_probability) for word in caption.words)
             assert all(word.attention.sum() == pytest.approx(1, abs=1e-3) for word in caption.words)
-    for caption in small.attend(files[:2]):
+    for caption in small.attend(files[:2]) if attends else ():
         assert all(word.attention.sum() == pytest.approx(1, abs=1e-3) for word in caption.words)
     arrays = np.stack([small.prepare(file) for file in files])
     words = ["a", "dog", "runs"]
