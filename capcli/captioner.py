@@ -114,6 +114,7 @@ class Captioner:
         box: where that grid lies, as `Word.box`.
         heads: layers and heads whose attention the decoder tells, (0, 0) for one without.
         calibration: of the confidence, on the pictures that the model was chosen on; None where it has none.
+        precision: "bfloat16" or "float32", the encoder's and the decoder's.
         fits: the most pictures that fit into memory at once; None as long as every batch did.
     """
 
@@ -124,9 +125,13 @@ class Captioner:
         self.device = device
         # In bfloat16 the encoder is several times as fast where the processor has it; log-probabilities stay float32.
         self._dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
+        # Only float32 tells words apart that are nearly as likely; int8 weights, of seven bits, have given that up, and
+        # for them the decoder is twice as fast in bfloat16, of eight.
+        self._decoder_dtype = self._dtype if checkpoint.quantized else torch.float32
+        self.precision = (str(self._dtype).removeprefix("torch."), str(self._decoder_dtype).removeprefix("torch."))
         model = checkpoint.model.eval().requires_grad_(False)
         self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
-        self._decoder = model.decoder.to(device)
+        self._decoder = model.decoder.to(device, self._decoder_dtype)
         self._vocabulary = model.vocabulary
         self._longest: int = decoder_config(model.config.decoder)[1].max_length
         self.size = model.encoder.config.size
@@ -281,7 +286,7 @@ class Captioner:
                 captions = [given] * len(batch)
             tokens = [self._tokens(one) for one in captions]
             # Of the model's own captions the probabilities are known, and maps need no more digits than bfloat16 has.
-            quick = given is None and method == "gradient" and self._dtype is torch.bfloat16
+            quick = given is None and method == "gradient" and self._dtype is not self._decoder_dtype
             with torch.autocast(self.device.type, torch.bfloat16, enabled=quick):
                 told = forced(self._decoder, regions, tokens, gradients=method == "gradient", state=state)
             maps = [
@@ -330,9 +335,12 @@ class Captioner:
         return read_array(image, self.size)
 
     def encode(self, arrays: np.ndarray) -> torch.Tensor:
-        """Regions B x R x D, float32 on the captioner's device, of uint8 B x S x S x 3 pictures."""
+        """Regions B x R x D of uint8 B x S x S x 3 pictures, on the captioner's device.
+
+        They are float32, or bfloat16 where a quantized model's decoder takes them so.
+        """
         with torch.inference_mode():
-            return self._encoder(torch.from_numpy(arrays).to(self.device)).float()
+            return self._encoder(torch.from_numpy(arrays).to(self.device)).to(self._decoder_dtype)
 
     def decode(
         self,

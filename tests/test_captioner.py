@@ -468,3 +468,34 @@ def test_an_occlusion_map_is_of_its_own_word(captioner: Captioner, files: list[P
     shorter = captioner.attend(files[0], caption="the dog runs", method="occlusion")
     for word, longer in zip(shorter.words, maps, strict=False):
         np.testing.assert_allclose(word.attention, longer, atol=1e-3)
+
+
+@pytest.mark.parametrize("pays", [True, False])
+@pytest.mark.parametrize("decoder", sorted(decoders()))
+def test_an_int8_model_decodes_in_bfloat16_where_that_pays(
+    decoder: str,
+    pays: bool,
+    files: list[Path],
+    tiny_checkpoint: Callable[..., Checkpoint],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("capcli.captioner.bfloat16_pays", lambda device: pays)
+    dataclasses.replace(tiny_checkpoint(decoder), quantized=True).save(tmp_path / "int8.safetensors")
+    tiny_checkpoint(decoder).save(tmp_path / "float.safetensors")
+    small, whole = (Captioner.load(tmp_path / f"{name}.safetensors", device="cpu") for name in ("int8", "float"))
+    fast = "bfloat16" if pays else "float32"
+    assert (small.precision, whole.precision) == ((fast, fast), (fast, "float32"))
+    attends = small.heads != (0, 0)
+    for method in ("occlusion", *(("gradient", "attention") if attends else ())):
+        for caption in small.attend(files[:2], method=method, caption="a dog runs"):
+            assert all(np.isfinite(word.log_probability) for word in caption.words)
+            assert all(word.attention.sum() == pytest.approx(1, abs=1e-3) for word in caption.words)
+    for caption in small.attend(files[:2]) if attends else ():
+        assert all(word.attention.sum() == pytest.approx(1, abs=1e-3) for word in caption.words)
+    arrays = np.stack([small.prepare(file) for file in files])
+    words = ["a", "dog", "runs"]
+    one, other = (captioner.log_probabilities(arrays, words) for captioner in (small, whole))
+    assert one.dtype == np.float32
+    np.testing.assert_allclose(one, other, atol=0.5)
+    assert all(0 < caption.confidence <= 1 for caption in small.caption(files, sample=True, seed=3))

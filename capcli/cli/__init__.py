@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from capcli.cli import attend, caption, eval, train
+from capcli.cli import attend, caption, compress, eval, models, train
 from capcli.cli.messages import tell
 from capcli.errors import CapcliError
 from capcli.output.text import escape
@@ -69,6 +69,8 @@ app.command()(caption.caption)
 app.command()(attend.attend)
 app.command()(train.train)
 app.command("eval")(eval.evaluate)
+app.command()(compress.compress)
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:

@@ -130,19 +130,27 @@ def _captioned(
         keep=source.predictions_out,
         resume=source.resume,
         overwrite=source.overwrite,
-        run=_run,
+        run=run_with_bar,
     )
     _tell_all(captioned.notes)
     return references, captioned
 
 
-def _run(
-    captioner: Captioner, pictures: Iterable[Path | None], outputs: Writer, pool: ReadingPool, tally: Tally, **how: Any
+def run_with_bar(
+    captioner: Captioner,
+    pictures: Iterable[Path | None],
+    outputs: Writer,
+    pool: ReadingPool,
+    tally: Tally,
+    *,
+    named: bool = False,
+    **how: Any,
 ) -> None:
-    """Captions with a progress bar until Ctrl-C, and tells what became of the pictures."""
+    """Captions with a progress bar until Ctrl-C, and tells what became of the pictures, with `named` by which model."""
     with finishing() as interrupt:
         run(captioner, pictures, outputs, pool, tally, interrupt=interrupt, **how)
-    tell(f"{'interrupted: ' if interrupt.is_set() else ''}{tally}")
+    who = f"{escape(captioner.name)}: " if named else ""
+    tell(f"{who}{'interrupted: ' if interrupt.is_set() else ''}{tally}")
     if interrupt.is_set():
         raise typer.Exit(interrupt.exit_code)
 

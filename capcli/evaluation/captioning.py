@@ -21,6 +21,7 @@ from capcli.errors import CapcliError, UsageError
 from capcli.evaluation.predictions import Prediction, read_predictions
 from capcli.evaluation.provenance import file_hash
 from capcli.evaluation.references import References
+from capcli.model.header import read_header
 from capcli.model.options import ModelOptions
 from capcli.model.shipped import find_model
 from capcli.output import Result, Writer
@@ -183,9 +184,9 @@ def caption_references(
 
 def held_out_share(model: str) -> float:
     """The share, 0 to 1, of a dataset without a dev split that a model's training left out; raises ModelError."""
-    from capcli.model.checkpoint import Checkpoint
-
-    return float(Checkpoint.load(find_model(model)).recipe.get("data", {}).get("hold_out", 0.0))
+    data = read_header(find_model(model)).described["recipe"].get("data")
+    share = data.get("hold_out", 0.0) if isinstance(data, dict) else 0.0
+    return float(share) if isinstance(share, (int, float)) else 0.0
 
 
 class _Settings:

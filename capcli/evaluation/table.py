@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from capcli.evaluation.comparison import Comparison
 from capcli.evaluation.report import Report
 from capcli.evaluation.scores import Score
+from capcli.output.table import PIPE_WIDTH, new_table, print_table
 from capcli.output.text import escape
 
 if TYPE_CHECKING:
     from capcli.evaluation.faithfulness import Check
-
-# Nothing is cut or folded where no terminal gives a width.
-_PIPE_WIDTH = 400
 
 _ROOMY = 110
 
@@ -62,7 +57,7 @@ def print_report(report: Report) -> None:
     columns = ["metric", "value", _INTERVAL]
     if report.human:
         columns += ["a person scores", *([_INTERVAL] if roomy else []), "the captions, on the same references"]
-    table = _table(*columns)
+    table = new_table(columns, _NUMBERS)
     for name, score in report.scores.metrics.items():
         cells = [name, "-" if score.value is None else figure(name, score.value)]
         cells.append(interval(name, score.low, score.high) or score.why or "")
@@ -74,33 +69,24 @@ def print_report(report: Report) -> None:
         table.add_row(*map(Text, cells))
     if report.run and (speed := report.run.get("images_per_second")):
         table.add_row("images/s", f"{speed:.1f}", f"captioned on {report.run['device']}, loading left out")
-    _print(console, report.title, table, report.footnotes)
+    print_table(escape(report.title), table, report.footnotes, console)
 
 
 def print_comparison(comparison: Comparison) -> None:
     """Prints the differences to stdout."""
-    table = _table("metric", "A", "B", "B - A", _INTERVAL, "p")
+    table = new_table(("metric", "A", "B", "B - A", _INTERVAL, "p"), _NUMBERS)
     for name, one in comparison.differences.metrics.items():
         cells = [name, figure(name, one.a), figure(name, one.b)]
         cells.append(f"{'+' if one.value > 0 else ''}{figure(name, one.value)}")
         cells += [interval(name, one.low, one.high) or one.why or "", "-" if one.p is None else _probability(one.p)]
         table.add_row(*map(Text, cells))
-    _print(Console(), comparison.title, table, comparison.footnotes)
+    print_table(escape(comparison.title), table, comparison.footnotes, Console())
 
 
 def print_check(check: Check, title: str) -> None:
     """Prints how faithful the maps of each method are to stdout."""
-    table = _table(
-        "method",
-        "top fifth",
-        _INTERVAL,
-        "random fifth",
-        "least fifth",
-        "top / random",
-        _INTERVAL,
-        "deletion",
-        "insertion",
-    )
+    columns = ("method", "top fifth", _INTERVAL, "random fifth", "least fifth", "top / random", _INTERVAL)
+    table = new_table((*columns, "deletion", "insertion"), _NUMBERS)
 
     def shown(score: Score) -> str:
         return "-" if score.value is None else figure("", score.value)
@@ -128,36 +114,12 @@ def print_check(check: Check, title: str) -> None:
     first = next(iter(check.methods))
     for name, score in check.differences.items():
         notes.append(f"top fifth, {first} minus {name}: {shown(score)} ({spread(score)})")
-    _print(Console(), title, table, notes)
+    print_table(escape(title), table, notes, Console())
 
 
 def _probability(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _table(*columns: str) -> Table:
-    # Without rules it is the same bytes in every encoding, and columns for awk.
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in _NUMBERS else "left")
-    return table
-
-
 def _width(console: Console) -> int:
-    return console.width if console.is_terminal else _PIPE_WIDTH
-
-
-def _print(console: Console, title: str, table: Table, footnotes: Sequence[str]) -> None:
-    title = escape(title)
-    if console.is_terminal:
-        console.print(Text(title, style="bold"))
-        console.print(table)
-        console.print()
-        for note in footnotes:
-            console.print(Text(note, style="dim"))
-        return
-    plain = Console(file=io.StringIO(), width=_PIPE_WIDTH, color_system=None)
-    with plain.capture() as captured:
-        plain.print(table)
-    lines = (line.rstrip() for line in captured.get().splitlines())
-    print(title, *lines, "", *footnotes, sep="\n")
+    return console.width if console.is_terminal else PIPE_WIDTH

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -22,10 +22,17 @@ from capcli.model.calibration import Calibration
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.decoder import decoder_config
 from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
+from capcli.model.header import FORMAT, SCALE, description, kinds, opened
+from capcli.model.quantization import dequantize, quantizable, quantize
 from capcli.model.vocabulary import Vocabulary
 
-FORMAT = "capcli 1"
 LARGEST_VOCABULARY = 1_000_000
+
+_KINDS = ("F16", "BF16", "F32")
+
+
+class NotFinite(ModelError):  # noqa: N818 - says what the weights are
+    """A model file whole but for weights that are infinite or not numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +45,10 @@ class Checkpoint:
         recipe: the recipe that trained it, as plain values.
         scores: figures it was measured at, by data set and metric.
         calibration: of its confidence, or None where it was not calibrated.
+        quantized: whether the file holds the weights of the layers as int8, half the size of float16. Loaded they are
+            float32 again; see `Captioner` for how it computes with them.
+        origin: of a model that was made smaller, what it was made of and how: `model`, `sha256`, `method`, and
+            `scores`, which are the original's. Empty for others.
     """
 
     model: CaptioningModel
@@ -45,13 +56,15 @@ class Checkpoint:
     recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
     scores: dict[str, Any] = dataclasses.field(default_factory=dict)
     calibration: Calibration | None = None
+    quantized: bool = False
+    origin: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Writes the file atomically: a crash or a full disk leaves the old one whole.
 
         Args:
             path: where to; its folder exists.
-            dtype: storage of floating-point weights.
+            dtype: storage of the weights, but for those that are int8.
 
         Raises:
             CapcliError: if the file cannot be written.
@@ -63,8 +76,16 @@ class Checkpoint:
             "recipe": self.recipe,
             "scores": self.scores,
             "calibration": self.calibration and self.calibration.to_json(),
+            **({"origin": self.origin} if self.origin else {}),
         }
-        tensors = {name: value.to(dtype).contiguous() for name, value in self.model.state_dict().items()}
+        tensors: dict[str, Tensor] = {}
+        small = quantizable(self.model) if self.quantized else set()
+        for name, value in self.model.state_dict().items():
+            if name in small:
+                tensors[name], tensors[name + SCALE] = quantize(value)
+            else:
+                tensors[name] = value.to(dtype)
+        tensors = {name: value.contiguous() for name, value in tensors.items()}
         write_safetensors(Path(path), tensors, {"format": FORMAT, "capcli": json.dumps(described)})
 
     @classmethod
@@ -74,23 +95,20 @@ class Checkpoint:
 
         Raises:
             ModelError: if it is missing, truncated, of another program, or its tensors do not fit its config.
+            NotFinite: the kind of ModelError for weights that fit and are no numbers.
         """
         path = Path(path)
-        if not path.is_file():
-            raise ModelError(f"{path}: no such model file")
-        try:
-            with safe_open(path, framework="pt") as file:
-                described = _description(path, file.metadata() or {})
-                model, options, calibration = _build(path, described)
-                expected = model.state_dict()
-                _compare(path, expected, file)
-                tensors = {name: file.get_tensor(name).to(expected[name].dtype) for name in expected}
-        except (SafetensorError, OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{path}: not a whole safetensors file ({error}); download or copy it again") from None
+        with opened(path, "pt") as file:
+            described = description(path, file.metadata() or {})
+            model, options, calibration = _build(path, described)
+            expected = model.state_dict()
+            small = _compare(path, expected, kinds(file))
+            tensors = {name: _tensor(file, name, name in small).to(expected[name].dtype) for name in expected}
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-            raise ModelError(f"{path}: holds weights that are not finite numbers; train it again")
+            raise NotFinite(f"{path}: holds weights that are not finite numbers; train it again")
         model.load_state_dict(tensors, assign=True)
-        return cls(model.eval(), options, described.get("recipe", {}), described.get("scores", {}), calibration)
+        recipe, scores, origin = (described[part] for part in ("recipe", "scores", "origin"))
+        return cls(model.eval(), options, recipe, scores, calibration, bool(small), origin)
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -111,18 +129,6 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[
             raise
     except (OSError, SafetensorError) as error:
         raise CapcliError(f"{path}: cannot be written ({error})") from None
-
-
-def _description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    if metadata.get("format") != FORMAT:
-        raise ModelError(f"{path}: not a capcli model; `capcli train` makes them, and 'base' is the one that ships")
-    try:
-        described = json.loads(metadata["capcli"])
-        if not isinstance(described, dict):
-            raise TypeError("no JSON object")
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise ModelError(f"{path}: its description is broken ({error})") from None
-    return described
 
 
 def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, DecodingOptions, Calibration | None]:
@@ -151,18 +157,30 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         raise ModelError(f"{path}: its description cannot be used ({error})") from None
 
 
-def _compare(path: Path, expected: Mapping[str, Tensor], file: Any) -> None:
-    present = set(file.keys())
-    odd = sorted(expected.keys() ^ present)
+def _compare(
+    path: Path, expected: Mapping[str, Tensor], present: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> set[str]:
+    """Names of the weights that are stored as int8; raises ModelError unless all are those of the config."""
+    small = {name for name in expected if present.get(name, ("",))[0] == "I8"}
+    wanted: dict[str, tuple[tuple[str, ...], tuple[int, ...]]]
+    wanted = {name: (_KINDS, tuple(tensor.shape)) for name, tensor in expected.items()}
+    for name in small:
+        shape = wanted[name][1]
+        if len(shape) > 1:
+            wanted[name], wanted[name + SCALE] = (("I8",), shape), (("F32",), shape[:1])
+    odd = sorted(wanted.keys() ^ present.keys())
     if odd:
-        what = "lacks" if odd[0] in expected else "has an unexpected"
+        what = "lacks" if odd[0] in wanted else "has an unexpected"
         raise ModelError(f"{path}: its tensors do not fit its config: it {what} {odd[0]!r} ({len(odd)} such)")
-    for name, tensor in expected.items():
-        stored = file.get_slice(name)
-        if stored.get_dtype() not in ("F16", "BF16", "F32"):
-            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is of type {stored.get_dtype()}")
-        shape = tuple(stored.get_shape())
-        if shape != tuple(tensor.shape):
-            raise ModelError(
-                f"{path}: its tensors do not fit its config: {name!r} is {shape}, not {tuple(tensor.shape)}"
-            )
+    for name, (known, shape) in wanted.items():
+        kind, held = present[name]
+        if kind not in known:
+            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is of type {kind}")
+        if held != shape:
+            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is {held}, not {shape}")
+    return small
+
+
+def _tensor(file: Any, name: str, small: bool) -> Tensor:
+    tensor = file.get_tensor(name)
+    return dequantize(tensor, file.get_tensor(name + SCALE)) if small else tensor

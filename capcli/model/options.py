@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from capcli.options import option
+
+
+def device_option() -> Any:
+    """Where to compute."""
+    return option("auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE")
+
+
+def batch_size_option() -> Any:
+    """How many pictures at once."""
+    return option(16, "Pictures computed at once; halved where memory runs out.", least=1, most=1024)
 
 
 @dataclass(frozen=True)
@@ -12,5 +23,5 @@ class ModelOptions:
     """A model and its place."""
 
     model: str = option("base", "A model that ships with capcli, or a .safetensors file.", metavar="NAME|FILE")
-    device: str = option("auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE")
-    batch_size: int = option(16, "Pictures computed at once; halved where memory runs out.", least=1, most=1024)
+    device: str = device_option()
+    batch_size: int = batch_size_option()

@@ -15,8 +15,9 @@ from torch import Tensor
 import capcli.model.checkpoint
 from capcli.errors import CapcliError, ModelError
 from capcli.model.calibration import Calibration
-from capcli.model.checkpoint import Checkpoint
+from capcli.model.checkpoint import Checkpoint, NotFinite
 from capcli.model.decoder import decoders
+from capcli.model.header import SCALE, read_header
 
 Build = Callable[..., Checkpoint]
 
@@ -215,3 +216,92 @@ def test_saving_to_a_folder_that_is_not_there(tiny_checkpoint: Build, tmp_path: 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers(value: float, rewrite: Any) -> None:
     refuse(rewrite(lambda described, tensors: tensors["decoder.bias"].fill_(value)), "not finite numbers")
+
+
+@pytest.fixture(scope="module")
+def int8_file(tiny_checkpoint: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model in int8; tests leave it as it is."""
+    file = tmp_path_factory.mktemp("model") / "int8.safetensors"
+    dataclasses.replace(tiny_checkpoint(), quantized=True, origin={"model": "tiny", "method": "int8"}).save(file)
+    return file
+
+
+@pytest.mark.parametrize("decoder", sorted(decoders()))
+def test_a_round_trip_in_int8_is_close_and_half_the_size(tiny_checkpoint: Build, decoder: str, tmp_path: Path) -> None:
+    whole, small, again = (tmp_path / f"{name}.safetensors" for name in ("whole", "small", "again"))
+    saved = tiny_checkpoint(decoder)
+    saved.save(whole)
+    dataclasses.replace(saved, quantized=True, origin={"model": "whole"}).save(small)
+    assert small.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = Checkpoint.load(small)
+    assert (loaded.quantized, loaded.origin, Checkpoint.load(whole).quantized) == (True, {"model": "whole"}, False)
+    one, other = saved.model.state_dict(), loaded.model.state_dict()
+    assert one.keys() == other.keys()
+    for name in one:
+        assert other[name].dtype == torch.float32
+        assert (one[name] - other[name]).abs().max() <= one[name].abs().max() / 127
+    loaded.save(again)
+    first, second = load_file(small), load_file(again)
+    assert all(torch.equal(first[name], second[name]) for name in first if first[name].dtype == torch.int8)
+
+
+def test_only_the_weights_of_layers_are_int8(int8_file: Path) -> None:
+    tensors = read_header(int8_file).tensors
+    small = {name for name, (kind, _) in tensors.items() if kind == "I8"}
+    assert small
+    assert {name for name, (kind, _) in tensors.items() if kind == "F32"} == {name + SCALE for name in small}
+    assert all(tensors[name + SCALE][1] == tensors[name][1][:1] for name in small)
+    assert tensors["decoder.norm.weight"][0] == "F16"
+
+
+def test_an_int8_model_can_be_trained(int8_file: Path, tmp_path: Path) -> None:
+    loaded = Checkpoint.load(int8_file)
+    loaded.model.encoder.train_from(0)
+    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    loaded.model(images, torch.tensor([[1, 4, 5]]))[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in loaded.model.parameters())
+    dataclasses.replace(loaded, quantized=False).save(tmp_path / "trained.safetensors")
+    assert not Checkpoint.load(tmp_path / "trained.safetensors").quantized
+
+
+EMBEDDING = "decoder.embedding.weight"
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("lacks 'decoder.embedding.weight.scale'", lambda t: t.pop(EMBEDDING + SCALE)),
+        ("scale' is", lambda t: t.update({EMBEDDING + SCALE: torch.ones(3)})),
+        ("scale' is", lambda t: t.update({EMBEDDING + SCALE: torch.ones(12, 1)})),
+        ("scale' is of type F16", lambda t: t.update({EMBEDDING + SCALE: torch.ones(12).half()})),
+        ("scale' is of type I8", lambda t: t.update({EMBEDDING + SCALE: torch.ones(12).to(torch.int8)})),
+        ("weight' is", lambda t: t.update({EMBEDDING: torch.ones(12, 17).to(torch.int8)})),
+        ("unexpected 'decoder.embedding.weight.scale'", lambda t: t.update({EMBEDDING: torch.ones(12, 16)})),
+        ("of type I8", lambda t: t.update({"decoder.bias": torch.ones(12).to(torch.int8)})),
+        ("unexpected 'decoder.bias.scale'", lambda t: t.update({"decoder.bias.scale": torch.ones(12)})),
+        ("of type U8", lambda t: (t.pop(EMBEDDING + SCALE), t.update({EMBEDDING: torch.ones(12, 16).byte()}))),
+    ],
+)
+def test_int8_tensors_that_do_not_fit(
+    kind: str, change: Callable[[dict[str, Tensor]], Any], int8_file: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(int8_file)
+    change(tensors)
+    with safe_open(int8_file, framework="pt") as file:
+        save_file(tensors, tmp_path / "changed.safetensors", file.metadata())
+    refuse(tmp_path / "changed.safetensors", f"do not fit its config: .*{kind}")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_scales_that_are_no_numbers(value: float, int8_file: Path, tmp_path: Path) -> None:
+    tensors = load_file(int8_file)
+    tensors[EMBEDDING + SCALE][5] = value
+    with safe_open(int8_file, framework="pt") as file:
+        save_file(tensors, tmp_path / "changed.safetensors", file.metadata())
+    with pytest.raises(NotFinite, match="not finite numbers"):
+        Checkpoint.load(tmp_path / "changed.safetensors")
+
+
+@pytest.mark.parametrize("part", ["recipe", "scores", "origin"])
+def test_parts_that_are_no_objects(part: str, rewrite: Any) -> None:
+    refuse(rewrite(replace(part, [1])), f"its description is broken .*{part}")

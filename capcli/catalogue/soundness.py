@@ -1,0 +1,62 @@
+"""Whether a model file is what it should be: its hash, its names and shapes, its values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from capcli.catalogue.facts import Facts
+from capcli.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what it is.
+        passed: None where there was nothing to hold it against.
+        told: what was found, one clause without a final stop.
+    """
+
+    name: str
+    passed: bool | None
+    told: str
+
+
+def checks(facts: Facts) -> Iterator[Check]:
+    """Checks a model file; whatever the file holds, nothing in it is executed.
+
+    Yields:
+        The hash against the card's; whether it can be loaded, which is to say whether config, vocabulary and decoding
+        options can be used and names, types and shapes of the tensors are those that they ask for; and whether all
+        weights are finite numbers.
+    """
+    yield _hash(facts)
+    # Brings torch.
+    from capcli.model.checkpoint import Checkpoint, NotFinite
+
+    finite = True
+    try:
+        Checkpoint.load(facts.file)
+    except NotFinite:
+        finite = False
+    except ModelError as error:
+        yield Check("contents", False, str(error).removeprefix(f"{facts.file}: "))
+        return
+    yield Check("config", True, f"can be used, with its vocabulary of {facts.words:,} and its decoding options")
+    count = len(facts.header.tensors)
+    yield Check("tensors", True, f"{count:,}, of the names, types and shapes that the config asks for")
+    yield Check("values", finite, f"{facts.parameters:,}, {'all' if finite else 'not all of them'} finite numbers")
+
+
+def _hash(facts: Facts) -> Check:
+    told, card = f"SHA-256 {facts.sha256}", facts.card_file.name
+    if facts.card is None:
+        return Check("hash", None, f"{told}; no card {card} is beside the file to compare it with")
+    expected = facts.card_hash
+    if expected is None:
+        return Check("hash", None, f"{told}; the card {card} names none to compare it with")
+    if expected == facts.sha256:
+        return Check("hash", True, f"{told}, as the card {card} says")
+    return Check("hash", False, f"{told}, but the card {card} says {expected}: the file was changed or damaged")

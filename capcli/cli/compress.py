@@ -1,0 +1,73 @@
+"""`capcli compress`: a model made smaller, and what that costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from capcli.catalogue.options import CompressOptions, MeasureOptions
+from capcli.cli.eval import run_with_bar
+from capcli.cli.messages import tell
+from capcli.cli.options import Group, takes
+from capcli.cli.progress import counting
+from capcli.model.shipped import find_model
+from capcli.output.text import escape
+
+
+@takes(how=Group(CompressOptions, "Compression"), where=Group(MeasureOptions, "Before and after"))
+def compress(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model that ships with capcli, or a .safetensors file.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the table.")] = False,
+    *,
+    how: dict[str, Any],
+    where: dict[str, Any],
+) -> None:
+    """Make a MODEL smaller, and say what that does to its size, its speed and with --data its captions.
+
+    The file is a model like any other, for every command. It is written before anything is measured.
+    """
+    options, measuring = CompressOptions(**how), MeasureOptions(**where)
+    source = find_model(model)
+    target = options.target(source)
+
+    from capcli.catalogue.measurement import measured, references_of, scores_of, timed_pictures
+
+    # Everything that can be wrong with data and pictures is told before torch takes its seconds.
+    references, pictures = references_of(measuring, [source]), timed_pictures(measuring.pictures)
+
+    from capcli.catalogue.compression import quantized
+
+    smaller = quantized(model, source)
+    smaller.save(target)
+    tell(f"wrote {escape(target)}")
+    with counting() as progress:
+        found = measured(
+            {model: source, str(target): target},
+            measuring,
+            references,
+            pictures,
+            run=partial(run_with_bar, named=True),
+            progress=progress,
+        )
+    if found.comparisons:
+        # Now its scores are known, and a model file holds its own.
+        dataclasses.replace(smaller, scores=scores_of(found)).save(target)
+        found = found.reread()
+    for note in found.notes:
+        tell(escape(note))
+    if as_json:
+        from capcli.output.json import dumps
+
+        sys.stdout.write(dumps(found.to_json(), indent=2).decode() + "\n")
+    else:
+        from capcli.catalogue.table import print_compressed
+
+        print_compressed(found)
+    if found.unreadable:
+        raise typer.Exit(1)

@@ -1,0 +1,78 @@
+"""What a model file says of itself, read in no time: its metadata, and names, types and shapes of its tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from capcli.errors import ModelError
+
+FORMAT = "capcli 1"
+
+SCALE = ".scale"
+"""What follows the name of an int8 weight in the name of its scales."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands before the weights.
+
+    Attributes:
+        described: the model's config, vocabulary, decoding options, recipe and scores, as plain values; what a
+            stranger wrote there is unchecked but for being an object.
+        tensors: type, such as "F16", and shape of every tensor by name.
+    """
+
+    described: dict[str, Any]
+    tensors: dict[str, tuple[str, tuple[int, ...]]]
+
+
+@contextmanager
+def opened(path: Path, framework: str) -> Iterator[Any]:
+    """Opens a safetensors file; what goes wrong with it inside of the block becomes a ModelError too."""
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); download or copy it again") from None
+
+
+def read_header(path: str | Path) -> Header:
+    """Reads the header of a model file without torch; the weights are neither read nor checked.
+
+    Raises:
+        ModelError: if the file is missing, truncated or of another program.
+    """
+    path = Path(path)
+    with opened(path, "numpy") as file:
+        return Header(description(path, file.metadata() or {}), kinds(file))
+
+
+def kinds(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type and shape of every tensor of an open safetensors file."""
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+    return {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
+
+
+def description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What the metadata of a model file hold; raises ModelError for those of another program."""
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{path}: not a capcli model; `capcli train` makes them, and 'base' is the one that ships")
+    try:
+        described = json.loads(metadata["capcli"])
+        if not isinstance(described, dict):
+            raise TypeError("no JSON object")
+        for part in ("recipe", "scores", "origin"):  # older files lack some of them
+            if not isinstance(described.setdefault(part, {}), dict):
+                raise TypeError(f"its {part} is no JSON object")
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise ModelError(f"{path}: its description is broken ({error})") from None
+    return described

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from capcli.catalogue.facts import Facts
+from capcli.errors import ModelError
+from capcli.model.checkpoint import Checkpoint
+
+Save = Callable[..., Path]
+
+
+def test_the_facts_are_those_of_the_model(tiny_checkpoint: Callable[..., Checkpoint], model: Path) -> None:
+    facts, loaded = Facts.read("mine", model), tiny_checkpoint().model
+    assert facts.parameters == sum(value.numel() for value in loaded.state_dict().values())
+    assert (facts.words, facts.stored, facts.size) == (8, "float16", model.stat().st_size)
+    assert facts.encoder == "mobilenet_v3_small, 64 x 64 pixels"
+    assert facts.decoder.startswith("transformer, ")
+    assert "layers 2" in facts.decoder
+    assert "beam_size 2" in facts.decoding
+    assert facts.card is not None
+    assert facts.card_hash == facts.sha256
+
+
+def test_an_int8_model_has_as_many_parameters(model: Path, scored: Save) -> None:
+    small = Facts.read("small", scored(model.with_name("small.safetensors"), {}, quantized=True))
+    assert (small.parameters, small.stored) == (Facts.read("mine", model).parameters, "int8")
+    assert small.card is None
+    assert small.card_hash is None
+
+
+def test_a_card_without_a_hash(model: Path) -> None:
+    model.with_suffix(".md").write_text("# Mine\n\nSHA-256 unknown, 0123456789abcdef perhaps\n")
+    assert Facts.read("mine", model).card_hash is None
+    model.with_suffix(".md").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ModelError, match=r"mine\.md: cannot be read"):
+        _ = Facts.read("mine", model).card
+
+
+@pytest.mark.parametrize(
+    ("scores", "trained_on", "dev", "test"),
+    [
+        ({"dev flickr8k": {"CIDEr-D": 0.5}}, ["flickr8k"], 0.5, None),
+        ({"Flickr8k dev": {"CIDEr-D": 0.6}, "Flickr8k test": {"CIDEr-D": 0.7}}, ["Flickr8k"], 0.6, 0.7),
+        ({"COCO, small, held out": {"CIDEr-D": 0.9}}, ["COCO, small"], None, None),
+        ({"mine held-out": {"CIDEr-D": 0.9}, "dev mine": {"CIDEr-D": 0.4}}, ["mine"], 0.4, None),
+        ({"somewhere": {"CIDEr-D": 0.9}, "dev a": {"BLEU-4": 0.1}, "dev b": {"CIDEr-D": 0.2}}, ["a", "b"], 0.2, None),
+        ({}, [], None, None),
+    ],
+)
+def test_data_sets_are_read_from_the_scores(
+    scores: dict[str, Any], trained_on: list[str], dev: float | None, test: float | None, scored: Save, tmp_path: Path
+) -> None:
+    facts = Facts.read("mine", scored(tmp_path / "mine.safetensors", scores))
+    assert facts.trained_on == trained_on
+    assert (facts.best_known("dev"), facts.best_known("test")) == (dev, test)
+
+
+def test_a_smaller_model_was_trained_on_what_its_original_was(scored: Save, tmp_path: Path) -> None:
+    origin = {"model": "base", "method": "int8", "scores": {"dev flickr8k": {"CIDEr-D": 0.5}}}
+    file = scored(tmp_path / "mine.safetensors", {"other dev": {"CIDEr-D": 0.4}}, origin=origin)
+    facts = Facts.read("mine", file)
+    assert facts.trained_on == ["flickr8k"]
+    assert facts.best_known("dev") == 0.4
+
+
+STRANGE: list[dict[str, Any]] = [
+    {},
+    {"encoder": None, "decoder": 7, "vocabulary": "abc", "decoding": [1], "recipe": {"stage": 3}},
+    {
+        "encoder": {"name": ["\x1b[2J", "\ud800"], "size": "[bold]"},
+        "scores": {"\x1b[2J dev": {"CIDEr-D": 10**400, "a": True, "b": "c"}, "x": 3},
+    },
+    {"scores": {"dev a": {"CIDEr-D": float("nan")}}, "origin": {"scores": [1], "model": None}},
+    {"recipe": {"name": {"a": 1}, "stage": [1, {"objective": None}], "data": {"hold_out": "much"}}},
+]
+
+
+@pytest.mark.parametrize("described", STRANGE)
+def test_what_a_stranger_s_file_says_breaks_nothing(described: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
+    from capcli.catalogue.table import print_facts, print_list
+
+    file = tmp_path / "strange.safetensors"
+    save_file({"a": torch.zeros(2)}, file, {"format": "capcli 1", "capcli": json.dumps(described)})
+    file.with_suffix(".md").write_text("# A card\n\x1b[2J\x9b2J\n")
+    facts = Facts.read("strange", file)
+    print_facts(facts)
+    print_list([facts])
+    json.dumps(facts.to_json())
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\x9b" not in printed
+    assert facts.best_known("dev") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\0" * 99])
+def test_a_file_that_is_no_model_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "none.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match="not a whole safetensors file") as caught:
+        Facts.read("none", tmp_path / "none.safetensors")
+    assert "\n" not in str(caught.value)
