@@ -67,9 +67,7 @@ def test_covers_touch_their_regions_alone(grid: tuple[int, int], data: st.DataOb
     made = cover(NOISE, covered, grid)
     assert made.shape == (2, *NOISE.shape) and made.dtype == np.uint8
     blurred = np.asarray(Image.fromarray(NOISE).filter(ImageFilter.GaussianBlur(24 / min(grid))))
-    nearest = [
-        abs((np.arange(24) + 0.5) / 24 - (np.arange(count)[:, None] + 0.5) / count).argmin(0) for count in grid
-    ]
+    nearest = [abs((np.arange(24) + 0.5) / 24 - (np.arange(count)[:, None] + 0.5) / count).argmin(0) for count in grid]
     places = nearest[0][:, None] * grid[1] + nearest[1]
     for mask, one in zip(covered, made, strict=True):
         hidden = mask[places]

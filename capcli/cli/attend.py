@@ -60,8 +60,8 @@ def attend(
 ) -> None:
     """Show where the model looked for every word: heatmaps over photographs, as pictures, pages or numbers.
 
-    Prints `path<TAB>file` for every file written. A picture that cannot be read gets a line on stderr, the rest goes
-    on, and the exit code is 1.
+    Prints `path<TAB>file` for every picture's file. A picture that cannot be read gets a line on stderr, the rest
+    goes on, and the exit code is 1.
     """
     wish, options, given = AttendOptions(**drawing), InputOptions(**inputs), ModelOptions(**place)
     to_check = CheckOptions(**checking)
@@ -72,6 +72,10 @@ def attend(
         if unused:
             named = unused[0].rstrip("_").replace("_", "-")
             raise UsageError(f"--check draws nothing, so leave --{named} out")
+        for name in ("batch_size", "num_captions"):
+            if name in place or name in decoding:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"--check takes one picture and its best caption at a time, so leave {option} out")
         measure(
             to_check.check,
             to_check,
@@ -177,7 +181,7 @@ def run(
         drawings: takes what is to be drawn.
         pool: reads the pictures for the model.
         tally: counts them.
-        stdout: takes `path<TAB>file` for every file written.
+        stdout: takes `path<TAB>file` for every picture's file.
         options: of decoding.
         batch_size: pictures given to the model at once.
         wish: which words are drawn, of which sentence, by which method.
@@ -193,16 +197,22 @@ def run(
 
     method, chosen = wish.method or DEFAULT_METHOD, wish.chosen
     told: set[str] = set()
+    missing = set(chosen)
 
     def work(arrays: np.ndarray) -> list[Caption]:
         return captioner.attend_arrays(arrays, options, caption=wish.caption, method=method)
 
     def draw(path: Path, caption: Caption) -> Result | None:
+        """Draws a picture; None, and why, if its caption has no word to draw."""
         _tell_unknown(caption, told)
+        missing.difference_update(word.text for word in caption.words)
         words = tuple(word for word in caption.words if not chosen or word.text in chosen)
         if not words:
             which = f"none of {', '.join(sorted(chosen))} is" if chosen else "no word is"
-            tell(escape(f"{path}: {which} in its caption, {caption.text!r}"))
+            # Control characters are written out by repr already, and must not be twice.
+            reason = f"{escape(which)} in its caption, {caption.text!r}"
+            tell(f"{escape(path)}: {reason}")
+            drawings.fail(path, reason)
             return None
         try:
             drawn = dataclasses.replace(caption, words=words)
@@ -235,6 +245,9 @@ def run(
     index = drawings.finish()
     if index:
         tell(escape(f"index: {index}"))
+    # What was not looked at this time may have them.
+    if missing and (tally.captioned or tally.undrawn) and not (tally.skipped or (interrupt and interrupt.is_set())):
+        tell(escape(f"in no caption: {', '.join(sorted(missing))}"))
 
 
 def _one_by_one(batches: Generator[list[_T], None, None]) -> Generator[list[_T], None, None]:
@@ -258,4 +271,4 @@ def _tell_unknown(caption: Caption, told: set[str]) -> None:
     if unknown:
         told.update(unknown)
         words = f"{'word' if len(unknown) == 1 else 'words'} {', '.join(map(repr, unknown))}"
-        tell(escape(f"the model does not know the {words}: drawn without a probability, by attention alone"))
+        tell(f"the model does not know the {words}: drawn without a probability, by attention alone")

@@ -62,5 +62,6 @@ def conclude(tally: Tally, interrupt: Interrupt | None, *, alone: bool) -> None:
         raise typer.Exit(interrupt.exit_code)
     if not alone:
         tell(str(tally))
-    if tally.failed or tally.failed_before:
+    nothing = tally.undrawn and not (tally.captioned or tally.skipped)
+    if tally.failed or tally.failed_before or nothing:
         raise typer.Exit(1)

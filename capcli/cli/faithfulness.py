@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from capcli.cli.messages import tell
 from capcli.cli.progress import counting
 from capcli.errors import CapcliError, UnreadableImage, UsageError
 from capcli.evaluation.options import CheckOptions
+from capcli.heatmap.files import check_folder
 from capcli.model.options import ModelOptions
 from capcli.output.text import escape
 
@@ -69,8 +71,15 @@ def measure(
     failed: list[Path] = []
     with counting() as progress:
         arrays = _readable(captioner, pictures, failed)
+        first = list(islice(arrays, 1))
+        if not first:
+            raise CapcliError("no picture could be read")
         found = check(
-            captioner, arrays, methods=methods, options=chosen, progress=lambda done: progress(done, len(pictures))
+            captioner,
+            chain(first, arrays),
+            methods=methods,
+            options=chosen,
+            progress=lambda done: progress(done, len(pictures)),
         )
     print_check(found, f"{captioner.name} on {_titled(references)}")
     if files:
@@ -93,14 +102,11 @@ def measure(
 def _files(folder: Path | None, overwrite: bool) -> list[Path]:
     if folder is None:
         return []
+    check_folder(folder)
     files = [folder / _FIGURES, folder / _CURVES]
     there = [file for file in files if file.exists()]
     if there and not overwrite:
         raise UsageError(f"{there[0]} is there already; --overwrite replaces it")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"-o {folder} cannot be made ({(error.strerror or str(error)).lower()})") from None
     return files
 
 
@@ -130,6 +136,7 @@ def _write(path: Path, content: bytes) -> None:
     from capcli.output.atomic import write_atomic
 
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content)
     except OSError as error:
         raise CapcliError(f"{path}: {(error.strerror or str(error)).lower()}; the figures are not written") from None

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -56,6 +57,13 @@ def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None
     return decorate
 
 
+def _path(name: str) -> Path:
+    # Which Path would take for the current folder.
+    if not name:
+        raise typer.BadParameter("an empty name is no path")
+    return Path(name)
+
+
 def _is_unset(value: Any) -> bool:
     # By identity, because 0 is a value that equals False.
     return value is None or value is False or value == []
@@ -77,6 +85,7 @@ def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter
         metavar=told["metavar"],
         show_default=shown,
         rich_help_panel=group.title,
+        parser=_path if kind in (Path, Path | None) else None,
     )
     taken: Any = list[str] if kind == tuple[str, ...] else kind
     if type(None) not in get_args(taken):

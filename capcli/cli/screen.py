@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Enough for a panel as wide as a terminal ever is, two pixels in a character.
 _SIDE = 640
 
+_WIDTH = 80
+"""In characters, where nobody knows."""
+
 _COLOURS: dict[str, Literal["truecolor", "256"]] = {"truecolor": "truecolor", "256": "256", "standard": "256"}
 """What the system that rich finds can show; every other terminal gets shades."""
 
@@ -33,7 +36,8 @@ class Screen:
         able = console.is_terminal and not console.no_color and _can_show("▀")
         self._colour: Literal["truecolor", "256", "none"]
         self._colour = _COLOURS.get(console.color_system or "", "none") if able else "none"
-        self._width, self._named = console.width, named
+        # A terminal that does not know how wide it is says 0.
+        self._width, self._named = console.width or _WIDTH, named
         self._begun = False
 
     def begin(self) -> None:
@@ -41,12 +45,12 @@ class Screen:
 
     def write(self, picture: Path, caption: Caption, *, method: str, model: str) -> list[Path]:
         """Draw a picture; no file is written. Raises UnreadableImage."""
-        from capcli.heatmap.terminal import render
+        from capcli.heatmap.terminal import printable, render
         from capcli.pictures.read import read_picture
 
         lines = render(read_picture(picture, at_least=_SIDE), caption, self._width, colour=self._colour)
         drawing = "".join(f"{line}\n" for line in lines).encode(sys.stdout.encoding or "utf-8", "replace")
-        sentence = f"{caption.text}\n".encode(sys.stdout.encoding or "utf-8", "replace")
+        sentence = f"{printable(caption.text)}\n".encode(sys.stdout.encoding or "utf-8", "replace")
         above = os.fsencode(f"{escape(picture)}\t") if self._named else b""
         sys.stdout.buffer.write(b"\n" * self._begun + above + sentence + drawing)
         self._begun = True

@@ -6,11 +6,12 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from PIL import Image, ImageDraw
+from PIL import ExifTags, Image, ImageDraw
 
 from capcli.errors import UsageError
+from capcli.heatmap.mark import MARK
 from capcli.heatmap.overlay import overlay
 from capcli.heatmap.sentence import parts, probability
 from capcli.heatmap.text import drawable, font, wrap
@@ -67,10 +68,13 @@ def animation(picture: Image.Image, caption: Caption, kind: Literal["gif", "webp
     join = _palette_frame if kind == "gif" else _frame
     first, *others = (join(*both) for both in zip(shown, texts, strict=True))
     file = io.BytesIO()
+    frames: dict[str, Any] = {"save_all": True, "append_images": others, "duration": DURATION, "loop": 0}
     if kind == "gif":
-        first.save(file, "GIF", save_all=True, append_images=others, duration=DURATION, loop=0, disposal=1)
+        first.save(file, "GIF", **frames, disposal=1, comment=MARK)
     else:
-        first.save(file, "WEBP", save_all=True, append_images=others, duration=DURATION, loop=0, quality=80, method=4)
+        told = Image.Exif()
+        told[ExifTags.Base.Software] = MARK
+        first.save(file, "WEBP", **frames, quality=80, method=4, exif=told)
     return file.getvalue()
 
 

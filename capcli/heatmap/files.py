@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capcli.errors import CapcliError, UsageError
+from capcli.heatmap.mark import MARK, is_marked
 from capcli.output.atomic import disk_is_full, write_atomic
 from capcli.output.naming import Naming
 
@@ -37,7 +38,6 @@ ENOUGH_PIXELS = 1200
 # Photographs hardly shrink below what this gives, and take several times as long to.
 _PNG_LEVEL = 2
 
-_SOFTWARE = "capcli"
 _OVERLAY = re.compile(r"\d{2,}-.*\.png")
 
 
@@ -57,15 +57,15 @@ class Drawings:
         folder: where to; made by `begin` if it is missing.
         base: folder that holds all pictures.
         pictures: those that are to be drawn.
-        overwrite: replace files that are there.
-        resume: leave pictures out that have their files.
+        overwrite: replace drawings that are there.
+        resume: leave pictures out that have their drawings.
 
     Attributes:
         index: of the pages, None where there is none.
 
     Raises:
-        UsageError: if the folder cannot be written, files are there already and nothing says what to do with them,
-            or a picture is where a file would go.
+        UsageError: if the folder cannot be made or written, drawings are there already and nothing says what to do
+            with them, or something else is where one would go.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Drawings:
         self._pictures, self._resume = pictures, resume
         self.index = folder / _INDEX if kind == "html" and len(pictures) > 1 else None
         self._entries: list[Entry] = []
-        _check_folder(folder)
+        check_folder(folder)
         there = {picture: files for picture in pictures if (files := self._files(picture))}
         if self.index and os.path.lexists(self.index):
             there[self.index] = [self.index]
-        self._refuse_pictures(there)
+        self._refuse_others(there)
         if there and not (overwrite or resume):
             first = next(iter(there.values()))[0]
             skips = "" if kind == "html" else "--resume skips these pictures, "
@@ -129,7 +129,7 @@ class Drawings:
             CapcliError: if the disk is full, so that no other can either.
         """
         target, written = self.path_of(picture), list[Path]()
-        older = _ours(self._files(picture)) if self.kind == "overlays" else []
+        older = [file for file in self._files(picture) if is_marked(file)] if self.kind == "overlays" else []
         try:
             for below, content in self._contents(picture, caption, method, model):
                 place = target / below if below else target
@@ -226,7 +226,8 @@ class Drawings:
         files = self._files(picture)
         return any(file.name.startswith("01-") for file in files) if self.kind == "overlays" else bool(files)
 
-    def _refuse_pictures(self, there: dict[Path, list[Path]]) -> None:
+    def _refuse_others(self, there: dict[Path, list[Path]]) -> None:
+        """Raises UsageError for what is there and is no drawing, which nothing may replace or take for one."""
         if not there:
             return
         pictures = {number for picture in self._pictures if (number := _number(picture)) is not None}
@@ -237,40 +238,44 @@ class Drawings:
                         f"{file} is a picture that is to be drawn, and the {self.kind} would take its place; "
                         "name another folder by -o"
                     )
+                if not is_marked(file):
+                    raise UsageError(f"{file} is there and is not capcli's; name another folder by -o")
 
 
-def _check_folder(folder: Path) -> None:
-    there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+def check_folder(folder: Path) -> None:
+    """Raises UsageError if a folder cannot be made or written into; afterwards nothing is there that was not."""
+    folders = (folder, *folder.parents)
+    there = next(one for one in folders if os.path.lexists(one))
     if not there.is_dir():
         raise UsageError(f"-o takes a folder, and {there} is none; name another")
     if not os.access(there, os.W_OK | os.X_OK):
         raise UsageError(f"the folder {there} may not be written into; name another by -o")
+    made: list[Path] = []
+    try:
+        # Only trying tells what a file system takes, such as how long its names may be.
+        for one in reversed(folders[: folders.index(there)]):
+            one.mkdir()
+            made.append(one)
+    except FileExistsError:  # another run has made it meanwhile
+        pass
+    except OSError as error:
+        told = (error.strerror or str(error)).lower()
+        raise UsageError(f"the folder {folder} cannot be made ({told}); name another by -o") from None
+    finally:
+        for one in reversed(made):
+            with suppress(OSError):  # another run writes into it
+                one.rmdir()
 
 
 def _png(image: Image.Image, caption: Caption) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     told = PngInfo()
-    told.add_text("Software", _SOFTWARE)
+    told.add_text("Software", MARK)
     told.add_text("Description", caption.text)
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=_PNG_LEVEL, pnginfo=told)
     return file.getvalue()
-
-
-def _ours(files: Iterable[Path]) -> list[Path]:
-    """Those that `_png` made."""
-    return [file for file in files if _software(file) == _SOFTWARE]
-
-
-def _software(file: Path) -> str | None:
-    from PIL import Image
-
-    try:
-        with Image.open(file, formats=["PNG"]) as image:
-            return image.info.get("Software")
-    except Exception:  # whatever is wrong with it, it is not ours
-        return None
 
 
 def _number(path: Path) -> tuple[int, int] | None:

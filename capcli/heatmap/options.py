@@ -37,8 +37,8 @@ class AttendOptions:
     method: str | None = option(
         None, f"How maps are made; by default {DEFAULT_METHOD}, see --check.", metavar="|".join(METHODS)
     )
-    overwrite: bool = option(False, "Replace files that are there.")
-    resume: bool = option(False, "Skip pictures whose files are there.")
+    overwrite: bool = option(False, "Replace drawings that are there; with --check the figures.")
+    resume: bool = option(False, "Skip pictures whose drawings are there.")
 
     def __post_init__(self) -> None:
         one_of("as", self.as_, KINDS)

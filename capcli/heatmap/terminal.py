@@ -79,6 +79,11 @@ def render(
             yield (" " * _GAP).join(padded).rstrip() + end
 
 
+def printable(text: str) -> str:
+    """Text with U+FFFD for what would steer the terminal, which a sentence of the user's own may hold."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 def _columns(size: tuple[int, int], words: int, width: int) -> tuple[int, int]:
     """How many panels go side by side, and how wide each is; wide pictures have wider ones."""
     least = min(width, max(_LEAST, round(_HEIGHT * size[0] / size[1])))
@@ -130,9 +135,7 @@ def _shades(word: Word, size: tuple[int, int]) -> Iterator[str]:
 
 def _label(word: Word, cell: int) -> list[str]:
     """Lines of the word and its probability, none wider than the cell; of a very long word the middle is left out."""
-    # A word of the user's own may hold characters that would steer the terminal.
-    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in word.text)
-    lines = _chopped(unicodedata.normalize("NFC", text), cell)
+    lines = _chopped(unicodedata.normalize("NFC", printable(word.text)), cell)
     if len(lines) > _WORD_LINES:
         lines = [*lines[: _WORD_LINES - 2], "…", lines[-1]]
     told = probability(word)

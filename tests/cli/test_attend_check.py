@@ -73,6 +73,26 @@ def test_a_picture_that_cannot_be_read_is_told_and_left_out(run: Run) -> None:
     assert [Path(path).name for path in told["unreadable"]] == ["1.png"]
 
 
+def test_where_no_picture_can_be_read_that_is_what_is_told(run: Run) -> None:
+    for number in range(4):
+        Path(f"data/{number}.png").write_bytes(b"nonsense")
+    done = run("--check", "data/captions.csv", "-o", "out")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[-1] == "capcli: error: no picture could be read"
+    assert len(done.stderr.splitlines()) == 5
+    assert not Path("out").exists()
+
+
+def test_an_interrupt_leaves_no_folder(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("capcli.evaluation.faithfulness.check", check)
+    done = run("--check", "data/captions.csv", "-o", "new/out")
+    assert (done.exit_code, done.stderr) == (130, "capcli: interrupted\n")
+    assert not Path("new").exists()
+
+
 def test_figures_that_are_there_are_kept(run: Run) -> None:
     Path("out").mkdir()
     Path("out/faithfulness.json").write_text("mine")
@@ -89,6 +109,11 @@ def test_figures_that_are_there_are_kept(run: Run) -> None:
         (("data/0.png", "--check", "data/captions.csv"), "--check measures on its own data set"),
         (("--check", "data/captions.csv", "--terminal"), "--check draws nothing, so leave --terminal out"),
         (("--check", "data/captions.csv", "--words", "dog"), "--check draws nothing, so leave --words out"),
+        (("--check", "data/captions.csv", "--batch-size", "4"), "so leave --batch-size out"),
+        (("--check", "data/captions.csv", "--num-captions", "3"), "so leave --num-captions out"),
+        (("--check", "data/captions.csv", "-o", "data/0.png"), "-o takes a folder, and data/0.png is none"),
+        (("--check", "data/captions.csv", "-o", "x" * 300), "cannot be made (file name too long)"),
+        (("--check", "data/captions.csv", "-o", ""), "an empty name is no path"),
         (("--check", "data/captions.csv", "-r"), "--check draws nothing, so leave --recursive out"),
         (("--check", "data/captions.csv", "--split", "dve"), "split must be one of"),
         (("data/0.png", "-o", "out", "--split", "dev"), "add --check DATASET"),

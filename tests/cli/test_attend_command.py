@@ -176,13 +176,64 @@ def test_words_are_chosen_by_the_model_s_tokens(attend: Attend, folder: Path) ->
 
 def test_a_picture_without_the_words_costs_a_line_and_no_file(attend: Attend, folder: Path) -> None:
     result = attend("in", "-o", "out", "--words", "zebra,ball", *SENTENCE)
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
         "capcli: in/a.jpg: none of ball, zebra is in its caption, 'a dog runs'",
         "capcli: in/b.png: none of ball, zebra is in its caption, 'a dog runs'",
+        "capcli: in no caption: ball, zebra",
         "capcli: captioned 0, skipped 0, failed 0, nothing to draw 2, 0.0 images/s",
     ]
     assert files(folder / "out") == []
+
+
+def of_other_sentences(monkeypatch: pytest.MonkeyPatch, sentences: list[str]) -> None:
+    """Gives the pictures these captions, one after another."""
+    attended, left = Captioner.attend_arrays, iter(sentences)
+
+    def attend_arrays(self: Captioner, arrays: np.ndarray, *rest: Any, **extra: Any) -> list[Caption]:
+        extra.pop("caption")
+        return [attended(self, arrays[[place]], *rest, **extra, caption=next(left))[0] for place in range(len(arrays))]
+
+    monkeypatch.setattr(Captioner, "attend_arrays", attend_arrays)
+
+
+def test_words_that_no_caption_has_are_named_at_the_end(
+    attend: Attend, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The resumed run has the picture that it skips computed again, to fill up the batch.
+    of_other_sentences(monkeypatch, ["a dog runs", "a ball", "a dog runs", "a dog runs"])
+    result = attend("in", "-o", "out", "--as", "json", "--words", "zebra,ball,dog,hat")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[0] == "capcli: in no caption: hat, zebra"
+    assert files(folder / "out") == ["a.json", "b.json"]
+    # Pictures that are skipped may have the words.
+    (folder / "out" / "b.json").unlink()
+    resumed = attend("in", "-o", "out", "--as", "json", "--words", "ball", "--resume")
+    assert resumed.exit_code == 0
+    assert "none of ball is in its caption" in resumed.stderr
+    assert "in no caption" not in resumed.stderr
+
+
+def test_the_index_says_why_a_picture_without_the_words_has_no_page(
+    attend: Attend, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_other_sentences(monkeypatch, ["a dog runs", "a ball"])
+    result = attend("in", "-o", "out", "--as", "html", "--words", "ball")
+    assert result.exit_code == 0
+    assert "captioned 1, skipped 0, failed 0, nothing to draw 1" in result.stderr
+    assert files(folder / "out") == ["b.html", "index.html"]
+    index = (folder / "out" / "index.html").read_text()
+    assert "in/a.jpg</bdi>: none of ball is in its caption, &#x27;a dog runs&#x27;" in index
+    assert 'href="b.html"' in index
+
+
+def test_control_characters_are_written_out_once(attend: Attend, folder: Path) -> None:
+    result = attend("in/a.jpg", "-o", "out", "--as", "json", "--words", "ball", "--caption", "a dog \x1b runs")
+    assert result.stderr.splitlines() == [
+        r"capcli: the model does not know the word '\x1b': drawn without a probability, by attention alone",
+        r"capcli: in/a.jpg: none of ball is in its caption, 'a dog \x1b runs'",
+        "capcli: in no caption: ball",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["grid", "json", "html"])
@@ -223,8 +274,43 @@ def test_an_index_that_is_there_is_not_touched_unasked(attend: Attend, folder: P
     (folder / "out").mkdir()
     (folder / "out" / "index.html").write_text("mine")
     result = attend("in", "-o", "out", "--as", "html", *SENTENCE)
-    assert result.stderr == "capcli: error: out/index.html is there already; --overwrite replaces them\n"
+    assert result.stderr == ("capcli: error: out/index.html is there and is not capcli's; name another folder by -o\n")
     assert files(folder / "out") == ["index.html"]
+    (folder / "out" / "index.html").unlink()
+    attend("in", "-o", "out", "--as", "html", *SENTENCE)
+    for name in ("a.html", "b.html"):
+        (folder / "out" / name).unlink()
+    result = attend("in", "-o", "out", "--as", "html", *SENTENCE)
+    assert result.stderr == "capcli: error: out/index.html is there already; --overwrite replaces them\n"
+
+
+@pytest.mark.parametrize("flag", [[], ["--overwrite"], ["--resume"]])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_anybody_else_s_is_replaced_or_taken_for_a_drawing(
+    attend: Attend, folder: Path, kind: str, flag: list[str]
+) -> None:
+    if kind == "html" and flag == ["--resume"]:
+        pytest.skip("pages cannot be resumed")
+    theirs = folder / "out" / ("b/01-a.png" if kind == "overlays" else f"b{ENDINGS[kind]}")
+    theirs.parent.mkdir(parents=True)
+    if kind in ("grid", "overlays", "gif", "webp"):
+        save(theirs, 7)
+    else:
+        theirs.write_text('{"capcli": "mine"}')
+    before = states(folder / "out")
+    result = attend("in", "-o", "out", "--as", kind, *SENTENCE, *flag)
+    assert (result.exit_code, result.stdout) == (2, "")
+    name = theirs.relative_to(folder).as_posix()
+    assert result.stderr == f"capcli: error: {name} is there and is not capcli's; name another folder by -o\n"
+    assert states(folder / "out") == before
+
+
+def test_a_folder_where_a_drawing_would_go_is_told_at_the_start(attend: Attend, folder: Path) -> None:
+    (folder / "out" / "a.png").mkdir(parents=True)
+    result = attend("in", "-o", "out", *SENTENCE, "--overwrite")
+    assert result.exit_code == 2
+    assert "out/a.png is there and is not capcli's" in result.stderr
+    assert files(folder / "out") == []
 
 
 @pytest.mark.parametrize("kind", ["grid", "overlays", "json"])
@@ -256,9 +342,9 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(attend: Attend, folder: 
 
 def test_overlays_of_other_words_go_and_other_files_stay(attend: Attend, folder: Path) -> None:
     attend("in/a.jpg", "-o", "out", "--as", "overlays", *SENTENCE)
-    save(folder / "out" / "a" / "07-mine.png")
+    save(folder / "out" / "a" / "mine.png")
     attend("in/a.jpg", "-o", "out", "--as", "overlays", "--caption", "a ball", "--overwrite")
-    assert files(folder / "out" / "a") == ["01-a.png", "02-ball.png", "07-mine.png"]
+    assert files(folder / "out" / "a") == ["01-a.png", "02-ball.png", "mine.png"]
 
 
 @pytest.mark.parametrize("flag", [[], ["--overwrite"], ["--resume"]])
@@ -292,6 +378,11 @@ def test_no_picture_is_replaced_through_a_link(attend: Attend, folder: Path) -> 
         (["in", "-o", "in/a.jpg"], "-o takes a folder, and in/a.jpg is none; name another"),
         (["in", "-o", "in/a.jpg/x/y"], "-o takes a folder, and in/a.jpg is none; name another"),
         (["in", "-o", "-"], "-o takes a folder; --terminal draws to stdout"),
+        (["in", "-o", ""], "Invalid value for '--output' / '-o': an empty name is no path"),
+        (
+            ["in", "-o", "out/" + "x" * 300],
+            f"the folder out/{'x' * 300} cannot be made (file name too long); name another by -o",
+        ),
         (["in", "-o", "out", "--as", "gird"], f"as must be one of {', '.join(KINDS)}, not 'gird'; did you mean grid?"),
         (["in", "-o", "out", "--method", "x"], "method must be one of gradient, attention, occlusion, not 'x'"),
         (["in", "-o", "out", "--words", " ,"], "--words names no words; give some, such as --words dog,ball"),
@@ -354,6 +445,16 @@ def test_a_model_without_attention_is_refused_before_anything_is_made(
         assert (result.exit_code, result.stdout) == (2, "")
         assert "the model tiny has no attention to show; take one that has, such as base" in result.stderr
         assert not (folder / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no folder that nothing can be made in")
+def test_a_folder_that_cannot_be_made_is_told_before_torch_loads(folder: Path) -> None:
+    program = "import sys\nfrom capcli.cli import app\ntry: app(sys.argv[1:])\nfinally: print('torch' in sys.modules)\n"
+    command = [sys.executable, "-c", program, "attend", "in", "-o", "/proc/x"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert done.stderr.count("\n") == 1
+    assert "/proc" in done.stderr and "name another by -o" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere, Windows asks else")
@@ -459,6 +560,19 @@ def test_the_terminal_gets_the_drawing_and_no_file_is_made(attend: Attend, folde
     assert files(folder) == ["in/a.jpg", "in/b.png", "in/deep/a.jpg"]
 
 
+def test_a_sentence_cannot_steer_the_terminal(attend: Attend, folder: Path) -> None:
+    result = attend("in/a.jpg", "--terminal", "--caption", "a dog\x1b[31m\truns\x07")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "a dog\N{REPLACEMENT CHARACTER}[31m runs\N{REPLACEMENT CHARACTER}"
+    assert not set("\x1b\t\x07") & set(result.stdout)
+
+
+def test_a_terminal_that_does_not_know_its_width_is_taken_for_a_common_one(attend: Attend, folder: Path) -> None:
+    drawn = [attend("in/a.jpg", "--terminal", *SENTENCE, env={"COLUMNS": columns}) for columns in ("0", "80")]
+    assert [result.exit_code for result in drawn] == [0, 0]
+    assert drawn[0].stdout == drawn[1].stdout
+
+
 def test_several_drawings_in_the_terminal_have_their_paths(attend: Attend, folder: Path) -> None:
     result = attend("in", "--terminal", *SENTENCE)
     named = [line for line in result.stdout.splitlines() if line.startswith("in/")]
@@ -499,6 +613,8 @@ def test_further_captions_are_said_to_be_left_out(attend: Attend, folder: Path) 
 def test_doubt_is_counted(attend: Attend, folder: Path) -> None:
     result = attend("in", "-o", "out", "--as", "npz", *SENTENCE, "--min-confidence", "1")
     assert "captioned 2, skipped 0, failed 0, uncertain 2" in result.stderr
+    with np.load(folder / "out" / "a.npz") as arrays:
+        assert arrays["uncertain"].item() is True
 
 
 def test_every_option_is_one_of_the_command() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import io
 import json
@@ -305,3 +306,9 @@ def test_a_thousand_pictures_make_an_index_of_a_few_megabytes() -> None:
     content = index(entries, title="Many")
     assert len(content) < 9_000_000
     assert set(Parsed(content).values("img", "loading")) == {"lazy"}
+
+
+def test_the_last_line_says_that_the_caption_is_in_doubt() -> None:
+    sure = sentence("A dog runs.")
+    assert "confidence 0.50.</p>" in made(sure).decode()
+    assert "confidence 0.50, uncertain.</p>" in made(dataclasses.replace(sure, uncertain=True)).decode()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -83,6 +84,15 @@ def test_the_docstring_names_every_field(sentence: Caption) -> None:
     told = strict(raw.json(sentence, **FACTS))
     for name in {*loaded(raw.npz(sentence, **FACTS)), *told, *told["words"][0]}:
         assert f"`{name}`" in documented
+
+
+def test_both_say_what_made_them_first_and_whether_the_caption_is_in_doubt(sentence: Caption) -> None:
+    for doubted in (False, True):
+        one = dataclasses.replace(sentence, uncertain=doubted)
+        held, told = loaded(raw.npz(one, **FACTS)), strict(raw.json(one, **FACTS))
+        assert next(iter(held)) == next(iter(told)) == "generator"
+        assert (held["generator"].item(), told["generator"]) == (b"capcli attend", "capcli attend")
+        assert (held["uncertain"].item(), told["uncertain"]) == (doubted, doubted)
 
 
 def test_heads_are_left_out_where_there_are_none() -> None:

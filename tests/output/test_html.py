@@ -23,6 +23,11 @@ def test_a_script_is_allowed_by_its_hash() -> None:
     assert "script-src 'sha256-GcEEE0IkDzIP5EQ6DXZaDPORqT5RTBELX8Fyzyg9yvo='" in content
 
 
+def test_a_page_says_what_made_it() -> None:
+    assert '<meta name="generator" content="a &amp; b">' in document("Title", "", generator="a & b").decode()
+    assert "generator" not in document("Title", "").decode()
+
+
 @pytest.mark.parametrize(
     ("title", "shown"),
     [
