@@ -49,6 +49,8 @@ class Word:
             without attention.
         heads: layers x heads x rows x columns, the decoder's weights apart; from `Captioner.attend` alone.
         known: whether the word is one of the model's.
+        sentinel: how much of what the decoder looked at for the word was its own memory and not the picture, 0 to 1
+            (the visual sentinel's share of adaptive attention); None for a model without a sentinel.
     """
 
     text: str
@@ -56,6 +58,7 @@ class Word:
     attention: np.ndarray | None
     heads: np.ndarray | None = None
     known: bool = True
+    sentinel: float | None = None
 
     def heatmap(self, size: tuple[int, int]) -> np.ndarray:
         """Where the model looked, as a smooth map for drawing.
@@ -403,6 +406,7 @@ class Captioner:
         seen = np.where(unknown[:, None], attention, shares(maps, attention)).reshape(-1, rows, columns)
         logs = told.log_probabilities.tolist()
         heads = [None] * len(tokens)
+        sentinel = _sentinel(told.sentinel, len(tokens))
         if told.attention is not None:
             heads = list(told.attention.numpy().reshape(len(tokens), *self.heads, rows, columns))
         words = tuple(
@@ -411,8 +415,12 @@ class Captioner:
                 log_probability=word.log_probability if own else log if word.known else -math.inf,
                 attention=place,
                 heads=each,
+                sentinel=share,
             )
-            for word, log, place, each in zip(caption.words, logs, seen, heads, strict=False)
+            # There is one logarithm more than words, the end's.
+            for word, log, place, each, share in zip(
+                caption.words, logs, seen, heads, sentinel, strict=False
+            )
         )
         if own:
             return replace(caption, words=words, alternatives=())
@@ -429,10 +437,19 @@ class Captioner:
         attention: Sequence[np.ndarray | None] = [None] * len(tokens)
         if hypothesis.attention is not None:
             attention = list(hypothesis.attention.reshape(-1, *self.grid).float().numpy())
-        words = tuple(map(Word, tokens, hypothesis.log_probabilities, attention))
+        words = tuple(
+            Word(token, log, place, sentinel=share)
+            for token, log, place, share in zip(
+                tokens, hypothesis.log_probabilities, attention, _sentinel(hypothesis.sentinel, len(tokens)), strict=True
+            )
+        )
         end = hypothesis.end_log_probability
         confidence = self._confidence([*hypothesis.log_probabilities[given:], *([] if end is None else [end])])
         return Caption(detokenize(tokens), words, confidence, uncertain=confidence < options.min_confidence)
+
+
+def _sentinel(told: torch.Tensor | None, count: int) -> Sequence[float | None]:
+    return [None] * count if told is None else told.tolist()
 
 
 def _seed(array: np.ndarray, seed: int) -> int:

@@ -21,11 +21,13 @@ class Forced:
         attention: T x layers x heads x R weights over the regions, None for a decoder without attention.
         relevance: the same shape, each weight times the gradient of its word's log-probability by it (Chefer, Gur
             and Wolf 2021, equation 5, before the mean over heads); None where it was not asked for.
+        sentinel: T shares of the visual sentinel, None for a decoder without one.
     """
 
     log_probabilities: Tensor
     attention: Tensor | None
     relevance: Tensor | None
+    sentinel: Tensor | None = None
 
 
 def forced(
@@ -43,7 +45,7 @@ def forced(
     padded = [[START, *caption, *[END] * (longest + 1 - len(caption))] for caption in captions]
     layers, heads = decoder.heads
     with_gradients = gradients and layers > 0
-    logs, attention, relevance = [], [], []
+    logs, attention, relevance, sentinel = [], [], [], []
     with torch.inference_mode(not with_gradients), torch.set_grad_enabled(with_gradients):
         tokens = torch.tensor(padded, device=device)
         if with_gradients and regions.is_inference():
@@ -58,6 +60,9 @@ def forced(
             logs.append(said.detach())
             if weights is not None:
                 attention.append(weights.detach())
+            share = decoder.sentinel(state)
+            if share is not None:
+                sentinel.append(share.detach())
             if gates is not None:
                 # Only by the gates of this step: what earlier words saw is no part of what this one sees.
                 relevance.append(torch.autograd.grad(said.sum(), gates)[0])
@@ -66,6 +71,7 @@ def forced(
             _row(logs, row, len(caption) + 1),
             _row(attention, row, len(caption)) if attention else None,
             _row(relevance, row, len(caption)) if relevance else None,
+            _row(sentinel, row, len(caption)) if sentinel else None,
         )
         for row, caption in enumerate(captions)
     ]
