@@ -418,9 +418,7 @@ class Captioner:
                 sentinel=share,
             )
             # There is one logarithm more than words, the end's.
-            for word, log, place, each, share in zip(
-                caption.words, logs, seen, heads, sentinel, strict=False
-            )
+            for word, log, place, each, share in zip(caption.words, logs, seen, heads, sentinel, strict=False)
         )
         if own:
             return replace(caption, words=words, alternatives=())
@@ -440,7 +438,11 @@ class Captioner:
         words = tuple(
             Word(token, log, place, sentinel=share)
             for token, log, place, share in zip(
-                tokens, hypothesis.log_probabilities, attention, _sentinel(hypothesis.sentinel, len(tokens)), strict=True
+                tokens,
+                hypothesis.log_probabilities,
+                attention,
+                _sentinel(hypothesis.sentinel, len(tokens)),
+                strict=True,
             )
         )
         end = hypothesis.end_log_probability

@@ -137,9 +137,7 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
     return name, config_class(**settings)
 
 
-def build_decoder(
-    settings: dict[str, Any], region_width: int, grid: tuple[int, int], vocabulary_size: int
-) -> Decoder:
+def build_decoder(settings: dict[str, Any], region_width: int, grid: tuple[int, int], vocabulary_size: int) -> Decoder:
     """Builds the decoder that `settings` describe for regions of width D = `region_width`.
 
     Args:

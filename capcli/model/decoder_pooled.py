@@ -44,7 +44,9 @@ class PooledDecoder(Decoder):
     def say(self, hidden: Tensor, picture: Tensor) -> Tensor:
         """Logits N x T x V from hidden states N x T x H and what `start` made of the picture."""
 
-    def attend(self, tokens: Tensor, state: PooledState, gates: Tensor | None = None) -> tuple[Tensor, None, PooledState]:
+    def attend(
+        self, tokens: Tensor, state: PooledState, gates: Tensor | None = None
+    ) -> tuple[Tensor, None, PooledState]:
         log_probabilities, state = self._said(tokens.unsqueeze(1), state)
         return log_probabilities.squeeze(1), None, state
 
@@ -65,7 +67,7 @@ class PooledDecoder(Decoder):
 
     def rest(self, picture: Tensor) -> PooledState:
         """The state of an LSTM that has read nothing yet."""
-        zeros = self.lstm.weight_hh_l0.new_zeros(self.lstm.num_layers, len(picture), self.lstm.hidden_size)
+        zeros = next(self.lstm.parameters()).new_zeros(self.lstm.num_layers, len(picture), self.lstm.hidden_size)
         return PooledState(picture, zeros, zeros)
 
     def _said(self, tokens: Tensor, state: PooledState) -> tuple[Tensor, PooledState]:
@@ -108,6 +110,10 @@ class InjectDecoder(PooledDecoder):
         given = config.embedding * (2 if config.image == "every" else 1)
         between = config.dropout if config.layers > 1 else 0.0
         self.lstm = nn.LSTM(given, config.width, config.layers, batch_first=True, dropout=between)
+        with torch.no_grad():
+            for layer in range(config.layers):
+                # A forget gate that begins open (Jozefowicz et al. 2015) keeps a picture that is seen but once.
+                getattr(self.lstm, f"bias_ih_l{layer}")[config.width : 2 * config.width].fill_(1.0)
         self.output = nn.Linear(config.width, vocabulary_size)
         self.dropout = nn.Dropout(config.dropout)
 

@@ -66,9 +66,7 @@ class RecurrentDecoder(Decoder):
     cell_class: ClassVar[type[nn.LSTMCell] | type[nn.GRUCell]]
     states: ClassVar[int]
 
-    def __init__(
-        self, config: RecurrentConfig, region_width: int, grid: tuple[int, int], vocabulary_size: int
-    ) -> None:
+    def __init__(self, config: RecurrentConfig, region_width: int, grid: tuple[int, int], vocabulary_size: int) -> None:
         super().__init__()
         self.config = config
         self.region_input = nn.Sequential(

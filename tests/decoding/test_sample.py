@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from capcli.decoding.beam import beam_search
+from capcli.decoding.forced import forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.sample import sample, sample_distinct
-from capcli.model.decoder import Decoder, build_decoder, decoders
+from capcli.model.decoder import Decoder, build_decoder
 from capcli.model.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
 
 Toy = Callable[..., Any]

@@ -231,7 +231,9 @@ def test_gates_find_their_rows_where_captions_share_a_picture(attending: Decoder
 
 
 @torch.no_grad()
-def test_a_sentinel_has_the_share_that_the_regions_have_not(tiny_settings: Settings, shaken: Any, regions: Tensor) -> None:
+def test_a_sentinel_has_the_share_that_the_regions_have_not(
+    tiny_settings: Settings, shaken: Any, regions: Tensor
+) -> None:
     decoder = shaken(build_decoder(tiny_settings("adaptive"), D, GRID, V))
     tokens = torch.tensor([5, 6])
     blind = decoder.attend(tokens, decoder.start(regions), torch.zeros(B, 1, 1, R))[0]
@@ -308,7 +310,10 @@ def test_waves_tell_rows_and_columns_apart() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"name": "lstm", "attention": "aditive"}, "attention must be one of additive, dot, multi-head, not 'aditive'; did"),
+        (
+            {"name": "lstm", "attention": "aditive"},
+            "attention must be one of additive, dot, multi-head, not 'aditive'; did",
+        ),
         ({"name": "gru", "attention": None}, "attention must be one of additive, dot, multi-head, not 'None'"),
         ({"name": "inject", "image": 3}, "image must be one of first, every, not '3'"),
         ({"name": "merge", "fusion": "multiply"}, "fusion must be one of concat, add, not 'multiply'"),
@@ -344,7 +349,8 @@ def test_the_width_of_attention_may_have_its_former_name() -> None:
 def test_tensors_of_older_models_keep_their_names(tiny_settings: Settings) -> None:
     """Model files from before there was a choice of cells, attention and positions hold these."""
     named = {
-        name: set(build_decoder(tiny_settings(name, layers=1), D, GRID, V).state_dict()) for name in ("lstm", "transformer")
+        name: set(build_decoder(tiny_settings(name, layers=1), D, GRID, V).state_dict())
+        for name in ("lstm", "transformer")
     }
     both = lambda *modules: {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")}  # noqa: E731
     cell = {f"cell.{kind}_{of}" for kind in ("weight", "bias") for of in ("ih", "hh")}

@@ -160,7 +160,7 @@ def test_every_family_of_torchvisions_models_has_regions(name: str) -> None:
 def test_pictures_are_normalised_as_the_official_weights_want_them() -> None:
     assert EncoderConfig.of("efficientnet_b4", 224) == EncoderConfig("efficientnet_b4", 224)
     assert EncoderConfig.of("efficientnet_v2_l", 480).mean == (0.5, 0.5, 0.5)
-    with pytest.raises(UsageError, match="no encoder named 'vgg61'; near it: .*vgg16"):
+    with pytest.raises(UsageError, match=r"no encoder named 'vgg61'; near it: .*vgg16"):
         EncoderConfig.of("vgg61", 224)
 
 
@@ -236,7 +236,9 @@ def test_a_model_file_keeps_what_is_no_convolution_exactly(name: str, tmp_path: 
         loaded = Checkpoint.load(tmp_path / "model.safetensors").model
         images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
         regions, expected = loaded.encoder(images), saved.encoder(images)
-        torch.testing.assert_close(regions / expected.abs().max(), expected / expected.abs().max(), rtol=0.05, atol=0.02)
+        torch.testing.assert_close(
+            regions / expected.abs().max(), expected / expected.abs().max(), rtol=0.05, atol=0.02
+        )
 
 
 def test_weights_of_another_model(small: Path) -> None:

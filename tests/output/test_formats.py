@@ -51,7 +51,10 @@ def test_json_lines_account_for_captions_and_errors() -> None:
         "confidences": [0.5, 0.25],
     }
     assert second["uncertain"] is True
-    assert second["words"] == [{"word": "a", "log_probability": -0.5}, {"word": "cat", "log_probability": -1.5, "sentinel": 0.25}]
+    assert second["words"] == [
+        {"word": "a", "log_probability": -0.5},
+        {"word": "cat", "log_probability": -1.5, "sentinel": 0.25},
+    ]
     assert "confidences" not in second
     assert third == {"path": "c.jpg", "error": "is empty (0 bytes)"}
 

@@ -165,8 +165,14 @@ def test_stages_that_contradict_themselves(stage: dict[str, Any], message: str) 
             )
             for name in ("inject", "merge")
         ),
-        ({"decoder": {"name": "transformer", "heads": 7}}, "decoder transformer: width 384 is not a multiple of heads 7"),
-        ({"decoder": {"name": "merge", "fusion": "ad"}}, "fusion must be one of concat, add, not 'ad'; did you mean add"),
+        (
+            {"decoder": {"name": "transformer", "heads": 7}},
+            "decoder transformer: width 384 is not a multiple of heads 7",
+        ),
+        (
+            {"decoder": {"name": "merge", "fusion": "ad"}},
+            "fusion must be one of concat, add, not 'ad'; did you mean add",
+        ),
         ({"decoder": {"name": "merge", "attention": "dot"}}, "decoder merge has no option 'attention'"),
     ],
 )

@@ -24,6 +24,7 @@ from capcli.model.decoder import decoders
 from capcli.model.encoder import EncoderConfig
 from capcli.model.vocabulary import SPECIALS, Vocabulary
 from capcli.pictures.read import to_array
+from capcli.training.command import find_recipe, train_model
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.recipe import DataRecipe, Recipe
@@ -94,8 +95,8 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
     values["data"]["min_count"] = 1
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
     stage = values["stage"][0] | {
-        "epochs": 6, "batch_size": 8, "captions": 1, "learning_rate": 4e-3, "warmup": 20, "average": 0.9,
-        "label_smoothing": 0.0, "patience": 6,
+        "epochs": 24, "batch_size": 8, "captions": 1, "learning_rate": 8e-3, "warmup": 20, "average": 0.9,
+        "label_smoothing": 0.0, "patience": 5,
     }  # fmt: skip
     return Recipe.from_dict(values | {"stage": [stage]})
 
@@ -143,6 +144,14 @@ def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
             assert word.attention is not None and word.attention.shape == captioner.grid
             assert word.attention.sum() == pytest.approx(1, abs=1e-5)
             assert (word.sentinel is not None) == (name == "adaptive-attention")
+
+
+def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no shipped recipe of that name; near it: soft-attention"):
+        train_model("soft-atention", [tmp_path])
+    with pytest.raises(UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, base, .*"):
+        find_recipe("zzz")
+    assert {find_recipe(name).stem for name in NAMES} == set(NAMES)
 
 
 def test_recipes_are_those_of_the_field() -> None:
