@@ -202,7 +202,7 @@ class MultiHeadAttention(nn.Module):
             mixed = mixed.view(key.shape[0], self.heads, groups, steps, -1).transpose(1, 2).flatten(0, 1)
             if weights is not None:
                 weights = weights.view(key.shape[0], self.heads, groups, steps, -1).transpose(1, 2).flatten(0, 1)
-        return self.output(mixed.transpose(1, 2).flatten(2)), weights
+        return self.output(mixed.transpose(1, 2).reshape(rows, steps, -1)), weights
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import math
 from collections import OrderedDict
@@ -16,7 +17,6 @@ import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.fx import GraphModule
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import VisionTransformer, get_model, get_model_weights, list_models
@@ -77,11 +77,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.trunk, self._opened = _trunk(_torchvision_model(config.name, config.size))
-        # Without storage the shape of the output is told in no time.
-        state = {name: tensor.to("meta") for name, tensor in self.trunk.state_dict().items()}
-        image = torch.empty(1, 3, config.size, config.size, device="meta")
+        # A copy without storage tells the shape of the output in no time.
+        twin, image = copy.deepcopy(self.trunk).to("meta"), torch.empty(1, 3, config.size, config.size, device="meta")
         try:
-            seen = _map(functional_call(self.trunk, state, (image,)))
+            seen = _map(twin(image))
         except (RuntimeError, ValueError, AssertionError) as error:
             raise _unfit(config.name, config.size, error) from None
         self.width = seen.shape[1]

@@ -122,7 +122,7 @@ def test_any_classification_model_gives_what_it_classifies_by(name: str, tmp_pat
     images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
     mean, std = (torch.tensor(three).view(3, 1, 1) for three in (encoder.config.mean, encoder.config.std))
     seen: list[Tensor] = []
-    model.get_submodule(layer).register_forward_hook(lambda module, given, out: seen.append(out))
+    model.get_submodule(layer).register_forward_hook(lambda module, given, out: seen.append(out.clone()))
     model((images / 255 - mean) / std)
     expected = seen[0][:, 1:] if name == "vit_b_32" else seen[0].flatten(2).transpose(1, 2)
     regions = encoder(images)
