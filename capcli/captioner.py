@@ -123,9 +123,9 @@ class Captioner:
         self.calibration = checkpoint.calibration
         self.device = device
         # In bfloat16 the encoder is several times as fast where the processor has it; log-probabilities stay float32.
-        dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
+        self._dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
         model = checkpoint.model.eval().requires_grad_(False)
-        self._encoder = model.encoder.to(device, dtype).to(memory_format=torch.channels_last)
+        self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
         self._decoder = model.decoder.to(device)
         self._vocabulary = model.vocabulary
         self._longest: int = decoder_config(model.config.decoder)[1].max_length
@@ -267,12 +267,17 @@ class Captioner:
 
         def attended(batch: np.ndarray) -> list[Caption]:
             regions = self.encode(batch)
+            with torch.no_grad():  # inference mode would leave no gradients
+                state = self._decoder.start(regions)
             if given is None:
-                captions = self.decode(regions, chosen, self._seeds(batch, chosen))
+                captions = self.decode(regions, chosen, self._seeds(batch, chosen), state=state)
             else:
                 captions = [given] * len(batch)
             tokens = [self._tokens(one) for one in captions]
-            told = forced(self._decoder, regions, tokens, gradients=method == "gradient")
+            # Of the model's own captions the probabilities are known, and maps need no more digits than bfloat16 has.
+            quick = given is None and method == "gradient" and self._dtype is torch.bfloat16
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=quick):
+                told = forced(self._decoder, regions, tokens, gradients=method == "gradient", state=state)
             maps = [
                 self._occlusion(array, one) if method == "occlusion" else relevance(one_told, method)
                 for array, one, one_told in zip(batch, tokens, told, strict=True)
@@ -324,7 +329,12 @@ class Captioner:
             return self._encoder(torch.from_numpy(arrays).to(self.device)).float()
 
     def decode(
-        self, regions: torch.Tensor, options: DecodingOptions | None = None, seeds: Sequence[int] | None = None
+        self,
+        regions: torch.Tensor,
+        options: DecodingOptions | None = None,
+        seeds: Sequence[int] | None = None,
+        *,
+        state: Any = None,
     ) -> list[Caption]:
         """The best caption for each of B x R x D regions, with its alternatives.
 
@@ -332,6 +342,7 @@ class Captioner:
             regions: as `encode` gives them.
             options: in place of the model's own.
             seeds: one for each picture that is sampled, by default `options.seed` for all of them.
+            state: what the decoder's `start` gave for the regions, where it is there already.
 
         Raises:
             UsageError: as `check` does.
@@ -340,7 +351,7 @@ class Captioner:
         self.check(chosen)
         prefix = encode_prefix(chosen, self._vocabulary)
         with torch.inference_mode():
-            found = decode(self._decoder, regions, chosen, prefix=prefix, seeds=seeds)
+            found = decode(self._decoder, regions, chosen, prefix=prefix, seeds=seeds, state=state)
         captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 

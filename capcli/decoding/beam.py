@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from capcli.model.vocabulary import END, START
 
 @torch.no_grad()
 def beam_search(
-    decoder: Decoder, regions: Tensor, options: DecodingOptions, prefix: Sequence[int] = ()
+    decoder: Decoder, regions: Tensor, options: DecodingOptions, prefix: Sequence[int] = (), state: Any = None
 ) -> list[list[Hypothesis]]:
     """Finds captions of high probability.
 
@@ -30,6 +31,7 @@ def beam_search(
         regions: B x R x D.
         options: K = the larger of `beam_size` and `num_captions`, and the limits of `allowed`.
         prefix: indices of the words that every caption begins with, at most `max_length`.
+        state: what the decoder's `start` gave for the regions, where it is there already.
 
     Returns:
         For each picture `num_captions` different hypotheses, the best first; fewer where the limits allow no more,
@@ -41,7 +43,7 @@ def beam_search(
     B, K, T = regions.shape[0], max(options.beam_size, options.num_captions), options.max_length
     device = regions.device
     pictures = torch.arange(B, device=device).unsqueeze(1)
-    state = decoder.reorder(decoder.start(regions), pictures.expand(-1, K).flatten())
+    state = decoder.reorder(decoder.start(regions) if state is None else state, pictures.expand(-1, K).flatten())
     last = torch.full((B * K,), START, device=device)
     # All beams of a picture start alike, so only the first may speak.
     scores = torch.full((B, K), -torch.inf, device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ def decode(
     *,
     prefix: Sequence[int] = (),
     seeds: Sequence[int] | None = None,
+    state: Any = None,
 ) -> list[list[Hypothesis]]:
     """Captions of pictures.
 
@@ -30,6 +32,7 @@ def decode(
         prefix: indices of the words that every caption begins with, at most `max_length`; see `encode_prefix`.
         seeds: B whole numbers for sampling, by default `options.seed` for every picture. A picture's draw depends
             on its own seed and regions alone.
+        state: what the decoder's `start` gave for the regions, where it is there already; for a search.
 
     Returns:
         For each picture `num_captions` different hypotheses, the best first. There are fewer where the decoder
@@ -39,5 +42,5 @@ def decode(
         ModelError: if the log-probabilities are not numbers.
     """
     if not options.sample:
-        return beam_search(decoder, regions, options, prefix)
+        return beam_search(decoder, regions, options, prefix, state)
     return sample_distinct(decoder, regions, options, [options.seed] * len(regions) if seeds is None else seeds, prefix)

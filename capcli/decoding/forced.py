@@ -1,9 +1,10 @@
-"""Teacher forcing word by word: how likely given captions are, and where the decoder looks for each word."""
+"""Teacher forcing: how likely given captions are, and where the decoder looks for each word."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,12 @@ class Forced:
 
 
 def forced(
-    decoder: Decoder, regions: Tensor, captions: Sequence[Sequence[int]], *, gradients: bool = False
+    decoder: Decoder,
+    regions: Tensor,
+    captions: Sequence[Sequence[int]],
+    *,
+    gradients: bool = False,
+    state: Any = None,
 ) -> list[Forced]:
     """Feeds given captions, one for each picture.
 
@@ -40,42 +46,31 @@ def forced(
         regions: B x R x D.
         captions: B lists of word indices, without start and end.
         gradients: compute the relevance too, for a decoder with attention.
+        state: what the decoder's `start` gave for the regions, where it is there already.
     """
     device, longest = regions.device, max(map(len, captions))
-    padded = [[START, *caption, *[END] * (longest + 1 - len(caption))] for caption in captions]
+    tokens = torch.tensor([[START, *caption, *[END] * (longest + 1 - len(caption))] for caption in captions])
     layers, heads = decoder.heads
     with_gradients = gradients and layers > 0
-    logs, attention, relevance, sentinel = [], [], [], []
+    # Autograd takes no tensors of inference mode, and to it the regions are constants.
+    with torch.inference_mode(False), torch.no_grad():
+        tokens = tokens.to(device, copy=True)
+        state = decoder.start(regions.clone()) if state is None else state
     with torch.inference_mode(not with_gradients), torch.set_grad_enabled(with_gradients):
-        tokens = torch.tensor(padded, device=device)
-        if with_gradients and regions.is_inference():
-            regions = regions.clone()  # as autograd takes no tensors of inference mode
-        state = decoder.start(regions)
-        for step in range(longest + 1):
-            gates = None
-            if with_gradients:
-                gates = torch.ones(len(regions), layers, heads, regions.shape[1], device=device, requires_grad=True)
-            log_probabilities, weights, state = decoder.attend(tokens[:, step], state, gates)
-            said = log_probabilities.gather(1, tokens[:, step + 1 :][:, :1]).squeeze(1)
-            logs.append(said.detach())
-            if weights is not None:
-                attention.append(weights.detach())
-            share = decoder.sentinel(state)
-            if share is not None:
-                sentinel.append(share.detach())
-            if gates is not None:
-                # Only by the gates of this step: what earlier words saw is no part of what this one sees.
-                relevance.append(torch.autograd.grad(said.sum(), gates)[0])
+        gates = None
+        if with_gradients:
+            gates = torch.ones(*tokens[:, 1:].shape, layers, heads, regions.shape[1], device=device, requires_grad=True)
+        log_probabilities, attention, sentinel = decoder.trace(tokens[:, :-1], state, gates)
+        said = log_probabilities.gather(2, tokens[:, 1:, None]).squeeze(2)
+        relevance = None if gates is None else torch.autograd.grad(said.sum(), gates)[0].cpu()
+    told, seen, own = (None if one is None else one.detach().cpu() for one in (said, attention, sentinel))
+    assert told is not None
     return [
         Forced(
-            _row(logs, row, len(caption) + 1),
-            _row(attention, row, len(caption)) if attention else None,
-            _row(relevance, row, len(caption)) if relevance else None,
-            _row(sentinel, row, len(caption)) if sentinel else None,
+            told[row, : len(caption) + 1],
+            None if seen is None else seen[row, : len(caption)],
+            None if relevance is None else relevance[row, : len(caption)],
+            None if own is None else own[row, : len(caption)],
         )
         for row, caption in enumerate(captions)
     ]
-
-
-def _row(steps: list[Tensor], row: int, count: int) -> Tensor:
-    return torch.stack([step[row] for step in steps[:count]]).cpu() if count else steps[0][:0].cpu()

@@ -204,5 +204,20 @@ class MultiHeadAttention(nn.Module):
                 weights = weights.view(key.shape[0], self.heads, groups, steps, -1).transpose(1, 2).flatten(0, 1)
         return self.output(mixed.transpose(1, 2).reshape(rows, steps, -1)), weights
 
+    def causal_apart(self, target: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Causal self-attention, N x T x W over its own keys and values, whose gradients stay at their places.
+
+        To each place the earlier ones are constants; without dropout.
+        """
+        query = self._split(self.query(target))
+        scale = 1 / math.sqrt(query.shape[-1])
+        itself = torch.eye(query.shape[2], dtype=torch.bool, device=query.device)
+        later = torch.ones_like(itself).triu(1)
+        earlier = query @ key.detach().transpose(-2, -1) * scale
+        scores = torch.where(itself, (query * key).sum(-1, keepdim=True) * scale, earlier)
+        weights = scores.float().masked_fill(later, -torch.inf).softmax(-1).to(value.dtype)
+        mixed = weights.masked_fill(itself, 0) @ value.detach() + (weights * itself).sum(-1, keepdim=True) * value
+        return self.output(mixed.transpose(1, 2).flatten(2))
+
     def _split(self, x: Tensor) -> Tensor:
         return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)

@@ -61,6 +61,32 @@ class Decoder(nn.Module, ABC):
         log_probabilities, weights, state = self.attend(tokens, state)
         return log_probabilities, None if weights is None else weights.mean((1, 2)), state
 
+    def trace(
+        self, captions: Tensor, state: Any, gates: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Feeds whole captions and tells where each word looked: what `attend` gives word by word.
+
+        Args:
+            captions: N x T input words.
+            state: before the first of them, one row for each caption.
+            gates: N x T x layers x heads x R factors of the attention, 1 where None. What earlier words saw is
+                constant to a word: its gradient is by the gates of its own step alone.
+
+        Returns:
+            Log-probabilities N x T x V, attention N x T x layers x heads x R, or None, and what `sentinel` tells,
+            N x T, or None.
+        """
+        said, seen, own = [], [], []
+        for step, tokens in enumerate(captions.unbind(1)):
+            each = None if gates is None else gates[:, step]
+            log_probabilities, weights, state = self.attend(tokens, _detached(state), each)
+            said.append(log_probabilities)
+            if weights is not None:
+                seen.append(weights)
+            if (share := self.sentinel(state)) is not None:
+                own.append(share)
+        return torch.stack(said, 1), torch.stack(seen, 1) if seen else None, torch.stack(own, 1) if own else None
+
     @abstractmethod
     def reorder(self, state: Any, index: Tensor) -> Any:
         """State whose row i is row `index[i]` of `state`; rows may repeat or go."""
@@ -83,6 +109,18 @@ def word_by_word(decoder: Decoder, regions: Tensor, captions: Tensor) -> tuple[T
         if weights is not None:
             seen.append(weights)
     return torch.stack(said, 1), torch.stack(seen, 1) if seen else None
+
+
+def _detached(state: Any) -> Any:
+    """A state through which no gradient goes."""
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, (tuple, list)):
+        return type(state)(map(_detached, state))
+    if dataclasses.is_dataclass(state) and not isinstance(state, type):
+        parts = {field.name: _detached(getattr(state, field.name)) for field in dataclasses.fields(state)}
+        return dataclasses.replace(state, **parts)
+    return state
 
 
 def decoders() -> dict[str, tuple[type, type[Decoder]]]:

@@ -115,16 +115,22 @@ class DecoderLayer(nn.Module):
         memory: tuple[Tensor, Tensor],
         past: tuple[Tensor, Tensor] | None,
         gates: Tensor | None = None,
+        *,
+        apart: bool = False,
     ) -> tuple[Tensor, Tensor | None, tuple[Tensor, Tensor]]:
         """N x T x W words; with `past` (T = 1) they follow the cached ones, without it they are a whole caption.
 
-        `gates`, N x heads x T x R, are of the cross-attention.
+        `gates`, N x heads x T x R, are of the cross-attention; with `apart` no gradient goes from a word of a caption
+        to an earlier one.
         """
         normed = self.norm(words)
         key, value = self.attention.project(normed)
         if past is not None:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
-        words = words + self.dropout(self.attention(normed, key, value, causal=past is None)[0])
+        if apart:
+            words = words + self.attention.causal_apart(normed, key, value)
+        else:
+            words = words + self.dropout(self.attention(normed, key, value, causal=past is None)[0])
         seen, weights = self.cross(self.cross_norm(words), *memory, with_weights=True, gates=gates)
         words = words + self.dropout(seen)
         return words + self.dropout(self.feed(self.feed_norm(words))), weights, (key, value)
@@ -179,9 +185,19 @@ class TransformerDecoder(Decoder):
         self, tokens: Tensor, state: TransformerState, gates: Tensor | None = None
     ) -> tuple[Tensor, Tensor, TransformerState]:
         words = (self.embedding(tokens) + self.positions[state.length]).unsqueeze(1)
-        words, attention, past = self._run(words, state.memory, state.past, gates)
+        each = None if gates is None else gates.unsqueeze(3)
+        words, attention, past = self._run(words, state.memory, state.past, each)
         new = replace(state, past=past, length=state.length + 1)
         return self._log_probabilities(words).squeeze(1), attention.squeeze(3), new
+
+    def trace(
+        self, captions: Tensor, state: TransformerState, gates: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, None]:
+        # All words at once: several times as fast as one after another, which would read every weight for each.
+        words = self.embedding(captions) + self.positions[: captions.shape[1]]
+        each = None if gates is None else gates.permute(0, 2, 3, 1, 4)
+        words, attention, _ = self._run(words, state.memory, None, each, apart=True)
+        return self._log_probabilities(words), attention.permute(0, 3, 1, 2, 4), None
 
     def reorder(self, state: TransformerState, index: Tensor) -> TransformerState:
         past = tuple((key[index], value[index]) for key, value in state.past)
@@ -204,12 +220,17 @@ class TransformerDecoder(Decoder):
         memory: tuple[tuple[Tensor, Tensor], ...],
         past: tuple[tuple[Tensor, Tensor], ...] | None,
         gates: Tensor | None = None,
+        *,
+        apart: bool = False,
     ) -> tuple[Tensor, Tensor, tuple[tuple[Tensor, Tensor], ...]]:
-        """The words after all layers, the attention N x layers x heads x T x R, and the keys and values to cache."""
+        """The words after all layers, the attention N x layers x heads x T x R, as `gates` are, and the keys and
+        values to cache.
+        """
         attentions, cached = [], []
         for index, layer in enumerate(self.layers):
-            each = None if gates is None else gates[:, index].unsqueeze(2)
-            words, weights, key_value = layer(words, memory[index], None if past is None else past[index], each)
+            each = None if gates is None else gates[:, index]
+            before = None if past is None else past[index]
+            words, weights, key_value = layer(words, memory[index], before, each, apart=apart)
             attentions.append(weights)
             cached.append(key_value)
         return words, torch.stack(attentions, 1), tuple(cached)

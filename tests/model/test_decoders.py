@@ -365,3 +365,39 @@ def test_tensors_of_older_models_keep_their_names(tiny_settings: Settings) -> No
         "region_input.0", "region_input.1", "region_norm", "norm",
         *(f"region_layers.0.{part}" for part in region), *(f"layers.0.{part}" for part in layer),
     )  # fmt: skip
+
+
+def test_a_trace_is_what_attend_tells_word_by_word(attending: Decoder, regions: Tensor) -> None:
+    words = captions(B)
+    gates = torch.rand(B, T, *attending.heads, R, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    said, seen, own = attending.trace(words, attending.start(regions), gates)
+    one_by_one, each, shares = Decoder.trace(attending, words, attending.start(regions), gates)
+    assert seen is not None and each is not None and seen.shape == (B, T, *attending.heads, R)
+    torch.testing.assert_close(said, one_by_one, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(seen, each, rtol=1e-4, atol=1e-5)
+    assert (own is None) == (shares is None) == (type(attending).__name__ != "AdaptiveDecoder")
+    if own is not None:
+        torch.testing.assert_close(own, shares)
+    chosen = torch.arange(V).expand(B, T, V) % 7 == 0
+    slopes = [torch.autograd.grad((told * chosen).sum(), gates)[0] for told in (said, one_by_one)]
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)
+    assert (slopes[0].abs().sum((0, 2, 3, 4)) > 0).all()
+
+
+def test_in_a_trace_a_word_owes_nothing_to_what_earlier_words_saw(attending: Decoder, regions: Tensor) -> None:
+    gates = torch.ones(B, T, *attending.heads, R, requires_grad=True)
+    said, _, _ = attending.trace(captions(B), attending.start(regions), gates)
+    slope = torch.autograd.grad(said[:, -1].sum(-1)[0] - said[0, -1, 5] * 3, gates)[0]
+    assert slope[0, -1].abs().sum() > 0
+    assert (slope[:, :-1] == 0).all()
+
+
+@torch.no_grad()
+def test_a_decoder_without_attention_traces_probabilities_alone(tiny_settings: Settings, regions: Tensor) -> None:
+    for name in ("inject", "merge"):
+        decoder = build_decoder(tiny_settings(name), D, GRID, V).eval()
+        words = captions(B)
+        said, seen, own = decoder.trace(words, decoder.start(regions))
+        torch.testing.assert_close(said, decoder(regions, words)[0], rtol=1e-4, atol=1e-4)
+        assert seen is None
+        assert own is None
