@@ -426,7 +426,7 @@ class Captioner:
                 log_probability=word.log_probability if own else log if word.known else -math.inf,
                 attention=place,
                 heads=each,
-                sentinel=share,
+                sentinel=word.sentinel if own else share,
             )
             # There is one logarithm more than words, the end's.
             for word, log, place, each, share in zip(caption.words, logs, seen, heads, sentinel, strict=False)

@@ -367,7 +367,7 @@ def test_words_have_the_share_of_a_sentinel_where_there_is_one(
     for words in zip(plain.words, seen.words, given.words, strict=True):
         shares = [word.sentinel for word in words]
         if decoder == "adaptive":
-            assert shares[1:] == pytest.approx([shares[0]] * 2, abs=1e-4)
+            assert shares[1:] == pytest.approx([shares[0]] * 2, abs=0.01)  # where words are given, in bfloat16
             assert 0 < shares[0] < 1
         else:
             assert shares == [None] * 3

@@ -276,5 +276,5 @@ def _load_into(model: nn.Module, tensors: Mapping[str, Tensor], path: str, name:
         # A file has no place for the versions of modules, and MNASNet asks for its own.
         tensors._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]
         model.load_state_dict(tensors, strict=False)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ModelError(f"{path}: does not fit {name}: {str(error).splitlines()[-1].strip()}") from None
