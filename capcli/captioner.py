@@ -44,11 +44,12 @@ class Word:
         text: the word, in lower case; "'s" and the like are words of their own.
         log_probability: natural logarithm of its probability given the picture and the words before it; minus
             infinity for a word that the model does not know.
-        attention: rows x columns weights over the whole upright picture that sum to 1: those of the decoder, averaged
-            over layers and heads, or from `Captioner.attend` by the method that was asked for; None for a model
-            without attention.
+        attention: rows x columns weights over `box` that sum to 1: those of the decoder, averaged over layers and
+            heads, or from `Captioner.attend` by the method that was asked for; None for a model without attention.
         heads: layers x heads x rows x columns, the decoder's weights apart; from `Captioner.attend` alone.
         known: whether the word is one of the model's.
+        box: left, top, right and bottom of the grid that the weights are for, as shares of the upright picture's
+            width and height; it may begin or end outside the picture.
         sentinel: how much of what the decoder looked at for the word was its own memory and not the picture, 0 to 1
             (the visual sentinel's share of adaptive attention); None for a model without a sentinel.
     """
@@ -58,6 +59,7 @@ class Word:
     attention: np.ndarray | None
     heads: np.ndarray | None = None
     known: bool = True
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     sentinel: float | None = None
 
     def heatmap(self, size: tuple[int, int]) -> np.ndarray:
@@ -76,7 +78,7 @@ class Word:
 
         if self.attention is None:
             raise UsageError(f"there is no attention for the word {self.text!r}; models that have it, such as base, do")
-        return heatmap(self.attention, size)
+        return heatmap(self.attention, size, self.box)
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class Captioner:
         options: the decoding options chosen for the model on dev.
         device: where it computes.
         size: side of the model's square input in pixels.
-        grid: rows and columns of the regions that the decoder looks at, together the whole picture.
+        grid: rows and columns of the regions that the decoder looks at.
+        box: where that grid lies, as `Word.box`.
         heads: layers and heads whose attention the decoder tells, (0, 0) for one without.
         calibration: of the confidence, on the pictures that the model was chosen on; None where it has none.
         fits: the most pictures that fit into memory at once; None as long as every batch did.
@@ -130,7 +133,7 @@ class Captioner:
         self._vocabulary = model.vocabulary
         self._longest: int = decoder_config(model.config.decoder)[1].max_length
         self.size = model.encoder.config.size
-        self.grid = model.encoder.grid
+        self.grid, self.box = model.encoder.grid, model.encoder.box
         self.heads = model.decoder.heads
         self.fits: int | None = None
 
@@ -211,6 +214,12 @@ class Captioner:
         """
         chosen = self.options.replace(**options)
         self.check(chosen)
+        check_method(method, attends=self.heads != (0, 0), model=self.name)
+        if caption is not None:
+            self._sentence(caption)
+            unused = [name for name in options if name != "min_confidence"]
+            if unused:
+                raise UsageError(f"with a caption of your own none is searched for, so leave {unused[0]} out")
         return self._each(images, lambda arrays: self.attend_arrays(arrays, chosen, caption=caption, method=method))
 
     def _each(
@@ -378,6 +387,8 @@ class Captioner:
 
     def _sentence(self, text: str) -> Caption:
         """A sentence of the user's own, whose words still lack all that the picture decides."""
+        if not isinstance(text, str):
+            raise UsageError(f"a caption is a sentence, not {text!r}")
         words = tokenize(text)
         if not words:
             raise UsageError(f"the caption {text!r} has no words; give some, such as 'a dog runs'")
@@ -386,7 +397,7 @@ class Captioner:
         known = [word in self._vocabulary for word in words]
         return Caption(
             " ".join(text.split()),
-            tuple(Word(word, 0.0, None, known=one) for word, one in zip(words, known, strict=True)),
+            tuple(Word(word, 0.0, None, known=one, box=self.box) for word, one in zip(words, known, strict=True)),
             0.0,
         )
 
@@ -397,7 +408,8 @@ class Captioner:
         words = [self._vocabulary.words[token] for token in tokens]
         whole = self.log_probabilities(array[None], words)
         return occlusion(
-            lambda covered: (whole - self.log_probabilities(cover(array, covered, self.grid), words))[:, :-1], self.grid
+            lambda covered: (whole - self.log_probabilities(cover(array, covered, self.grid, self.box), words))[:, :-1],
+            self.grid,
         )
 
     def _attended(
@@ -415,7 +427,7 @@ class Captioner:
         attention = np.full_like(maps, 1 / (rows * columns)) if told.attention is None else relevance(told, "attention")
         unknown = np.array([not word.known for word in caption.words], bool)
         seen = np.where(unknown[:, None], attention, shares(maps, attention)).reshape(-1, rows, columns)
-        logs = told.log_probabilities.tolist()
+        *logs, end = told.log_probabilities.tolist()
         heads = [None] * len(tokens)
         sentinel = _sentinel(told.sentinel, len(tokens))
         if told.attention is not None:
@@ -428,12 +440,11 @@ class Captioner:
                 heads=each,
                 sentinel=word.sentinel if own else share,
             )
-            # There is one logarithm more than words, the end's.
-            for word, log, place, each, share in zip(caption.words, logs, seen, heads, sentinel, strict=False)
+            for word, log, place, each, share in zip(caption.words, logs, seen, heads, sentinel, strict=True)
         )
         if own:
             return replace(caption, words=words, alternatives=())
-        confidence = self._confidence([word.log_probability for word in words] + logs[-1:])
+        confidence = self._confidence([*(word.log_probability for word in words), end])
         return replace(caption, words=words, confidence=confidence, uncertain=confidence < options.min_confidence)
 
     def _confidence(self, log_probabilities: Sequence[float]) -> float:
@@ -447,7 +458,7 @@ class Captioner:
         if hypothesis.attention is not None:
             attention = list(hypothesis.attention.reshape(-1, *self.grid).float().numpy())
         words = tuple(
-            Word(token, log, place, sentinel=share)
+            Word(token, log, place, box=self.box, sentinel=share)
             for token, log, place, share in zip(
                 tokens,
                 hypothesis.log_probabilities,

@@ -67,7 +67,8 @@ def test_covers_touch_their_regions_alone(grid: tuple[int, int], data: st.DataOb
     made = cover(NOISE, covered, grid)
     assert made.shape == (2, *NOISE.shape) and made.dtype == np.uint8
     blurred = np.asarray(Image.fromarray(NOISE).filter(ImageFilter.GaussianBlur(24 / min(grid))))
-    places = (np.arange(24) * grid[0] // 24)[:, None] * grid[1] + np.arange(24) * grid[1] // 24
+    nearest = [abs((np.arange(24) + 0.5) / 24 - (np.arange(count)[:, None] + 0.5) / count).argmin(0) for count in grid]
+    places = nearest[0][:, None] * grid[1] + nearest[1]
     for mask, one in zip(covered, made, strict=True):
         hidden = mask[places]
         assert (one[hidden] == blurred[hidden]).all()
@@ -85,3 +86,21 @@ def test_occlusion_finds_the_one_region_that_matters(grid: tuple[int, int], data
     row, column = np.divmod(np.arange(count), grid[1])
     far = np.maximum(abs(row - place // grid[1]), abs(column - place % grid[1])) > 2
     assert (maps[0][far] == 0).all()
+
+
+def test_with_a_box_a_pixel_belongs_to_the_nearest_region() -> None:
+    # Centres at 0, 8 and 16 of 24 pixels, as of three convolutions of stride 2.
+    box = (0.5 / 24 - 4 / 24, 0.5 / 24 - 4 / 24, 0.5 / 24 + 20 / 24, 0.5 / 24 + 20 / 24)
+    for region in range(9):
+        made = cover(NOISE, np.arange(9)[None] == region, (3, 3), box)[0]
+        changed = np.argwhere((made != NOISE).any(2))
+        row, column = divmod(region, 3)
+        for places, centre in zip(changed.T, (8 * row, 8 * column), strict=True):
+            others = np.array([0, 8, 16])
+            assert (abs(places - centre) <= abs(places[:, None] - others).min(1)).all()
+        assert len(changed) > 0
+
+
+def test_occlusion_is_the_mean_over_the_windows_a_region_lies_in() -> None:
+    maps = occlusion(lambda covered: np.ones((len(covered), 1)), (4, 3))
+    np.testing.assert_allclose(maps, 1, rtol=1e-6)

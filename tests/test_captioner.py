@@ -443,3 +443,26 @@ def test_heatmaps_have_the_size_of_the_picture(captioner: Captioner, files: list
     assert heat.shape == (40, 90)
     assert heat.min() >= 0
     assert heat.max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"caption": 5}, "a caption is a sentence, not 5"),
+        ({"method": None}, "no method is called None"),
+        ({"caption": "a dog", "beam_size": 2}, "leave beam_size out"),
+    ],
+)
+def test_what_attend_cannot_do_is_told_even_without_pictures(
+    captioner: Captioner, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UsageError, match=told):
+        captioner.attend([], **options)
+
+
+def test_an_occlusion_map_is_of_its_own_word(captioner: Captioner, files: list[Path]) -> None:
+    sentence = "the dog runs on grass"
+    maps = [word.attention for word in captioner.attend(files[0], caption=sentence, method="occlusion").words]
+    shorter = captioner.attend(files[0], caption="the dog runs", method="occlusion")
+    for word, longer in zip(shorter.words, maps, strict=False):
+        np.testing.assert_allclose(word.attention, longer, atol=1e-3)

@@ -22,7 +22,7 @@ DEFAULT_METHOD = next(iter(METHODS))
 def check_method(method: str, *, attends: bool, model: str) -> None:
     """Raises UsageError for an unknown method, or one that asks a decoder without attention for its weights."""
     if method not in METHODS:
-        near = difflib.get_close_matches(method, METHODS, 1) or METHODS
+        near = difflib.get_close_matches(str(method), METHODS, 1) or METHODS
         raise UsageError(f"no method is called {method!r}; near it: {', '.join(near)}")
     if method != "occlusion" and not attends:
         raise UsageError(

@@ -6,22 +6,32 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 
-def cover(array: np.ndarray, covered: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+def cover(
+    array: np.ndarray,
+    covered: np.ndarray,
+    grid: tuple[int, int],
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+) -> np.ndarray:
     """Copies of a prepared picture in which some of its regions are blurred beyond recognition.
 
-    Blurring, unlike a grey patch, brings neither edges nor colours that are not there (Fong and Vedaldi 2017,
-    section 3.2); its standard deviation is the side of a region.
+    Blurring, unlike a grey patch, brings neither edges nor colours that are not there (Fong and Vedaldi 2017); its
+    standard deviation is the side of a region. A pixel belongs to the region whose centre is nearest.
 
     Args:
         array: uint8 S x S x 3.
         covered: bool M x R, which regions each copy has covered.
         grid: rows and columns, R = rows * columns.
+        box: of the grid in the picture, as `Encoder.box` has it.
 
     Returns:
         uint8 M x S x S x 3.
     """
     side = array.shape[0]
-    rows, columns = (np.arange(side) * count // side for count in grid)
+    centres = (np.arange(side) + 0.5) / side
+    rows, columns = (
+        np.clip(np.floor((centres - start) / (end - start) * count), 0, count - 1).astype(int)
+        for count, start, end in zip(grid, (box[1], box[0]), (box[3], box[2]), strict=True)
+    )
     region = rows[:, None] * grid[1] + columns
     blurred = np.asarray(Image.fromarray(array).filter(ImageFilter.GaussianBlur(side / min(grid))))
     return np.where(covered[:, region][..., None], blurred, array)

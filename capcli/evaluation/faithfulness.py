@@ -160,9 +160,12 @@ def check(
         progress: called with the number of pictures that are done.
 
     Raises:
-        UsageError: for an unknown method, one that the model has no maps by, or if no caption has a content word.
+        UsageError: for no or an unknown method, one that the model has no maps by, no resample, or if no caption has
+            a content word.
         UnreadableImage: for the first picture that cannot be read.
     """
+    if not methods or samples < 1:
+        raise UsageError("a check takes at least one method and one resample")
     rows, words, wordless = [], 0, 0
     for done, image in enumerate(images, 1):
         generator = np.random.default_rng([seed, done])
@@ -241,7 +244,7 @@ def _measured(
     ]
 
     whole = captioner.log_probabilities(array[None], words)[0]
-    covered = captioner.log_probabilities(cover(array, np.stack(covers.masks), captioner.grid), words)
+    covered = captioner.log_probabilities(cover(array, np.stack(covers.masks), captioner.grid, captioner.box), words)
     falls = whole - covered
     seen, unseen = np.exp(whole[drawn]), np.exp(covered[everything, drawn])
     return _Row(
@@ -302,8 +305,10 @@ def _summary(rows: Sequence[_Row], methods: Sequence[str], words: int, wordless:
     def score(name: str) -> Score:
         if math.isnan(values[name]):
             return Score(None, None, None, "covering at random costs nothing")
-        if name not in spread or np.isnan(spread[name]).any():
-            return Score(values[name], None, None, "too few pictures for an interval")
+        if name not in spread:
+            return Score(values[name], None, None, "a single picture says nothing about others")
+        if np.isnan(spread[name]).any():
+            return Score(values[name], None, None, "covering at random costs nothing in some resamples")
         return Score(values[name], *interval(spread[name]), None)
 
     drawn = {

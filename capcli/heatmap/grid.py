@@ -22,7 +22,7 @@ def grid(picture: Image.Image, caption: Caption, *, width: int = 1200) -> Image.
     that it lacks, `capcli.heatmap.text.drawable` says.
 
     Args:
-        picture: upright, RGB, of any size.
+        picture: of any size and mode; it is turned upright by its EXIF orientation.
         caption: words with attention.
         width: of the drawing in pixels; its height follows from the picture's shape and the number of words.
 
@@ -30,14 +30,21 @@ def grid(picture: Image.Image, caption: Caption, *, width: int = 1200) -> Image.
         RGB on white.
 
     Raises:
-        UsageError: for a width below 320, or words without attention.
+        UsageError: for a width below 320, words without attention, or what is no picture or caption.
     """
     from PIL import Image, ImageDraw
 
+    from capcli.captioner import Caption
+    from capcli.errors import UsageError
     from capcli.heatmap.layout import layout
     from capcli.heatmap.overlay import overlay
     from capcli.heatmap.sentence import probability
+    from capcli.pictures.read import upright_rgb
 
+    if not isinstance(picture, Image.Image) or not isinstance(caption, Caption):
+        told = f"{type(picture).__name__} and {type(caption).__name__}"
+        raise UsageError(f"a grid is drawn of a PIL image and a Caption, not of {told}")
+    picture = upright_rgb(picture)
     labels = [(word.text, probability(word)) for word in caption.words]
     places = layout(picture.size, caption.text, labels, width)
     drawn = Image.new("RGB", places.size, "white")

@@ -26,20 +26,24 @@
   }
 
   // What each pixel of an axis takes from each cell: cells x pixels.
-  const shares = (count, size) => {
+  const shares = (count, size, start, end) => {
     const taken = Array.from({ length: count }, () => new Float32Array(size))
-    for (let place = -2; place < count + 2; place++) {
-      const mirrored = (place + 2 * count) % (2 * count)
+    const scale = count / (end - start)
+    const edge = pixel => (pixel / size - start) * scale - 0.5
+    const wide = scale / size
+    for (let place = Math.floor(edge(0)) - 2; place <= Math.ceil(edge(size)) + 2; place++) {
+      const mirrored = ((place % (2 * count)) + 2 * count) % (2 * count)
       const cell = taken[Math.min(mirrored, 2 * count - 1 - mirrored)]
       for (let pixel = 0; pixel < size; pixel++) {
-        const edge = pixel * count / size - 0.5 - place
-        cell[pixel] += (integral(edge + count / size) - integral(edge)) * size / count
+        const from = edge(pixel) - place
+        cell[pixel] += (integral(from + wide) - integral(from)) / wide
       }
     }
     return taken
   }
-  const across = shares(columns, width)
-  const down = shares(rows, height)
+  const [left, top, right, bottom] = data.box
+  const across = shares(columns, width, left, right)
+  const down = shares(rows, height, top, bottom)
 
   const draw = weights => {
     const lines = down.map((_, row) => {

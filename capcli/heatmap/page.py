@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from capcli.heatmap.colour import colours
-from capcli.heatmap.overlay import OPACITY, WEAKEST
+from capcli.heatmap.mark import MARK
+from capcli.heatmap.overlay import OPACITY, alphas
 from capcli.heatmap.sentence import parts, probability
 from capcli.output.html import data_uri, document, jpeg
 
@@ -96,6 +97,7 @@ def page(
     data = {
         "rows": rows,
         "columns": columns,
+        "box": list(caption.words[0].box) if caption.words else [0, 0, 1, 1],
         "words": [[word.text, probability(word), _strongest(word)] for word in caption.words],
         "maps": base64.b64encode(b"".join(_maps(word, heads) for word in caption.words)).decode(),
         "inks": base64.b64encode(_inks()).decode(),
@@ -113,7 +115,8 @@ def page(
         _controls(caption, heads, method),
         "<noscript><p>Without JavaScript there are no heatmaps here; the table has the words.</p></noscript>",
         _table(caption),
-        f'<p class="quiet">Model {escape(model)}, method {escape(method)}, confidence {caption.confidence:.2f}.</p>',
+        f'<p class="quiet">Model {escape(model)}, method {escape(method)}, confidence {caption.confidence:.2f}'
+        f"{', uncertain' * caption.uncertain}.</p>",
         "</div></main>",
         f'<script type="application/json" id="data">{_json(data)}</script>',
     ]
@@ -125,6 +128,7 @@ def page(
             "\n".join([*before, image, *after]),
             style=_source("page.css"),
             script=_source("page.js"),
+            generator=MARK,
         )
 
     room = PAGE_BYTES - len(made(data_uri(b""))) - 4
@@ -157,7 +161,7 @@ def index(entries: Sequence[Entry], *, title: str) -> bytes:
         reasons = "".join(f"<li>{_named(entry.name)}: {escape(entry.error or '')}</li>" for entry in failed)
         body.append(f'<section id="failed"><h2>Failed</h2><ul>{reasons}</ul></section>')
     body.append("</main>")
-    return document(title, "\n".join(body), style=_source("index.css"), script=_source("index.js"))
+    return document(title, "\n".join(body), style=_source("index.css"), script=_source("index.js"), generator=MARK)
 
 
 def thumbnail(picture: Image.Image) -> bytes:
@@ -205,8 +209,7 @@ def _bytes(weights: np.ndarray) -> bytes:
 
 def _inks() -> bytes:
     """RGBA of each of 256 strengths over a picture at full opacity, by the formula of `overlay`."""
-    shares = WEAKEST + (1 - WEAKEST) * np.arange(256) / 255
-    return np.column_stack([colours(), np.rint(255 * shares)]).astype(np.uint8).tobytes()
+    return np.column_stack([colours(), alphas(1)]).tobytes()
 
 
 def _gradient() -> str:

@@ -4,13 +4,15 @@ Both formats hold the same, under the same names; T is the number of words.
 
 | name | npz | JSON |
 |---|---|---|
+| `generator` | bytes, `capcli attend` | string |
 | `caption` | string | string |
 | `confidence` | float64, 0 to 1 | number |
+| `uncertain` | bool: whether that is below `--min-confidence` | boolean |
 | `path` | string, the picture's as found | string |
 | `model`, `method` | strings: the model's name; what made the maps | strings |
 | `size` | int64 2: width and height of the upright picture in pixels | array |
 | `grid` | int64 2: rows and columns | array |
-| `box` | int64 4: left, top, right, bottom in the upright picture | array |
+| `box` | float64 4: left, top, right, bottom of the grid in pixels of the upright picture | array |
 | `words` | strings T | array of objects, each with `word` and the five below |
 | `log_probabilities` | float32 T, natural; minus infinity where unknown | `log_probability`, null where unknown |
 | `known` | bool T: whether the model has the word | `known` |
@@ -20,8 +22,9 @@ Both formats hold the same, under the same names; T is the number of words.
 
 `heads` and `sentinel` are absent where the model has none. To draw a map, spread its rows and columns evenly over `box`
 with its first row at the top: row i of R covers the pixels from top + i (bottom - top) / R to
-top + (i + 1) (bottom - top) / R, and columns likewise. "Upright" is as EXIF's orientation says to show the picture. How
-capcli itself makes a smooth map of it, `capcli.heatmap.arrays` says.
+top + (i + 1) (bottom - top) / R, and columns likewise. `box` may begin and end outside the picture, as the regions that
+a model looks at need not divide it evenly. "Upright" is as EXIF's orientation says to show the picture. How capcli
+itself makes a smooth map of it, `capcli.heatmap.arrays` says.
 
 npz loads with `numpy.load(path)`, without pickle, and is exact; JSON has the weights to 7 decimal places.
 """
@@ -34,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from capcli.heatmap.mark import MARK
 from capcli.output.json import dumps
 
 if TYPE_CHECKING:
@@ -54,6 +58,8 @@ def npz(caption: Caption, *, path: str, size: tuple[int, int], method: str, mode
     """
     content = _common(caption, path, size, method, model)
     words = caption.words
+    # As bytes, because in NumPy's own strings a character takes four, and nobody would find it.
+    content["generator"] = np.bytes_(MARK)
     content["words"] = np.array([word.text for word in words], np.str_)
     content["log_probabilities"] = np.array([word.log_probability for word in words], np.float32)
     content["known"] = np.array([word.known for word in words], bool)
@@ -88,16 +94,18 @@ def json(caption: Caption, *, path: str, size: tuple[int, int], method: str, mod
 
 def _common(caption: Caption, path: str, size: tuple[int, int], method: str, model: str) -> dict[str, Any]:
     attention = caption.words[0].attention if caption.words else None
+    box = caption.words[0].box if caption.words else (0.0, 0.0, 1.0, 1.0)
     return {
+        "generator": MARK,
         "caption": caption.text,
         "confidence": caption.confidence,
+        "uncertain": caption.uncertain,
         "path": path,
         "model": model,
         "method": method,
         "size": list(size),
         "grid": [0, 0] if attention is None else list(attention.shape),
-        # Nothing of the picture is cropped away before the model sees it.
-        "box": [0, 0, *size],
+        "box": [share * size[side % 2] for side, share in enumerate(box)],
     }
 
 

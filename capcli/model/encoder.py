@@ -66,6 +66,14 @@ class Encoder(nn.Module):
     The regions are what the model averages or classifies in the end: the last feature map of a convolutional network
     or of a Swin transformer, the patches of a vision transformer without its class token.
 
+    Attributes:
+        config: what it is built from.
+        width: D.
+        grid: rows and columns.
+        box: left, top, right and bottom of the grid of regions, as shares of the picture, so that each region is in
+            the middle of its cell. Most trunks look at places half a region left of and above where an even division
+            of the picture would have them, so the box begins outside the picture.
+
     Batch norm keeps its ImageNet statistics and is folded into the convolutions, also for fine-tuning: small
     batches would spoil the statistics, and a folded trunk is faster both ways.
 
@@ -79,6 +87,7 @@ class Encoder(nn.Module):
         self.trunk, self._opened = _trunk(_torchvision_model(config.name, config.size))
         # A copy without storage tells the shape of the output in no time.
         twin, image = copy.deepcopy(self.trunk).to("meta"), torch.empty(1, 3, config.size, config.size, device="meta")
+        strides = _Strides(twin, config.size)
         try:
             seen = _map(twin(image))
         except (RuntimeError, ValueError, AssertionError) as error:
@@ -87,6 +96,7 @@ class Encoder(nn.Module):
         self.grid = (seen.shape[2], seen.shape[3])
         if 0 in self.grid:
             raise _unfit(config.name, config.size, "nothing is left of them")
+        self.box = strides.box(self.grid)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -141,6 +151,48 @@ class Encoder(nn.Module):
         dtype = next(self.trunk.parameters()).dtype
         images = ((images - mean) / std).to(dtype=dtype, memory_format=torch.channels_last)
         return _map(self.trunk(images)).flatten(2).transpose(1, 2)
+
+
+class _Strides:
+    """Where the outputs of a trunk have their centres in its input, followed through what reduces the resolution.
+
+    A convolution or pooling of kernel k, padding p and stride s, over an input whose centres begin at c and are j
+    apart, has outputs whose centres begin at c + ((k - 1) / 2 - p) j and are s j apart (Dumoulin and Visin 2016, "A
+    guide to convolution arithmetic for deep learning"; Araujo, Norris and Sim 2019, "Computing receptive fields of
+    convolutional neural networks", section 2). Branches side by side agree on that, so of several the first is taken.
+    """
+
+    def __init__(self, trunk: nn.Module, size: int) -> None:
+        self._size = size
+        self._reached: tuple[int, ...] = (size, size)
+        self._first, self._apart = [0.0, 0.0], [1.0, 1.0]
+        for module in trunk.modules():
+            if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
+                module.register_forward_hook(self._pass)
+
+    def _pass(self, module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        before, after = tuple(inputs[0].shape[-2:]), tuple(output.shape[-2:])
+        if before != self._reached or after == before:
+            return
+        self._reached = after
+        for axis in (0, 1):
+            kernel, stride, padding, dilation = (
+                value[axis] if isinstance(value, tuple) else value
+                for value in (module.kernel_size, module.stride, module.padding, getattr(module, "dilation", 1))
+            )
+            self._first[axis] += ((kernel - 1) * dilation / 2 - padding) * self._apart[axis]
+            self._apart[axis] *= stride
+
+    def box(self, grid: tuple[int, int]) -> tuple[float, float, float, float]:
+        """As `Encoder.box`; the whole picture where the resolution was reduced by something else."""
+        if self._reached != grid:
+            return 0.0, 0.0, 1.0, 1.0
+        # A pixel has its centre half a pixel into it.
+        top, left = (
+            (first + 0.5 - apart / 2) / self._size for first, apart in zip(self._first, self._apart, strict=True)
+        )
+        height, width = (count * apart / self._size for count, apart in zip(grid, self._apart, strict=True))
+        return left, top, left + width, top + height
 
 
 def check_name(name: object) -> None:

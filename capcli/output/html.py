@@ -48,7 +48,7 @@ figure { margin: 0; }
 """What all pages look like, in the light and in the dark; text has a contrast of 4.5 or more in both."""
 
 
-def document(title: str, body: str, *, style: str = "", script: str = "") -> bytes:
+def document(title: str, body: str, *, style: str = "", script: str = "", generator: str = "") -> bytes:
     """A whole page.
 
     Args:
@@ -56,6 +56,7 @@ def document(title: str, body: str, *, style: str = "", script: str = "") -> byt
         body: HTML.
         style: CSS after STYLE.
         script: JavaScript at the end of the page; the only one that a browser will run in it.
+        generator: what made the page, text; told near its start.
 
     Returns:
         UTF-8. Where text has no character, as for an undecodable byte of a name, stands U+FFFD.
@@ -65,10 +66,11 @@ def document(title: str, body: str, *, style: str = "", script: str = "") -> byt
     if script:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         policy += f"; script-src 'sha256-{digest}'"
+    made = f'\n<meta name="generator" content="{escape(generator)}">' if generator else ""
     text = f"""<!doctype html>
 <html lang="en">
 <head>
-<meta charset="utf-8">
+<meta charset="utf-8">{made}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="{policy}">

@@ -103,12 +103,17 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     """Turn a picture of any mode upright by its EXIF orientation and make it RGB, 8 bits a channel.
 
     Transparency is composited on white. 16-bit samples are scaled to 8 bits; float samples are taken to end
-    at 1, 255 or 65535, whichever first holds them all. The result may be `image` itself.
+    at 1, 255 or 65535, whichever first holds them all. The result may be `image` itself, and is returned as it is if
+    it comes here again.
     """
     image.load()  # first, because some formats know their orientation or transparency only then
     turn = _turn(image)
     rgb = _rgb(image)
-    return rgb if turn is None else rgb.transpose(turn)
+    if turn is None:
+        return rgb
+    upright = rgb.transpose(turn)
+    upright.info = {}  # where the orientation that it had would live on, in EXIF or XMP
+    return upright
 
 
 def read_array(path: str | Path, size: int, *, large: AbstractContextManager[object] = _LARGE) -> np.ndarray:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TEXT = 'A "young" dog\'s zyzzyva runs <fast> over the grass.'
 WORDS = tokenize(TEXT)
 GRID = (4, 7)
+BOX = (-0.07, -0.12, 0.93, 0.88)
 
 
 def caption(text: str = TEXT, grid: tuple[int, int] = GRID) -> Caption:
@@ -35,7 +36,7 @@ def caption(text: str = TEXT, grid: tuple[int, int] = GRID) -> Caption:
         weights = source.dirichlet(np.full(math.prod(grid), 0.5), 7).reshape(7, *grid).astype(np.float32)
         known = token != "zyzzyva"
         heads = weights[1:].reshape(2, 3, *grid)
-        words.append(Word(token, -0.4 if known else -math.inf, weights[0], heads, known))
+        words.append(Word(token, -0.4 if known else -math.inf, weights[0], heads, known, BOX))
     return Caption(text, tuple(words), 0.42)
 
 
@@ -124,7 +125,7 @@ def test_it_fetches_nothing(browser: Chromium, folder: Path) -> None:
 
 def agrees(browser: Chromium, weights: np.ndarray, opacity: float) -> None:
     picture = image(browser.ask("document.images[0].src"))
-    mine = np.asarray(overlay(picture, heatmap(weights, picture.size), opacity), int)
+    mine = np.asarray(overlay(picture, heatmap(weights, picture.size, BOX), opacity), int)
     difference = np.abs(np.asarray(seen(browser), int) - mine)
     assert difference.mean() < 1
     assert difference.max() <= 6

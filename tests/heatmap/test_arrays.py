@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -105,29 +107,42 @@ def test_a_small_map_is_the_mean_of_a_large_one() -> None:
     assert np.allclose(heatmap(weights, (6, 4)), large / large.max(), atol=1e-5)
 
 
-def test_the_docstring_says_how_to_repeat_it() -> None:
+@pytest.mark.parametrize("box", [(0.0, 0.0, 1.0, 1.0), (-0.07, -0.2, 0.93, 1.1), (0.1, -1.5, 0.4, 3.0)])
+def test_the_docstring_says_how_to_repeat_it(box: tuple[float, float, float, float]) -> None:
     weights, (width, height) = np.random.default_rng(3).random((3, 4)), (11, 6)
 
     def integral(t: float) -> float:
         t = min(max(t, -2), 2)
         return sum(c * max(t + s, 0) ** 4 for c, s in ((1, 2), (-4, 1), (6, 0), (-4, -1))) / 24
 
-    def shares(n: int, m: int) -> np.ndarray:
+    def shares(n: int, m: int, s: float, e: float) -> np.ndarray:
         taken = np.zeros((m, n))
         for p in range(m):
-            for i in range(-2, n + 2):
-                cell = -1 - i if i < 0 else 2 * n - 1 - i if i >= n else i
-                a, b = p * n / m - 0.5, (p + 1) * n / m - 0.5
-                taken[p, cell] += m / n * (integral(b - i) - integral(a - i))
+            for i in range(-50, n + 50):
+                cell = i
+                while not 0 <= cell < n:
+                    cell = -1 - cell if cell < 0 else 2 * n - 1 - cell
+                a, b = (p / m - s) * n / (e - s) - 0.5, ((p + 1) / m - s) * n / (e - s) - 0.5
+                taken[p, cell] += (integral(b - i) - integral(a - i)) / (b - a)
         return taken
 
-    drawn = shares(3, height) @ weights @ shares(4, width).T
-    assert np.allclose(heatmap(weights, (width, height)), drawn / drawn.max(), atol=1e-6)
+    drawn = shares(3, height, box[1], box[3]) @ weights @ shares(4, width, box[0], box[2]).T
+    assert np.allclose(heatmap(weights, (width, height), box), drawn / drawn.max(), atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [(0, 5), (5, 0), (-1, 3)])
-def test_a_size_below_a_pixel_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match="at least 1 x 1"):
+def test_the_strongest_place_is_where_the_box_has_the_centre_of_the_cell() -> None:
+    box = (-15.5 / 224, -15.5 / 224, 208.5 / 224, 208.5 / 224)
+    for row, column in ((3, 3), (1, 5), (5, 2)):
+        weights = np.zeros((7, 7))
+        weights[row, column] = 1
+        heat = heatmap(weights, (224, 224), box)
+        place = np.unravel_index(heat.argmax(), heat.shape)
+        assert tuple(place) == pytest.approx((32 * row, 32 * column), abs=1)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (-1, 3), 640, (10.5, 20), (1, 2, 3), None])
+def test_a_size_that_is_none_is_refused(size: Any) -> None:
+    with pytest.raises(UsageError, match="in whole pixels from 1 on"):
         heatmap(np.ones((7, 7)), size)
 
 

@@ -128,3 +128,8 @@ def test_words_come_back_whatever_they_are(words: list[str]) -> None:
 def test_it_is_the_same_every_time(sentence: Caption) -> None:
     assert raw.npz(sentence, **FACTS) == raw.npz(sentence, **FACTS)
     assert raw.json(sentence, **FACTS) == raw.json(sentence, **FACTS)
+
+
+def test_a_box_that_begins_outside_the_picture_is_told_in_its_pixels() -> None:
+    shifted = caption([replace(word("dog"), box=(-0.1, -0.05, 0.9, 0.95))])
+    assert loaded(raw.npz(shifted, **FACTS))["box"].tolist() == pytest.approx([-64, -24, 576, 456])

@@ -335,3 +335,31 @@ def test_what_counts_as_depthwise() -> None:
         nn.Conv2d(4, 4, 3, groups=4, padding_mode="reflect"),
     ):
         assert not DepthwiseConv2d.suits(conv)
+
+
+@pytest.mark.parametrize(("name", "size"), [("vgg11", 320), ("resnet18", 512)])
+def test_the_box_puts_regions_where_their_receptive_fields_are(name: str, size: int) -> None:
+    encoder = Encoder(EncoderConfig(name, size))
+    for module in encoder.trunk.modules():
+        # With weights all alike and no kinks, what a region sees is a hill around the centre of its receptive field.
+        if isinstance(module, torch.nn.Conv2d):
+            module.weight.data.fill_(1 / module.weight[0].numel())
+        elif isinstance(module, torch.nn.MaxPool2d):
+            module.forward = torch.nn.AvgPool2d(module.kernel_size, module.stride, module.padding).forward
+        elif isinstance(module, torch.nn.ReLU):
+            module.forward = torch.nn.Identity().forward
+    rows, columns = encoder.grid
+    row, column = rows // 2, columns // 2  # whose receptive field lies in the picture as a whole
+    image = torch.full((1, 3, size, size), 0.5, requires_grad=True)
+    (seen,) = torch.autograd.grad(encoder.trunk(image)[0, 0, row, column], image)
+    hill, places = seen.sum((0, 1)), torch.arange(size) + 0.5
+    left, top, right, bottom = encoder.box
+    centre = (top + (row + 0.5) * (bottom - top) / rows, left + (column + 0.5) * (right - left) / columns)
+    for axis in (0, 1):
+        assert float(hill.sum(1 - axis) @ places / hill.sum()) == pytest.approx(centre[axis] * size, abs=0.5)
+
+
+def test_the_shipped_encoder_looks_half_a_region_up_and_left_of_an_even_division() -> None:
+    # Five strides of 2 with odd kernels and even padding: centres at 0, 32, 64, ... of 224.
+    box = Encoder(EncoderConfig("efficientnet_b4", 224)).box
+    assert box == pytest.approx((-15.5 / 224, -15.5 / 224, 208.5 / 224, 208.5 / 224))
