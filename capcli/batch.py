@@ -74,7 +74,7 @@ def results(
         pool: reads the files.
         options: of decoding.
         batch_size: pictures captioned at once.
-        with_words: put the words' log-probabilities into the results.
+        with_words: put the words' log-probabilities, and their sentinels if any, into the results.
 
     Yields:
         the results of one batch.
@@ -156,7 +156,7 @@ def _result(reading: Reading, best: Caption | None, model: str, with_words: bool
     if best is None:
         return refused(reading)
     said = (best, *best.alternatives)
-    words = tuple((word.text, word.log_probability) for word in best.words) if with_words else None
+    words = tuple((word.text, word.log_probability, word.sentinel) for word in best.words) if with_words else None
     return Result(
         reading.path,
         tuple(caption.text for caption in said),

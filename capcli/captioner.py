@@ -50,6 +50,8 @@ class Word:
         known: whether the word is one of the model's.
         box: left, top, right and bottom of the grid that the weights are for, as shares of the upright picture's
             width and height; it may begin or end outside the picture.
+        sentinel: how much of what the decoder looked at for the word was its own memory and not the picture, 0 to 1
+            (the visual sentinel's share of adaptive attention); None for a model without a sentinel.
     """
 
     text: str
@@ -58,6 +60,7 @@ class Word:
     heads: np.ndarray | None = None
     known: bool = True
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    sentinel: float | None = None
 
     def heatmap(self, size: tuple[int, int]) -> np.ndarray:
         """Where the model looked, as a smooth map for drawing.
@@ -434,6 +437,7 @@ class Captioner:
         seen = np.where(unknown[:, None], attention, shares(maps, attention)).reshape(-1, rows, columns)
         *logs, end = told.log_probabilities.tolist()
         heads = [None] * len(tokens)
+        sentinel = _sentinel(told.sentinel, len(tokens))
         if told.attention is not None:
             heads = list(told.attention.numpy().reshape(len(tokens), *self.heads, rows, columns))
         words = tuple(
@@ -442,8 +446,9 @@ class Captioner:
                 log_probability=word.log_probability if own else log if word.known else -math.inf,
                 attention=place,
                 heads=each,
+                sentinel=word.sentinel if own else share,
             )
-            for word, log, place, each in zip(caption.words, logs, seen, heads, strict=True)
+            for word, log, place, each, share in zip(caption.words, logs, seen, heads, sentinel, strict=True)
         )
         if own:
             return replace(caption, words=words, alternatives=())
@@ -461,12 +466,22 @@ class Captioner:
         if hypothesis.attention is not None:
             attention = list(hypothesis.attention.reshape(-1, *self.grid).float().numpy())
         words = tuple(
-            Word(token, log, seen, box=self.box)
-            for token, log, seen in zip(tokens, hypothesis.log_probabilities, attention, strict=True)
+            Word(token, log, place, box=self.box, sentinel=share)
+            for token, log, place, share in zip(
+                tokens,
+                hypothesis.log_probabilities,
+                attention,
+                _sentinel(hypothesis.sentinel, len(tokens)),
+                strict=True,
+            )
         )
         end = hypothesis.end_log_probability
         confidence = self._confidence([*hypothesis.log_probabilities[given:], *([] if end is None else [end])])
         return Caption(detokenize(tokens), words, confidence, uncertain=confidence < options.min_confidence)
+
+
+def _sentinel(told: torch.Tensor | None, count: int) -> Sequence[float | None]:
+    return [None] * count if told is None else told.tolist()
 
 
 def _seed(array: np.ndarray, seed: int) -> int:

@@ -15,7 +15,25 @@ from capcli.model.decoder import decoders
 from capcli.model.encoder import EncoderConfig
 from capcli.model.vocabulary import SPECIALS, Vocabulary
 
-TINY = {"width": 16, "embedding": 12, "attention": 8, "region_width": 16, "heads": 2, "layers": 2}
+TINY = {"width": 16, "embedding": 12, "attention_width": 8, "region_width": 16, "heads": 2, "layers": 2}
+VARIANTS = {
+    "adaptive": ("adaptive", {}),
+    "gru": ("gru", {"layers": 1}),
+    "gru-layers-dot": ("gru", {"layers": 3, "attention": "dot"}),
+    "inject-every": ("inject", {"image": "every"}),
+    "inject-first": ("inject", {"image": "first", "layers": 1}),
+    "lstm": ("lstm", {"layers": 1}),
+    "lstm-dot": ("lstm", {"layers": 1, "attention": "dot"}),
+    "lstm-layers": ("lstm", {"layers": 2}),
+    "lstm-multi-head": ("lstm", {"layers": 1, "attention": "multi-head"}),
+    "merge-add": ("merge", {"fusion": "add"}),
+    "merge-concat": ("merge", {"fusion": "concat"}),
+    "transformer": ("transformer", {}),
+    "transformer-absolute": ("transformer", {"positions": "absolute"}),
+    "transformer-relative": ("transformer", {"positions": "relative"}),
+}
+"""Every decoder with every choice that makes it another one."""
+
 WORDS = ("a", "dog", "runs", "on", "the", "grass", "'s", "ball")
 
 
@@ -28,6 +46,20 @@ def tiny_settings() -> Callable[..., dict[str, Any]]:
         return {"name": name} | {key: value for key, value in TINY.items() if key in known} | options
 
     return settings
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest, tiny_settings: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """Settings of each variant of each decoder in turn."""
+    name, options = VARIANTS[request.param]
+    return tiny_settings(name, **options)
+
+
+@pytest.fixture(params=[name for name, (decoder, _) in VARIANTS.items() if decoder not in ("inject", "merge")])
+def attending_variant(request: pytest.FixtureRequest, tiny_settings: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """Settings of each variant that has attention."""
+    name, options = VARIANTS[request.param]
+    return tiny_settings(name, **options)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ def beam_search(
     tokens = torch.empty(B, K, 0, dtype=torch.long, device=device)
     word_scores = torch.empty(B, K, 0, device=device)
     attention: Tensor | None = None
+    sentinel: Tensor | None = None
     finished: list[list[Hypothesis]] = [[] for _ in range(B)]
     cut: list[list[Hypothesis]] = [[] for _ in range(B)]
     open_pictures = [True] * B
@@ -58,7 +59,13 @@ def beam_search(
     def hypothesis(picture: int, beam: int, end: float | None) -> Hypothesis:
         words, logs = tokens[picture, beam].tolist(), word_scores[picture, beam].tolist()
         seen = None if attention is None else attention[picture, beam].cpu()
-        return Hypothesis.scored(words, logs, seen, end, options.length_penalty)
+        own = None if sentinel is None else sentinel[picture, beam].cpu()
+        return Hypothesis.scored(words, logs, seen, end, options.length_penalty, own)
+
+    def grown(told: Tensor | None, now: Tensor) -> Tensor:
+        """What has been told word by word and what is of this step, B x K x T x ..., in the order of the new beams."""
+        now = now.view(B, K, 1, *now.shape[1:])
+        return (now if told is None else torch.cat([told, now], 2))[pictures, source]
 
     for _ in range(T + 1):
         log_probabilities, weights, state = decoder.step(last, state)
@@ -86,12 +93,12 @@ def beam_search(
         if not any(open_pictures):
             break
         source, word = flat // choices.shape[-1], flat % choices.shape[-1]
+        share = decoder.sentinel(state)
         state = decoder.reorder(state, (pictures * K + source).flatten())
         tokens = torch.cat([tokens[pictures, source], word.unsqueeze(-1)], 2)
         chosen = choices.flatten(1).gather(1, flat).unsqueeze(-1)
         word_scores = torch.cat([word_scores[pictures, source], chosen], 2)
-        if weights is not None:
-            now = weights.view(B, K, 1, -1)
-            attention = (now if attention is None else torch.cat([attention, now], 2))[pictures, source]
+        attention = None if weights is None else grown(attention, weights)
+        sentinel = None if share is None else grown(sentinel, share)
         scores, last = best, word.flatten()
     return [(ended + best_first(rest))[: options.num_captions] for ended, rest in zip(finished, cut, strict=True)]

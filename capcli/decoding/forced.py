@@ -22,11 +22,13 @@ class Forced:
         attention: T x layers x heads x R weights over the regions, None for a decoder without attention.
         relevance: the same shape, each weight times the gradient of its word's log-probability by it (Chefer, Gur
             and Wolf 2021, equation 5, before the mean over heads); None where it was not asked for.
+        sentinel: T shares of the visual sentinel, None for a decoder without one.
     """
 
     log_probabilities: Tensor
     attention: Tensor | None
     relevance: Tensor | None
+    sentinel: Tensor | None = None
 
 
 def forced(
@@ -58,15 +60,17 @@ def forced(
         gates = None
         if with_gradients:
             gates = torch.ones(*tokens[:, 1:].shape, layers, heads, regions.shape[1], device=device, requires_grad=True)
-        log_probabilities, attention = decoder.trace(tokens[:, :-1], state, gates)
+        log_probabilities, attention, sentinel = decoder.trace(tokens[:, :-1], state, gates)
         said = log_probabilities.gather(2, tokens[:, 1:, None]).squeeze(2)
         relevance = None if gates is None else torch.autograd.grad(said.sum(), gates)[0].cpu()
-    told, seen = said.detach().cpu(), None if attention is None else attention.detach().cpu()
+    told, seen, own = (None if one is None else one.detach().cpu() for one in (said, attention, sentinel))
+    assert told is not None
     return [
         Forced(
             told[row, : len(caption) + 1],
             None if seen is None else seen[row, : len(caption)],
             None if relevance is None else relevance[row, : len(caption)],
+            None if own is None else own[row, : len(caption)],
         )
         for row, caption in enumerate(captions)
     ]

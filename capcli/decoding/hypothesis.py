@@ -17,6 +17,7 @@ class Hypothesis:
         attention: T x R weights over the regions, or None for a decoder without attention.
         end_log_probability: of the end after the last word; None if the caption was cut.
         score: length-normalised log-probability, end included.
+        sentinel: T shares of the visual sentinel, 0 to 1, or None for a decoder without one.
     """
 
     tokens: list[int]
@@ -24,6 +25,7 @@ class Hypothesis:
     attention: Tensor | None
     end_log_probability: float | None
     score: float
+    sentinel: Tensor | None = None
 
     @classmethod
     def scored(
@@ -33,10 +35,12 @@ class Hypothesis:
         attention: Tensor | None,
         end: float | None,
         length_penalty: float,
+        sentinel: Tensor | None = None,
     ) -> Hypothesis:
         """A hypothesis of score sum(log p) / steps ** length_penalty, its end, if it has one, counted as a step."""
         steps = log_probabilities if end is None else [*log_probabilities, end]
-        return cls(tokens, log_probabilities, attention, end, sum(steps) / len(steps) ** length_penalty)
+        score = sum(steps) / len(steps) ** length_penalty
+        return cls(tokens, log_probabilities, attention, end, score, sentinel)
 
 
 def best_first(hypotheses: list[Hypothesis]) -> list[Hypothesis]:

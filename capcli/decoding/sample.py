@@ -48,7 +48,7 @@ def sample(
     last = torch.full((B * N,), START, device=device)
     alive = torch.ones(B * N, dtype=torch.bool, device=device)
     tokens = torch.empty(B * N, 0, dtype=torch.long, device=device)
-    word_scores, attention = [], []
+    word_scores, attention, sentinel = [], [], []
     for length in range(T):
         log_probabilities, weights, state = decoder.step(last, state)
         choices = allowed(log_probabilities, tokens, options, prefix)
@@ -57,16 +57,21 @@ def sample(
         tokens = torch.cat([tokens, last.unsqueeze(1)], 1)
         word_scores.append(log_probabilities.gather(1, last.unsqueeze(1)))
         attention.append(weights)
+        sentinel.append(decoder.sentinel(state))
         alive = alive & (last != END)
         if not alive.any():
             break
-    seen = None if attention[0] is None else torch.stack([a for a in attention if a is not None], 1).cpu()
+    seen, own = (
+        None if told[0] is None else torch.stack([one for one in told if one is not None], 1).cpu()
+        for told in (attention, sentinel)
+    )
     drawn = []
     for row, (said, logs) in enumerate(zip(tokens.tolist(), torch.cat(word_scores, 1).tolist(), strict=True)):
         words = list(takewhile(lambda token: token >= len(SPECIALS), said))
         end = logs[len(words)] if END in said else None
         weights = None if seen is None else seen[row, : len(words)]
-        drawn.append(Hypothesis.scored(words, logs[: len(words)], weights, end, options.length_penalty))
+        shares = None if own is None else own[row, : len(words)]
+        drawn.append(Hypothesis.scored(words, logs[: len(words)], weights, end, options.length_penalty, shares))
     return [drawn[picture * N : (picture + 1) * N] for picture in range(B)]
 
 

@@ -13,17 +13,18 @@ Both formats hold the same, under the same names; T is the number of words.
 | `size` | int64 2: width and height of the upright picture in pixels | array |
 | `grid` | int64 2: rows and columns | array |
 | `box` | float64 4: left, top, right, bottom of the grid in pixels of the upright picture | array |
-| `words` | strings T | array of objects, each with `word` and the four below |
+| `words` | strings T | array of objects, each with `word` and the five below |
 | `log_probabilities` | float32 T, natural; minus infinity where unknown | `log_probability`, null where unknown |
 | `known` | bool T: whether the model has the word | `known` |
 | `attention` | float32 T x rows x columns, each word's sum 1 | `attention`, rows of columns |
+| `sentinel` | float32 T, 0 to 1: how much of a word came from memory and not from the picture | `sentinel`, number |
 | `heads` | float32 T x layers x heads x rows x columns, each sum 1 | `heads`, layers of heads of rows of columns |
 
-`heads` is absent where the model has none. To draw a map, spread its rows and columns evenly over `box` with its first
-row at the top: row i of R covers the pixels from top + i (bottom - top) / R to top + (i + 1) (bottom - top) / R, and
-columns likewise. `box` may begin and end outside the picture, as the regions that a model looks at need not divide it
-evenly. "Upright" is as EXIF's orientation says to show the picture. How capcli itself makes a smooth map of it,
-`capcli.heatmap.arrays` says.
+`heads` and `sentinel` are absent where the model has none. To draw a map, spread its rows and columns evenly over `box`
+with its first row at the top: row i of R covers the pixels from top + i (bottom - top) / R to
+top + (i + 1) (bottom - top) / R, and columns likewise. `box` may begin and end outside the picture, as the regions that
+a model looks at need not divide it evenly. "Upright" is as EXIF's orientation says to show the picture. How capcli
+itself makes a smooth map of it, `capcli.heatmap.arrays` says.
 
 npz loads with `numpy.load(path)`, without pickle, and is exact; JSON has the weights to 7 decimal places.
 """
@@ -62,6 +63,8 @@ def npz(caption: Caption, *, path: str, size: tuple[int, int], method: str, mode
     content["words"] = np.array([word.text for word in words], np.str_)
     content["log_probabilities"] = np.array([word.log_probability for word in words], np.float32)
     content["known"] = np.array([word.known for word in words], bool)
+    if words and all(word.sentinel is not None for word in words):
+        content["sentinel"] = np.array([word.sentinel for word in words], np.float32)
     maps = _maps(caption)
     content["attention"] = np.stack(maps["attention"]) if words else np.zeros((0, 0, 0), np.float32)
     if "heads" in maps:
@@ -79,6 +82,7 @@ def json(caption: Caption, *, path: str, size: tuple[int, int], method: str, mod
             "word": word.text,
             "log_probability": round(word.log_probability, 6) if math.isfinite(word.log_probability) else None,
             "known": word.known,
+            **({} if word.sentinel is None else {"sentinel": round(word.sentinel, _DECIMALS)}),
         }
         for word in caption.words
     ]

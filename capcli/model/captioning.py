@@ -38,8 +38,7 @@ class CaptioningModel(nn.Module):
         self.config = config
         self.vocabulary = vocabulary
         self.encoder = Encoder(config.encoder)
-        rows, columns = self.encoder.grid
-        self.decoder = build_decoder(config.decoder, self.encoder.width, rows * columns, len(vocabulary))
+        self.decoder = build_decoder(config.decoder, self.encoder.width, self.encoder.grid, len(vocabulary))
 
     def forward(self, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing from B x 3 x S x S pictures and N x T words; see `Decoder.forward`."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from capcli.errors import UsageError
+from capcli.options import one_of
 
 State = TypeVar("State")
 
@@ -49,12 +50,20 @@ class Decoder(nn.Module, ABC):
             new state.
         """
 
+    def sentinel(self, state: Any) -> Tensor | None:
+        """Of the step that gave `state`: N shares, 0 to 1, of what was looked at that were the decoder's own memory and
+        not the picture; the attention tells how the rest is divided. None for a decoder without a visual sentinel.
+        """
+        return None
+
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Tensor | None, Any]:
         """What `attend` gives, the attention N x R averaged over layers and heads."""
         log_probabilities, weights, state = self.attend(tokens, state)
         return log_probabilities, None if weights is None else weights.mean((1, 2)), state
 
-    def trace(self, captions: Tensor, state: Any, gates: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def trace(
+        self, captions: Tensor, state: Any, gates: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Feeds whole captions and tells where each word looked: what `attend` gives word by word.
 
         Args:
@@ -64,16 +73,19 @@ class Decoder(nn.Module, ABC):
                 constant to a word: its gradient is by the gates of its own step alone.
 
         Returns:
-            Log-probabilities N x T x V, and attention N x T x layers x heads x R, or None.
+            Log-probabilities N x T x V, attention N x T x layers x heads x R, or None, and what `sentinel` tells,
+            N x T, or None.
         """
-        said, seen = [], []
+        said, seen, own = [], [], []
         for step, tokens in enumerate(captions.unbind(1)):
             each = None if gates is None else gates[:, step]
             log_probabilities, weights, state = self.attend(tokens, _detached(state), each)
             said.append(log_probabilities)
             if weights is not None:
                 seen.append(weights)
-        return torch.stack(said, 1), torch.stack(seen, 1) if seen else None
+            if (share := self.sentinel(state)) is not None:
+                own.append(share)
+        return torch.stack(said, 1), torch.stack(seen, 1) if seen else None, torch.stack(own, 1) if own else None
 
     @abstractmethod
     def reorder(self, state: Any, index: Tensor) -> Any:
@@ -84,6 +96,19 @@ class Decoder(nn.Module, ABC):
         """Teacher forcing: B x R x D regions and N x T input words give N x T x V log-probabilities and
         N x T x R attention (or None), equal to what `step` gives word by word.
         """
+
+
+def word_by_word(decoder: Decoder, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
+    """`Decoder.forward` for a decoder that can only go step by step, since what it sees of a word changes the next."""
+    rows = torch.arange(regions.shape[0], device=regions.device)
+    state = decoder.reorder(decoder.start(regions), rows.repeat_interleave(captions.shape[0] // regions.shape[0]))
+    said, seen = [], []
+    for tokens in captions.unbind(1):
+        log_probabilities, weights, state = decoder.step(tokens, state)
+        said.append(log_probabilities)
+        if weights is not None:
+            seen.append(weights)
+    return torch.stack(said, 1), torch.stack(seen, 1) if seen else None
 
 
 def _detached(state: Any) -> Any:
@@ -100,10 +125,20 @@ def _detached(state: Any) -> Any:
 
 def decoders() -> dict[str, tuple[type, type[Decoder]]]:
     """Every decoder by its name in recipes: its config class and its module class."""
-    from capcli.model.decoder_lstm import LSTMConfig, LSTMDecoder
+    from capcli.model.decoder_adaptive import AdaptiveConfig, AdaptiveDecoder
+    from capcli.model.decoder_merge import MergeConfig, MergeDecoder
+    from capcli.model.decoder_pooled import InjectConfig, InjectDecoder
+    from capcli.model.decoder_recurrent import GRUDecoder, LSTMDecoder, RecurrentConfig
     from capcli.model.decoder_transformer import TransformerConfig, TransformerDecoder
 
-    return {"lstm": (LSTMConfig, LSTMDecoder), "transformer": (TransformerConfig, TransformerDecoder)}
+    return {
+        "adaptive": (AdaptiveConfig, AdaptiveDecoder),
+        "gru": (RecurrentConfig, GRUDecoder),
+        "inject": (InjectConfig, InjectDecoder),
+        "lstm": (RecurrentConfig, LSTMDecoder),
+        "merge": (MergeConfig, MergeDecoder),
+        "transformer": (TransformerConfig, TransformerDecoder),
+    }
 
 
 def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
@@ -118,11 +153,18 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
     if not isinstance(name, str) or name not in known:
         raise UsageError(f"no decoder named {name!r}; there are {', '.join(known)}")
     config_class = known[name][0]
+    # Model files and recipes from before an option had another name still hold it.
+    for key, former in getattr(config_class, "formerly", {}).items():
+        if isinstance(settings.get(former), int):
+            settings[key] = settings.pop(former)
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     for key, value in settings.items():
         if key not in fields:
             near = difflib.get_close_matches(key, fields, 3) or sorted(fields)
             raise UsageError(f"decoder {name} has no option {key!r}; near it: {', '.join(near)}")
+        if choices := fields[key].metadata.get("choices"):
+            one_of(f"decoder {name}: {key}", value if isinstance(value, str) else repr(value), choices)
+            continue
         share = fields[key].type == "float"
         least = fields[key].metadata.get("min", 0 if share else 1)
         most = fields[key].metadata.get("max", 1 if share else LARGEST_OPTION)
@@ -133,10 +175,20 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
     return name, config_class(**settings)
 
 
-def build_decoder(settings: dict[str, Any], region_width: int, regions: int, vocabulary_size: int) -> Decoder:
-    """Builds the decoder that `settings` describe for R = `regions` regions of width D = `region_width`."""
+def build_decoder(settings: dict[str, Any], region_width: int, grid: tuple[int, int], vocabulary_size: int) -> Decoder:
+    """Builds the decoder that `settings` describe for regions of width D = `region_width`.
+
+    Args:
+        settings: name and options, as `decoder_config` takes them.
+        region_width: D.
+        grid: rows and columns of the regions, R = rows * columns; region i is in row i // columns.
+        vocabulary_size: V.
+
+    Raises:
+        UsageError: as `decoder_config` does, and for options that do not go together.
+    """
     name, config = decoder_config(settings)
     try:
-        return decoders()[name][1](config, region_width, regions, vocabulary_size)
+        return decoders()[name][1](config, region_width, grid, vocabulary_size)
     except ValueError as error:
         raise UsageError(f"decoder {name}: {error}") from None

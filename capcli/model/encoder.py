@@ -1,9 +1,13 @@
-"""From pictures to regions: any torchvision trunk with its batch norm folded away."""
+"""From pictures to regions: any torchvision classification model, with its batch norm folded away."""
 
 from __future__ import annotations
 
 import copy
 import difflib
+import math
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +17,11 @@ import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.fx import GraphModule
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import get_model, list_models
+from torchvision.models import VisionTransformer, get_model, get_model_weights, list_models
+from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.vision_transformer import interpolate_embeddings
 
 from capcli.errors import ModelError, UsageError
 from capcli.model.depthwise import DepthwiseConv2d
@@ -22,13 +29,15 @@ from capcli.model.depthwise import DepthwiseConv2d
 LARGEST_INPUT = 2048
 """Longest side of an encoder's input in pixels."""
 
+_NODE = "regions"
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
     """What an encoder is built from.
 
     Attributes:
-        name: a torchvision classification model whose convolutional trunk is used.
+        name: a torchvision classification model, of which everything up to the last regions is used.
         size: side of the square input in pixels.
         mean: per-channel mean of the input on a scale of 0 to 1, subtracted first.
         std: per-channel standard deviation, divided by next.
@@ -39,9 +48,23 @@ class EncoderConfig:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
+    @classmethod
+    def of(cls, name: str, size: int) -> EncoderConfig:
+        """The config of a model whose pictures are normalised as its official weights expect them.
+
+        Raises:
+            UsageError: for a name that torchvision does not have.
+        """
+        check_name(name)
+        expected = get_model_weights(name)["DEFAULT"].transforms()
+        return cls(name, size, tuple(expected.mean), tuple(expected.std))
+
 
 class Encoder(nn.Module):
     """A torchvision trunk that turns B x 3 x S x S pictures into B x R x D regions, R = rows * columns.
+
+    The regions are what the model averages or classifies in the end: the last feature map of a convolutional network
+    or of a Swin transformer, the patches of a vision transformer without its class token.
 
     Attributes:
         config: what it is built from.
@@ -55,20 +78,30 @@ class Encoder(nn.Module):
     batches would spoil the statistics, and a folded trunk is faster both ways.
 
     Raises:
-        UsageError: for a name that torchvision does not have, or a model without a convolutional trunk.
+        UsageError: for a name that torchvision does not have, or pictures of a size that the model cannot take.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.trunk = _folded(_trunk(_torchvision_model(config.name, None)))
+        self.trunk, self._opened = _trunk(_torchvision_model(config.name, config.size))
         # A copy without storage tells the shape of the output in no time.
         twin, image = copy.deepcopy(self.trunk).to("meta"), torch.empty(1, 3, config.size, config.size, device="meta")
         strides = _Strides(twin, config.size)
-        shape = twin(image).shape
-        self.width = int(shape[1])
-        self.grid = (int(shape[2]), int(shape[3]))
+        try:
+            seen = _map(twin(image))
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise _unfit(config.name, config.size, error) from None
+        self.width = seen.shape[1]
+        self.grid = (seen.shape[2], seen.shape[3])
+        if 0 in self.grid:
+            raise _unfit(config.name, config.size, "nothing is left of them")
         self.box = strides.box(self.grid)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """Parts of the trunk from the picture on, which are frozen one by one."""
+        return list(_opened(self.trunk, self._opened.split(".") if self._opened else []))
 
     def load_pretrained(self, source: str) -> None:
         """Loads ImageNet weights.
@@ -82,24 +115,27 @@ class Encoder(nn.Module):
         """
         if source == "imagenet":
             try:
-                model = _torchvision_model(self.config.name, "DEFAULT")
+                model = _torchvision_model(self.config.name, None, "DEFAULT")
             except (OSError, RuntimeError) as error:
                 hint = "give --encoder-weights FILE.safetensors"
                 raise ModelError(f"cannot download the weights of {self.config.name} ({error}); {hint}") from None
+            state = model.state_dict()
         else:
-            model = _torchvision_model(self.config.name, None)
-            _load_file_into(model, Path(source), self.config.name)
-        self.trunk.load_state_dict(_folded(_trunk(model)).state_dict())
+            state = _read_tensors(Path(source))
+        model = _torchvision_model(self.config.name, self.config.size)
+        _load_into(model, state, source, self.config.name)
+        self.trunk.load_state_dict(_trunk(model)[0].state_dict())
 
     def train_from(self, block: int | None) -> None:
-        """Freezes the trunk below `block`; None freezes all of it."""
-        for index, module in enumerate(self.trunk):
-            module.requires_grad_(block is not None and index >= block)
+        """Freezes the trunk below `block`; None freezes all of it. What lies in no block goes with the first."""
+        self.trunk.requires_grad_(block == 0)
+        for module in [] if block is None else self.blocks[block:]:
+            module.requires_grad_(True)
 
     def train(self, mode: bool = True) -> Encoder:
         """Switches stochastic depth on, in the blocks that are not frozen, or off; batch norm stays as it is."""
         super().train(mode)
-        for block in self.trunk:
+        for block in self.blocks:
             block.train(mode and any(parameter.requires_grad for parameter in block.parameters()))
         for module in self.trunk.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -114,7 +150,7 @@ class Encoder(nn.Module):
         std = torch.tensor(self.config.std, device=images.device).view(-1, 1, 1) * 255
         dtype = next(self.trunk.parameters()).dtype
         images = ((images - mean) / std).to(dtype=dtype, memory_format=torch.channels_last)
-        return self.trunk(images).flatten(2).transpose(1, 2)
+        return _map(self.trunk(images)).flatten(2).transpose(1, 2)
 
 
 class _Strides:
@@ -159,27 +195,98 @@ class _Strides:
         return left, top, left + width, top + height
 
 
-def _torchvision_model(name: str, weights: str | None) -> nn.Module:
+def check_name(name: object) -> None:
+    """Raises UsageError, near names listed, unless torchvision has a classification model of that name."""
     known = list_models(module=torchvision.models)
     if name not in known:
-        near = ", ".join(difflib.get_close_matches(name, known, 4)) or "see torchvision.models.list_models()"
+        near = ", ".join(difflib.get_close_matches(str(name), known, 4)) or "see torchvision.models.list_models()"
         raise UsageError(f"no encoder named {name!r}; near it: {near}")
-    return get_model(name, weights=weights).eval()
 
 
-def _trunk(model: nn.Module) -> nn.Sequential:
+def _torchvision_model(name: str, size: int | None, weights: str | None = None) -> nn.Module:
+    """The model in evaluation mode, for pictures of `size` pixels where that is part of what it is."""
+    check_name(name)
+    options: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3"):
+        # Their official weights expect another normalisation, which the models themselves turn the common one into.
+        options = {"transform_input": True} | ({} if weights else {"init_weights": False})
+    elif size is not None and name.startswith("vit_"):
+        options = {"image_size": size}
+    elif size is not None and name.startswith("maxvit_"):
+        options = {"input_size": (size, size)}
+    # What a RegNet computes its widths by must hold numbers, also where the model shall be built without storage.
+    place = torch.device("cpu") if name.startswith("regnet_") else nullcontext()
+    try:
+        with place:
+            return get_model(name, weights=weights, **options).eval()
+    except (ValueError, AssertionError) as error:
+        raise _unfit(name, size, error) from None
+
+
+def _unfit(name: str, size: int | None, why: object) -> UsageError:
+    usual = get_model_weights(name)["DEFAULT"].transforms().crop_size[0]
+    told = str(why).strip().split("\n")[0].rstrip(".!")
+    return UsageError(f"{name} cannot see pictures of {size} pixels ({told}); it was made for {usual}")
+
+
+_REGIONS = {
+    "GoogLeNet": ("inception5b", ""),
+    "Inception3": ("Mixed_7c", ""),
+    "MaxVit": ("blocks.3", "blocks"),
+    "MNASNet": ("layers", "layers"),
+    "RegNet": ("trunk_output", "trunk_output"),
+    "ShuffleNetV2": ("conv5", ""),
+    "SwinTransformer": ("permute", "features"),
+    "VisionTransformer": ("encoder.ln", "encoder.layers"),
+}
+"""Of models whose trunk is no sequence: the node that gives the regions, and the module whose children are blocks."""
+
+
+def _trunk(model: nn.Module) -> tuple[nn.Module, str]:
+    """The model up to its regions, folded, and the module in it whose children are blocks, "" for its own children.
+
+    It is a sequence where the model has one, else what torchvision extracts.
+    """
+    node, opened = _REGIONS.get(type(model).__name__, ("", ""))
+    if node:
+        leaves = {"leaf_modules": [DepthwiseConv2d]}
+        extractor = create_feature_extractor(
+            _folded(model), {node: _NODE}, tracer_kwargs=leaves, suppress_diff_warning=True
+        )
+        # What differs in training, stochastic depth, is a module that obeys the mode of its own block, so one graph
+        # will do; and unlike torchvision's pair of graphs a single one can be copied.
+        return GraphModule(extractor, extractor.graph), opened
     features = getattr(model, "features", None)
-    # Swin transformers have features too, but with the channels last; `permute` sets them apart.
-    if isinstance(features, nn.Sequential) and not hasattr(model, "permute"):
-        return features
+    if isinstance(features, nn.Sequential):
+        return _folded(features), ""
     stages = dict(model.named_children())
     if "layer4" in stages:
         stem = nn.Sequential(*(stages[name] for name in ("conv1", "bn1", "relu", "maxpool")))
-        return nn.Sequential(stem, *(stages[f"layer{number}"] for number in (1, 2, 3, 4)))
-    raise UsageError(f"{type(model).__name__} has no convolutional trunk; try efficientnet_b4 or resnet50")
+        return _folded(nn.Sequential(stem, *(stages[f"layer{number}"] for number in (1, 2, 3, 4)))), ""
+    raise UsageError(f"{type(model).__name__} has no regions that are known; try efficientnet_b4 or resnet50")
 
 
-def _folded(module: nn.Module) -> nn.Sequential:
+def _opened(module: nn.Module, path: list[str]) -> Iterator[nn.Module]:
+    """The children of a module, in the place of the one at the head of `path` what the rest of the path opens."""
+    for name, child in module.named_children():
+        if path and name == path[0]:
+            yield from _opened(child, path[1:])
+        else:
+            yield child
+
+
+def _map(seen: Tensor | dict[str, Tensor]) -> Tensor:
+    """What a trunk gives as B x D x rows x columns."""
+    if isinstance(seen, dict):
+        seen = seen[_NODE]
+    if seen.dim() == 4:
+        return seen
+    # The class token is in front of the patches.
+    side = math.isqrt(seen.shape[1] - 1)
+    return seen[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+
+
+def _folded(module: nn.Module) -> nn.Module:
     """Folds each batch norm into the convolution just before it and speeds up depthwise convolutions."""
     for parent in list(module.modules()):
         previous: tuple[str, nn.Conv2d] | None = None
@@ -187,25 +294,39 @@ def _folded(module: nn.Module) -> nn.Sequential:
             if isinstance(child, nn.BatchNorm2d) and previous is not None:
                 setattr(parent, previous[0], fuse_conv_bn_eval(previous[1], child))
                 setattr(parent, name, nn.Identity())
+            elif isinstance(child, nn.BatchNorm2d) and child.num_batches_tracked is not None:
+                child.num_batches_tracked.zero_()  # it counts no further, and float16 does not hold what it counted
             previous = (name, child) if isinstance(child, nn.Conv2d) else None
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Conv2d) and DepthwiseConv2d.suits(child):
                 setattr(parent, name, DepthwiseConv2d.of(child))
-    assert isinstance(module, nn.Sequential)
     return module.to(memory_format=torch.channels_last)
 
 
-def _load_file_into(model: nn.Module, path: Path, name: str) -> None:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
-        tensors = {key: value.float() for key, value in load_file(path).items()}
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: cannot be read as safetensors ({error})") from None
-    trunk_keys = {key for key in model.state_dict() if not key.startswith(("classifier.", "fc.", "avgpool."))}
+
+
+_BEHIND = ("classifier.", "fc.", "avgpool.", "head.", "heads.", "AuxLogits.", "aux1.", "aux2.")
+"""Names of what models have behind or beside their regions."""
+
+
+def _load_into(model: nn.Module, tensors: Mapping[str, Tensor], path: str, name: str) -> None:
+    trunk_keys = {key for key in model.state_dict() if not key.startswith(_BEHIND)}
     missing = {key for key in trunk_keys if not key.endswith("num_batches_tracked")} - tensors.keys()
     if missing:
         raise ModelError(f"{path}: not weights of {name}; {len(missing)} tensors missing, e.g. {min(missing)}")
+    tensors = OrderedDict((key, value.float()) for key, value in tensors.items() if key in trunk_keys)
     try:
-        model.load_state_dict({k: v for k, v in tensors.items() if k in trunk_keys}, strict=False)
-    except RuntimeError as error:
+        if isinstance(model, VisionTransformer):
+            # The places of patches in pictures of another size lie between those that were learnt.
+            tensors = interpolate_embeddings(model.image_size, model.patch_size, tensors)
+        # A file has no place for the versions of modules, and MNASNet asks for its own.
+        tensors._metadata = model.state_dict()._metadata  # type: ignore[attr-defined]
+        model.load_state_dict(tensors, strict=False)
+    except (RuntimeError, ValueError) as error:
         raise ModelError(f"{path}: does not fit {name}: {str(error).splitlines()[-1].strip()}") from None

@@ -26,7 +26,8 @@ class Result:
         confidences: of each of them, in [0, 1].
         model: name of the model that wrote them.
         uncertain: whether the best one's confidence is below the least that was asked for.
-        words: the words of the best one with their log-probabilities, where they were asked for.
+        words: the words of the best one, where they were asked for: each with its log-probability and, 0 to 1, the
+            share of its visual sentinel, None where the model has none.
         error: why there is no caption, one clause.
     """
 
@@ -35,7 +36,7 @@ class Result:
     confidences: tuple[float, ...] = ()
     model: str | None = None
     uncertain: bool = False
-    words: tuple[tuple[str, float], ...] | None = None
+    words: tuple[tuple[str, float, float | None], ...] | None = None
     error: str | None = None
 
     @property
@@ -61,8 +62,13 @@ class Result:
         if self.uncertain:
             row["uncertain"] = True
         if self.words is not None:
-            row["words"] = [{"word": word, "log_probability": _rounded(log)} for word, log in self.words]
+            row["words"] = [_word(*word) for word in self.words]
         return row
+
+
+def _word(text: str, log_probability: float, sentinel: float | None = None) -> dict[str, Any]:
+    told: dict[str, Any] = {"word": text, "log_probability": _rounded(log_probability)}
+    return told if sentinel is None else told | {"sentinel": _rounded(sentinel)}
 
 
 def _rounded(value: float) -> float:

@@ -49,7 +49,9 @@ class OutputOptions:
     resume: bool = option(False, "Skip pictures that the output holds, and go on with it.")
     overwrite: bool = option(False, "Begin the output anew, and replace captions in sidecars.")
     retry_failed: bool = option(False, "Resume, and try the pictures again that failed before.")
-    with_words: bool = option(False, "Give the log-probability of every word (not as text or tsv).")
+    with_words: bool = option(
+        False, "Give the log-probability of every word, and its sentinel if any (not as text or tsv)."
+    )
 
     def __post_init__(self) -> None:
         one_of("format", self.format, FORMATS)

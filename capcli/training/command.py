@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -16,6 +17,28 @@ from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.recipe import Recipe
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Files of the recipes that ship by name."""
+    folder = Path(str(resources.files("capcli") / "recipes"))
+    return {file.stem: file for file in sorted(folder.glob("*.toml"))}
+
+
+def find_recipe(recipe: str | Path) -> Path:
+    """The file of a recipe given by name or by path.
+
+    Raises:
+        UsageError: where there is none; names of shipped ones, the near ones first, are listed.
+    """
+    shipped = shipped_recipes()
+    if str(recipe) in shipped:
+        return shipped[str(recipe)]
+    if Path(recipe).exists():
+        return Path(recipe)
+    near = difflib.get_close_matches(str(recipe), shipped, len(shipped), 0.5)
+    listed = f"near it: {', '.join(near)}" if near else f"shipped: {', '.join(shipped)}"
+    raise UsageError(f"{recipe}: no such recipe file, and no shipped recipe of that name; {listed}")
 
 
 def train_model(
@@ -47,8 +70,7 @@ def train_model(
     Raises:
         CapcliError: for anything wrong with recipe, data, device or disk.
     """
-    shipped = resources.files("capcli") / "recipes" / f"{recipe}.toml"
-    chosen = Recipe.read(str(shipped) if shipped.is_file() else recipe)
+    chosen = Recipe.read(find_recipe(recipe))
     target = Path(output or f"{chosen.name}.safetensors")
     if not target.parent.is_dir() or target.is_dir():
         raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")

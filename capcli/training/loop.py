@@ -120,7 +120,7 @@ class Trainer:
         if start is not None:
             return start.model
         recipe = self.recipe
-        config = ModelConfig(EncoderConfig(recipe.encoder.name, recipe.encoder.size), recipe.decoder)
+        config = ModelConfig(EncoderConfig.of(recipe.encoder.name, recipe.encoder.size), recipe.decoder)
         model = CaptioningModel(config, self.corpus.vocabulary(recipe.data.min_count))
         source = encoder_weights or recipe.encoder.weights
         if source != "none" and not self.state_file.exists():

@@ -145,21 +145,31 @@ class Recipe:
 
     def check(self) -> None:
         """Raises UsageError for values out of range and choices that contradict each other."""
-        from capcli.model.decoder import decoder_config
-        from capcli.model.encoder import LARGEST_INPUT
+        import torch
+
+        from capcli.model.decoder import build_decoder, decoder_config
+        from capcli.model.encoder import LARGEST_INPUT, check_name
 
         longest = max(self.data.max_length, self.decoding.max_length)
-        _, decoder = decoder_config(self.decoder)
-        if longest > decoder.max_length:
-            raise UsageError(f"a decoder of max_length {decoder.max_length} cannot say {longest} words")
+        _, config = decoder_config(self.decoder)
+        if longest > config.max_length:
+            raise UsageError(f"a decoder of max_length {config.max_length} cannot say {longest} words")
         if not self.stage:
             raise UsageError("a recipe needs at least one [[stage]]")
         if not 0 <= self.data.hold_out < 1 or self.data.min_count < 1 or self.data.max_length < 1:
             raise UsageError("[data] needs hold_out from 0 to below 1, min_count and max_length of at least 1")
         if not 32 <= self.encoder.size <= LARGEST_INPUT:
             raise UsageError(f"[encoder] size must be 32 to {LARGEST_INPUT} pixels, not {self.encoder.size}")
+        check_name(self.encoder.name)
+        with torch.device("meta"):
+            decoder = build_decoder(self.decoder, 1, (1, 1), 1)
         for number, stage in enumerate(self.stage, 1):
             _check_stage(stage, f"stage {number}")
+            if stage.doubly_stochastic and decoder.heads == (0, 0):
+                raise UsageError(
+                    f"stage {number}: doubly_stochastic is a penalty on attention, and the decoder "
+                    f"{self.decoder['name']} has none; leave it out, or take another decoder, such as lstm"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as `from_dict` takes them."""

@@ -24,6 +24,7 @@ from capcli.captioner import Caption, Captioner
 from capcli.cli import app
 from capcli.decoding.options import DecodingOptions
 from capcli.heatmap.options import KINDS, AttendOptions
+from capcli.model.checkpoint import Checkpoint
 from capcli.model.options import ModelOptions
 from capcli.pictures.options import InputOptions
 
@@ -234,6 +235,36 @@ def test_control_characters_are_written_out_once(attend: Attend, folder: Path) -
         r"capcli: in/a.jpg: none of ball is in its caption, 'a dog \x1b runs'",
         "capcli: in no caption: ball",
     ]
+
+
+def test_a_sentinels_share_of_each_word_is_told(
+    attend: Attend, folder: Path, tiny_checkpoint: Callable[..., Checkpoint]
+) -> None:
+    tiny_checkpoint("adaptive").save(folder / "adaptive.safetensors")
+    model = ("--model", "adaptive.safetensors", "--device", "cpu")
+    for kind in ("npz", "json"):
+        assert attend("in/a.jpg", "-o", "out", "--as", kind, *model).exit_code == 0
+    told = json.loads((folder / "out" / "a.json").read_text())["words"]
+    shares = [word["sentinel"] for word in told]
+    assert shares
+    assert all(0 < share < 1 for share in shares)
+    with np.load(folder / "out" / "a.npz", allow_pickle=False) as arrays:
+        assert arrays["sentinel"].tolist() == pytest.approx(shares, abs=1e-6)
+    result = CliRunner().invoke(app, ["caption", "in/a.jpg", "--with-words", "--format", "jsonl", *model])
+    assert result.exit_code == 0
+    row = json.loads(result.stdout)
+    assert [word["word"] for word in row["words"]] == [word["word"] for word in told]
+    assert [word["sentinel"] for word in row["words"]] == pytest.approx(shares, abs=1e-4)
+
+
+def test_a_model_without_attention_is_refused_before_anything_is_drawn(
+    attend: Attend, folder: Path, tiny_checkpoint: Callable[..., Checkpoint]
+) -> None:
+    tiny_checkpoint("inject").save(folder / "blind.safetensors")
+    result = attend("in", "-o", "out", "--model", "blind.safetensors", "--device", "cpu")
+    assert result.exit_code == 2
+    assert "the model blind has no attention to show" in " ".join(result.stderr.split())
+    assert not (folder / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["grid", "json", "html"])

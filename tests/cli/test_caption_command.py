@@ -67,7 +67,7 @@ class FakeCaptioner:
                 confidence,
                 confidence < options.min_confidence,
                 tuple(FakeCaption(f"other {n}", 0.25) for n in range(1, options.num_captions)),
-                (SimpleNamespace(text="brightness", log_probability=-0.5),),
+                (SimpleNamespace(text="brightness", log_probability=-0.5, sentinel=None),),
             )
             for array in arrays
         ]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from capcli.decoding.beam import beam_search
+from capcli.decoding.forced import forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.model.decoder import Decoder, build_decoder, decoders
@@ -150,7 +151,7 @@ def test_a_wide_beam_ranks_all_captions(toy: Toy, numbered: Regions) -> None:
 def test_a_wide_beam_is_exhaustive_with_real_decoders(
     name: str, penalty: float, tiny_settings: Any, shaken: Any
 ) -> None:
-    decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 4 + 3))
+    decoder = shaken(build_decoder(tiny_settings(name), 10, (2, 3), 4 + 3))
     regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(4))
     found = beam_search(decoder, regions, plain(32, 3, penalty))
     for picture in range(2):
@@ -197,7 +198,7 @@ def test_a_batch_is_its_pictures_one_by_one(toy: Toy, numbered: Regions, beams: 
 
 @pytest.mark.parametrize("name", sorted(decoders()))
 def test_a_batch_is_its_pictures_one_by_one_with_real_decoders(name: str, tiny_settings: Any, shaken: Any) -> None:
-    decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 20))
+    decoder = shaken(build_decoder(tiny_settings(name), 10, (2, 3), 20))
     regions = torch.randn(4, 6, 10, generator=torch.Generator().manual_seed(5))
     together = beam_search(decoder, regions, plain(3, 8, 1.0))
     for picture in range(4):
@@ -261,9 +262,8 @@ def test_attention_belongs_to_its_word(toy: Toy, numbered: Regions) -> None:
             assert torch.equal(hypothesis.attention, torch.eye(7)[: len(hypothesis.tokens)])
 
 
-@pytest.mark.parametrize("name", sorted(decoders()))
-def test_attention_is_that_of_teacher_forcing(name: str, tiny_settings: Any, shaken: Any) -> None:
-    decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 20))
+def test_attention_is_that_of_teacher_forcing(attending_variant: dict[str, Any], shaken: Any) -> None:
+    decoder = shaken(build_decoder(attending_variant, 10, (2, 3), 20))
     regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(6))
     for picture, hypotheses in enumerate(beam_search(decoder, regions, plain(3, 6, 1.0))):
         for hypothesis in hypotheses:
@@ -275,6 +275,15 @@ def test_attention_is_that_of_teacher_forcing(name: str, tiny_settings: Any, sha
             assert hypothesis.log_probabilities == pytest.approx(words, abs=1e-3)
 
 
+def test_a_sentinels_shares_are_those_of_their_words(tiny_settings: Any, shaken: Any) -> None:
+    decoder = shaken(build_decoder(tiny_settings("adaptive"), 10, (2, 3), 20))
+    regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(6))
+    for picture, hypotheses in enumerate(beam_search(decoder, regions, plain(3, 6, 1.0))):
+        for hypothesis in hypotheses:
+            (told,) = forced(decoder, regions[picture : picture + 1], [hypothesis.tokens])
+            torch.testing.assert_close(hypothesis.sentinel, told.sentinel, rtol=1e-3, atol=1e-4)
+
+
 def test_a_decoder_without_attention(toy: Toy, numbered: Regions) -> None:
     found = beam_search(toy(4, attends=False), numbered(1, 2), plain(3, 4, 1.0))
-    assert all(h.attention is None for hypotheses in found for h in hypotheses)
+    assert all(h.attention is None and h.sentinel is None for hypotheses in found for h in hypotheses)

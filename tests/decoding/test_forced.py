@@ -8,18 +8,17 @@ import torch
 from torch import Tensor
 
 from capcli.decoding.forced import forced
-from capcli.model.decoder import Decoder, build_decoder, decoders
+from capcli.model.decoder import Decoder, build_decoder
 from capcli.model.vocabulary import END, START
 
 R, D, V = 6, 10, 13
+GRID = (2, 3)
 CAPTIONS = [[5, 6, 7, 8], [9, 4], []]
 
 
-@pytest.fixture(params=sorted(decoders()))
-def decoder(
-    request: pytest.FixtureRequest, tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[..., Any]
-) -> Decoder:
-    return shaken(build_decoder(tiny_settings(request.param), D, R, V)).requires_grad_(False)
+@pytest.fixture
+def decoder(attending_variant: dict[str, Any], shaken: Callable[..., Any]) -> Decoder:
+    return shaken(build_decoder(attending_variant, D, GRID, V)).requires_grad_(False)
 
 
 @pytest.fixture
@@ -93,3 +92,16 @@ def test_a_decoder_without_attention_tells_probabilities_alone(
     assert told.log_probabilities.tolist() == pytest.approx(expected)
     assert told.attention is None
     assert told.relevance is None
+
+
+def test_shares_of_a_sentinel_are_those_of_the_steps(
+    tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[..., Any], regions: Tensor
+) -> None:
+    decoder = shaken(build_decoder(tiny_settings("adaptive"), D, GRID, V)).requires_grad_(False)
+    for row, told in enumerate(forced(decoder, regions, CAPTIONS)):
+        state, shares = decoder.start(regions[row : row + 1]), []
+        for word in [START, *CAPTIONS[row]][: len(CAPTIONS[row])]:
+            _, _, state = decoder.step(torch.tensor([word]), state)
+            shares.append(float(decoder.sentinel(state)))
+        assert told.sentinel is not None
+        assert told.sentinel.tolist() == pytest.approx(shares, abs=1e-5)

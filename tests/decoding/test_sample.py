@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from capcli.decoding.beam import beam_search
+from capcli.decoding.forced import forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.sample import sample, sample_distinct
-from capcli.model.decoder import Decoder, build_decoder, decoders
+from capcli.model.decoder import Decoder, build_decoder
 from capcli.model.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
 
 Toy = Callable[..., Any]
@@ -99,13 +100,21 @@ def test_a_caption_that_can_neither_end_nor_go_on_is_cut(toy: Toy, numbered: Reg
         assert {h.end_log_probability for h in captions} == {None}
 
 
-@pytest.mark.parametrize("name", sorted(decoders()))
-def test_real_decoders_draw_with_attention(name: str, tiny_settings: Any, shaken: Any) -> None:
-    decoder = shaken(build_decoder(tiny_settings(name), 10, 6, 20))
+def test_real_decoders_draw_with_attention(attending_variant: dict[str, Any], shaken: Any) -> None:
+    decoder = shaken(build_decoder(attending_variant, 10, (2, 3), 20))
     for captions in draw(decoder, torch.randn(2, 6, 10, generator=seeded()), 3, 5):
         for drawn in captions:
             assert drawn.attention.shape == (len(drawn.tokens), 6)
             torch.testing.assert_close(drawn.attention.sum(-1), torch.ones(len(drawn.tokens)))
+
+
+def test_a_sentinels_shares_are_those_of_their_words(tiny_settings: Any, shaken: Any) -> None:
+    decoder = shaken(build_decoder(tiny_settings("adaptive"), 10, (2, 3), 20))
+    regions = torch.randn(2, 6, 10, generator=seeded())
+    for picture, captions in enumerate(draw(decoder, regions, 3, 5)):
+        for drawn in captions:
+            (told,) = forced(decoder, regions[picture : picture + 1], [drawn.tokens])
+            torch.testing.assert_close(drawn.sentinel, told.sentinel, rtol=1e-3, atol=1e-4)
 
 
 def test_a_decoder_without_attention(toy: Toy, numbered: Regions) -> None:

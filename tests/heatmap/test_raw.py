@@ -81,6 +81,7 @@ def test_json_has_the_same_and_is_strict(sentence: Caption) -> None:
 
 def test_the_docstring_names_every_field(sentence: Caption) -> None:
     documented = raw.__doc__ or ""
+    sentence = replace(sentence, words=tuple(replace(one, sentinel=0.5) for one in sentence.words))
     told = strict(raw.json(sentence, **FACTS))
     for name in {*loaded(raw.npz(sentence, **FACTS)), *told, *told["words"][0]}:
         assert f"`{name}`" in documented
@@ -99,6 +100,19 @@ def test_heads_are_left_out_where_there_are_none() -> None:
     bare = caption([word("a", heads=False), word("dog", heads=False)])
     assert "heads" not in loaded(raw.npz(bare, **FACTS))
     assert "heads" not in strict(raw.json(bare, **FACTS))["words"][0]
+
+
+def test_a_sentinel_is_told_where_there_is_one(sentence: Caption) -> None:
+    assert "sentinel" not in loaded(raw.npz(sentence, **FACTS))
+    assert "sentinel" not in strict(raw.json(sentence, **FACTS))["words"][0]
+    shares = (0.25, 0.0, 1 / 3)
+    words = [replace(one, sentinel=share) for one, share in zip(sentence.words, shares, strict=True)]
+    adaptive = caption(words, sentence.text)
+    held = loaded(raw.npz(adaptive, **FACTS))["sentinel"]
+    assert held.dtype == np.float32
+    assert held.tolist() == pytest.approx(shares)
+    told = strict(raw.json(adaptive, **FACTS))["words"]
+    assert [one["sentinel"] for one in told] == pytest.approx(shares, abs=1e-7)
 
 
 def test_a_caption_without_words_can_be_kept() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,15 +12,23 @@ from torch import Tensor
 
 from capcli.errors import UsageError
 from capcli.model.decoder import Decoder, build_decoder, decoder_config, decoders
+from capcli.model.decoder_transformer import RegionLayer, TransformerConfig, waves
 from capcli.model.vocabulary import START
 
-B, R, D, V, T = 2, 6, 10, 13, 5
+B, D, V, T = 2, 10, 13, 5
+GRID = (2, 3)
+R = 6
 Settings = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(params=sorted(decoders()))
-def decoder(request: pytest.FixtureRequest, tiny_settings: Settings, shaken: Callable[..., Any]) -> Decoder:
-    return shaken(build_decoder(tiny_settings(request.param), D, R, V))
+@pytest.fixture
+def decoder(variant: dict[str, Any], shaken: Callable[..., Any]) -> Decoder:
+    return shaken(build_decoder(variant, D, GRID, V))
+
+
+@pytest.fixture
+def attending(attending_variant: dict[str, Any], shaken: Callable[..., Any]) -> Decoder:
+    return shaken(build_decoder(attending_variant, D, GRID, V))
 
 
 @pytest.fixture
@@ -138,10 +147,11 @@ def test_probabilities_and_attention_sum_to_one(decoder: Decoder, regions: Tenso
     log_probabilities, attention = decoder(regions, captions(B))
     assert log_probabilities.dtype == torch.float32
     torch.testing.assert_close(log_probabilities.exp().sum(-1), torch.ones(B, T))
-    assert attention is not None
-    assert attention.shape == (B, T, R)
-    assert (attention >= 0).all()
-    torch.testing.assert_close(attention.sum(-1), torch.ones(B, T))
+    assert (attention is None) == (decoder.heads == (0, 0))
+    if attention is not None:
+        assert attention.shape == (B, T, R)
+        assert (attention >= 0).all()
+        torch.testing.assert_close(attention.sum(-1), torch.ones(B, T))
 
 
 def test_every_weight_takes_part_in_training(decoder: Decoder, regions: Tensor) -> None:
@@ -166,7 +176,7 @@ def test_a_width_that_is_no_sensible_number_is_refused(name: str, value: object)
 def test_options_that_no_decoder_can_have_are_refused(name: str, tiny_settings: Settings) -> None:
     for options in ({"width": 0}, {"dropout": 1.5}):
         with pytest.raises(UsageError, match=f"decoder {name}: "):
-            build_decoder(tiny_settings(name, **options), D, R, V)
+            build_decoder(tiny_settings(name, **options), D, GRID, V)
 
 
 @pytest.mark.parametrize("options", [{"heads": 3}, {"heads": 0}, {"layers": 0}, {"layers": 101}])
@@ -174,69 +184,220 @@ def test_a_transformer_needs_heads_that_divide_its_width_and_a_few_layers(
     options: dict[str, int], tiny_settings: Settings
 ) -> None:
     with pytest.raises(UsageError, match="decoder transformer: "):
-        build_decoder(tiny_settings("transformer", **options), D, R, V)
+        build_decoder(tiny_settings("transformer", **options), D, GRID, V)
 
 
 @pytest.mark.parametrize("settings", [{}, {"name": "lstn"}, {"name": ["lstm"]}])
 def test_an_unknown_name_lists_those_that_exist(settings: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="there are lstm, transformer"):
+    with pytest.raises(UsageError, match="there are adaptive, gru, inject, lstm, merge, transformer"):
         decoder_config(settings)
 
 
 @torch.no_grad()
-def test_every_head_is_told_and_step_averages_them(decoder: Decoder, regions: Tensor) -> None:
-    _, _, state = stepwise(decoder, decoder.start(regions), captions(B, 2))
-    log_probabilities, heads, _ = decoder.attend(torch.tensor([5, 6]), state)
-    step, attention, _ = decoder.step(torch.tensor([5, 6]), state)
-    assert heads is not None and heads.shape == (B, *decoder.heads, R)
-    torch.testing.assert_close(heads.sum(-1), torch.ones(B, *decoder.heads))
+def test_every_head_is_told_and_step_averages_them(attending: Decoder, regions: Tensor) -> None:
+    _, _, state = stepwise(attending, attending.start(regions), captions(B, 2))
+    log_probabilities, heads, _ = attending.attend(torch.tensor([5, 6]), state)
+    step, attention, _ = attending.step(torch.tensor([5, 6]), state)
+    assert heads is not None and heads.shape == (B, *attending.heads, R)
+    torch.testing.assert_close(heads.sum(-1), torch.ones(B, *attending.heads))
     assert torch.equal(step, log_probabilities)
     torch.testing.assert_close(attention, heads.mean((1, 2)))
 
 
 @torch.no_grad()
-def test_gates_weigh_what_a_head_sees(decoder: Decoder, regions: Tensor) -> None:
-    tokens, state = torch.tensor([5, 6]), decoder.start(regions)
-    plain, heads, _ = decoder.attend(tokens, state)
-    gates = torch.ones(B, *decoder.heads, R)
-    same, untouched, _ = decoder.attend(tokens, state, gates)
+def test_gates_weigh_what_a_head_sees(attending: Decoder, regions: Tensor) -> None:
+    tokens, state = torch.tensor([5, 6]), attending.start(regions)
+    plain, heads, _ = attending.attend(tokens, state)
+    gates = torch.ones(B, *attending.heads, R)
+    same, untouched, _ = attending.attend(tokens, state, gates)
     assert_same((same, untouched), (plain, heads))
     gates[0, -1, -1, 2] = 0
-    other, before, _ = decoder.attend(tokens, state, gates)
+    other, before, _ = attending.attend(tokens, state, gates)
     torch.testing.assert_close(before, heads)
     torch.testing.assert_close(other[1], plain[1])
     assert not torch.allclose(other[0], plain[0], atol=1e-4)
 
 
 @torch.no_grad()
-def test_gates_find_their_rows_where_captions_share_a_picture(decoder: Decoder, regions: Tensor) -> None:
-    state = decoder.reorder(decoder.start(regions), torch.arange(B).repeat_interleave(3))
-    gates = torch.rand(B * 3, *decoder.heads, R, generator=torch.Generator().manual_seed(3))
+def test_gates_find_their_rows_where_captions_share_a_picture(attending: Decoder, regions: Tensor) -> None:
+    state = attending.reorder(attending.start(regions), torch.arange(B).repeat_interleave(3))
+    gates = torch.rand(B * 3, *attending.heads, R, generator=torch.Generator().manual_seed(3))
     tokens = torch.arange(4, 4 + B * 3)
-    together, _, _ = decoder.attend(tokens, state, gates)
+    together, _, _ = attending.attend(tokens, state, gates)
     for row in range(B * 3):
-        picture = decoder.start(regions[row // 3 : row // 3 + 1])
-        alone, _, _ = decoder.attend(tokens[row : row + 1], picture, gates[row : row + 1])
+        picture = attending.start(regions[row // 3 : row // 3 + 1])
+        alone, _, _ = attending.attend(tokens[row : row + 1], picture, gates[row : row + 1])
         torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-4)
 
 
-def test_a_trace_is_what_attend_tells_word_by_word(decoder: Decoder, regions: Tensor) -> None:
+@torch.no_grad()
+def test_a_sentinel_has_the_share_that_the_regions_have_not(
+    tiny_settings: Settings, shaken: Any, regions: Tensor
+) -> None:
+    decoder = shaken(build_decoder(tiny_settings("adaptive"), D, GRID, V))
+    tokens = torch.tensor([5, 6])
+    blind = decoder.attend(tokens, decoder.start(regions), torch.zeros(B, 1, 1, R))[0]
+    # A key that outbids all regions, and one that all outbid.
+    for bias, share in ((1e4, 1.0), (-1e4, 0.0)):
+        decoder.attention.energy.weight.fill_(1e3)
+        decoder.sentinel_key.bias.fill_(bias)
+        said, weights, state = decoder.attend(tokens, decoder.start(regions))
+        torch.testing.assert_close(decoder.sentinel(state), torch.full((B,), share))
+        torch.testing.assert_close(weights.sum(-1), torch.ones(B, 1, 1))
+        # With the sentinel alone to look at the regions do not matter, nor what they are multiplied by.
+        without = decoder.attend(tokens, decoder.start(regions), torch.zeros(B, 1, 1, R))[0]
+        assert torch.allclose(said, without, atol=1e-5) == (share == 1.0)
+    assert not torch.allclose(blind, said)
+
+
+@torch.no_grad()
+def test_a_sentinels_share_goes_with_its_row(tiny_settings: Settings, shaken: Any, regions: Tensor) -> None:
+    decoder = shaken(build_decoder(tiny_settings("adaptive"), D, GRID, V))
+    _, _, state = decoder.attend(torch.tensor([5, 6]), decoder.start(regions))
+    shares = decoder.sentinel(state)
+    assert shares.shape == (B,)
+    assert ((shares > 0) & (shares < 1)).all()
+    assert not torch.isclose(*shares)
+    index = torch.tensor([1, 1, 0])
+    assert torch.equal(decoder.sentinel(decoder.reorder(state, index)), shares[index])
+
+
+def test_only_the_adaptive_decoder_has_a_sentinel(decoder: Decoder, regions: Tensor) -> None:
+    _, _, state = decoder.attend(torch.tensor([5, 6]), decoder.start(regions))
+    assert (decoder.sentinel(state) is not None) == (type(decoder).__name__ == "AdaptiveDecoder")
+
+
+@torch.no_grad()
+def test_decoders_tell_where_a_region_lies_by_their_positions(tiny_settings: Settings, shaken: Any) -> None:
+    """Regions that all look alike but one: where it is makes a difference with positions alone."""
+    common, odd = torch.randn(2, D, generator=torch.Generator().manual_seed(4))
+    first, last = common.repeat(1, R, 1), common.repeat(1, R, 1)
+    first[0, 0], last[0, R - 1] = odd, odd
+    words = captions(1)
+    for positions in ("learned", "absolute", "relative"):
+        decoder = shaken(build_decoder(tiny_settings("transformer", positions=positions), D, GRID, V))
+        assert not torch.allclose(decoder(first, words)[0], decoder(last, words)[0], atol=1e-3), positions
+    decoder = shaken(build_decoder(tiny_settings("transformer", positions="absolute", region_layers=0), D, GRID, V))
+    assert not torch.allclose(decoder(first, words)[0], decoder(last, words)[0], atol=1e-3)
+    for name in ("lstm", "gru", "adaptive", "merge", "inject"):
+        decoder = shaken(build_decoder(tiny_settings(name), D, GRID, V))
+        torch.testing.assert_close(decoder(first, words)[0], decoder(last, words)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_relative_bias_is_that_of_the_distance_in_rows_and_columns() -> None:
+    layer = RegionLayer(TransformerConfig(width=8, heads=2, positions="relative"), (2, 3))
+    layer.distances.data = torch.arange(2 * 3 * 5, dtype=torch.float32).view(2, 3, 5)
+    seen = []
+    layer.attention.forward = lambda target, key, value, bias: (seen.append(bias), (target, None))[1]
+    layer(torch.randn(1, 6, 8))
+    (bias,) = seen
+    for one in range(6):
+        for other in range(6):
+            rows, columns = one // 3 - other // 3, one % 3 - other % 3
+            assert torch.equal(bias[:, one, other], layer.distances[:, rows + 1, columns + 2])
+
+
+def test_waves_tell_rows_and_columns_apart() -> None:
+    told = waves((3, 5), 16).view(3, 5, 16)
+    assert (told[:, :, :8] == told[:, :1, :8]).all()
+    assert (told[:, :, 8:] == told[:1, :, 8:]).all()
+    assert len(torch.unique(told.view(15, 16).round(decimals=4), dim=0)) == 15
+    assert told[2, 0, 0] == pytest.approx(math.sin(2))
+    assert told[0, 4, 8 + 4] == pytest.approx(math.cos(4))
+    assert told[0, 4, 8 + 1] == pytest.approx(math.sin(4 / 10000 ** (2 / 8)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            {"name": "lstm", "attention": "aditive"},
+            "attention must be one of additive, dot, multi-head, not 'aditive'; did",
+        ),
+        ({"name": "gru", "attention": None}, "attention must be one of additive, dot, multi-head, not 'None'"),
+        ({"name": "inject", "image": 3}, "image must be one of first, every, not '3'"),
+        ({"name": "merge", "fusion": "multiply"}, "fusion must be one of concat, add, not 'multiply'"),
+        ({"name": "transformer", "positions": "2d"}, "positions must be one of learned, absolute, relative"),
+        ({"name": "lstm", "layers": 17}, "layers must be a whole number from 1 to 16"),
+        ({"name": "inject", "layers": 0}, "layers must be a whole number from 1 to 16"),
+        ({"name": "adaptive", "layers": 2}, "decoder adaptive has no option 'layers'"),
+    ],
+)
+def test_choices_that_there_are_not(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        decoder_config(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"name": "lstm", "attention": "multi-head", "attention_width": 9}, "9 is not a multiple of heads 8"),
+        ({"name": "transformer", "positions": "relative", "region_layers": 0}, "set region_layers to at least 1"),
+        ({"name": "transformer", "positions": "absolute", "width": 6, "heads": 2}, "multiple of 4, not 6"),
+    ],
+)
+def test_choices_that_do_not_go_together(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        build_decoder(settings, D, GRID, V)
+
+
+def test_the_width_of_attention_may_have_its_former_name() -> None:
+    assert decoder_config({"name": "lstm", "attention": 8})[1].attention_width == 8
+    assert decoder_config({"name": "lstm", "attention": 8})[1].attention == "additive"
+
+
+def test_tensors_of_older_models_keep_their_names(tiny_settings: Settings) -> None:
+    """Model files from before there was a choice of cells, attention and positions hold these."""
+    named = {
+        name: set(build_decoder(tiny_settings(name, layers=1), D, GRID, V).state_dict())
+        for name in ("lstm", "transformer")
+    }
+    both = lambda *modules: {f"{module}.{kind}" for module in modules for kind in ("weight", "bias")}  # noqa: E731
+    cell = {f"cell.{kind}_{of}" for kind in ("weight", "bias") for of in ("ih", "hh")}
+    assert named["lstm"] == cell | {"embedding.weight", "attention.energy.weight", "from_context.weight"} | both(
+        "region_input.0", "region_input.1", "first_hidden", "first_cell", "attention.keys", "attention.query", "gate",
+        "from_hidden", "output",
+    )  # fmt: skip
+    attention = ("attention.query", "attention.key_value", "attention.output")
+    region = ("norm", *attention, "feed_norm", "feed.0", "feed.2")
+    layer = (*region, "cross_norm", "cross.query", "cross.key_value", "cross.output")
+    assert named["transformer"] == {"region_positions", "embedding.weight", "positions", "bias"} | both(
+        "region_input.0", "region_input.1", "region_norm", "norm",
+        *(f"region_layers.0.{part}" for part in region), *(f"layers.0.{part}" for part in layer),
+    )  # fmt: skip
+
+
+def test_a_trace_is_what_attend_tells_word_by_word(attending: Decoder, regions: Tensor) -> None:
     words = captions(B)
-    gates = torch.rand(B, T, *decoder.heads, R, generator=torch.Generator().manual_seed(3), requires_grad=True)
-    said, seen = decoder.trace(words, decoder.start(regions), gates)
-    one_by_one, each = Decoder.trace(decoder, words, decoder.start(regions), gates)
-    assert seen is not None and each is not None and seen.shape == (B, T, *decoder.heads, R)
+    gates = torch.rand(B, T, *attending.heads, R, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    said, seen, own = attending.trace(words, attending.start(regions), gates)
+    one_by_one, each, shares = Decoder.trace(attending, words, attending.start(regions), gates)
+    assert seen is not None and each is not None and seen.shape == (B, T, *attending.heads, R)
     torch.testing.assert_close(said, one_by_one, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(seen, each, rtol=1e-4, atol=1e-5)
+    assert (own is None) == (shares is None) == (type(attending).__name__ != "AdaptiveDecoder")
+    if own is not None:
+        torch.testing.assert_close(own, shares)
     chosen = torch.arange(V).expand(B, T, V) % 7 == 0
     slopes = [torch.autograd.grad((told * chosen).sum(), gates)[0] for told in (said, one_by_one)]
     torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)
     assert (slopes[0].abs().sum((0, 2, 3, 4)) > 0).all()
 
 
-def test_in_a_trace_a_word_owes_nothing_to_what_earlier_words_saw(decoder: Decoder, regions: Tensor) -> None:
-    gates = torch.ones(B, T, *decoder.heads, R, requires_grad=True)
-    said, _ = decoder.trace(captions(B), decoder.start(regions), gates)
+def test_in_a_trace_a_word_owes_nothing_to_what_earlier_words_saw(attending: Decoder, regions: Tensor) -> None:
+    gates = torch.ones(B, T, *attending.heads, R, requires_grad=True)
+    said, _, _ = attending.trace(captions(B), attending.start(regions), gates)
     slope = torch.autograd.grad(said[:, -1].sum(-1)[0] - said[0, -1, 5] * 3, gates)[0]
     assert slope[0, -1].abs().sum() > 0
     assert (slope[:, :-1] == 0).all()
+
+
+@torch.no_grad()
+def test_a_decoder_without_attention_traces_probabilities_alone(tiny_settings: Settings, regions: Tensor) -> None:
+    for name in ("inject", "merge"):
+        decoder = build_decoder(tiny_settings(name), D, GRID, V).eval()
+        words = captions(B)
+        said, seen, own = decoder.trace(words, decoder.start(regions))
+        torch.testing.assert_close(said, decoder(regions, words)[0], rtol=1e-4, atol=1e-4)
+        assert seen is None
+        assert own is None

@@ -1,24 +1,31 @@
 from __future__ import annotations
 
+import copy
+import re
 from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchvision.models import get_model
+from torchvision.models import get_model, list_models
 
+from capcli.decoding.options import DecodingOptions
 from capcli.errors import ModelError, UsageError
+from capcli.model.captioning import CaptioningModel, ModelConfig
+from capcli.model.checkpoint import Checkpoint
 from capcli.model.depthwise import DepthwiseConv2d
 from capcli.model.encoder import Encoder, EncoderConfig
+from capcli.model.vocabulary import SPECIALS, Vocabulary
 
 SIZE = 64
 
 
-def torchvision_model(name: str) -> nn.Module:
+def torchvision_model(name: str, **options: object) -> nn.Module:
     """A model whose batch norms do something: those of a new one are nearly the identity."""
     torch.manual_seed(3)
-    model = get_model(name, weights=None).eval()
+    model = get_model(name, weights=None, **options).eval()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, 0, 0.2)
@@ -87,10 +94,151 @@ def test_an_unknown_name_lists_near_ones() -> None:
         Encoder(EncoderConfig("efficientnet_b44"))
 
 
-@pytest.mark.parametrize("name", ["vit_b_16", "swin_t", "shufflenet_v2_x0_5"])
-def test_a_model_without_a_convolutional_trunk(name: str) -> None:
-    with torch.device("meta"), pytest.raises(UsageError, match="no convolutional trunk; try efficientnet_b4"):
-        Encoder(EncoderConfig(name))
+LAST_MAPS = {
+    "densenet121": ("features", 64),
+    "googlenet": ("inception5b", 64),
+    "inception_v3": ("Mixed_7c", 96),
+    "maxvit_t": ("blocks.3", 224),
+    "mnasnet0_5": ("layers", 64),
+    "regnet_x_400mf": ("trunk_output", 64),
+    "shufflenet_v2_x0_5": ("conv5", 64),
+    "swin_t": ("permute", 64),
+    "squeezenet1_1": ("features", 64),
+    "vit_b_32": ("encoder.ln", 64),
+}
+"""The module after which each of these models pools or classifies, and a size of pictures that it can see."""
+
+
+@pytest.mark.parametrize("name", LAST_MAPS)
+@torch.no_grad()
+def test_any_classification_model_gives_what_it_classifies_by(name: str, tmp_path: Path) -> None:
+    layer, size = LAST_MAPS[name]
+    options = {"transform_input": True} if name in ("googlenet", "inception_v3") else {}
+    options |= {"image_size": size} if name == "vit_b_32" else {}
+    model = torchvision_model(name, **options)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    encoder = Encoder(EncoderConfig.of(name, size)).eval()
+    encoder.load_pretrained(str(tmp_path / "weights.safetensors"))
+    images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
+    mean, std = (torch.tensor(three).view(3, 1, 1) for three in (encoder.config.mean, encoder.config.std))
+    seen: list[Tensor] = []
+    model.get_submodule(layer).register_forward_hook(lambda module, given, out: seen.append(out.clone()))
+    model((images / 255 - mean) / std)
+    expected = seen[0][:, 1:] if name == "vit_b_32" else seen[0].flatten(2).transpose(1, 2)
+    regions = encoder(images)
+    scale = expected.abs().max()
+    torch.testing.assert_close(regions / scale, expected / scale, rtol=1e-3, atol=1e-5)
+    assert regions.shape == (2, encoder.grid[0] * encoder.grid[1], encoder.width)
+    torch.testing.assert_close(copy.deepcopy(encoder)(images), regions)
+
+
+FAMILIES = (
+    "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3",
+    "maxvit_t", "mnasnet1_0", "mobilenet_v2", "mobilenet_v3_large", "regnet_y_400mf", "resnet101", "resnext50_32x4d",
+    "shufflenet_v2_x1_0", "squeezenet1_0", "swin_b", "swin_v2_t", "vgg16", "vit_b_16", "wide_resnet50_2",
+)  # fmt: skip
+
+
+def test_no_family_of_torchvisions_models_is_forgotten() -> None:
+    """A release with a new one shall say so."""
+    first = re.compile("[a-z]+")
+    known = {first.match(name)[0] for name in FAMILIES}
+    assert {first.match(name)[0] for name in list_models(module=torchvision.models)} <= known
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_of_torchvisions_models_has_regions(name: str) -> None:
+    size = {"inception_v3": 96, "maxvit_t": 224}.get(name, 64)
+    with torch.device("meta"):
+        encoder = Encoder(EncoderConfig.of(name, size))
+        regions = encoder(torch.empty(1, 3, size, size, dtype=torch.uint8))
+    assert regions.shape == (1, encoder.grid[0] * encoder.grid[1], encoder.width)
+    assert len(encoder.blocks) >= 5
+    assert len(set(map(id, encoder.blocks))) == len(encoder.blocks)
+
+
+def test_pictures_are_normalised_as_the_official_weights_want_them() -> None:
+    assert EncoderConfig.of("efficientnet_b4", 224) == EncoderConfig("efficientnet_b4", 224)
+    assert EncoderConfig.of("efficientnet_v2_l", 480).mean == (0.5, 0.5, 0.5)
+    with pytest.raises(UsageError, match=r"no encoder named 'vgg61'; near it: .*vgg16"):
+        EncoderConfig.of("vgg61", 224)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "told"),
+    [
+        ("inception_v3", 64, r"inception_v3 cannot see pictures of 64 pixels \(.*it was made for 299"),
+        ("maxvit_t", 100, r"maxvit_t cannot see pictures of 100 pixels \(.*it was made for 224"),
+        ("vit_b_16", 100, r"vit_b_16 cannot see pictures of 100 pixels \(.*it was made for 224"),
+        ("alexnet", 32, r"alexnet cannot see pictures of 32 pixels \(.*it was made for 224"),
+    ],
+)
+def test_pictures_of_a_size_that_a_model_cannot_see(name: str, size: int, told: str) -> None:
+    with torch.device("meta"), pytest.raises(UsageError, match=told) as caught:
+        Encoder(EncoderConfig(name, size))
+    assert "\n" not in str(caught.value)
+
+
+@torch.no_grad()
+def test_a_vision_transformer_sees_pictures_of_another_size_than_its_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    source = get_model("vit_b_32", weights=None, image_size=64)
+    source.encoder.pos_embedding.normal_()
+    save_file(source.state_dict(), tmp_path / "weights.safetensors")
+    encoder = Encoder(EncoderConfig("vit_b_32", 96))
+    encoder.load_pretrained(str(tmp_path / "weights.safetensors"))
+    assert encoder.grid == (3, 3)
+    places = encoder.trunk.state_dict()["encoder.pos_embedding"]
+    corners = places[0, 1:].view(3, 3, -1)[::2, ::2].reshape(4, -1)
+    torch.testing.assert_close(corners, source.encoder.pos_embedding[0, 1:])
+
+
+def test_blocks_of_an_extracted_trunk_are_frozen_from_the_picture_on() -> None:
+    with torch.device("meta"):
+        encoder = Encoder(EncoderConfig("vit_b_32", 64))
+    trained = lambda: {name for name, p in encoder.trunk.named_parameters() if p.requires_grad}  # noqa: E731
+    every = {name for name, _ in encoder.trunk.named_parameters()}
+    encoder.train_from(0)
+    assert trained() == every
+    encoder.train_from(len(encoder.blocks) - 2)
+    layer = "encoder.layers.encoder_layer_11."
+    assert trained() == {name for name in every if name.startswith((layer, "encoder.ln."))}
+    encoder.train_from(1)
+    assert every - trained() == {"class_token", "encoder.pos_embedding", "conv_proj.weight", "conv_proj.bias"}
+    encoder.train_from(None)
+    assert trained() == set()
+
+
+def test_stochastic_depth_is_at_work_in_blocks_that_are_trained_alone() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig("swin_t", 32))
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    encoder.train_from(None)
+    assert torch.equal(encoder.train()(images), encoder.train()(images))
+    encoder.train_from(0)
+    assert not torch.equal(encoder.train()(images), encoder.train()(images))
+    assert torch.equal(encoder.eval()(images), encoder.eval()(images))
+
+
+@pytest.mark.parametrize("name", ["densenet121", "swin_t"])
+def test_a_model_file_keeps_what_is_no_convolution_exactly(name: str, tmp_path: Path) -> None:
+    """Of batch norms that cannot be folded and tables of places, through a file in float16."""
+    model = torchvision_model(name)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.num_batches_tracked.fill_(10**6)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    with torch.no_grad():
+        config = ModelConfig(EncoderConfig(name, 64), {"name": "merge", "width": 8})
+        saved = CaptioningModel(config, Vocabulary([*SPECIALS, "a"])).eval()
+        saved.encoder.load_pretrained(str(tmp_path / "weights.safetensors"))
+        Checkpoint(saved, DecodingOptions()).save(tmp_path / "model.safetensors")
+        loaded = Checkpoint.load(tmp_path / "model.safetensors").model
+        images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+        regions, expected = loaded.encoder(images), saved.encoder(images)
+        torch.testing.assert_close(
+            regions / expected.abs().max(), expected / expected.abs().max(), rtol=0.05, atol=0.02
+        )
 
 
 def test_weights_of_another_model(small: Path) -> None:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from capcli.output import Result
 
 CAPTIONED = Result(Path("a.jpg"), ("A dog runs.", "A dog."), (0.5, 0.25), "base")
-UNCERTAIN = Result(Path("b.jpg"), ('A, "cat".',), (0.125,), "base", uncertain=True, words=(("a", -0.5), ("cat", -1.5)))
+UNCERTAIN = Result(
+    Path("b.jpg"), ('A, "cat".',), (0.125,), "base", uncertain=True, words=(("a", -0.5, None), ("cat", -1.5, 0.25))
+)
 FAILED = Result(Path("c.jpg"), error="is empty (0 bytes)")
 
 # Everything a POSIX name may hold: no slash and no null byte; undecodable bytes are lone surrogates in Python.

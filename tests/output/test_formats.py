@@ -51,7 +51,10 @@ def test_json_lines_account_for_captions_and_errors() -> None:
         "confidences": [0.5, 0.25],
     }
     assert second["uncertain"] is True
-    assert second["words"] == [{"word": "a", "log_probability": -0.5}, {"word": "cat", "log_probability": -1.5}]
+    assert second["words"] == [
+        {"word": "a", "log_probability": -0.5},
+        {"word": "cat", "log_probability": -1.5, "sentinel": 0.25},
+    ]
     assert "confidences" not in second
     assert third == {"path": "c.jpg", "error": "is empty (0 bytes)"}
 
@@ -74,7 +77,7 @@ def test_csv_has_a_record_for_every_result() -> None:
     assert [row["caption"] for row in rows] == ["A dog runs.", 'A, "cat".', ""]
     assert [row["error"] for row in rows] == ["", "", "is empty (0 bytes)"]
     assert json.loads(rows[0]["captions"]) == ["A dog runs.", "A dog."]
-    assert json.loads(rows[1]["words"])[1] == {"word": "cat", "log_probability": -1.5}
+    assert json.loads(rows[1]["words"])[1] == {"word": "cat", "log_probability": -1.5, "sentinel": 0.25}
     assert [row["uncertain"] for row in rows] == ["", "true", ""]
     assert tuple(rows[0]) == COLUMNS
 

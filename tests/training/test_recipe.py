@@ -86,8 +86,9 @@ def test_every_shipped_recipe_can_be_read(name: str) -> None:
         ({"decoding": {"beam": 3}}, "unknown key 'decoding.beam'; near it: .*beam_size"),
         ({"stage": [{}, {"learning_rat": 1.0}]}, "unknown key 'stage 2.learning_rat'; near it: learning_rate"),
         ({"decoder": {"name": "lstm", "wdith": 3}}, "no option 'wdith'; near it: width"),
-        ({"decoder": {"name": "gru"}}, "no decoder named 'gru'; there are lstm, transformer"),
+        ({"decoder": {"name": "grv"}}, "no decoder named 'grv'; there are adaptive, gru, inject, lstm, merge"),
         ({"decoder": {}}, "no decoder named None"),
+        ({"encoder": {"name": "resnet_50"}}, "no encoder named 'resnet_50'; near it: .*resnet50"),
     ],
 )
 def test_unknown_names(values: dict[str, Any], message: str) -> None:
@@ -157,6 +158,22 @@ def test_stages_that_contradict_themselves(stage: dict[str, Any], message: str) 
             "max_length 19 cannot say 20 words",
         ),
         ({"decoding": {"beam_size": 0}}, "beam-size must be 1 to 32"),
+        *(
+            (
+                {"decoder": {"name": name}, "stage": [{}, {"doubly_stochastic": 1.0}]},
+                f"stage 2: doubly_stochastic is a penalty on attention, and the decoder {name} has none",
+            )
+            for name in ("inject", "merge")
+        ),
+        (
+            {"decoder": {"name": "transformer", "heads": 7}},
+            "decoder transformer: width 384 is not a multiple of heads 7",
+        ),
+        (
+            {"decoder": {"name": "merge", "fusion": "ad"}},
+            "fusion must be one of concat, add, not 'ad'; did you mean add",
+        ),
+        ({"decoder": {"name": "merge", "attention": "dot"}}, "decoder merge has no option 'attention'"),
     ],
 )
 def test_choices_out_of_range(values: dict[str, Any], message: str) -> None:

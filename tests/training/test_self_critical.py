@@ -16,7 +16,9 @@ REFERENCES = [[[4, 5]], [[6, 7]], [[8, 9]]]
 @pytest.fixture(params=sorted(decoders()))
 def decoder(request: pytest.FixtureRequest, tiny_settings: Callable[..., dict[str, Any]]) -> Decoder:
     torch.manual_seed(0)
-    return build_decoder(tiny_settings(request.param, dropout=0.0), 6, 3, 10).train()
+    # Through two layers the picture that is seen but once takes longer to reach the words.
+    options = {"layers": 1} if request.param == "inject" else {}
+    return build_decoder(tiny_settings(request.param, dropout=0.0, **options), 6, (1, 3), 10).train()
 
 
 def regions() -> torch.Tensor:

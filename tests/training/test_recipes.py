@@ -1,0 +1,179 @@
+"""Every recipe that ships, made so small that it learns 32 pictures by heart in seconds."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torchvision.models import get_model
+
+from capcli.captioner import Captioner
+from capcli.datasets import read_dataset
+from capcli.errors import UsageError
+from capcli.model.captioning import CaptioningModel, ModelConfig
+from capcli.model.decoder import decoders
+from capcli.model.encoder import EncoderConfig
+from capcli.model.vocabulary import SPECIALS, Vocabulary
+from capcli.pictures.read import to_array
+from capcli.training.command import find_recipe, train_model
+from capcli.training.corpus import Corpus
+from capcli.training.loop import Trainer
+from capcli.training.recipe import DataRecipe, Recipe
+
+FOLDER = resources.files("capcli") / "recipes"
+NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
+POOLED = ("merge-add", "merge-concat", "show-and-tell", "two-layer-lstm")
+COLOURS = {
+    "red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255),
+    "black": (0, 0, 0), "yellow": (230, 230, 0), "purple": (140, 0, 140),
+}  # fmt: skip
+PAIRS = list(itertools.permutations(COLOURS, 2))[:32]
+COPIES = 8
+TINY = {"width": 64, "embedding": 32, "attention_width": 32, "region_width": 64, "heads": 4, "layers": 2}
+CPU = torch.device("cpu")
+
+
+def said(square: str, ground: str) -> str:
+    return f"a {square} square on {ground}."
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """32 pictures, each several times over so that an epoch has a few steps, and once more to be judged by."""
+    folder = tmp_path_factory.mktemp("squares")
+    rows = [("image", "caption", "split")]
+    for square, ground in PAIRS:
+        picture = Image.new("RGB", (64, 64), COLOURS[ground])
+        picture.paste(COLOURS[square], (16, 16, 48, 48))
+        for copy in ("dev", *range(COPIES)):
+            name = f"{square}-{ground}-{copy}.png"
+            picture.save(folder / name)
+            rows.append((name, said(square, ground), "dev" if copy == "dev" else "train"))
+    with (folder / "captions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(data: Path) -> Path:
+    """A random encoder whose batch norms fit the pictures; without them colours drown on their way through."""
+    torch.manual_seed(0)
+    model = get_model("mobilenet_v3_small", weights=None).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    arrays = np.stack([to_array(Image.open(file), 64) for file in sorted(data.glob("*-dev.png"))])
+    mean, std = (torch.tensor(three).view(3, 1, 1) for three in (EncoderConfig().mean, EncoderConfig().std))
+    with torch.no_grad():
+        model((torch.from_numpy(arrays).permute(0, 3, 1, 2) / 255 - mean) / std)
+    save_file(model.state_dict(), data / "encoder.safetensors")
+    return data / "encoder.safetensors"
+
+
+def shipped(name: str) -> Recipe:
+    return Recipe.read(str(FOLDER / f"{name}.toml"))
+
+
+def tiny(recipe: Recipe, weights: Path) -> Recipe:
+    """The recipe with a tiny encoder, tiny widths and one short stage; its choices of architecture stay."""
+    options = {field.name for field in dataclasses.fields(decoders()[recipe.decoder["name"]][0])}
+    width = {key: value for key, value in TINY.items() if key in options and (key != "layers" or key in recipe.decoder)}
+    values: dict[str, Any] = recipe.to_dict()
+    values["encoder"] = {"name": "mobilenet_v3_small", "size": 64, "weights": str(weights)}
+    values["decoder"] = recipe.decoder | width | {"dropout": 0.0}
+    if "region_dropout" in options:
+        values["decoder"]["region_dropout"] = 0.0
+    values["data"]["min_count"] = 1
+    values["decoding"] |= {"beam_size": 1, "max_length": 10}
+    stage = values["stage"][0] | {
+        "epochs": 24, "batch_size": 8, "captions": 1, "learning_rate": 8e-3, "warmup": 20, "average": 0.9,
+        "label_smoothing": 0.0, "patience": 5,
+    }  # fmt: skip
+    return Recipe.from_dict(values | {"stage": [stage]})
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C at a moment that the test chose."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
+    name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny(shipped(name), weights)
+    corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
+
+    def trainer() -> Trainer:
+        # All recipes share the regions of their encoder.
+        return Trainer(recipe, corpus, tmp_path / "run", CPU, cache=data / "cache")
+
+    with monkeypatch.context() as patch:
+        original = Trainer._step
+
+        def interrupted(self: Trainer, *arguments: Any) -> tuple[float, float]:
+            if (self.position.epoch, self.position.step) == (2, 3):
+                raise Interrupted
+            return original(self, *arguments)
+
+        patch.setattr(Trainer, "_step", interrupted)
+        with pytest.raises(Interrupted):
+            trainer().run()
+    again = trainer()
+    assert (again.position.epoch, again.position.step) == (2, 0)
+    again.run().save(tmp_path / "model.safetensors")
+
+    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+    files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS]
+    expected = [said(*pair).capitalize() for pair in PAIRS]
+    assert [caption.text for caption in captioner.caption(files)] == expected
+    if name in POOLED:
+        with pytest.raises(UsageError, match="has no attention to show"):
+            captioner.attend(files[0])
+        return
+    for caption in captioner.attend(files[:2], method="attention"):
+        for word in caption.words:
+            assert word.attention is not None and word.attention.shape == captioner.grid
+            assert word.attention.sum() == pytest.approx(1, abs=1e-5)
+            assert (word.sentinel is not None) == (name == "adaptive-attention")
+
+
+def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no shipped recipe of that name; near it: soft-attention"):
+        train_model("soft-atention", [tmp_path])
+    with pytest.raises(UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, base, .*"):
+        find_recipe("zzz")
+    assert {find_recipe(name).stem for name in NAMES} == set(NAMES)
+
+
+def test_recipes_are_those_of_the_field() -> None:
+    assert set(NAMES) == {
+        "adaptive-attention", "base", "dot-attention", "gru-attention", "merge-add", "merge-concat",
+        "multi-head-attention", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_builds_what_it_says(name: str) -> None:
+    recipe = shipped(name)
+    config = ModelConfig(EncoderConfig.of(recipe.encoder.name, recipe.encoder.size), recipe.decoder)
+    with torch.device("meta"):
+        model = CaptioningModel(config, Vocabulary([*SPECIALS, "a"]))
+    assert (model.decoder.heads == (0, 0)) == (name in POOLED)
+    assert {stage.doubly_stochastic > 0 for stage in recipe.stage} == {
+        name in ("soft-attention", "gru-attention", "dot-attention", "multi-head-attention")
+    }
+    if name == "soft-attention":
+        assert (type(model.decoder).__name__, model.decoder.heads) == ("LSTMDecoder", (1, 1))
+    if name == "multi-head-attention":
+        assert model.decoder.heads == (1, 8)
+    if name in ("two-layer-lstm", "gru-attention"):
+        assert recipe.encoder.name == "resnet50"
