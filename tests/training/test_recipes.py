@@ -95,8 +95,8 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
     values["data"]["min_count"] = 1
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
     stage = values["stage"][0] | {
-        "epochs": 24, "batch_size": 8, "captions": 1, "learning_rate": 8e-3, "warmup": 20, "average": 0.9,
-        "label_smoothing": 0.0, "patience": 5,
+        "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
+        "label_smoothing": 0.0, "patience": 12,
     }  # fmt: skip
     return Recipe.from_dict(values | {"stage": [stage]})
 
