@@ -67,9 +67,11 @@ def print_report(report: Report) -> None:
             cells += [interval(name, person.low, person.high)] if roomy else []
             cells.append("-" if captions.value is None else figure(name, captions.value))
         table.add_row(*map(Text, cells))
+    notes = list(report.footnotes)
+    # No row of the table, whose columns would be as wide as the machine is fast.
     if report.run and (speed := report.run.get("images_per_second")):
-        table.add_row("images/s", f"{speed:.1f}", f"captioned on {report.run['device']}, loading left out")
-    print_table(escape(report.title), table, report.footnotes, console)
+        notes.append(f"{speed:.1f} images/s captioned on {report.run['device']}, loading left out")
+    print_table(escape(report.title), table, notes, console)
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -81,14 +81,16 @@ def test_kept_captions_score_the_same_without_torch(
     )
     assert done.returncode == 0
     # The speed is told where captions are made, and no second run repeats it.
-    speed = [line for line in table.splitlines(keepends=True) if line.startswith("images/s ")]
+    speed = [line for line in table.splitlines(keepends=True) if " images/s captioned on " in line]
     assert len(speed) == 1
     assert done.stdout == table.replace(speed[0], "").replace("base on", "rows.jsonl on")
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "numpy" in imported
     assert "torch" not in imported
     made, read = (json.loads((place / "report.json").read_text()) for place in (folder, tmp_path))
-    assert made["metrics"] == read["metrics"]
+    # The last digit depends on where in memory the sums are taken.
+    for name, value in made["metrics"].items():
+        assert read["metrics"][name] == (None if value is None else pytest.approx(value, rel=1e-12)), name
     assert made["hashes"] == read["hashes"]
 
 
