@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-COLUMNS = ("stage", "epoch", "step", "loss", "reward", "learning_rate", "images_per_second", "dev", "cider_d")
+COLUMNS = ("stage", "epoch", "step", "loss", "reward", "learning_rate", "images_per_second", "dev", "metric", "score")
 
 
 class TrainingLog:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import random
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,21 +18,16 @@ from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
-from capcli.model.vocabulary import END
-from capcli.pictures.read import read_array, read_picture
-from capcli.training.augment import augment
 from capcli.training.corpus import Corpus
-from capcli.training.evaluate import evaluate
-from capcli.training.features import FeatureCache
+from capcli.training.feed import Feed
 from capcli.training.log import TrainingLog
-from capcli.training.losses import cross_entropy, doubly_stochastic
+from capcli.training.objective import Batch, Objective, objectives
 from capcli.training.recipe import Recipe, StageRecipe
-from capcli.training.self_critical import SelfCritical, pad, shift
+from capcli.training.seed import seed_of
 from capcli.training.state import Position, load_state, restore_optimizer, save_state
 
 SAVE_SECONDS = 300.0
 LOG_STEPS = 20
-BUCKET_BATCHES = 16
 
 
 class Trainer:
@@ -82,7 +74,7 @@ class Trainer:
         except OSError as error:
             raise UsageError(f"{folder}: no folder for checkpoints can be made there ({error.strerror})") from None
         self.best_file, self.state_file = folder / "best.safetensors", folder / "state.safetensors"
-        torch.manual_seed(_seed(recipe.seed, "model"))
+        torch.manual_seed(seed_of(recipe.seed, "model"))
         self.model = self._model(start, encoder_weights)
         words = self.model.vocabulary
         self.encoded = [[words.encode(caption) for caption in captions] for captions in corpus.captions]
@@ -94,9 +86,10 @@ class Trainer:
             self.model.load_state_dict(tensors["weights"])
             self._restored = tensors
             if self.position.done and self.position.stage + 1 < len(recipe.stage):
-                self.position = Position(stage=self.position.stage + 1, best=self.position.best)
+                self.position = self._next_stage(self.position)
         self.model.to(device)
         self.average: dict[str, Tensor] = {}
+        self.objective: Objective
         self.optimizer: torch.optim.Optimizer | None = None
         self.names: list[str] = []
         self._saved_at = time.monotonic()
@@ -127,61 +120,73 @@ class Trainer:
             model.encoder.load_pretrained(source)
         return model
 
+    def _next_stage(self, ended: Position) -> Position:
+        """Where the stage after one that ended begins; only a score of the same metric is one to beat."""
+        before, after = (objectives()[self.recipe.stage[n].objective].metric for n in (ended.stage, ended.stage + 1))
+        return Position(stage=ended.stage + 1, best=ended.best if before == after else -math.inf)
+
+    def _prepare_objective(self, stage: StageRecipe) -> None:
+        torch.manual_seed(seed_of(self.recipe.seed, self.position.stage, "objective"))
+        self.objective = objectives()[stage.objective](stage, self.recipe, self.model, self.encoded).to(self.device)
+        if self._restored and self._restored["objective"]:
+            self.objective.load_state_dict(self._restored["objective"])
+        self.objective.train()
+
     def _stage(self, stage: StageRecipe, log: TrainingLog) -> None:
         at = self.position
         model = self.model
         model.encoder.train_from(None if stage.train_from < 0 else stage.train_from)
+        self._prepare_objective(stage)
         self._prepare_optimizer(stage)
-        feed = _Feed(self, stage, log)
-        critic = None
-        if stage.objective == "self-critical":
-            references = [self.encoded[i] for i in feed.pictures]
-            critic = SelfCritical(references, self.recipe.decoding.max_length, stage.temperature)
+        feed = Feed(
+            stage, at.stage, self.recipe, self.corpus, self.encoded, model.encoder, self.cache_folder, log,
+            least_captions=self.objective.least_captions,
+        )  # fmt: skip
         steps = math.ceil(feed.count / stage.batch_size)
         title = f"stage {at.stage + 1}/{len(self.recipe.stage)} {stage.objective}"
         if self.started_from_model and (at.stage, at.epoch, at.step) == (0, 0, 0):
             # A model that only gets worse is handed back as it came.
-            log.say(f"before training: dev CIDEr-D {_listed(self._judge(feed, log))}")
+            log.say(f"before training: dev {self.objective.metric} {_listed(self._judge(feed, log))}")
         while at.epoch < stage.epochs and at.waited < stage.patience:
             log.begin(f"{title} epoch {at.epoch + 1}/{stage.epochs}", feed.count, at.step * stage.batch_size)
             model.train()
-            total, count, rewards = 0.0, 0, 0.0
-            for picked, regions in feed.batches(at.epoch, at.step):
-                torch.manual_seed(_seed(self.recipe.seed, at.stage, at.epoch, at.step))
-                rate = self._set_rate(stage, at.epoch * steps + at.step, stage.epochs * steps)
-                loss, reward = self._step(stage, critic, feed, picked, regions)
+            totals: Counter[str] = Counter()
+            for picked, inputs, targets in feed.batches(at.epoch, at.step):
+                torch.manual_seed(seed_of(self.recipe.seed, at.stage, at.epoch, at.step))
+                taken = at.epoch * steps + at.step
+                rate = self._set_rate(stage, taken, stage.epochs * steps)
+                values = self._step(stage, feed, taken, Batch(inputs, picked, targets, taken / (stage.epochs * steps)))
                 at.step += 1
-                total, count, rewards = total + loss, count + 1, rewards + reward
-                speed = log.advance(len(picked), f"loss {total / count:.3f}")
+                totals.update(values | {"": 1})
+                speed = log.advance(len(picked), f"loss {totals['loss'] / totals['']:.3f}")
                 if at.step % LOG_STEPS == 0 or at.step == steps:
-                    values = {"loss": loss, "learning_rate": rate, "images_per_second": speed}
-                    if critic is not None:
-                        values["reward"] = reward
-                    log.row(stage=at.stage, epoch=at.epoch, step=at.step, **values)
+                    told = values | {"learning_rate": rate, "images_per_second": speed}
+                    log.row(stage=at.stage, epoch=at.epoch, step=at.step, **told)
                 if time.monotonic() - self._saved_at > SAVE_SECONDS:
                     self._save()
             scores = self._judge(feed, log)
-            mean = f"loss {total / max(1, count):.4f}" + (f" reward {rewards / max(1, count):.4f}" if critic else "")
-            log.say(f"{title} epoch {at.epoch + 1}: {mean}, dev CIDEr-D {_listed(scores)}")
+            means = " ".join(f"{name} {total / totals['']:.4f}" for name, total in totals.items() if name)
+            log.say(f"{title} epoch {at.epoch + 1}: {means}, dev {self.objective.metric} {_listed(scores)}")
             at.epoch, at.step = at.epoch + 1, 0
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())
-        log.say(f"{title}: best dev CIDEr-D {at.best:.4f}")
+        log.say(f"{title}: best dev {self.objective.metric} {at.best:.4f}")
         if at.stage + 1 == len(self.recipe.stage):
             self.position = Position(stage=at.stage, best=at.best, done=True)
         else:
-            self.position = Position(stage=at.stage + 1, best=at.best)
+            self.position = self._next_stage(at)
         self._restored, self.optimizer, self.average = None, None, {}
         self._save()
 
     def _prepare_optimizer(self, stage: StageRecipe) -> None:
-        trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad and self.objective.trains(n)]
+        own = [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
         groups = []
         self.names = []
         for encoder in (False, True):
             for decay in (False, True):
                 chosen = [
-                    (n, p) for n, p in trained
+                    (n, p) for n, p in trained + own
                     if n.startswith("encoder.") == encoder and (p.dim() > 1) == decay
                 ]  # fmt: skip
                 if chosen:
@@ -217,25 +222,16 @@ class Trainer:
             group["lr"] = group["peak"] * share
         return stage.learning_rate * share
 
-    def _step(
-        self, stage: StageRecipe, critic: SelfCritical | None, feed: _Feed, picked: list[int], inputs: Tensor
-    ) -> tuple[float, float]:
+    def _step(self, stage: StageRecipe, feed: Feed, taken: int, batch: Batch) -> dict[str, float]:
+        """One step on a batch whose regions are still pictures where the encoder runs; loss and other figures."""
         assert self.optimizer is not None
-        model, at = self.model, self.position
-        reward = 0.0
         with self._autocast():
-            regions = inputs if feed.cached else model.encoder(inputs)
-            loss = regions.new_zeros((), dtype=torch.float32)
-            if critic is not None:
-                order = [feed.order[i] for i in picked]
-                loss, reward = critic.loss(model.decoder, regions, order, stage.captions)
-            weight = stage.cross_entropy if critic is not None else 1.0
-            if weight:
-                targets = pad([c for i in picked for c in self.drawn_captions(stage, i)]).to(self.device)
-                log_probabilities, attention = model.decoder(regions, shift(targets))
-                loss = loss + weight * cross_entropy(log_probabilities, targets, stage.label_smoothing)
-                if stage.doubly_stochastic and attention is not None:
-                    loss = loss + weight * stage.doubly_stochastic * doubly_stochastic(attention, targets)
+            batch = replace(
+                batch,
+                regions=batch.regions.to(self.device) if feed.cached else self.model.encoder(batch.regions),
+                targets=batch.targets.to(self.device),
+            )
+            loss, figures = self.objective.loss(self.model, batch)
         if not math.isfinite(loss.item()):
             raise self._diverged("loss", loss.item())
         self.optimizer.zero_grad(set_to_none=True)
@@ -248,12 +244,11 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average:
-            taken = at.epoch * math.ceil(feed.count / stage.batch_size) + at.step
             decay = min(stage.average, (1 + taken) / (10 + taken))
-            current = dict(model.named_parameters())
+            current = dict(self.model.named_parameters())
             names = list(self.average)
             torch._foreach_lerp_([self.average[n] for n in names], [current[n].detach() for n in names], 1 - decay)
-        return loss.item(), reward
+        return {"loss": loss.item(), **figures}
 
     def _diverged(self, what: str, value: float) -> CapcliError:
         at = self.position
@@ -262,18 +257,7 @@ class Trainer:
             f"lower learning_rate or clip; {self.state_file} holds the last good state, if one was saved"
         )
 
-    def drawn_captions(self, stage: StageRecipe, picture: int) -> list[list[int]]:
-        """The captions, ends included, that a picture is trained on in this epoch."""
-        at = self.position
-        captions = self.encoded[picture]
-        source = random.Random(f"{self.recipe.seed} {at.stage} {at.epoch} {picture} captions")
-        drawn = source.sample(captions, min(stage.captions, len(captions)))
-        drawn += source.choices(captions, k=stage.captions - len(drawn))
-        longest = self.recipe.data.max_length
-        # A caption that is cut has no end here, or the model would learn to stop in mid-sentence.
-        return [[*caption, END] if len(caption) <= longest else caption[:longest] for caption in drawn]
-
-    def _judge(self, feed: _Feed, log: TrainingLog) -> dict[str, float]:
+    def _judge(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
         at, model = self.position, self.model
         training = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.average}
         self._assign(self.average)
@@ -281,12 +265,13 @@ class Trainer:
         scores = {}
         for name, items in self.corpus.dev.items():
             with self._autocast():
-                scores[name] = evaluate(model, items, self.recipe.decoding, feed.plain)
-            log.row(stage=at.stage, epoch=at.epoch, step=at.step, dev=name, cider_d=scores[name])
+                scores[name] = self.objective.judge(model, items, self.recipe.decoding, feed.plain)
+            figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
+            log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
         first = next(iter(scores.values()))
         if first > at.best:
             at.best, at.waited = first, 0
-            figures = {f"dev {name}": {"CIDEr-D": score} for name, score in scores.items()}
+            figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
             best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures)
             best.save(self.best_file, torch.float32)
         else:
@@ -308,6 +293,7 @@ class Trainer:
             self._run_key(),
             self.model.state_dict(),
             self.average,
+            self.objective.state_dict(),
             self.optimizer,
             self.names,
         )
@@ -330,96 +316,5 @@ class Trainer:
         return torch.autocast(self.device.type, dtype, enabled=pays or self.device.type == "cuda")
 
 
-class _Feed:
-    """Training inputs of one stage: cached regions or augmented pictures, prepared ahead of the model."""
-
-    def __init__(self, trainer: Trainer, stage: StageRecipe, log: TrainingLog) -> None:
-        self.trainer, self.stage = trainer, stage
-        self.cached = stage.features == "cached"
-        enough = 2 if stage.objective == "self-critical" else 1
-        self.pictures = [i for i, captions in enumerate(trainer.encoded) if len(captions) >= enough]
-        if not self.pictures:
-            raise UsageError("self-critical training needs pictures with at least two captions")
-        self.count = min(stage.pictures or len(self.pictures), len(self.pictures))
-        self.order = {picture: place for place, picture in enumerate(self.pictures)}
-        self.size = trainer.model.encoder.config.size
-        self.train = trainer.corpus.train
-        if self.cached:
-            files = list(dict.fromkeys(
-                [item.image for item in self.train] + [i.image for items in trainer.corpus.dev.values() for i in items]
-            ))  # fmt: skip
-            log.begin("regions", (1 + stage.views) * len(files))
-            trainer.model.eval()
-            last = [0]
-
-            def report(done: int, _: int) -> None:
-                log.advance(done - last[0])
-                last[0] = done
-
-            self.cache = FeatureCache(
-                trainer.model.encoder, files, trainer.cache_folder, views=stage.views, crop=stage.crop,
-                jitter=stage.jitter, seed=trainer.recipe.seed, report=report,
-            )  # fmt: skip
-
-    def batches(self, epoch: int, first_step: int) -> Iterator[tuple[list[int], Tensor]]:
-        """From step `first_step` on: picture indices and regions, or pictures where the encoder runs."""
-        at, seed = self.trainer.position.stage, self.trainer.recipe.seed
-        groups = self._groups(random.Random(f"{seed} {at} {epoch} order"))[first_step:]
-        with ThreadPoolExecutor(2) as pool:
-
-            def begin(group: list[int]) -> list:
-                return [pool.submit(self._input, epoch, picture) for picture in group] if not self.cached else []
-
-            upcoming = [begin(group) for group in groups[:2]]
-            for index, group in enumerate(groups):
-                if index + 2 < len(groups):
-                    upcoming.append(begin(groups[index + 2]))
-                ready = upcoming.pop(0)
-                if self.cached:
-                    yield group, self._cached(epoch, group)
-                else:
-                    batch = np.stack([future.result() for future in ready])
-                    yield group, torch.from_numpy(batch).to(self.trainer.device)
-
-    def _groups(self, source: random.Random) -> list[list[int]]:
-        """Shuffled batches whose captions are of like length, for padding costs as much as words."""
-        shuffled = list(self.pictures)
-        source.shuffle(shuffled)
-        shuffled = shuffled[: self.count]
-        size, pool = self.stage.batch_size, self.stage.batch_size * BUCKET_BATCHES
-        ordered: list[int] = []
-        for start in range(0, len(shuffled), pool):
-            ordered += sorted(shuffled[start : start + pool], key=self._longest)
-        groups = [ordered[i : i + size] for i in range(0, len(ordered), size)]
-        source.shuffle(groups)
-        return groups
-
-    def _longest(self, picture: int) -> int:
-        return max(len(caption) for caption in self.trainer.drawn_captions(self.stage, picture))
-
-    def plain(self, files: Sequence[Path]) -> Tensor:
-        """Regions of pictures as they are, for evaluation."""
-        if self.cached:
-            return self.cache.regions(files).to(self.trainer.device)
-        arrays = [read_array(file, self.size) for file in files]
-        return self.trainer.model.encoder(torch.from_numpy(np.stack(arrays)).to(self.trainer.device))
-
-    def _cached(self, epoch: int, group: list[int]) -> Tensor:
-        files = [self.train[picture].image for picture in group]
-        views = [self._chance(epoch, picture).randint(0, self.stage.views) for picture in group]
-        return self.cache.regions(files, views).to(self.trainer.device)
-
-    def _input(self, epoch: int, picture: int) -> np.ndarray:
-        image = read_picture(self.train[picture].image, at_least=2 * self.size)
-        return augment(image, self.size, self.stage.crop, self.stage.jitter, self._chance(epoch, picture))
-
-    def _chance(self, epoch: int, picture: int) -> random.Random:
-        return random.Random(f"{self.trainer.recipe.seed} {self.trainer.position.stage} {epoch} {picture} view")
-
-
 def _listed(scores: dict[str, float]) -> str:
     return " ".join(f"{name} {score:.4f}" for name, score in scores.items())
-
-
-def _seed(*parts: object) -> int:
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1

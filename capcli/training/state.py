@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Position:
     stage: int = 0
     epoch: int = 0
     step: int = 0
-    best: float = -1.0
+    best: float = -math.inf
     waited: int = 0
     done: bool = False
     scaler: dict[str, float] = field(default_factory=dict)
@@ -33,6 +34,7 @@ def save_state(
     run: str,
     weights: dict[str, Tensor],
     average: dict[str, Tensor],
+    objective: dict[str, Tensor],
     optimizer: torch.optim.Optimizer | None,
     names: list[str],
 ) -> None:
@@ -44,10 +46,12 @@ def save_state(
         run: a hash of recipe and data; `load_state` gives it back for comparison.
         weights: the model's state.
         average: running average of the trained weights by name.
+        objective: state of the objective.
         optimizer: AdamW, or None before a stage begins.
         names: names of the optimizer's parameters in its order.
     """
-    tensors = {f"weights.{k}": v for k, v in weights.items()} | {f"average.{k}": v for k, v in average.items()}
+    groups = {"weights": weights, "average": average, "objective": objective}
+    tensors = {f"{group}.{name}": value for group, named in groups.items() for name, value in named.items()}
     if optimizer is not None:
         for index, state in optimizer.state_dict()["state"].items():
             for key, value in state.items():
@@ -57,12 +61,12 @@ def save_state(
 
 
 def load_state(path: Path) -> tuple[Position, str, dict[str, dict[str, Tensor]]]:
-    """Reads what `save_state` wrote: position, run, and tensors by kind (weights, average, optimizer).
+    """Reads what `save_state` wrote: position, run, and tensors by kind (weights, average, objective, optimizer).
 
     Raises:
         ModelError: if the file is not such a state.
     """
-    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "objective": {}, "optimizer": {}}
     try:
         with safe_open(path, framework="pt") as file:
             described = file.metadata() or {}

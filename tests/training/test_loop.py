@@ -247,7 +247,7 @@ def test_self_critical_training_needs_two_captions_of_a_picture(
     for name in ("red", "blue"):
         Image.new("RGB", (8, 8), COLOURS[name]).save(tmp_path / f"{name}.png")
     (tmp_path / "captions.csv").write_text("image,caption,split\nred.png,a red one,train\nblue.png,a blue one,dev\n")
-    with pytest.raises(UsageError, match="at least two captions"):
+    with pytest.raises(UsageError, match="at least 2 captions"):
         trainer(recipe(CRITICAL), tmp_path, tmp_path / "run").run()
 
 

@@ -8,7 +8,10 @@ import torch
 
 from capcli.model.decoder import Decoder, build_decoder, decoders
 from capcli.model.vocabulary import END, PAD, START
-from capcli.training.self_critical import SelfCritical, pad, shift
+from capcli.training.objective import Batch
+from capcli.training.recipe import Recipe
+from capcli.training.self_critical import SelfCritical
+from capcli.training.words import pad, shift
 
 REFERENCES = [[[4, 5]], [[6, 7]], [[8, 9]]]
 
@@ -19,6 +22,28 @@ def decoder(request: pytest.FixtureRequest, tiny_settings: Callable[..., dict[st
     # Through two layers the picture that is seen but once takes longer to reach the words.
     options = {"layers": 1} if request.param == "inject" else {}
     return build_decoder(tiny_settings(request.param, dropout=0.0, **options), 6, (1, 3), 10).train()
+
+
+class Words:
+    """A captioning model of nothing but its decoder."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+
+
+def critic(length: int, samples: int, references: list[list[list[int]]] = REFERENCES) -> SelfCritical:
+    recipe = Recipe.from_dict({
+        "decoding": {"max_length": length},
+        "stage": [{"objective": "self-critical", "captions": samples}],
+    })  # fmt: skip
+    return SelfCritical(recipe.stage[0], recipe, None, references)  # type: ignore[arg-type]
+
+
+def loss(critic: SelfCritical, decoder: Decoder, pictures: list[int]) -> tuple[torch.Tensor, float]:
+    targets = pad([[*REFERENCES[picture][0], END] for picture in pictures])
+    batch = Batch(regions()[: len(pictures)], pictures, targets, 0.0)
+    lowered, figures = critic.loss(Words(decoder), batch)  # type: ignore[arg-type]
+    return lowered, figures["reward"]
 
 
 def regions() -> torch.Tensor:
@@ -34,15 +59,15 @@ def probability(decoder: Decoder, words: list[int], picture: int) -> float:
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_the_rewarded_captions_become_likely(decoder: Decoder, mixed: bool) -> None:
-    critic = SelfCritical(REFERENCES, 3)
+    judge = critic(3, 16)
     optimizer = torch.optim.Adam(decoder.parameters(), 0.006)
     before = [probability(decoder, captions[0], picture) for picture, captions in enumerate(REFERENCES)]
     rewards = []
     for _ in range(150):
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            loss, reward = critic.loss(decoder, regions(), [0, 1, 2], 16)
+            lowered, reward = loss(judge, decoder, [0, 1, 2])
         optimizer.zero_grad()
-        loss.backward()
+        lowered.backward()
         optimizer.step()
         rewards.append(reward)
     after = [probability(decoder, captions[0], picture) for picture, captions in enumerate(REFERENCES)]
@@ -54,8 +79,8 @@ def test_the_rewarded_captions_become_likely(decoder: Decoder, mixed: bool) -> N
 @pytest.mark.parametrize("mixed", [False, True])
 def test_sampling_first_leaves_no_weight_without_its_gradient(decoder: Decoder, mixed: bool) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        loss, _ = SelfCritical(REFERENCES, 3).loss(decoder, regions(), [0, 1, 2], 4)
-    loss.backward()
+        lowered, _ = loss(critic(3, 4), decoder, [0, 1, 2])
+    lowered.backward()
     assert [name for name, parameter in decoder.named_parameters() if parameter.grad is None] == []
 
 
@@ -89,18 +114,16 @@ class Fixed(Decoder):
 
 
 def test_a_sentence_broken_off_earns_less() -> None:
-    critic = SelfCritical(REFERENCES, 2)
-    _, whole = critic.loss(Fixed([4, 5], ends=True), regions()[:1], [0], 2)
-    _, longer = SelfCritical(REFERENCES, 3).loss(Fixed([4, 5], ends=True), regions()[:1], [0], 2)
-    _, cut = SelfCritical([[[4, 5, 5]], *REFERENCES[1:]], 2).loss(Fixed([4, 5], ends=False), regions()[:1], [0], 2)
+    _, whole = loss(critic(2, 2), Fixed([4, 5], ends=True), [0])
+    _, longer = loss(critic(3, 2), Fixed([4, 5], ends=True), [0])
+    _, cut = loss(critic(2, 2, [[[4, 5, 5]], *REFERENCES[1:]]), Fixed([4, 5], ends=False), [0])
     assert longer > 0
     assert whole < longer
     assert cut < longer
 
 
 def test_references_are_chosen_by_picture() -> None:
-    critic = SelfCritical(REFERENCES, 3)
-    rewards = [critic.loss(Fixed([6, 7], ends=True), regions()[:1], [picture], 2)[1] for picture in range(3)]
+    rewards = [loss(critic(3, 2), Fixed([6, 7], ends=True), [picture])[1] for picture in range(3)]
     assert rewards[1] > 0
     # With nothing but the end in common, which is in every reference, there is nothing to reward.
     assert (rewards[0], rewards[2]) == (0.0, 0.0)

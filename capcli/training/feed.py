@@ -1,0 +1,159 @@
+"""What a stage trains on, batch by batch, prepared ahead of the model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from capcli.errors import UsageError
+from capcli.model.encoder import Encoder
+from capcli.model.vocabulary import END
+from capcli.pictures.read import read_array, read_picture
+from capcli.training.augment import augment
+from capcli.training.corpus import Corpus
+from capcli.training.features import FeatureCache
+from capcli.training.log import TrainingLog
+from capcli.training.recipe import Recipe, StageRecipe
+from capcli.training.words import pad
+
+BUCKET_BATCHES = 16
+
+
+class Feed:
+    """Batches of one stage: cached regions or augmented pictures, and captions drawn from the references.
+
+    All chance is seeded by the recipe's seed, the stage, the epoch and the picture.
+
+    Args:
+        stage: what is asked for.
+        number: of the stage in the recipe, from 0.
+        recipe: the run.
+        corpus: what to train on and to be judged by.
+        references: of each training picture its captions' words, without start and end.
+        encoder: computes the regions of dev, and of the cache.
+        cache: folder of cached regions.
+        log: is told how far the cache is.
+        least_captions: a picture with fewer is left out.
+
+    Attributes:
+        cached: whether batches hold regions; pictures otherwise.
+        count: pictures in an epoch.
+
+    Raises:
+        UsageError: where no picture has enough captions.
+        UnreadableImage: for the first picture that cannot be read.
+    """
+
+    def __init__(
+        self,
+        stage: StageRecipe,
+        number: int,
+        recipe: Recipe,
+        corpus: Corpus,
+        references: Sequence[Sequence[Sequence[int]]],
+        encoder: Encoder,
+        cache: Path,
+        log: TrainingLog,
+        *,
+        least_captions: int = 1,
+    ) -> None:
+        self._stage, self._recipe, self._references, self._encoder = stage, recipe, references, encoder
+        self._key = f"{recipe.seed} {number}"
+        self._pictures = [i for i, captions in enumerate(references) if len(captions) >= least_captions]
+        if not self._pictures:
+            raise UsageError(f"{stage.objective} training needs pictures with at least {least_captions} captions")
+        self.cached = stage.features == "cached"
+        self.count = min(stage.pictures or len(self._pictures), len(self._pictures))
+        self._size = encoder.config.size
+        self._files = [item.image for item in corpus.train]
+        if self.cached:
+            judged = [item.image for items in corpus.dev.values() for item in items]
+            files = list(dict.fromkeys(self._files + judged))
+            log.begin("regions", (1 + stage.views) * len(files))
+            encoder.eval()
+            last = [0]
+
+            def report(done: int, _: int) -> None:
+                log.advance(done - last[0])
+                last[0] = done
+
+            self._cache = FeatureCache(
+                encoder, files, cache, views=stage.views, crop=stage.crop, jitter=stage.jitter, seed=recipe.seed,
+                report=report,
+            )  # fmt: skip
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        """Batches of an epoch from step `first_step` on.
+
+        Yields:
+            B indices into the training pictures; B x R x D regions on the CPU, or where the encoder runs B x S x S x 3
+            uint8 pictures on its device; and N x T words as `Batch.targets` has them, on the CPU.
+        """
+        groups = self._groups(epoch)[first_step:]
+        device = next(self._encoder.parameters()).device
+        with ThreadPoolExecutor(2) as pool:
+
+            def begin(group: list[int]) -> list[Future[np.ndarray]]:
+                return [] if self.cached else [pool.submit(self._picture, epoch, picture) for picture in group]
+
+            upcoming = [begin(group) for group in groups[:2]]
+            for index, group in enumerate(groups):
+                if index + 2 < len(groups):
+                    upcoming.append(begin(groups[index + 2]))
+                ready = upcoming.pop(0)
+                if self.cached:
+                    inputs = self._regions(epoch, group)
+                else:
+                    inputs = torch.from_numpy(np.stack([future.result() for future in ready])).to(device)
+                yield group, inputs, pad([caption for picture in group for caption in self._captions(epoch, picture)])
+
+    def plain(self, files: Sequence[Path]) -> Tensor:
+        """Regions B x R x D of pictures as they are, for evaluation, on the encoder's device."""
+        device = next(self._encoder.parameters()).device
+        if self.cached:
+            return self._cache.regions(files).to(device)
+        arrays = [read_array(file, self._size) for file in files]
+        return self._encoder(torch.from_numpy(np.stack(arrays)).to(device))
+
+    def _groups(self, epoch: int) -> list[list[int]]:
+        """Shuffled batches whose captions are of like length, for padding costs as much as words."""
+        source = random.Random(f"{self._key} {epoch} order")
+        shuffled = list(self._pictures)
+        source.shuffle(shuffled)
+        shuffled = shuffled[: self.count]
+        size, pool = self._stage.batch_size, self._stage.batch_size * BUCKET_BATCHES
+        ordered: list[int] = []
+        for start in range(0, len(shuffled), pool):
+            ordered += sorted(
+                shuffled[start : start + pool], key=lambda picture: max(map(len, self._captions(epoch, picture)))
+            )
+        groups = [ordered[i : i + size] for i in range(0, len(ordered), size)]
+        source.shuffle(groups)
+        return groups
+
+    def _captions(self, epoch: int, picture: int) -> list[list[int]]:
+        """The captions, ends included, that a picture is trained on in an epoch."""
+        captions, count = self._references[picture], self._stage.captions
+        source = random.Random(f"{self._key} {epoch} {picture} captions")
+        drawn = source.sample(captions, min(count, len(captions)))
+        drawn += source.choices(captions, k=count - len(drawn))
+        longest = self._recipe.data.max_length
+        # A caption that is cut has no end here, or the model would learn to stop in mid-sentence.
+        return [[*caption, END] if len(caption) <= longest else list(caption[:longest]) for caption in drawn]
+
+    def _regions(self, epoch: int, group: list[int]) -> Tensor:
+        views = [self._chance(epoch, picture).randint(0, self._stage.views) for picture in group]
+        return self._cache.regions([self._files[picture] for picture in group], views)
+
+    def _picture(self, epoch: int, picture: int) -> np.ndarray:
+        image = read_picture(self._files[picture], at_least=2 * self._size)
+        return augment(image, self._size, self._stage.crop, self._stage.jitter, self._chance(epoch, picture))
+
+    def _chance(self, epoch: int, picture: int) -> random.Random:
+        return random.Random(f"{self._key} {epoch} {picture} view")

@@ -1,0 +1,84 @@
+"""What a stage of training lowers: the contract every objective keeps, and the registry that builds one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from capcli.datasets import Item
+from capcli.decoding.options import DecodingOptions
+from capcli.model.captioning import CaptioningModel
+from capcli.training.evaluate import evaluate
+from capcli.training.recipe import Recipe, StageRecipe
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from: B pictures, K captions of each.
+
+    Attributes:
+        regions: B x R x D, with gradients where the encoder is trained.
+        pictures: B indices into the training pictures.
+        targets: N x T word indices of N = B * K captions drawn from the references, ends included, padded with `<pad>`;
+            rows b*K to b*K+K-1 are of picture b.
+        progress: share of the stage's steps that are behind, 0 to below 1.
+    """
+
+    regions: Tensor
+    pictures: Sequence[int]
+    targets: Tensor
+    progress: float
+
+
+class Objective(nn.Module, ABC):
+    """What a stage lowers. A module, so that what it learns beside the model is trained and saved with the run.
+
+    Args:
+        stage: its options.
+        recipe: the run that the stage is of.
+        model: what will be trained; not kept.
+        references: of each training picture its captions' words, without start and end.
+
+    Attributes:
+        metric: what dev is judged by, greater being better.
+        least_captions: a training picture with fewer is left out.
+    """
+
+    metric = "CIDEr-D"
+    least_captions = 1
+
+    def __init__(
+        self, stage: StageRecipe, recipe: Recipe, model: CaptioningModel, references: Sequence[Sequence[Sequence[int]]]
+    ) -> None:
+        super().__init__()
+        self.stage = stage
+
+    @abstractmethod
+    def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a step, a scalar, and figures for the log by column, such as `reward`."""
+
+    def trains(self, parameter: str) -> bool:
+        """Whether the stage trains the model's parameter of this name, if its encoder's share says so too."""
+        return True
+
+    def judge(
+        self,
+        model: CaptioningModel,
+        items: Sequence[Item],
+        options: DecodingOptions,
+        regions: Callable[[Sequence[Path]], Tensor],
+    ) -> float:
+        """`metric` of a model in evaluation mode on held-out pictures; see `evaluate` for the arguments."""
+        return evaluate(model, items, options, regions)
+
+
+def objectives() -> dict[str, type[Objective]]:
+    """Every objective by its name in recipes."""
+    from capcli.training.cross_entropy import CrossEntropy
+    from capcli.training.self_critical import SelfCritical
+
+    return {"cross-entropy": CrossEntropy, "self-critical": SelfCritical}

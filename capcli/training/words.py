@@ -1,0 +1,22 @@
+"""Captions as tensors of word indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from capcli.model.vocabulary import PAD, START
+
+
+def pad(captions: Sequence[Sequence[int]]) -> Tensor:
+    """N x T indices, shorter rows filled with `<pad>`."""
+    longest = max(len(caption) for caption in captions)
+    return torch.tensor([[*caption, *[PAD] * (longest - len(caption))] for caption in captions])
+
+
+def shift(targets: Tensor) -> Tensor:
+    """Decoder inputs for N x T targets: `<start>` in front, the last word left off."""
+    start = torch.full_like(targets[:, :1], START)
+    return torch.cat([start, targets[:, :-1]], 1)
