@@ -42,17 +42,24 @@ def train(
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
 ) -> None:
-    """Train a captioning model from a RECIPE. A run that was killed goes on exactly where it was."""
-    from capcli.training.command import train_model
+    """Train a captioning model from a RECIPE. A run that was killed goes on exactly where it was.
 
-    target = train_model(
-        recipe,
-        data,
-        output=output,
-        run=run,
-        encoder_weights=encoder_weights,
-        start=start,
-        cache=cache,
-        device=device,
-    )
-    typer.echo(target)
+    On several devices: torchrun --nproc-per-node 2 -m -- capcli train RECIPE ...
+    """
+    from capcli.training.command import train_model
+    from capcli.training.processes import joined
+
+    with joined() as processes:
+        target = train_model(
+            recipe,
+            data,
+            output=output,
+            run=run,
+            encoder_weights=encoder_weights,
+            start=start,
+            cache=cache,
+            device=device,
+            processes=processes,
+        )
+    if processes.first:
+        typer.echo(target)

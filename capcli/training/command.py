@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
 
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
-from capcli.model.device import choose_device
 from capcli.model.shipped import find_model
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
+from capcli.training.folder import held
 from capcli.training.loop import Trainer
+from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
 
 
@@ -51,6 +54,7 @@ def train_model(
     start: str | None = None,
     cache: str | Path | None = None,
     device: str = "auto",
+    processes: Processes = Processes(),
 ) -> Path:
     """Trains a model; a stopped run in the same folder goes on where it was.
 
@@ -63,6 +67,7 @@ def train_model(
         start: model to go on from, name or file.
         cache: folder of cached regions.
         device: auto, cpu, cuda, cuda:N or mps.
+        processes: those that train together, all of which call this; see `joined`.
 
     Returns:
         The model file.
@@ -72,16 +77,23 @@ def train_model(
     """
     chosen = Recipe.read(find_recipe(recipe))
     target = Path(output or f"{chosen.name}.safetensors")
-    if not target.parent.is_dir() or target.is_dir():
-        raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
-    place = choose_device(device)
+    if not target.parent.is_dir() or target.is_dir() or not os.access(target.parent, os.W_OK):
+        raise UsageError(
+            f"{target}: no model can be written there; name a file in a folder that exists and is yours to write in"
+        )
+    place = processes.device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
-    trainer = Trainer(
-        chosen, corpus, Path(run or Path("runs") / chosen.name), place,
-        encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
-    )  # fmt: skip
-    best = trainer.run()
-    first = next(iter(corpus.dev.values()))
-    dataclasses.replace(best, calibration=calibrate(best, first, place)).save(target)
+    folder = Path(run or Path("runs") / chosen.name)
+    with ExitStack() as stack:
+        if processes.first:
+            stack.enter_context(held(folder))
+        trainer = Trainer(
+            chosen, corpus, folder, place,
+            encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None, processes=processes,
+        )  # fmt: skip
+        best = trainer.run()
+        if processes.first:
+            first = next(iter(corpus.dev.values()))
+            dataclasses.replace(best, calibration=calibrate(best, first, place)).save(target)
     return target
