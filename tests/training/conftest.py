@@ -29,16 +29,16 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write_recipe(tmp_path: Path, tiny_settings: Callable[..., dict[str, Any]]) -> Write:
-    """Writes `recipe.toml` of the given stages; other keywords are options of the decoder, or whole tables."""
+    """Writes `recipe.toml` of the given stages; keywords are whole tables."""
 
     def table(name: str, values: dict[str, Any]) -> str:
         return f"{name}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
 
-    def write(*stages: dict[str, Any], decoder: str = "lstm", **tables: dict[str, Any]) -> Path:
+    def write(*stages: dict[str, Any], **tables: dict[str, Any]) -> Path:
         whole = {
             "data": {"min_count": 1},
             "encoder": {"name": "mobilenet_v3_small", "size": 32, "weights": "none"},
-            "decoder": tiny_settings(decoder, dropout=0.0),
+            "decoder": tiny_settings("lstm", dropout=0.0),
             "decoding": {"max_length": 7},
         } | tables
         common = {"batch_size": 4, "warmup": 0, "average": 0.5}
