@@ -53,22 +53,28 @@ def train(
     """Train a captioning model from a RECIPE, or fine-tune one on pictures of your own.
 
     A run that was killed goes on exactly where it was. With --from, what the training brought is told at the end.
+
+    On several devices: torchrun --nproc-per-node 2 -m -- capcli train RECIPE ...
     """
     from capcli.training.command import train_model
+    from capcli.training.processes import joined
 
-    trained = train_model(
-        recipe,
-        data,
-        output=output,
-        run=run,
-        encoder_weights=encoder_weights,
-        start=start,
-        cache=cache,
-        device=device,
-    )
-    for name, gain in trained.gains.items():
-        tell(f"{name}: {_told(gain, name in trained.chosen)}")
-    typer.echo(trained.file)
+    with joined() as processes:
+        trained = train_model(
+            recipe,
+            data,
+            output=output,
+            run=run,
+            encoder_weights=encoder_weights,
+            start=start,
+            cache=cache,
+            device=device,
+            processes=processes,
+        )
+    if processes.first:
+        for name, gain in trained.gains.items():
+            tell(f"{name}: {_told(gain, name in trained.chosen)}")
+        typer.echo(trained.file)
 
 
 def _told(gain: Gain, chosen: bool) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,12 +15,13 @@ from pathlib import Path
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
-from capcli.model.device import choose_device
 from capcli.model.shipped import find_model
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
+from capcli.training.folder import held
 from capcli.training.gain import Gain, gain
 from capcli.training.loop import Trainer
+from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
 
 FINE_TUNE = "fine-tune"
@@ -32,7 +35,8 @@ class Trained:
     Attributes:
         file: the model.
         gains: where the run went on from a model, how much better the new one is, by data set; on pictures that
-            neither trained nor chose, or on the dev split, which chose, of data that has one.
+            neither trained nor chose, or on the dev split, which chose, of data that has one. Only the first of several
+            processes has them.
         chosen: names of the data sets whose gain is one on the dev split.
     """
 
@@ -73,6 +77,7 @@ def train_model(
     start: str | None = None,
     cache: str | Path | None = None,
     device: str = "auto",
+    processes: Processes = Processes(),
 ) -> Trained:
     """Trains a model; a stopped run in the same folder goes on where it was.
 
@@ -85,6 +90,7 @@ def train_model(
         start: model to go on from, name or file.
         cache: folder of cached regions.
         device: auto, cpu, cuda, cuda:N or mps.
+        processes: those that train together, all of which call this; see `joined`.
 
     Raises:
         CapcliError: for anything wrong with recipe, data, device or disk.
@@ -93,20 +99,28 @@ def train_model(
         raise UsageError(f"name a RECIPE ({', '.join(shipped_recipes())}), or a model to fine-tune with --from")
     chosen = Recipe.read(find_recipe(FINE_TUNE if recipe is None else recipe))
     target = Path(output or f"{chosen.name}.safetensors")
-    if not target.parent.is_dir() or target.is_dir():
-        raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
-    place = choose_device(device)
+    if not target.parent.is_dir() or target.is_dir() or not os.access(target.parent, os.W_OK):
+        raise UsageError(
+            f"{target}: no model can be written there; name a file in a folder that exists and is yours to write in"
+        )
+    place = processes.device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data, compare=begin is not None)
-    trainer = Trainer(
-        chosen, corpus, Path(run or Path("runs") / chosen.name), place,
-        encoder_weights=encoder_weights, start=copy.deepcopy(begin), cache=Path(cache) if cache else None,
-    )  # fmt: skip
-    best = trainer.run()
-    judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
-    best = dataclasses.replace(best, calibration=calibrate(best, judged, place))
-    best.save(target)
-    if begin is None:
+    folder = Path(run or Path("runs") / chosen.name)
+    with ExitStack() as stack:
+        if processes.first:
+            stack.enter_context(held(folder))
+        trainer = Trainer(
+            chosen, corpus, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
+            cache=Path(cache) if cache else None, processes=processes,
+        )  # fmt: skip
+        best = trainer.run()
+        if processes.first:
+            compared = [item for items in corpus.compared.values() for item in items]
+            judged = compared + list(next(iter(corpus.dev.values())))
+            best = dataclasses.replace(best, calibration=calibrate(best, judged, place))
+            best.save(target)
+    if begin is None or not processes.first:
         return Trained(target, {}, frozenset())
     told = corpus.dev | corpus.compared
     gains = {name: gain(begin, best, items, place) for name, items in told.items()}

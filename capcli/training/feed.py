@@ -40,6 +40,7 @@ class Feed:
         cache: folder of cached regions.
         log: is told how far the cache is.
         least_captions: a picture with fewer is left out.
+        share: what of each batch is prepared here, where others prepare the rest.
 
     Attributes:
         cached: whether batches hold regions; pictures otherwise.
@@ -62,8 +63,10 @@ class Feed:
         log: TrainingLog,
         *,
         least_captions: int = 1,
+        share: slice = slice(None),
     ) -> None:
         self._stage, self._recipe, self._references, self._encoder = stage, recipe, references, encoder
+        self._share = share
         self._key = f"{recipe.seed} {number}"
         self._pictures = [i for i, captions in enumerate(references) if len(captions) >= least_captions]
         if not self._pictures:
@@ -92,8 +95,9 @@ class Feed:
         """Batches of an epoch from step `first_step` on.
 
         Yields:
-            B indices into the training pictures; B x R x D regions on the CPU, or where the encoder runs B x S x S x 3
-            uint8 pictures on its device; and N x T words as `Batch.targets` has them, on the CPU.
+            B indices into the training pictures; and of those in `share`, if any, B x R x D regions on the CPU, or
+            where the encoder runs B x S x S x 3 uint8 pictures on its device, and N x T words as `Batch.targets` has
+            them, on the CPU.
         """
         groups = self._groups(epoch)[first_step:]
         device = next(self._encoder.parameters()).device
@@ -102,16 +106,19 @@ class Feed:
             def begin(group: list[int]) -> list[Future[np.ndarray]]:
                 return [] if self.cached else [pool.submit(self._picture, epoch, picture) for picture in group]
 
-            upcoming = [begin(group) for group in groups[:2]]
+            upcoming = [begin(group[self._share]) for group in groups[:2]]
             for index, group in enumerate(groups):
                 if index + 2 < len(groups):
-                    upcoming.append(begin(groups[index + 2]))
-                ready = upcoming.pop(0)
+                    upcoming.append(begin(groups[index + 2][self._share]))
+                ready, mine = upcoming.pop(0), group[self._share]
+                if not mine:
+                    yield group, torch.empty(0), torch.empty(0, 0, dtype=torch.int64)
+                    continue
                 if self.cached:
-                    inputs = self._regions(epoch, group)
+                    inputs = self._regions(epoch, mine)
                 else:
                     inputs = torch.from_numpy(np.stack([future.result() for future in ready])).to(device)
-                yield group, inputs, pad([caption for picture in group for caption in self._captions(epoch, picture)])
+                yield group, inputs, pad([caption for picture in mine for caption in self._captions(epoch, picture)])
 
     def plain(self, files: Sequence[Path]) -> Tensor:
         """Regions B x R x D of pictures as they are, for evaluation, on the encoder's device."""
