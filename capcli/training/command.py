@@ -13,6 +13,7 @@ from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import choose_device
 from capcli.model.shipped import find_model
+from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
@@ -49,6 +50,7 @@ def train_model(
     run: str | Path | None = None,
     encoder_weights: str | None = None,
     start: str | None = None,
+    unlabelled: Sequence[str | Path] = (),
     cache: str | Path | None = None,
     device: str = "auto",
 ) -> Path:
@@ -61,6 +63,7 @@ def train_model(
         run: folder of checkpoints and log, by default runs/NAME.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: model to go on from, name or file.
+        unlabelled: folders of pictures without captions, with all below them, for the recipe's autoencoder stages.
         cache: folder of cached regions.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -74,9 +77,15 @@ def train_model(
     target = Path(output or f"{chosen.name}.safetensors")
     if not target.parent.is_dir() or target.is_dir():
         raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
+    if unlabelled and all(stage.objective != "autoencoder" for stage in chosen.stage):
+        raise UsageError(
+            f'--unlabelled is for stages with objective = "autoencoder", and the recipe {chosen.name} has none'
+        )
+    # Each by itself, so that none may turn out empty unnoticed.
+    pictures = [picture for folder in unlabelled for picture in find_pictures([folder], recursive=True).pictures]
     place = choose_device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
-    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
+    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data, pictures)
     trainer = Trainer(
         chosen, corpus, Path(run or Path("runs") / chosen.name), place,
         encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
