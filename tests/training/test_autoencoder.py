@@ -185,7 +185,7 @@ def test_pictures_without_captions_are_trained_on_and_held_out_ones_are_not(
     for number in (0, 5, 6):
         (tmp_path / "more" / f"link-{number}.png").symlink_to(data / f"{number}.png")
     found = sorted((tmp_path / "more").rglob("*.png"))
-    corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1), found)
+    corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1), unlabelled=found)
     assert [path.name for path in corpus.unlabelled] == ["10.png", "11.png", "12.png"]
     assert len(corpus.train) == 5
 
@@ -208,7 +208,7 @@ def test_the_regions_of_a_data_set_are_cached_once_for_runs_with_and_without_fur
     picture(tmp_path / "more.png", 3)
     files = []
     for number, others in enumerate(([], [tmp_path / "more.png"])):
-        corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1), others)
+        corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1), unlabelled=others)
         chosen = recipe({"epochs": 1}, {"epochs": 1, "objective": "cross-entropy"})
         Trainer(chosen, corpus, tmp_path / f"run-{number}", CPU, cache=tmp_path / "cache").run()
         files.append({file.name for file in (tmp_path / "cache").glob("*.npy")})
@@ -221,12 +221,12 @@ def test_a_run_with_other_pictures_is_another_run(recipe: Build, data: Path, tmp
     datasets, chosen = [read_dataset(data)], recipe({"epochs": 1})
     Trainer(chosen, Corpus.build(datasets, chosen.data), tmp_path / "run", CPU).run()
     with pytest.raises(UsageError, match="other data"):
-        Trainer(chosen, Corpus.build(datasets, chosen.data, [tmp_path / "more.png"]), tmp_path / "run", CPU)
+        Trainer(chosen, Corpus.build(datasets, chosen.data, unlabelled=[tmp_path / "more.png"]), tmp_path / "run", CPU)
 
 
 def test_pictures_that_the_data_sets_name_already(data: Path) -> None:
     with pytest.raises(DatasetError, match="every unlabelled picture already"):
-        Corpus.build([read_dataset(data)], DataRecipe(), [data / "1.png", data / "6.png"])
+        Corpus.build([read_dataset(data)], DataRecipe(), unlabelled=[data / "1.png", data / "6.png"])
 
 
 @pytest.mark.parametrize(
