@@ -16,6 +16,7 @@ from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.shipped import find_model
+from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
 from capcli.training.folder import held
@@ -75,6 +76,7 @@ def train_model(
     run: str | Path | None = None,
     encoder_weights: str | None = None,
     start: str | None = None,
+    unlabelled: Sequence[str | Path] = (),
     cache: str | Path | None = None,
     device: str = "auto",
     processes: Processes = Processes(),
@@ -88,6 +90,7 @@ def train_model(
         run: folder of checkpoints and log, by default runs/NAME.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: model to go on from, name or file.
+        unlabelled: folders of pictures without captions, with all below them, for the recipe's autoencoder stages.
         cache: folder of cached regions.
         device: auto, cpu, cuda, cuda:N or mps.
         processes: those that train together, all of which call this; see `joined`.
@@ -103,9 +106,16 @@ def train_model(
         raise UsageError(
             f"{target}: no model can be written there; name a file in a folder that exists and is yours to write in"
         )
+    if unlabelled and all(stage.objective != "autoencoder" for stage in chosen.stage):
+        raise UsageError(
+            f'--unlabelled is for stages with objective = "autoencoder", and the recipe {chosen.name} has none'
+        )
+    # Each by itself, so that none may turn out empty unnoticed.
+    pictures = [picture for folder in unlabelled for picture in find_pictures([folder], recursive=True).pictures]
     place = processes.device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
-    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data, compare=begin is not None)
+    datasets = [read_dataset(folder) for folder in data]
+    corpus = Corpus.build(datasets, chosen.data, compare=begin is not None, unlabelled=pictures)
     folder = Path(run or Path("runs") / chosen.name)
     with ExitStack() as stack:
         if processes.first:

@@ -9,9 +9,10 @@ import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
@@ -202,14 +203,14 @@ class Trainer:
         self._save()
 
     def _prepare_optimizer(self, stage: StageRecipe) -> None:
-        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad and self.objective.trains(n)]
-        own = [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
+        frozen = {n for n, p in self.model.named_parameters() if not (p.requires_grad and self.objective.trains(n))}
+        trained = [(n, p) for n, p in self._parameters().items() if n not in frozen]
         groups = []
         self.names = []
         for encoder in (False, True):
             for decay in (False, True):
                 chosen = [
-                    (n, p) for n, p in trained + own
+                    (n, p) for n, p in trained
                     if n.startswith("encoder.") == encoder and (p.dim() > 1) == decay
                 ]  # fmt: skip
                 if chosen:
@@ -278,7 +279,7 @@ class Trainer:
         self.scaler.update()
         if self.average:
             decay = min(stage.average, (1 + taken) / (10 + taken))
-            current = dict(self.model.named_parameters())
+            current = self._parameters()
             names = list(self.average)
             torch._foreach_lerp_([self.average[n] for n in names], [current[n].detach() for n in names], 1 - decay)
         return values
@@ -307,7 +308,7 @@ class Trainer:
     def _scores(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
         self._check_weights()
         at, model = self.position, self.model
-        training = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.average}
+        training = {n: p.detach().clone() for n, p in self._parameters().items() if n in self.average}
         self._assign(self.average)
         model.eval()
         scores = {}
@@ -323,8 +324,13 @@ class Trainer:
         self._assign(training)
         return scores
 
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        """The model's, and what the objective learns beside it."""
+        own = {f"objective.{name}": parameter for name, parameter in self.objective.named_parameters()}
+        return dict(self.model.named_parameters()) | own
+
     def _assign(self, values: dict[str, Tensor]) -> None:
-        parameters = dict(self.model.named_parameters())
+        parameters = self._parameters()
         with torch.no_grad():
             for name, value in values.items():
                 parameters[name].copy_(value)
@@ -353,7 +359,8 @@ class Trainer:
         recipe = self.recipe.to_dict()
         recipe["stage"] = recipe["stage"][: self.position.stage + 1]
         model = [self.model.config.to_json(), self.model.vocabulary.words, self.started_from_model]
-        data = [[item.image.name, item.captions] for item in self.corpus.train]
+        data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
+        data += [path.name for path in self.corpus.unlabelled]
         dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]
         return hashlib.sha256(json.dumps([recipe, model, data, dev]).encode()).hexdigest()
 

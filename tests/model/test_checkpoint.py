@@ -22,9 +22,12 @@ from capcli.model.header import SCALE, read_header
 Build = Callable[..., Checkpoint]
 
 
+@pytest.mark.parametrize("region_layers", [0, 1])
 @pytest.mark.parametrize("decoder", sorted(decoders()))
-def test_a_round_trip_in_float32_is_exact(tiny_checkpoint: Build, decoder: str, tmp_path: Path) -> None:
-    saved = tiny_checkpoint(decoder)
+def test_a_round_trip_in_float32_is_exact(
+    tiny_checkpoint: Build, decoder: str, region_layers: int, tmp_path: Path
+) -> None:
+    saved = tiny_checkpoint(decoder, region_layers=region_layers)
     saved.save(tmp_path / "model.safetensors", torch.float32)
     loaded = Checkpoint.load(tmp_path / "model.safetensors")
     one, other = saved.model.state_dict(), loaded.model.state_dict()
@@ -226,10 +229,13 @@ def int8_file(tiny_checkpoint: Build, tmp_path_factory: pytest.TempPathFactory) 
     return file
 
 
+@pytest.mark.parametrize("region_layers", [0, 1])
 @pytest.mark.parametrize("decoder", sorted(decoders()))
-def test_a_round_trip_in_int8_is_close_and_half_the_size(tiny_checkpoint: Build, decoder: str, tmp_path: Path) -> None:
+def test_a_round_trip_in_int8_is_close_and_half_the_size(
+    tiny_checkpoint: Build, decoder: str, region_layers: int, tmp_path: Path
+) -> None:
     whole, small, again = (tmp_path / f"{name}.safetensors" for name in ("whole", "small", "again"))
-    saved = tiny_checkpoint(decoder)
+    saved = tiny_checkpoint(decoder, region_layers=region_layers)
     saved.save(whole)
     dataclasses.replace(saved, quantized=True, origin={"model": "whole"}).save(small)
     assert small.stat().st_size < 0.6 * whole.stat().st_size

@@ -92,6 +92,7 @@ CACHED = {"epochs": 2, "views": 1}
 PICTURES = {"epochs": 2, "features": "pictures", "train_from": 10, "learning_rate": 1e-3}
 CRITICAL = {"epochs": 2, "objective": "self-critical", "captions": 3, "learning_rate": 1e-4}
 CRITICAL_PICTURES = CRITICAL | {"features": "pictures", "train_from": 12, "cross_entropy": 0.2}
+AUTOENCODER = {"epochs": 2, "objective": "autoencoder", "views": 1}
 SHOW_ATTEND_TELL = {"epochs": 2, "doubly_stochastic": 1.0, "average": 0.0, "label_smoothing": 0.0}
 
 
@@ -157,6 +158,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
         ([CACHED, CRITICAL], "transformer", [("_step", 8), ("_save", 2)]),
         ([CRITICAL_PICTURES], "transformer", [("_step", 4)]),
         ([SHOW_ATTEND_TELL], "lstm", [("_step", 3)]),
+        ([AUTOENCODER, CACHED], "transformer", [("_step", 2), ("_judge", 2), ("_step", 5)]),
     ],
 )
 def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
