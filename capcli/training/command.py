@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+import torch
+
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
@@ -77,11 +79,25 @@ def train_model(
     place = choose_device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
-    trainer = Trainer(
-        chosen, corpus, Path(run or Path("runs") / chosen.name), place,
+    best = train_on(
+        corpus, chosen, Path(run or Path("runs") / chosen.name), place,
         encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
     )  # fmt: skip
-    best = trainer.run()
-    first = next(iter(corpus.dev.values()))
-    dataclasses.replace(best, calibration=calibrate(best, first, place)).save(target)
+    best.save(target)
     return target
+
+
+def train_on(
+    corpus: Corpus,
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+    *,
+    encoder_weights: str | None = None,
+    start: Checkpoint | None = None,
+    cache: Path | None = None,
+) -> Checkpoint:
+    """The best weights of a run, their confidence calibrated on the first dev pictures; see `Trainer`."""
+    best = Trainer(recipe, corpus, folder, device, encoder_weights=encoder_weights, start=start, cache=cache).run()
+    first = next(iter(corpus.dev.values()))
+    return dataclasses.replace(best, calibration=calibrate(best, first, device))

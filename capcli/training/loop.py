@@ -18,6 +18,7 @@ from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
+from capcli.model.pruning import digest, hold, zeros
 from capcli.training.corpus import Corpus
 from capcli.training.feed import Feed
 from capcli.training.log import TrainingLog
@@ -43,7 +44,8 @@ class Trainer:
         folder: the run's folder; made if missing.
         device: where to compute.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
-        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`.
+        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. A pruned one
+            keeps its zeros.
         cache: folder of cached regions, by default `cache/` in the run's folder.
 
     Raises:
@@ -76,6 +78,7 @@ class Trainer:
         self.best_file, self.state_file = folder / "best.safetensors", folder / "state.safetensors"
         torch.manual_seed(seed_of(recipe.seed, "model"))
         self.model = self._model(start, encoder_weights)
+        self.held = zeros(self.model) if start is not None and start.pruned else {}
         words = self.model.vocabulary
         self.encoded = [[words.encode(caption) for caption in captions] for captions in corpus.captions]
         self.position, self._restored = Position(), None
@@ -88,6 +91,7 @@ class Trainer:
             if self.position.done and self.position.stage + 1 < len(recipe.stage):
                 self.position = self._next_stage(self.position)
         self.model.to(device)
+        hold(self.model, self.held)
         self.average: dict[str, Tensor] = {}
         self.objective: Objective
         self.optimizer: torch.optim.Optimizer | None = None
@@ -272,7 +276,7 @@ class Trainer:
         if first > at.best:
             at.best, at.waited = first, 0
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
-            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures)
+            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures, pruned=bool(self.held))
             best.save(self.best_file, torch.float32)
         else:
             at.waited += 1
@@ -306,6 +310,8 @@ class Trainer:
         recipe = self.recipe.to_dict()
         recipe["stage"] = recipe["stage"][: self.position.stage + 1]
         model = [self.model.config.to_json(), self.model.vocabulary.words, self.started_from_model]
+        if self.held:
+            model.append(digest(self.held))
         data = [[item.image.name, item.captions] for item in self.corpus.train]
         dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]
         return hashlib.sha256(json.dumps([recipe, model, data, dev]).encode()).hexdigest()

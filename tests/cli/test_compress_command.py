@@ -125,7 +125,7 @@ def test_an_int8_model_is_not_made_int8_again() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["-o", "small.safetensors"], "say how the model is to be made smaller: --int8"),
+        (["-o", "small.safetensors"], "say how the model is to be made smaller: --prune SHARE, --int8 or both"),
         (["--int8"], "-o FILE says where the smaller model goes"),
         (["--int8", "-o", "small.bin"], "let its name end in .safetensors"),
         (["--int8", "-o", "data/x/small.safetensors"], "its folder does not exist"),
