@@ -372,7 +372,10 @@ BITS = EMBEDDING + KEPT
         ("kept' is of type I8", lambda t: t.update({BITS: t[BITS].to(torch.int8)})),
         ("(weight' is|unexpected 'decoder.embedding.weight.scale')", lambda t: t.pop(BITS)),
         ("unexpected 'decoder.bias.kept'", lambda t: t.update({"decoder.bias.kept": torch.ones(2).byte()})),
-        ("(of type I32|unexpected 'decoder.embedding.weight.scale')", lambda t: t.update({EMBEDDING: t[EMBEDDING].int()})),
+        (
+            "(of type I32|unexpected 'decoder.embedding.weight.scale')",
+            lambda t: t.update({EMBEDDING: t[EMBEDDING].int()}),
+        ),
     ],
 )
 def test_pruned_tensors_that_do_not_fit(
