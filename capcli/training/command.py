@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import difflib
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+
+import torch
 
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
@@ -116,22 +117,46 @@ def train_model(
     begin = Checkpoint.load(find_model(start)) if start else None
     datasets = [read_dataset(folder) for folder in data]
     corpus = Corpus.build(datasets, chosen.data, compare=begin is not None, unlabelled=pictures)
+    if recipe is None and begin is not None:
+        # The recipe is for models of any encoder, some of which have few blocks.
+        blocks = len(begin.model.encoder.blocks)
+        stages = tuple(replace(stage, train_from=min(stage.train_from, blocks - 1)) for stage in chosen.stage)
+        chosen = replace(chosen, stage=stages)
     folder = Path(run or Path("runs") / chosen.name)
     with ExitStack() as stack:
         if processes.first:
             stack.enter_context(held(folder))
-        trainer = Trainer(
-            chosen, corpus, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
+        best = train_on(
+            corpus, chosen, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
             cache=Path(cache) if cache else None, processes=processes,
         )  # fmt: skip
-        best = trainer.run()
         if processes.first:
-            compared = [item for items in corpus.compared.values() for item in items]
-            judged = compared + list(next(iter(corpus.dev.values())))
-            best = dataclasses.replace(best, calibration=calibrate(best, judged, place))
             best.save(target)
     if begin is None or not processes.first:
         return Trained(target, {}, frozenset())
     told = corpus.dev | corpus.compared
     gains = {name: gain(begin, best, items, place) for name, items in told.items()}
     return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys()))
+
+
+def train_on(
+    corpus: Corpus,
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+    *,
+    encoder_weights: str | None = None,
+    start: Checkpoint | None = None,
+    cache: Path | None = None,
+    processes: Processes = Processes(),
+) -> Checkpoint:
+    """The best weights of a run, in the first process calibrated on the first dev pictures and all compared ones; see
+    `Trainer`.
+    """
+    best = Trainer(
+        recipe, corpus, folder, device, encoder_weights=encoder_weights, start=start, cache=cache, processes=processes
+    ).run()
+    if not processes.first:
+        return best
+    judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
+    return replace(best, calibration=calibrate(best, judged, device))

@@ -107,9 +107,9 @@ class Feed:
         """Batches of an epoch from step `first_step` on.
 
         Yields:
-            B indices into the training pictures, as `Batch.pictures` has them; and of those in `share`, if any,
-            B x R x D regions on the CPU, or where the encoder runs B x S x S x 3 uint8 pictures on its device, and N x T words as
-            `Batch.targets` has them, on the CPU.
+            B indices into the training pictures, as `Batch.pictures` has them; and of those in `share`, if any, B x R x
+            D regions on the CPU, or where the encoder runs B x S x S x 3 uint8 pictures on its device, and N x T words
+            as `Batch.targets` has them, on the CPU.
         """
         groups = self._groups(epoch)[first_step:]
         device = next(self._encoder.parameters()).device

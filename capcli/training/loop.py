@@ -20,6 +20,7 @@ from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
+from capcli.model.pruning import digest, hold, zeros
 from capcli.model.vocabulary import PAD
 from capcli.training.corpus import Corpus
 from capcli.training.feed import Feed
@@ -48,7 +49,7 @@ class Trainer:
         device: where to compute.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
-            options stay too where the recipe has none.
+            options stay too where the recipe has none, and a pruned one's zeros.
         cache: folder of cached regions, by default `cache/` in the run's folder.
         processes: those that train together, which share `folder` and `cache`. Each takes its share of every batch, so
             that a run takes the same steps and writes the same state whatever their number, which may change when it
@@ -94,6 +95,7 @@ class Trainer:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: no folder for checkpoints can be made there ({error.strerror})") from None
+        self.held = zeros(self.model) if start is not None and start.pruned else {}
         words = self.model.vocabulary
         self.encoded = [[words.encode(caption) for caption in captions] for captions in corpus.captions]
         self.position, self._restored = Position(), None
@@ -109,6 +111,7 @@ class Trainer:
         if len(set(places)) > 1:
             raise UsageError("the processes do not read the same data and the same run folder; they have to share both")
         self.model.to(device)
+        hold(self.model, self.held)
         self.average: dict[str, Tensor] = {}
         self.objective: Objective
         self.optimizer: torch.optim.Optimizer | None = None
@@ -319,7 +322,7 @@ class Trainer:
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
         if next(iter(scores.values())) > at.best:
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
-            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures)
+            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures, pruned=bool(self.held))
             best.save(self.best_file, torch.float32)
         self._assign(training)
         return scores
@@ -359,6 +362,8 @@ class Trainer:
         recipe = self.recipe.to_dict()
         recipe["stage"] = recipe["stage"][: self.position.stage + 1]
         model = [self.model.config.to_json(), self.model.vocabulary.words, self.started_from_model]
+        if self.held:
+            model.append(digest(self.held))
         data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
         data += [path.name for path in self.corpus.unlabelled]
         dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]

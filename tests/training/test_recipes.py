@@ -162,7 +162,8 @@ def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
         "adaptive-attention", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention", "merge-add",
-        "merge-concat", "multi-head-attention", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
+        "merge-concat", "multi-head-attention", "pruned", "show-and-tell", "soft-attention", "transformer",
+        "two-layer-lstm",
     }  # fmt: skip
 
 
