@@ -12,6 +12,7 @@ from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import choose_device
+from capcli.model.encoder import NONE
 from capcli.model.shipped import find_model
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
@@ -56,7 +57,8 @@ def train_model(
 
     Args:
         recipe: TOML file, or the name of a recipe that ships.
-        data: data sets; the dev split of the first chooses the weights and calibrates the confidence.
+        data: data sets; the dev split of the first chooses the weights and calibrates the confidence. To a language
+            model they are sentences, and text files are among them.
         output: model file to write, by default NAME.safetensors.
         run: folder of checkpoints and log, by default runs/NAME.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
@@ -76,12 +78,15 @@ def train_model(
         raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
     place = choose_device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
-    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
+    sees = chosen.encoder.name != NONE
+    datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]
+    corpus = Corpus.build(datasets, chosen.data) if sees else Corpus.of_sentences(datasets, chosen.data)
     trainer = Trainer(
         chosen, corpus, Path(run or Path("runs") / chosen.name), place,
         encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
     )  # fmt: skip
     best = trainer.run()
-    first = next(iter(corpus.dev.values()))
-    dataclasses.replace(best, calibration=calibrate(best, first, place)).save(target)
+    if sees:
+        best = dataclasses.replace(best, calibration=calibrate(best, next(iter(corpus.dev.values())), place))
+    best.save(target)
     return target

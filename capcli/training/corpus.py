@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from capcli.datasets import Dataset, Item
-from capcli.datasets.dataset import is_held_out
-from capcli.errors import DatasetError
+from capcli.datasets.dataset import is_held_out, is_held_out_sentence
+from capcli.errors import DatasetError, UsageError
 from capcli.metrics.tokens import tokenize
 from capcli.model.vocabulary import SPECIALS, Vocabulary
 from capcli.training.recipe import DataRecipe
@@ -17,10 +17,12 @@ from capcli.training.recipe import DataRecipe
 class Corpus:
     """Training pictures with tokenised captions, and dev pictures by data set.
 
+    In a corpus of sentences every sentence stands in the place of a picture and is its own only caption.
+
     Attributes:
         train: the training pictures.
         captions: tokens of each training picture's captions.
-        dev: held-out pictures by name of the data set; the first one's CIDEr-D chooses the weights.
+        dev: held-out pictures by name of the data set; the first one's chooses the weights.
     """
 
     train: tuple[Item, ...]
@@ -35,26 +37,53 @@ class Corpus:
         one data set's dev or test split is not trained on, whatever another says of it.
 
         Raises:
+            UsageError: for a data set of sentences without pictures.
             DatasetError: if no picture is left to train on or to judge by.
         """
-        train: list[Item] = []
-        dev: dict[str, tuple[Item, ...]] = {}
-        kept = {item.image.resolve() for data in datasets for item in data.items if item.split in ("dev", "test")}
         for dataset in datasets:
-            usable = [i for i in dataset.items if i.split in ("train", "rest") and i.image.resolve() not in kept]
-            judged = dataset.split("dev")
-            if not judged:
-                judged = tuple(item for item in usable if is_held_out(item.image, recipe.hold_out))
-                usable = [item for item in usable if not is_held_out(item.image, recipe.hold_out)]
-            if judged:
-                dev[_unused(dataset.name, dev)] = judged
-            train += usable
-        if not train:
-            raise DatasetError("the data sets hold no picture to train on; is everything in a dev or test split?")
-        if not dev:
-            raise DatasetError("no picture is left to judge by; add a dev split or raise [data] hold_out")
+            if not dataset.pictures:
+                raise UsageError(
+                    f"{dataset.name}: holds sentences without pictures, on which only a language model trains; take a "
+                    "recipe such as language-model, or data with pictures"
+                )
+        train, dev = _divided(datasets, lambda item: is_held_out(item.image, recipe.hold_out), "picture")
         captions = tuple(tuple(tuple(tokenize(caption)) for caption in item.captions) for item in train)
         return cls(tuple(train), captions, dev)
+
+    @classmethod
+    def of_sentences(cls, datasets: Sequence[Dataset], recipe: DataRecipe) -> Corpus:
+        """Every sentence of texts, and every caption of pictures, which are not opened, for itself.
+
+        They are divided as `build` divides pictures, with a hash of its words in the place of a picture's name. A
+        sentence that some data set is judged by is nowhere trained on; sentences without words are left out.
+
+        Raises:
+            DatasetError: if no sentence is left to train on or to judge by.
+        """
+        words: dict[str, tuple[str, ...]] = {}
+        for caption in (caption for data in datasets for item in data.items for caption in item.captions):
+            if caption not in words:
+                words[caption] = tuple(tokenize(caption))
+        single = [
+            replace(
+                dataset,
+                items=tuple(
+                    replace(item, captions=(caption,))
+                    for item in dataset.items
+                    for caption in item.captions
+                    if words[caption]
+                ),
+            )
+            for dataset in datasets
+        ]
+        train, dev = _divided(
+            single, lambda item: is_held_out_sentence(words[item.captions[0]], recipe.hold_out), "sentence"
+        )
+        judged = {words[item.captions[0]] for items in dev.values() for item in items}
+        train = [item for item in train if words[item.captions[0]] not in judged]
+        if not train:
+            raise DatasetError("every sentence to train on is one to judge by as well; add other data")
+        return cls(tuple(train), tuple((words[item.captions[0]],) for item in train), dev)
 
     def vocabulary(self, min_count: int) -> Vocabulary:
         """Words of the training captions that occur at least `min_count` times; raises DatasetError if none do."""
@@ -62,6 +91,29 @@ class Corpus:
         if len(words) == len(SPECIALS):
             raise DatasetError(f"no word occurs {min_count} times in the captions; lower [data] min_count")
         return words
+
+
+def _divided(
+    datasets: Sequence[Dataset], held_out: Callable[[Item], bool], what: str
+) -> tuple[list[Item], dict[str, tuple[Item, ...]]]:
+    """What to train on and what to judge by, as `Corpus.build` says; raises DatasetError if either is nothing."""
+    train: list[Item] = []
+    dev: dict[str, tuple[Item, ...]] = {}
+    kept = {item.image.resolve() for data in datasets for item in data.items if item.split in ("dev", "test")}
+    for dataset in datasets:
+        usable = [i for i in dataset.items if i.split in ("train", "rest") and i.image.resolve() not in kept]
+        judged = dataset.split("dev")
+        if not judged:
+            judged = tuple(item for item in usable if held_out(item))
+            usable = [item for item in usable if not held_out(item)]
+        if judged:
+            dev[_unused(dataset.name, dev)] = judged
+        train += usable
+    if not train:
+        raise DatasetError(f"the data sets hold no {what} to train on; is everything in a dev or test split?")
+    if not dev:
+        raise DatasetError(f"no {what} is left to judge by; add a dev split or raise [data] hold_out")
+    return train, dev
 
 
 def _unused(name: str, taken: dict[str, tuple[Item, ...]]) -> str:

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from capcli.errors import UsageError
 from capcli.model.encoder import Encoder
-from capcli.model.vocabulary import END
+from capcli.model.encoder_blind import BlindEncoder
 from capcli.pictures.read import read_array, read_picture
 from capcli.training.augment import augment
 from capcli.training.corpus import Corpus
 from capcli.training.features import FeatureCache
 from capcli.training.log import TrainingLog
 from capcli.training.recipe import Recipe, StageRecipe
-from capcli.training.words import pad
+from capcli.training.words import pad, target
 
 BUCKET_BATCHES = 16
 
 
 class Feed:
-    """Batches of one stage: cached regions or augmented pictures, and captions drawn from the references.
+    """Batches of one stage: cached regions, augmented pictures or nothing to see, and captions of the references.
 
     All chance is seeded by the recipe's seed, the stage, the epoch and the picture.
 
@@ -57,7 +57,7 @@ class Feed:
         recipe: Recipe,
         corpus: Corpus,
         references: Sequence[Sequence[Sequence[int]]],
-        encoder: Encoder,
+        encoder: Encoder | BlindEncoder,
         cache: Path,
         log: TrainingLog,
         *,
@@ -72,7 +72,7 @@ class Feed:
         self.count = min(stage.pictures or len(self._pictures), len(self._pictures))
         self._size = encoder.config.size
         self._files = [item.image for item in corpus.train]
-        if self.cached:
+        if self.cached and not isinstance(encoder, BlindEncoder):
             judged = [item.image for items in corpus.dev.values() for item in items]
             files = list(dict.fromkeys(self._files + judged))
             log.begin("regions", (1 + stage.views) * len(files))
@@ -96,7 +96,6 @@ class Feed:
             uint8 pictures on its device; and N x T words as `Batch.targets` has them, on the CPU.
         """
         groups = self._groups(epoch)[first_step:]
-        device = next(self._encoder.parameters()).device
         with ThreadPoolExecutor(2) as pool:
 
             def begin(group: list[int]) -> list[Future[np.ndarray]]:
@@ -107,11 +106,13 @@ class Feed:
                 if index + 2 < len(groups):
                     upcoming.append(begin(groups[index + 2]))
                 ready = upcoming.pop(0)
+                targets = pad([caption for picture in group for caption in self._captions(epoch, picture)])
                 if self.cached:
                     inputs = self._regions(epoch, group)
                 else:
+                    device = next(self._encoder.parameters()).device
                     inputs = torch.from_numpy(np.stack([future.result() for future in ready])).to(device)
-                yield group, inputs, pad([caption for picture in group for caption in self._captions(epoch, picture)])
+                yield group, inputs, targets
 
     def plain(self, files: Sequence[Path]) -> Tensor:
         """Regions B x R x D of pictures as they are, for evaluation, on the encoder's device."""
@@ -143,11 +144,11 @@ class Feed:
         source = random.Random(f"{self._key} {epoch} {picture} captions")
         drawn = source.sample(captions, min(count, len(captions)))
         drawn += source.choices(captions, k=count - len(drawn))
-        longest = self._recipe.data.max_length
-        # A caption that is cut has no end here, or the model would learn to stop in mid-sentence.
-        return [[*caption, END] if len(caption) <= longest else list(caption[:longest]) for caption in drawn]
+        return [target(caption, self._recipe.data.max_length) for caption in drawn]
 
     def _regions(self, epoch: int, group: list[int]) -> Tensor:
+        if isinstance(self._encoder, BlindEncoder):
+            return self._encoder(torch.empty(len(group)))
         views = [self._chance(epoch, picture).randint(0, self._stage.views) for picture in group]
         return self._cache.regions([self._files[picture] for picture in group], views)
 

@@ -170,7 +170,7 @@ class Trainer:
             at.epoch, at.step = at.epoch + 1, 0
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())
-        log.say(f"{title}: best dev {self.objective.metric} {at.best:.4f}")
+        log.say(f"{title}: best dev {self.objective.metric} {self._merit(at.best):.4f}")
         if at.stage + 1 == len(self.recipe.stage):
             self.position = Position(stage=at.stage, best=at.best, done=True)
         else:
@@ -268,9 +268,9 @@ class Trainer:
                 scores[name] = self.objective.judge(model, items, self.recipe.decoding, feed.plain)
             figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
-        first = next(iter(scores.values()))
-        if first > at.best:
-            at.best, at.waited = first, 0
+        merit = self._merit(next(iter(scores.values())))
+        if merit > at.best:
+            at.best, at.waited = merit, 0
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
             best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures)
             best.save(self.best_file, torch.float32)
@@ -278,6 +278,10 @@ class Trainer:
             at.waited += 1
         self._assign(training)
         return scores
+
+    def _merit(self, score: float) -> float:
+        """A dev score turned so that the greater is the better, and back."""
+        return -score if self.objective.lower_is_better else score
 
     def _assign(self, values: dict[str, Tensor]) -> None:
         parameters = dict(self.model.named_parameters())

@@ -25,7 +25,7 @@ class FakeCaptioner:
     name, device, size, options = "base", "cpu", 8, DecodingOptions(beam_size=5)
     seen = 0
 
-    def load(self, model: str, device: str) -> FakeCaptioner:
+    def load(self, model: str, device: str, language_model: str | None = None) -> FakeCaptioner:
         return self
 
     def check(self, options: DecodingOptions) -> None:
