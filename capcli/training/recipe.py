@@ -164,9 +164,7 @@ class Recipe:
         check_name(self.encoder.name)
         for key in OF_LANGUAGE_MODELS:
             if getattr(self.decoding, key):
-                raise UsageError(
-                    f"[decoding] {key} needs a language model, which no recipe has; give it when captioning"
-                )
+                raise UsageError(f"[decoding] {key} is for a language model, and training has none; leave it out")
         with torch.device("meta"):
             decoder = build_decoder(self.decoder, 1, (1, 1), 1)
         for number, stage in enumerate(self.stage, 1):
