@@ -104,7 +104,7 @@ def tiny_language(
         config = ModelConfig(EncoderConfig("none"), tiny_settings(decoder, **options))
         model = CaptioningModel(config, Vocabulary([*SPECIALS, *words])).eval()
         shaken(model.decoder)
-        return Checkpoint(model, DecodingOptions())
+        return Checkpoint(model, DecodingOptions(max_length=options.get("max_length", 20)))
 
     return build
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -16,8 +18,28 @@ from capcli.model.encoder import NONE
 from capcli.model.shipped import find_model
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
+from capcli.training.gain import Gain, gain
 from capcli.training.loop import Trainer
 from capcli.training.recipe import Recipe
+
+FINE_TUNE = "fine-tune"
+"""The recipe for a model to go on from where none is named."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run gave.
+
+    Attributes:
+        file: the model.
+        gains: where the run went on from a captioning model, how much better the new one is, by data set; on pictures
+            that neither trained nor chose, or on the dev split, which chose, of data that has one.
+        chosen: names of the data sets whose gain is one on the dev split.
+    """
+
+    file: Path
+    gains: dict[str, Gain]
+    chosen: frozenset[str]
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -43,7 +65,7 @@ def find_recipe(recipe: str | Path) -> Path:
 
 
 def train_model(
-    recipe: str | Path,
+    recipe: str | Path | None,
     data: Sequence[str | Path],
     *,
     output: str | Path | None = None,
@@ -52,11 +74,11 @@ def train_model(
     start: str | None = None,
     cache: str | Path | None = None,
     device: str = "auto",
-) -> Path:
+) -> Trained:
     """Trains a model; a stopped run in the same folder goes on where it was.
 
     Args:
-        recipe: TOML file, or the name of a recipe that ships.
+        recipe: TOML file, or the name of a recipe that ships; None for `fine-tune`, which needs `start`.
         data: data sets; the dev split of the first chooses the weights and calibrates the confidence. To a language
             model they are sentences, and text files are among them.
         output: model file to write, by default NAME.safetensors.
@@ -66,13 +88,12 @@ def train_model(
         cache: folder of cached regions.
         device: auto, cpu, cuda, cuda:N or mps.
 
-    Returns:
-        The model file.
-
     Raises:
         CapcliError: for anything wrong with recipe, data, device or disk.
     """
-    chosen = Recipe.read(find_recipe(recipe))
+    if recipe is None and start is None:
+        raise UsageError(f"name a RECIPE ({', '.join(shipped_recipes())}), or a model to fine-tune with --from")
+    chosen = Recipe.read(find_recipe(FINE_TUNE if recipe is None else recipe))
     target = Path(output or f"{chosen.name}.safetensors")
     if not target.parent.is_dir() or target.is_dir():
         raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
@@ -80,13 +101,21 @@ def train_model(
     begin = Checkpoint.load(find_model(start)) if start else None
     sees = chosen.encoder.name != NONE
     datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]
-    corpus = Corpus.build(datasets, chosen.data) if sees else Corpus.of_sentences(datasets, chosen.data)
+    if sees:
+        corpus = Corpus.build(datasets, chosen.data, compare=begin is not None)
+    else:
+        corpus = Corpus.of_sentences(datasets, chosen.data)
     trainer = Trainer(
         chosen, corpus, Path(run or Path("runs") / chosen.name), place,
-        encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
+        encoder_weights=encoder_weights, start=copy.deepcopy(begin), cache=Path(cache) if cache else None,
     )  # fmt: skip
     best = trainer.run()
     if sees:
-        best = dataclasses.replace(best, calibration=calibrate(best, next(iter(corpus.dev.values())), place))
+        judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
+        best = dataclasses.replace(best, calibration=calibrate(best, judged, place))
     best.save(target)
-    return target
+    if begin is None or not sees:
+        return Trained(target, {}, frozenset())
+    told = corpus.dev | corpus.compared
+    gains = {name: gain(begin, best, items, place) for name, items in told.items()}
+    return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys()))

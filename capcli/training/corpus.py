@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from capcli.datasets import Dataset, Item
 from capcli.datasets.dataset import is_held_out, is_held_out_sentence
@@ -22,19 +22,26 @@ class Corpus:
     Attributes:
         train: the training pictures.
         captions: tokens of each training picture's captions.
-        dev: held-out pictures by name of the data set; the first one's chooses the weights.
+        dev: held-out pictures by name of the data set; the first one's score chooses the weights.
+        compared: pictures by name of the data set that neither train nor choose, to tell models apart by.
     """
 
     train: tuple[Item, ...]
     captions: tuple[tuple[tuple[str, ...], ...], ...]
     dev: dict[str, tuple[Item, ...]]
+    compared: dict[str, tuple[Item, ...]] = field(default_factory=dict)
 
     @classmethod
-    def build(cls, datasets: Sequence[Dataset], recipe: DataRecipe) -> Corpus:
+    def build(cls, datasets: Sequence[Dataset], recipe: DataRecipe, *, compare: bool = False) -> Corpus:
         """Divides the data sets: train and unlisted pictures train, dev pictures judge, test pictures do neither.
 
         A data set without a dev split gives up the share `hold_out` of its training pictures. A picture that is in
         one data set's dev or test split is not trained on, whatever another says of it.
+
+        Args:
+            datasets: the first one's dev chooses.
+            recipe: `[data]`.
+            compare: use half of what data sets without a dev split give up for `compared`.
 
         Raises:
             UsageError: for a data set of sentences without pictures.
@@ -46,9 +53,11 @@ class Corpus:
                     f"{dataset.name}: holds sentences without pictures, on which only a language model trains; take a "
                     "recipe such as language-model, or data with pictures"
                 )
-        train, dev = _divided(datasets, lambda item: is_held_out(item.image, recipe.hold_out), "picture")
+        train, dev, compared = _divided(
+            datasets, lambda item, share: is_held_out(item.image, share), recipe.hold_out, "picture", compare=compare
+        )
         captions = tuple(tuple(tuple(tokenize(caption)) for caption in item.captions) for item in train)
-        return cls(tuple(train), captions, dev)
+        return cls(tuple(train), captions, dev, compared)
 
     @classmethod
     def of_sentences(cls, datasets: Sequence[Dataset], recipe: DataRecipe) -> Corpus:
@@ -76,8 +85,11 @@ class Corpus:
             )
             for dataset in datasets
         ]
-        train, dev = _divided(
-            single, lambda item: is_held_out_sentence(words[item.captions[0]], recipe.hold_out), "sentence"
+        train, dev, _ = _divided(
+            single,
+            lambda item, share: is_held_out_sentence(words[item.captions[0]], share),
+            recipe.hold_out,
+            "sentence",
         )
         judged = {words[item.captions[0]] for items in dev.values() for item in items}
         train = [item for item in train if words[item.captions[0]] not in judged]
@@ -94,18 +106,40 @@ class Corpus:
 
 
 def _divided(
-    datasets: Sequence[Dataset], held_out: Callable[[Item], bool], what: str
-) -> tuple[list[Item], dict[str, tuple[Item, ...]]]:
-    """What to train on and what to judge by, as `Corpus.build` says; raises DatasetError if either is nothing."""
+    datasets: Sequence[Dataset],
+    held_out: Callable[[Item, float], bool],
+    share: float,
+    what: str,
+    *,
+    compare: bool = False,
+) -> tuple[list[Item], dict[str, tuple[Item, ...]], dict[str, tuple[Item, ...]]]:
+    """What to train on, to judge by and to compare with, as `Corpus.build` says.
+
+    Args:
+        datasets: of pictures or sentences.
+        held_out: whether an item is among so large a share of those without a dev split; a larger one holds it too.
+        share: that is held out.
+        what: an item is, for errors.
+        compare: use half of the share for comparison.
+
+    Raises:
+        DatasetError: if nothing is left to train on or to judge by.
+    """
     train: list[Item] = []
     dev: dict[str, tuple[Item, ...]] = {}
+    compared: dict[str, tuple[Item, ...]] = {}
     kept = {item.image.resolve() for data in datasets for item in data.items if item.split in ("dev", "test")}
     for dataset in datasets:
         usable = [i for i in dataset.items if i.split in ("train", "rest") and i.image.resolve() not in kept]
         judged = dataset.split("dev")
         if not judged:
-            judged = tuple(item for item in usable if held_out(item))
-            usable = [item for item in usable if not held_out(item)]
+            judged = tuple(item for item in usable if held_out(item, share))
+            usable = [item for item in usable if not held_out(item, share)]
+            if compare:
+                apart = tuple(item for item in judged if held_out(item, share / 2))
+                judged = tuple(item for item in judged if not held_out(item, share / 2))
+                if apart:
+                    compared[_unused(dataset.name, compared)] = apart
         if judged:
             dev[_unused(dataset.name, dev)] = judged
         train += usable
@@ -113,7 +147,7 @@ def _divided(
         raise DatasetError(f"the data sets hold no {what} to train on; is everything in a dev or test split?")
     if not dev:
         raise DatasetError(f"no {what} is left to judge by; add a dev split or raise [data] hold_out")
-    return train, dev
+    return train, dev, compared
 
 
 def _unused(name: str, taken: dict[str, tuple[Item, ...]]) -> str:

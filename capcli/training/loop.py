@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
@@ -43,7 +44,8 @@ class Trainer:
         folder: the run's folder; made if missing.
         device: where to compute.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
-        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`.
+        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
+            options stay too where the recipe has none.
         cache: folder of cached regions, by default `cache/` in the run's folder.
 
     Raises:
@@ -64,7 +66,9 @@ class Trainer:
         if start is not None:
             config = start.model.config
             encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
-            recipe = replace(recipe, encoder=encoder, decoder=config.decoder)
+            # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
+            decoding = start.options if recipe.decoding == DecodingOptions() else recipe.decoding
+            recipe = replace(recipe, encoder=encoder, decoder=config.decoder, decoding=decoding)
             recipe.check()
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
         self.started_from_model = start is not None

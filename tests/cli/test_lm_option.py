@@ -68,8 +68,8 @@ def test_eval_says_which_language_model_there_was(folder: Path, tiny_file: Path)
     given = ["--model", str(tiny_file), "--lm", "lm.safetensors", "--lm-weight", "0.5", "--device", "cpu"]
     result = CliRunner().invoke(app, ["eval", "captions.csv", *given, "--no-java", "-o", "report.json"])
     assert result.exit_code == 0, result.output
-    run = json.loads((folder / "report.json").read_text())["run"]
-    assert (run["language_model"]["name"], run["decoding"]["lm_weight"]) == ("lm", 0.5)
+    report = json.loads((folder / "report.json").read_text())
+    assert (report["language_model"]["name"], report["decoding"]["lm_weight"]) == ("lm", 0.5)
 
 
 def test_what_cannot_be_done_is_one_line(folder: Path, tiny_file: Path) -> None:

@@ -105,9 +105,7 @@ def test_another_language_model_is_another_origin(
     captioned = caption_references(references, beside, keep=keep)
     assert captioned.run["language_model"] == {"name": "lm", "sha256": hashlib.sha256(b"words").hexdigest()}
     language.write_bytes(b"other words")
-    with pytest.raises(
-        UsageError, match=r"rows\.jsonl holds captions made with language model \w{12}, not \w{12}; name"
-    ):
+    with pytest.raises(UsageError, match=r"holds captions made with language model \w{12}, not \w{12}; name"):
         caption_references(references, beside, keep=keep, resume=True)
     assert "language_model" not in caption_references(references, model).run
 

@@ -148,7 +148,7 @@ def test_from_text_to_a_file_that_captions_nothing_but_helps(
         'name = "lm"\n[encoder]\nname = "none"\n[decoder]\nname = "inject"\nwidth = 16\nembedding = 8\n'
         '[[stage]]\nobjective = "language"\nepochs = 2\ncaptions = 1\n'
     )
-    file = train_model("lm.toml", [text], device="cpu")
+    file = train_model("lm.toml", [text], device="cpu").file
     said = capsys.readouterr().err
     assert "dev perplexity words " in said and "best dev perplexity" in said
     checkpoint = Checkpoint.load(file)
