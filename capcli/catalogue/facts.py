@@ -51,8 +51,10 @@ class Facts:
 
     @property
     def encoder(self) -> str:
-        """Name of the torchvision model and side of its square input."""
+        """Name of the torchvision model and side of its square input; "none" for a language model."""
         told = self._part("encoder")
+        if told.get("name") == "none":
+            return "none: a language model, for --lm"
         return f"{told.get('name', '?')}, {told.get('size', '?')} x {told.get('size', '?')} pixels"
 
     @property

@@ -17,7 +17,8 @@ def train(
     data: Annotated[
         list[Path],
         typer.Option(
-            help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; repeat for more. "
+            help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; for a language model "
+            "also .txt, a sentence a line; repeat for more. "
             "The dev split of the first one chooses the weights."
         ),
     ],

@@ -16,6 +16,7 @@ import torch
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
+from capcli.model.encoder import NONE
 from capcli.model.shipped import find_model
 from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
@@ -36,9 +37,9 @@ class Trained:
 
     Attributes:
         file: the model.
-        gains: where the run went on from a model, how much better the new one is, by data set; on pictures that
-            neither trained nor chose, or on the dev split, which chose, of data that has one. Only the first of several
-            processes has them.
+        gains: where the run went on from a captioning model, how much better the new one is, by data set; on pictures
+            that neither trained nor chose, or on the dev split, which chose, of data that has one. Only the first of
+            several processes has them.
         chosen: names of the data sets whose gain is one on the dev split.
     """
 
@@ -86,7 +87,8 @@ def train_model(
 
     Args:
         recipe: TOML file, or the name of a recipe that ships; None for `fine-tune`, which needs `start`.
-        data: data sets; the dev split of the first chooses the weights and calibrates the confidence.
+        data: data sets; the dev split of the first chooses the weights and calibrates the confidence. To a language
+            model they are sentences, and text files are among them.
         output: model file to write, by default NAME.safetensors.
         run: folder of checkpoints and log, by default runs/NAME.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
@@ -115,8 +117,12 @@ def train_model(
     pictures = [picture for folder in unlabelled for picture in find_pictures([folder], recursive=True).pictures]
     place = processes.device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
-    datasets = [read_dataset(folder) for folder in data]
-    corpus = Corpus.build(datasets, chosen.data, compare=begin is not None, unlabelled=pictures)
+    sees = chosen.encoder.name != NONE
+    datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]
+    if sees:
+        corpus = Corpus.build(datasets, chosen.data, compare=begin is not None, unlabelled=pictures)
+    else:
+        corpus = Corpus.of_sentences(datasets, chosen.data)
     if recipe is None and begin is not None:
         # The recipe is for models of any encoder, some of which have few blocks.
         blocks = len(begin.model.encoder.blocks)
@@ -132,7 +138,7 @@ def train_model(
         )  # fmt: skip
         if processes.first:
             best.save(target)
-    if begin is None or not processes.first:
+    if begin is None or not sees or not processes.first:
         return Trained(target, {}, frozenset())
     told = corpus.dev | corpus.compared
     gains = {name: gain(begin, best, items, place) for name, items in told.items()}
@@ -150,13 +156,14 @@ def train_on(
     cache: Path | None = None,
     processes: Processes = Processes(),
 ) -> Checkpoint:
-    """The best weights of a run, in the first process calibrated on the first dev pictures and all compared ones; see
-    `Trainer`.
+    """The best weights of a run; see `Trainer`.
+
+    In the first process those of a model that sees are calibrated on the first dev pictures and all compared ones.
     """
     best = Trainer(
         recipe, corpus, folder, device, encoder_weights=encoder_weights, start=start, cache=cache, processes=processes
     ).run()
-    if not processes.first:
+    if not processes.first or recipe.encoder.name == NONE:
         return best
     judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
     return replace(best, calibration=calibrate(best, judged, device))

@@ -197,7 +197,7 @@ class Trainer:
             at.epoch, at.step = at.epoch + 1, 0
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())
-        log.say(f"{title}: best dev {self.objective.metric} {at.best:.4f}")
+        log.say(f"{title}: best dev {self.objective.metric} {self._merit(at.best):.4f}")
         if at.stage + 1 == len(self.recipe.stage):
             self.position = Position(stage=at.stage, best=at.best, done=True)
         else:
@@ -304,8 +304,8 @@ class Trainer:
         """Dev scores by data set, of which the first decides whether the weights are the best so far and are kept."""
         at = self.position
         scores = self.processes.gather(self._scores(feed, log) if self.processes.first else {})[0]
-        first = next(iter(scores.values()))
-        at.best, at.waited = (first, 0) if first > at.best else (at.best, at.waited + 1)
+        merit = self._merit(next(iter(scores.values())))
+        at.best, at.waited = (merit, 0) if merit > at.best else (at.best, at.waited + 1)
         return scores
 
     def _scores(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
@@ -320,7 +320,7 @@ class Trainer:
                 scores[name] = self.objective.judge(model, items, self.recipe.decoding, feed.plain)
             figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
-        if next(iter(scores.values())) > at.best:
+        if self._merit(next(iter(scores.values()))) > at.best:
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
             best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures, pruned=bool(self.held))
             best.save(self.best_file, torch.float32)
@@ -331,6 +331,10 @@ class Trainer:
         """The model's, and what the objective learns beside it."""
         own = {f"objective.{name}": parameter for name, parameter in self.objective.named_parameters()}
         return dict(self.model.named_parameters()) | own
+
+    def _merit(self, score: float) -> float:
+        """A dev score turned so that the greater is the better, and back."""
+        return -score if self.objective.lower_is_better else score
 
     def _assign(self, values: dict[str, Tensor]) -> None:
         parameters = self._parameters()

@@ -44,12 +44,14 @@ class Objective(nn.Module, ABC):
         references: of each training picture its captions' words, without start and end.
 
     Attributes:
-        metric: what dev is judged by, greater being better.
+        metric: what dev is judged by.
+        lower_is_better: whether the lower of two figures of it is the better one.
         least_captions: a training picture with fewer is left out. With 0 pictures without captions take part, and
             batches hold no words.
     """
 
     metric = "CIDEr-D"
+    lower_is_better = False
     least_captions = 1
 
     def __init__(
@@ -81,6 +83,12 @@ def objectives() -> dict[str, type[Objective]]:
     """Every objective by its name in recipes."""
     from capcli.training.autoencoder import Autoencoder
     from capcli.training.cross_entropy import CrossEntropy
+    from capcli.training.language import Language
     from capcli.training.self_critical import SelfCritical
 
-    return {"autoencoder": Autoencoder, "cross-entropy": CrossEntropy, "self-critical": SelfCritical}
+    return {
+        "autoencoder": Autoencoder,
+        "cross-entropy": CrossEntropy,
+        "language": Language,
+        "self-critical": SelfCritical,
+    }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-OBJECTIVES = ("autoencoder", "cross-entropy", "self-critical")
+OBJECTIVES = ("autoencoder", "cross-entropy", "language", "self-critical")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EncoderRecipe:
     """`[encoder]`.
 
     Attributes:
-        name: torchvision model.
+        name: torchvision model, or `none` for a language model, which is trained on sentences alone.
         size: side of the square input in pixels.
         weights: `imagenet` (torchvision's own), `none`, or a safetensors file; `--encoder-weights` goes first.
     """
@@ -57,7 +57,8 @@ class StageRecipe:
 
     Attributes:
         objective: `cross-entropy`, `self-critical` (Rennie et al. 2017), or `autoencoder`, which trains the region
-            encoder alone and needs no captions.
+            encoder alone and needs no captions; of a language model `language`, which is cross-entropy judged by
+            perplexity, and whose pictures are sentences.
         epochs: passes over the training pictures, each followed by a look at dev.
         pictures: pictures in an epoch, drawn anew each time; 0 for all.
         features: `cached` reads frozen regions computed once; `pictures` runs the encoder on augmented pictures.
@@ -151,7 +152,7 @@ class Recipe:
         import torch
 
         from capcli.model.decoder import build_decoder, decoder_config
-        from capcli.model.encoder import LARGEST_INPUT, check_name
+        from capcli.model.encoder import LARGEST_INPUT, NONE, check_name
 
         longest = max(self.data.max_length, self.decoding.max_length)
         _, config = decoder_config(self.decoder)
@@ -164,6 +165,9 @@ class Recipe:
         if not 32 <= self.encoder.size <= LARGEST_INPUT:
             raise UsageError(f"[encoder] size must be 32 to {LARGEST_INPUT} pixels, not {self.encoder.size}")
         check_name(self.encoder.name)
+        for key in OF_LANGUAGE_MODELS:
+            if getattr(self.decoding, key):
+                raise UsageError(f"[decoding] {key} is for a language model, and training has none; leave it out")
         with torch.device("meta"):
             decoder = build_decoder(self.decoder, 1, (1, 1), 1)
         for number, stage in enumerate(self.stage, 1):
@@ -173,6 +177,13 @@ class Recipe:
                     f"stage {number}: an autoencoder trains the region encoder, and the decoder {self.decoder['name']} "
                     "has region_layers = 0; set it to at least 1"
                 )
+            if (stage.objective == "language") != (self.encoder.name == NONE):
+                raise UsageError(
+                    f"stage {number}: objective 'language' and [encoder] name = 'none' make a language model together, "
+                    f"not {stage.objective!r} with {self.encoder.name!r}"
+                )
+            if self.encoder.name == NONE and stage.features != "cached":
+                raise UsageError(f"stage {number}: a language model sees no pictures; leave features out")
             if stage.doubly_stochastic and decoder.heads == (0, 0):
                 raise UsageError(
                     f"stage {number}: doubly_stochastic is a penalty on attention, and the decoder "
