@@ -47,6 +47,13 @@ class DecodingOptions:
         most=10,
         tuned=True,
     )
+    rerank: float = option(
+        0.0,
+        "How much a caption's likeness to the picture, -1 to 1, counts beside its score; for models with a matcher.",
+        least=0.0,
+        most=100.0,
+        tuned=True,
+    )
     prefix: str = option("", "Begin every caption with these words.")
     sample: bool = option(False, "Draw captions at random instead of searching for the likeliest.")
     temperature: float = option(

@@ -45,10 +45,12 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         metric: what dev is judged by, greater being better.
+        parts: the parts of the model that the stage trains, the encoder if its share says so too.
         least_captions: a training picture with fewer is left out.
     """
 
     metric = "CIDEr-D"
+    parts: tuple[str, ...] = ("encoder", "decoder")
     least_captions = 1
 
     def __init__(
@@ -63,7 +65,7 @@ class Objective(nn.Module, ABC):
 
     def trains(self, parameter: str) -> bool:
         """Whether the stage trains the model's parameter of this name, if its encoder's share says so too."""
-        return True
+        return parameter.partition(".")[0] in self.parts
 
     def judge(
         self,
@@ -78,7 +80,8 @@ class Objective(nn.Module, ABC):
 
 def objectives() -> dict[str, type[Objective]]:
     """Every objective by its name in recipes."""
+    from capcli.training.contrastive import Contrastive
     from capcli.training.cross_entropy import CrossEntropy
     from capcli.training.self_critical import SelfCritical
 
-    return {"cross-entropy": CrossEntropy, "self-critical": SelfCritical}
+    return {"contrastive": Contrastive, "cross-entropy": CrossEntropy, "self-critical": SelfCritical}
