@@ -78,13 +78,21 @@ def print_report(report: Report) -> None:
         _print_retrieval(report.retrieval, console)
 
 
-def _print_retrieval(found: Retrieval, console: Console) -> None:
+def retrieval_rows(found: Retrieval) -> list[tuple[str, dict[str, str]]]:
+    """Both ways of retrieval, each with its figures by name."""
     ways = {"image to sentence": found.image_to_sentence, "sentence to image": found.sentence_to_image}
-    columns = list(found.image_to_sentence.to_json())
+    return [
+        (name, {key: f"{value:g}" if key == "median rank" else figure(key, value) for key, value in told.items()})
+        for name, told in ((name, way.to_json()) for name, way in ways.items())
+    ]
+
+
+def _print_retrieval(found: Retrieval, console: Console) -> None:
+    rows = retrieval_rows(found)
+    columns = list(rows[0][1])
     table = new_table(("query", *columns), columns)
-    for name, way in ways.items():
-        figures = way.to_json()
-        table.add_row(name, *(f"{figures[key]:{'g' if key == 'median rank' else '.3f'}}" for key in columns))
+    for name, cells in rows:
+        table.add_row(name, *cells.values())
     print()
     print_table("", table, [RETRIEVAL], console)
 
