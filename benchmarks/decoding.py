@@ -1,6 +1,7 @@
-"""CIDEr-D and speed over beam sizes and length penalties, on a dev split: how a model's decoding options are chosen.
+"""CIDEr-D and speed over decoding options, on a dev split: how a model's are chosen.
 
 usage: python benchmarks/decoding.py DATASET [--model NAME|FILE] [--beam-sizes 1,2,3,5] [--length-penalties 0.7,1,1.3]
+                                     [--reranks 0,0.5,1]
 
 Encodes the dev split of DATASET once (anything `capcli train --data` reads), then searches it with every
 combination. Prints a line for each, and the best one last. It never looks at a test split. CIDEr-D is that of
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--model", default="base")
     parser.add_argument("--beam-sizes", type=numbers(int), default=[1, 2, 3, 4, 5])
     parser.add_argument("--length-penalties", type=numbers(float), default=[0.7, 1.0, 1.3])
+    parser.add_argument("--reranks", type=numbers(float), help="weights of the matcher, for a model that has one")
     options = parser.parse_args()
 
     from capcli.captioner import Captioner
@@ -49,21 +51,26 @@ def main() -> None:
         encoded = [captioner.encode(np.stack([reading.array for reading in batch])) for batch in batches]  # type: ignore[misc]
 
     results = []
-    for beam_size, length_penalty in itertools.product(options.beam_sizes, options.length_penalties):
-        chosen = replace(captioner.options, beam_size=beam_size, length_penalty=length_penalty)
+    reranks = options.reranks or [captioner.options.rerank]
+    for beam_size, length_penalty, rerank in itertools.product(options.beam_sizes, options.length_penalties, reranks):
+        chosen = replace(captioner.options, beam_size=beam_size, length_penalty=length_penalty, rerank=rerank)
+        try:
+            captioner.check(chosen)
+        except CapcliError as error:
+            raise SystemExit(str(error)) from None
+        told = f"beam {beam_size}, length penalty {length_penalty}{f', rerank {rerank}' if options.reranks else ''}"
         start = time.perf_counter()
         found = [caption for regions in encoded for caption in captioner.decode(regions, chosen)]
         taken = time.perf_counter() - start
         said = [tokenize(caption.text) for caption in found]
         score, length = corpus_cider_d(references, said), np.mean([len(words) for words in said])
-        results.append((score, beam_size, length_penalty))
+        results.append((score, told))
         print(
-            f"beam {beam_size}, length penalty {length_penalty}: CIDEr-D {score:.4f}, "
-            f"{length:.1f} words, {len(items) / taken:.0f} images/s without the encoder",
+            f"{told}: CIDEr-D {score:.4f}, {length:.1f} words, {len(items) / taken:.0f} images/s without the encoder",
             flush=True,
         )
-    score, beam_size, length_penalty = max(results)
-    print(f"best: beam {beam_size}, length penalty {length_penalty}, CIDEr-D {score:.4f}")
+    score, told = max(results)
+    print(f"best: {told}, CIDEr-D {score:.4f}")
 
 
 def numbers(kind: type) -> object:
