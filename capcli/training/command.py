@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -15,8 +17,28 @@ from capcli.model.device import choose_device
 from capcli.model.shipped import find_model
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
+from capcli.training.gain import Gain, gain
 from capcli.training.loop import Trainer
 from capcli.training.recipe import Recipe
+
+FINE_TUNE = "fine-tune"
+"""The recipe for a model to go on from where none is named."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run gave.
+
+    Attributes:
+        file: the model.
+        gains: where the run went on from a model and changed what it says, how much better the new one is, by data
+            set; on pictures that neither trained nor chose, or on the dev split, which chose, of data that has one.
+        chosen: names of the data sets whose gain is one on the dev split.
+    """
+
+    file: Path
+    gains: dict[str, Gain]
+    chosen: frozenset[str]
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -42,7 +64,7 @@ def find_recipe(recipe: str | Path) -> Path:
 
 
 def train_model(
-    recipe: str | Path,
+    recipe: str | Path | None,
     data: Sequence[str | Path],
     *,
     output: str | Path | None = None,
@@ -51,11 +73,11 @@ def train_model(
     start: str | None = None,
     cache: str | Path | None = None,
     device: str = "auto",
-) -> Path:
+) -> Trained:
     """Trains a model; a stopped run in the same folder goes on where it was.
 
     Args:
-        recipe: TOML file, or the name of a recipe that ships.
+        recipe: TOML file, or the name of a recipe that ships; None for `fine-tune`, which needs `start`.
         data: data sets; the dev split of the first chooses the weights and calibrates the confidence.
         output: model file to write, by default NAME.safetensors.
         run: folder of checkpoints and log, by default runs/NAME.
@@ -64,24 +86,31 @@ def train_model(
         cache: folder of cached regions.
         device: auto, cpu, cuda, cuda:N or mps.
 
-    Returns:
-        The model file.
-
     Raises:
         CapcliError: for anything wrong with recipe, data, device or disk.
     """
-    chosen = Recipe.read(find_recipe(recipe))
+    if recipe is None and start is None:
+        raise UsageError(f"name a RECIPE ({', '.join(shipped_recipes())}), or a model to fine-tune with --from")
+    chosen = Recipe.read(find_recipe(FINE_TUNE if recipe is None else recipe))
     target = Path(output or f"{chosen.name}.safetensors")
     if not target.parent.is_dir() or target.is_dir():
         raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
     place = choose_device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
-    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
+    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data, compare=begin is not None)
     trainer = Trainer(
         chosen, corpus, Path(run or Path("runs") / chosen.name), place,
-        encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
+        encoder_weights=encoder_weights, start=copy.deepcopy(begin), cache=Path(cache) if cache else None,
     )  # fmt: skip
     best = trainer.run()
-    first = next(iter(corpus.dev.values()))
-    dataclasses.replace(best, calibration=calibrate(best, first, place)).save(target)
-    return target
+    if begin is not None and not trainer.trains_captions:
+        dataclasses.replace(best, calibration=begin.calibration).save(target)
+        return Trained(target, {}, frozenset())
+    judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
+    best = dataclasses.replace(best, calibration=calibrate(best, judged, place))
+    best.save(target)
+    if begin is None:
+        return Trained(target, {}, frozenset())
+    told = corpus.dev | corpus.compared
+    gains = {name: gain(begin, best, items, place) for name, items in told.items()}
+    return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys()))

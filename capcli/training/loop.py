@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
@@ -44,8 +45,8 @@ class Trainer:
         folder: the run's folder; made if missing.
         device: where to compute.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
-        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`; the recipe's
-            `[matcher]` is added to it if it has none, and its decoding options stay if no stage trains its decoder.
+        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
+            options stay too where the recipe has none, and the recipe's `[matcher]` is added to it if it has none.
         cache: folder of cached regions, by default `cache/` in the run's folder.
 
     Raises:
@@ -95,6 +96,11 @@ class Trainer:
         self.optimizer: torch.optim.Optimizer | None = None
         self.names: list[str] = []
         self._saved_at = time.monotonic()
+
+    @property
+    def trains_captions(self) -> bool:
+        """Whether any stage changes what the model says; otherwise there is a model that it starts from."""
+        return "decoder" in _trained_parts(self.recipe)
 
     def run(self) -> Checkpoint:
         """Trains through all stages and returns the weights that were best on dev.
@@ -324,17 +330,22 @@ class Trainer:
         return torch.autocast(self.device.type, dtype, enabled=pays or self.device.type == "cuda")
 
 
+def _trained_parts(recipe: Recipe) -> set[str]:
+    return {part for stage in recipe.stage for part in objectives()[stage.objective].parts}
+
+
 def _settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
     """The recipe with what the model to start from decides; raises UsageError where a stage lacks what it trains."""
-    parts = {part for stage in recipe.stage for part in objectives()[stage.objective].parts}
+    parts = _trained_parts(recipe)
     if recipe.matcher is not None and "matcher" not in parts:
         raise UsageError("no stage trains the [matcher]: add a [[stage]] with objective = 'contrastive', or drop it")
     if start is not None:
         config = start.model.config
         encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
-        recipe = replace(recipe, encoder=encoder, decoder=config.decoder, matcher=config.matcher or recipe.matcher)
-        if "decoder" not in parts:
-            recipe = replace(recipe, decoding=start.options)
+        # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
+        decoding = start.options if recipe.decoding == DecodingOptions() else recipe.decoding
+        matcher = recipe.matcher if config.matcher is None else config.matcher
+        recipe = replace(recipe, encoder=encoder, decoder=config.decoder, matcher=matcher, decoding=decoding)
         recipe.check()
     elif "decoder" not in parts:
         raise UsageError(f"no stage of {recipe.name} trains a decoder: name a model that has learnt to speak by --from")

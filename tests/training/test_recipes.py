@@ -96,7 +96,7 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
     stage = values["stage"][0] | {
         "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
-        "label_smoothing": 0.0, "patience": 12,
+        "label_smoothing": 0.0, "patience": 12, "features": "cached", "train_from": -1,
     }  # fmt: skip
     stages = [stage]
     if recipe.matcher is not None:
@@ -166,7 +166,8 @@ def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
 
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
-        "adaptive-attention", "base", "dot-attention", "gru-attention", "matching", "merge-add", "merge-concat",
+        "adaptive-attention", "base", "dot-attention", "fine-tune", "gru-attention", "matching", "merge-add",
+        "merge-concat",
         "multi-head-attention", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
     }  # fmt: skip
 
