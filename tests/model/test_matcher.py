@@ -10,8 +10,8 @@ import torch
 from capcli.errors import ModelError, UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.header import read_header
+from capcli.model.layers import layer_weights
 from capcli.model.matcher import Matcher, build_matcher
-from capcli.model.quantization import quantizable
 from capcli.model.vocabulary import END, PAD
 
 TINY = {"width": 8, "embedding": 6, "heads": 2}
@@ -80,7 +80,7 @@ def test_a_model_file_holds_its_matcher(
     assert loaded.model.matcher is not None and checkpoint.model.matcher is not None
     told, read = checkpoint.model.matcher.embed([[4, 5]]), loaded.model.matcher.embed([[4, 5]])
     torch.testing.assert_close(read, told, rtol=0, atol=0.05 if quantized else 0)
-    assert ("matcher.states.weight_hh_l0_reverse" in quantizable(loaded.model)) and loaded.quantized == quantized
+    assert ("matcher.states.weight_hh_l0_reverse" in layer_weights(loaded.model)) and loaded.quantized == quantized
 
 
 def test_a_file_of_a_model_without_one_says_nothing_of_it(tiny_file: Path) -> None:
