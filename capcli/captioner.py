@@ -20,7 +20,8 @@ from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.decoding.decode import decode
 from capcli.decoding.forced import Forced, forced
 from capcli.decoding.hypothesis import Hypothesis
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.language import LM_WEIGHT, LanguageModel
+from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, UnreadableImage, UsageError
 from capcli.metrics.tokens import detokenize, tokenize
@@ -110,7 +111,7 @@ class Captioner:
 
     Attributes:
         name: name of the shipped model or of the file, without its ending.
-        options: the decoding options chosen for the model on dev.
+        options: the decoding options chosen for the model on dev; with a language model, `LM_WEIGHT` among them.
         device: where it computes.
         size: side of the model's square input in pixels.
         grid: rows and columns of the regions that the decoder looks at.
@@ -121,7 +122,11 @@ class Captioner:
         fits: the most pictures that fit into memory at once; None as long as every batch did.
     """
 
-    def __init__(self, checkpoint: Checkpoint, name: str, device: torch.device) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, name: str, device: torch.device, language: Checkpoint | None = None
+    ) -> None:
+        if not checkpoint.model.config.encoder.sees:
+            raise UsageError(f"{name} is a language model and sees no pictures; give it to a captioning model by --lm")
         self.name = name
         self.options = checkpoint.options
         self.calibration = checkpoint.calibration
@@ -133,6 +138,10 @@ class Captioner:
         self._decoder_dtype = self._dtype if checkpoint.quantized else torch.float32
         self.precision = (str(self._dtype).removeprefix("torch."), str(self._decoder_dtype).removeprefix("torch."))
         model = checkpoint.model.eval().requires_grad_(False)
+        self._language: LanguageModel | None = None
+        if language is not None:
+            self._language = LanguageModel.of(language.model, model.vocabulary, device)
+            self.options = self.options.replace(lm_weight=LM_WEIGHT)
         self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
         self._decoder = model.decoder.to(device, self._decoder_dtype)
         self._vocabulary = model.vocabulary
@@ -143,20 +152,25 @@ class Captioner:
         self.fits: int | None = None
 
     @classmethod
-    def load(cls, model: str | Path = "base", device: str = "auto") -> Captioner:
+    def load(
+        cls, model: str | Path = "base", device: str = "auto", language_model: str | Path | None = None
+    ) -> Captioner:
         """Loads a model.
 
         Args:
             model: name of a shipped model or path of a model file.
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+            language_model: path of a model trained on sentences alone, which has a say in searches by the options
+                `lm_weight` and `lm_rescore`.
 
         Raises:
             ModelError: if there is no such model, or its file cannot be used.
-            UsageError: if the device is not there.
+            UsageError: if the device is not there, or one of the models is in the other's place.
         """
         place = choose_device(device)
         file = find_model(model)
-        return cls(Checkpoint.load(file), file.stem, place)
+        language = None if language_model is None else Checkpoint.load(find_model(language_model))
+        return cls(Checkpoint.load(file), file.stem, place, language)
 
     @overload
     def caption(self, images: Picture, **options: Any) -> Caption: ...
@@ -241,10 +255,15 @@ class Captioner:
 
     def check(self, options: DecodingOptions) -> None:
         """Raises UsageError for options that the model cannot follow: a caption longer than its decoder can say, or
-        a prefix of words it does not know.
+        a prefix of words it does not know; or the weight of a language model that is not there.
         """
         if options.max_length > self._longest:
             raise UsageError(f"max-length must be at most {self._longest} with this model, not {options.max_length}")
+        if self._language is not None:
+            self._language.check(options)
+        elif weighed := next((name for name in OF_LANGUAGE_MODELS if getattr(options, name)), None):
+            spelt = weighed.replace("_", "-")
+            raise UsageError(f"{spelt} needs a language model: add --lm FILE, in Python language_model=")
         encode_prefix(options, self._vocabulary)
 
     def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions | None = None) -> list[Caption]:
@@ -368,7 +387,9 @@ class Captioner:
         self.check(chosen)
         prefix = encode_prefix(chosen, self._vocabulary)
         with torch.inference_mode():
-            found = decode(self._decoder, regions, chosen, prefix=prefix, seeds=seeds, state=state)
+            found = decode(
+                self._decoder, regions, chosen, prefix=prefix, seeds=seeds, state=state, language=self._language
+            )
         captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,32 @@ from capcli.model.decoder import decoders
 from capcli.model.encoder import EncoderConfig
 from capcli.model.vocabulary import SPECIALS, Vocabulary
 
-TINY = {"width": 16, "embedding": 12, "attention_width": 8, "region_width": 16, "heads": 2, "layers": 2}
+TINY = {
+    "width": 16,
+    "embedding": 12,
+    "attention_width": 8,
+    "region_width": 16,
+    "heads": 2,
+    "layers": 2,
+    "region_heads": 2,
+}
 VARIANTS = {
     "adaptive": ("adaptive", {}),
+    "adaptive-regions": ("adaptive", {"region_layers": 1}),
     "gru": ("gru", {"layers": 1}),
     "gru-layers-dot": ("gru", {"layers": 3, "attention": "dot"}),
+    "gru-regions": ("gru", {"region_layers": 2, "region_width": 20, "positions": "absolute"}),
     "inject-every": ("inject", {"image": "every"}),
     "inject-first": ("inject", {"image": "first", "layers": 1}),
+    "inject-regions": ("inject", {"region_layers": 1, "region_width": 8, "positions": "relative"}),
     "lstm": ("lstm", {"layers": 1}),
     "lstm-dot": ("lstm", {"layers": 1, "attention": "dot"}),
     "lstm-layers": ("lstm", {"layers": 2}),
     "lstm-multi-head": ("lstm", {"layers": 1, "attention": "multi-head"}),
+    "lstm-regions": ("lstm", {"region_layers": 1, "attention": "multi-head", "positions": "relative"}),
     "merge-add": ("merge", {"fusion": "add"}),
     "merge-concat": ("merge", {"fusion": "concat"}),
+    "merge-regions": ("merge", {"region_layers": 1, "region_width": 12, "region_dropout": 0.5}),
     "transformer": ("transformer", {}),
     "transformer-absolute": ("transformer", {"positions": "absolute"}),
     "transformer-relative": ("transformer", {"positions": "relative"}),
@@ -90,6 +103,21 @@ def tiny_checkpoint(
         recipe = {"name": "tiny", "stage": [{"epochs": 2}]}
         options = DecodingOptions(beam_size=2, max_length=6, length_penalty=0.5)
         return Checkpoint(model, options, recipe, {"dev flickr8k": {"CIDEr-D": 0.5}})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_language(
+    tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[[torch.nn.Module], torch.nn.Module]
+) -> Callable[..., Checkpoint]:
+    """Builds a language model with random weights from its words and the name of its decoder."""
+
+    def build(words: Sequence[str], decoder: str = "inject", **options: Any) -> Checkpoint:
+        config = ModelConfig(EncoderConfig("none"), tiny_settings(decoder, **options))
+        model = CaptioningModel(config, Vocabulary([*SPECIALS, *words])).eval()
+        shaken(model.decoder)
+        return Checkpoint(model, DecodingOptions(max_length=options.get("max_length", 20)))
 
     return build
 

@@ -17,7 +17,8 @@ def train(
     data: Annotated[
         list[Path],
         typer.Option(
-            help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; repeat for more. "
+            help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; for a language model "
+            "also .txt, a sentence a line; repeat for more. "
             "The dev split of the first one chooses the weights."
         ),
     ],
@@ -43,6 +44,15 @@ def train(
     start: Annotated[
         str | None, typer.Option("--from", help="Model to go on from, name or file; its vocabulary stays.")
     ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Pictures without captions, sub-folders included, for the recipe's autoencoder stages; repeat for "
+            "more. Those that a data set of --data names are left out.",
+            show_default=False,
+        ),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of cached regions.", show_default="cache/ in the run's folder")
     ] = None,
@@ -67,6 +77,7 @@ def train(
             run=run,
             encoder_weights=encoder_weights,
             start=start,
+            unlabelled=unlabelled or (),
             cache=cache,
             device=device,
             processes=processes,

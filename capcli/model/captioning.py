@@ -1,4 +1,4 @@
-"""A captioning model: an encoder, a decoder and the words between which it chooses."""
+"""A captioning model: an encoder, a decoder and the words between which it chooses; a language model sees nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from capcli.model.decoder import build_decoder
-from capcli.model.encoder import Encoder, EncoderConfig
+from capcli.model.encoder import EncoderConfig
+from capcli.model.encoder_blind import build_encoder
 from capcli.model.vocabulary import Vocabulary
 
 
@@ -37,7 +38,7 @@ class CaptioningModel(nn.Module):
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
-        self.encoder = Encoder(config.encoder)
+        self.encoder = build_encoder(config.encoder)
         self.decoder = build_decoder(config.decoder, self.encoder.width, self.encoder.grid, len(vocabulary))
 
     def forward(self, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -9,9 +9,10 @@ import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
@@ -19,6 +20,7 @@ from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
+from capcli.model.pruning import digest, hold, zeros
 from capcli.model.vocabulary import PAD
 from capcli.training.corpus import Corpus
 from capcli.training.feed import Feed
@@ -47,7 +49,7 @@ class Trainer:
         device: where to compute.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
-            options stay too where the recipe has none.
+            options stay too where the recipe has none, and a pruned one's zeros.
         cache: folder of cached regions, by default `cache/` in the run's folder.
         processes: those that train together, which share `folder` and `cache`. Each takes its share of every batch, so
             that a run takes the same steps and writes the same state whatever their number, which may change when it
@@ -93,6 +95,7 @@ class Trainer:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: no folder for checkpoints can be made there ({error.strerror})") from None
+        self.held = zeros(self.model) if start is not None and start.pruned else {}
         words = self.model.vocabulary
         self.encoded = [[words.encode(caption) for caption in captions] for captions in corpus.captions]
         self.position, self._restored = Position(), None
@@ -108,6 +111,7 @@ class Trainer:
         if len(set(places)) > 1:
             raise UsageError("the processes do not read the same data and the same run folder; they have to share both")
         self.model.to(device)
+        hold(self.model, self.held)
         self.average: dict[str, Tensor] = {}
         self.objective: Objective
         self.optimizer: torch.optim.Optimizer | None = None
@@ -193,7 +197,7 @@ class Trainer:
             at.epoch, at.step = at.epoch + 1, 0
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())
-        log.say(f"{title}: best dev {self.objective.metric} {at.best:.4f}")
+        log.say(f"{title}: best dev {self.objective.metric} {self._merit(at.best):.4f}")
         if at.stage + 1 == len(self.recipe.stage):
             self.position = Position(stage=at.stage, best=at.best, done=True)
         else:
@@ -202,14 +206,14 @@ class Trainer:
         self._save()
 
     def _prepare_optimizer(self, stage: StageRecipe) -> None:
-        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad and self.objective.trains(n)]
-        own = [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
+        frozen = {n for n, p in self.model.named_parameters() if not (p.requires_grad and self.objective.trains(n))}
+        trained = [(n, p) for n, p in self._parameters().items() if n not in frozen]
         groups = []
         self.names = []
         for encoder in (False, True):
             for decay in (False, True):
                 chosen = [
-                    (n, p) for n, p in trained + own
+                    (n, p) for n, p in trained
                     if n.startswith("encoder.") == encoder and (p.dim() > 1) == decay
                 ]  # fmt: skip
                 if chosen:
@@ -278,7 +282,7 @@ class Trainer:
         self.scaler.update()
         if self.average:
             decay = min(stage.average, (1 + taken) / (10 + taken))
-            current = dict(self.model.named_parameters())
+            current = self._parameters()
             names = list(self.average)
             torch._foreach_lerp_([self.average[n] for n in names], [current[n].detach() for n in names], 1 - decay)
         return values
@@ -300,14 +304,14 @@ class Trainer:
         """Dev scores by data set, of which the first decides whether the weights are the best so far and are kept."""
         at = self.position
         scores = self.processes.gather(self._scores(feed, log) if self.processes.first else {})[0]
-        first = next(iter(scores.values()))
-        at.best, at.waited = (first, 0) if first > at.best else (at.best, at.waited + 1)
+        merit = self._merit(next(iter(scores.values())))
+        at.best, at.waited = (merit, 0) if merit > at.best else (at.best, at.waited + 1)
         return scores
 
     def _scores(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
         self._check_weights()
         at, model = self.position, self.model
-        training = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.average}
+        training = {n: p.detach().clone() for n, p in self._parameters().items() if n in self.average}
         self._assign(self.average)
         model.eval()
         scores = {}
@@ -316,15 +320,24 @@ class Trainer:
                 scores[name] = self.objective.judge(model, items, self.recipe.decoding, feed.plain)
             figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
-        if next(iter(scores.values())) > at.best:
+        if self._merit(next(iter(scores.values()))) > at.best:
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
-            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures)
+            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures, pruned=bool(self.held))
             best.save(self.best_file, torch.float32)
         self._assign(training)
         return scores
 
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        """The model's, and what the objective learns beside it."""
+        own = {f"objective.{name}": parameter for name, parameter in self.objective.named_parameters()}
+        return dict(self.model.named_parameters()) | own
+
+    def _merit(self, score: float) -> float:
+        """A dev score turned so that the greater is the better, and back."""
+        return -score if self.objective.lower_is_better else score
+
     def _assign(self, values: dict[str, Tensor]) -> None:
-        parameters = dict(self.model.named_parameters())
+        parameters = self._parameters()
         with torch.no_grad():
             for name, value in values.items():
                 parameters[name].copy_(value)
@@ -353,7 +366,10 @@ class Trainer:
         recipe = self.recipe.to_dict()
         recipe["stage"] = recipe["stage"][: self.position.stage + 1]
         model = [self.model.config.to_json(), self.model.vocabulary.words, self.started_from_model]
-        data = [[item.image.name, item.captions] for item in self.corpus.train]
+        if self.held:
+            model.append(digest(self.held))
+        data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
+        data += [path.name for path in self.corpus.unlabelled]
         dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]
         return hashlib.sha256(json.dumps([recipe, model, data, dev]).encode()).hexdigest()
 

@@ -22,7 +22,7 @@ class Batch:
 
     Attributes:
         regions: B x R x D, with gradients where the encoder is trained.
-        pictures: B indices into the training pictures.
+        pictures: B indices into the training pictures, those without captions behind the others.
         targets: N x T word indices of N = B * K captions drawn from the references, ends included, padded with `<pad>`;
             rows b*K to b*K+K-1 are of picture b.
         progress: share of the stage's steps that are behind, 0 to below 1.
@@ -44,11 +44,14 @@ class Objective(nn.Module, ABC):
         references: of each training picture its captions' words, without start and end.
 
     Attributes:
-        metric: what dev is judged by, greater being better.
-        least_captions: a training picture with fewer is left out.
+        metric: what dev is judged by.
+        lower_is_better: whether the lower of two figures of it is the better one.
+        least_captions: a training picture with fewer is left out. With 0 pictures without captions take part, and
+            batches hold no words.
     """
 
     metric = "CIDEr-D"
+    lower_is_better = False
     least_captions = 1
 
     def __init__(
@@ -78,7 +81,14 @@ class Objective(nn.Module, ABC):
 
 def objectives() -> dict[str, type[Objective]]:
     """Every objective by its name in recipes."""
+    from capcli.training.autoencoder import Autoencoder
     from capcli.training.cross_entropy import CrossEntropy
+    from capcli.training.language import Language
     from capcli.training.self_critical import SelfCritical
 
-    return {"cross-entropy": CrossEntropy, "self-critical": SelfCritical}
+    return {
+        "autoencoder": Autoencoder,
+        "cross-entropy": CrossEntropy,
+        "language": Language,
+        "self-critical": SelfCritical,
+    }

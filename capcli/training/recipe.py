@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-OBJECTIVES = ("cross-entropy", "self-critical")
+OBJECTIVES = ("autoencoder", "cross-entropy", "language", "self-critical")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EncoderRecipe:
     """`[encoder]`.
 
     Attributes:
-        name: torchvision model.
+        name: torchvision model, or `none` for a language model, which is trained on sentences alone.
         size: side of the square input in pixels.
         weights: `imagenet` (torchvision's own), `none`, or a safetensors file; `--encoder-weights` goes first.
     """
@@ -56,7 +56,9 @@ class StageRecipe:
     """One `[[stage]]`; stages follow each other and hand on their best weights.
 
     Attributes:
-        objective: `cross-entropy` or `self-critical` (Rennie et al. 2017).
+        objective: `cross-entropy`, `self-critical` (Rennie et al. 2017), or `autoencoder`, which trains the region
+            encoder alone and needs no captions; of a language model `language`, which is cross-entropy judged by
+            perplexity, and whose pictures are sentences.
         epochs: passes over the training pictures, each followed by a look at dev.
         pictures: pictures in an epoch, drawn anew each time; 0 for all.
         features: `cached` reads frozen regions computed once; `pictures` runs the encoder on augmented pictures.
@@ -74,10 +76,11 @@ class StageRecipe:
         doubly_stochastic: weight of the penalty on regions that attention leaves out (Xu et al. 2015, eq. 14).
         temperature: self-critical only: of the sampled policy, see `SelfCritical`.
         cross_entropy: self-critical only: weight of cross-entropy beside the reward.
+        masked: autoencoder only: share of a picture's regions that is hidden, see `Autoencoder`.
         average: decay per step of the running average of the weights that is evaluated and kept; 0 for none.
         crop: least share of a picture's area that a random crop keeps; 1 does not crop.
         jitter: greatest relative change of brightness, contrast and saturation.
-        patience: epochs without a better dev CIDEr-D before the stage ends.
+        patience: epochs without a better score on dev before the stage ends.
     """
 
     objective: str = "cross-entropy"
@@ -98,6 +101,7 @@ class StageRecipe:
     doubly_stochastic: float = 0.0
     temperature: float = 1.0
     cross_entropy: float = 0.0
+    masked: float = 0.5
     average: float = 0.999
     crop: float = 0.6
     jitter: float = 0.3
@@ -148,7 +152,7 @@ class Recipe:
         import torch
 
         from capcli.model.decoder import build_decoder, decoder_config
-        from capcli.model.encoder import LARGEST_INPUT, check_name
+        from capcli.model.encoder import LARGEST_INPUT, NONE, check_name
 
         longest = max(self.data.max_length, self.decoding.max_length)
         _, config = decoder_config(self.decoder)
@@ -161,10 +165,25 @@ class Recipe:
         if not 32 <= self.encoder.size <= LARGEST_INPUT:
             raise UsageError(f"[encoder] size must be 32 to {LARGEST_INPUT} pixels, not {self.encoder.size}")
         check_name(self.encoder.name)
+        for key in OF_LANGUAGE_MODELS:
+            if getattr(self.decoding, key):
+                raise UsageError(f"[decoding] {key} is for a language model, and training has none; leave it out")
         with torch.device("meta"):
             decoder = build_decoder(self.decoder, 1, (1, 1), 1)
         for number, stage in enumerate(self.stage, 1):
             _check_stage(stage, f"stage {number}")
+            if stage.objective == "autoencoder" and not config.region_layers:
+                raise UsageError(
+                    f"stage {number}: an autoencoder trains the region encoder, and the decoder {self.decoder['name']} "
+                    "has region_layers = 0; set it to at least 1"
+                )
+            if (stage.objective == "language") != (self.encoder.name == NONE):
+                raise UsageError(
+                    f"stage {number}: objective 'language' and [encoder] name = 'none' make a language model together, "
+                    f"not {stage.objective!r} with {self.encoder.name!r}"
+                )
+            if self.encoder.name == NONE and stage.features != "cached":
+                raise UsageError(f"stage {number}: a language model sees no pictures; leave features out")
             if stage.doubly_stochastic and decoder.heads == (0, 0):
                 raise UsageError(
                     f"stage {number}: doubly_stochastic is a penalty on attention, and the decoder "
@@ -185,6 +204,12 @@ def _check_stage(stage: StageRecipe, name: str) -> None:
         raise UsageError(f"{name}: a fine-tuned encoder (train_from) needs features = 'pictures'")
     if stage.objective == "self-critical" and stage.captions < 2:
         raise UsageError(f"{name}: self-critical training compares at least 2 captions of a picture")
+    if stage.objective == "autoencoder" and stage.train_from >= 0:
+        raise UsageError(
+            f"{name}: an autoencoder tells what the encoder sees, which must not move; leave train_from out"
+        )
+    if not 0 < stage.masked < 1:
+        raise UsageError(f"{name}: masked must be above 0 and below 1")
     for key in ("epochs", "batch_size", "captions", "patience"):
         if getattr(stage, key) < 1:
             raise UsageError(f"{name}: {key} must be at least 1")

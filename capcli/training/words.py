@@ -7,13 +7,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from capcli.model.vocabulary import PAD, START
+from capcli.model.vocabulary import END, PAD, START
+
+
+def target(caption: Sequence[int], longest: int) -> list[int]:
+    """What is learnt of a caption: its words and the end, or the `longest` first words of a longer one."""
+    # A caption that is cut has no end here, or the model would learn to stop in mid-sentence.
+    return [*caption, END] if len(caption) <= longest else list(caption[:longest])
 
 
 def pad(captions: Sequence[Sequence[int]]) -> Tensor:
-    """N x T indices, shorter rows filled with `<pad>`."""
-    longest = max(len(caption) for caption in captions)
-    return torch.tensor([[*caption, *[PAD] * (longest - len(caption))] for caption in captions])
+    """N x T indices, shorter rows filled with `<pad>`; 0 x 0 where there are none."""
+    longest = max(map(len, captions), default=0)
+    rows = [[*caption, *[PAD] * (longest - len(caption))] for caption in captions]
+    return torch.tensor(rows, dtype=torch.long).view(len(captions), longest)
 
 
 def shift(targets: Tensor) -> Tensor:

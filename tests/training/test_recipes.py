@@ -31,6 +31,8 @@ from capcli.training.recipe import DataRecipe, Recipe
 
 FOLDER = resources.files("capcli") / "recipes"
 NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
+# What is held of the others is held of a language model in test_language.py.
+CAPTIONERS = [name for name in NAMES if name != "language-model"]
 POOLED = ("merge-add", "merge-concat", "show-and-tell", "two-layer-lstm")
 COLOURS = {
     "red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255),
@@ -84,7 +86,9 @@ def shipped(name: str) -> Recipe:
 
 
 def tiny(recipe: Recipe, weights: Path) -> Recipe:
-    """The recipe with a tiny encoder, tiny widths and one short stage; its choices of architecture stay."""
+    """The recipe with a tiny encoder, tiny widths and one short stage, after one of pre-training where it has that; its
+    choices of architecture stay.
+    """
     options = {field.name for field in dataclasses.fields(decoders()[recipe.decoder["name"]][0])}
     width = {key: value for key, value in TINY.items() if key in options and (key != "layers" or key in recipe.decoder)}
     values: dict[str, Any] = recipe.to_dict()
@@ -94,18 +98,19 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
         values["decoder"]["region_dropout"] = 0.0
     values["data"]["min_count"] = 1
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
-    stage = values["stage"][0] | {
+    before = [stage | {"epochs": 3, "warmup": 20} for stage in values["stage"] if stage["objective"] == "autoencoder"]
+    stage = values["stage"][len(before)] | {
         "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
         "label_smoothing": 0.0, "patience": 12, "features": "cached", "train_from": -1,
     }  # fmt: skip
-    return Recipe.from_dict(values | {"stage": [stage]})
+    return Recipe.from_dict(values | {"stage": [*before, stage]})
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C at a moment that the test chose."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CAPTIONERS)
 def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
     name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,15 +154,18 @@ def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
 def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no shipped recipe of that name; near it: soft-attention"):
         train_model("soft-atention", [tmp_path])
-    with pytest.raises(UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, base, .*"):
+    with pytest.raises(
+        UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, autoencoder, base, .*"
+    ):
         find_recipe("zzz")
     assert {find_recipe(name).stem for name in NAMES} == set(NAMES)
 
 
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
-        "adaptive-attention", "base", "dot-attention", "fine-tune", "gru-attention", "merge-add", "merge-concat",
-        "multi-head-attention", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
+        "adaptive-attention", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention", "language-model",
+        "merge-add", "merge-concat", "multi-head-attention", "pruned", "show-and-tell", "soft-attention", "transformer",
+        "two-layer-lstm",
     }  # fmt: skip
 
 
@@ -167,7 +175,7 @@ def test_a_recipe_builds_what_it_says(name: str) -> None:
     config = ModelConfig(EncoderConfig.of(recipe.encoder.name, recipe.encoder.size), recipe.decoder)
     with torch.device("meta"):
         model = CaptioningModel(config, Vocabulary([*SPECIALS, "a"]))
-    assert (model.decoder.heads == (0, 0)) == (name in POOLED)
+    assert (model.decoder.heads == (0, 0)) == (name in (*POOLED, "language-model"))
     assert {stage.doubly_stochastic > 0 for stage in recipe.stage} == {
         name in ("soft-attention", "gru-attention", "dot-attention", "multi-head-attention")
     }
@@ -175,5 +183,10 @@ def test_a_recipe_builds_what_it_says(name: str) -> None:
         assert (type(model.decoder).__name__, model.decoder.heads) == ("LSTMDecoder", (1, 1))
     if name == "multi-head-attention":
         assert model.decoder.heads == (1, 8)
+    if name == "autoencoder":
+        # Beside `transformer` it shows what pre-training brings.
+        without, (before, after) = shipped("transformer"), recipe.stage
+        assert (recipe.encoder, recipe.decoder, (after,)) == (without.encoder, without.decoder, without.stage)
+        assert (before.objective, before.views, before.crop) == ("autoencoder", after.views, after.crop)
     if name in ("two-layer-lstm", "gru-attention"):
         assert recipe.encoder.name == "resnet50"
