@@ -1,7 +1,7 @@
 """CIDEr-D and speed over decoding options, on a dev split: how a model's options are chosen.
 
 usage: python benchmarks/decoding.py DATASET [--model NAME|FILE] [--beam-sizes 1,2,3,5] [--length-penalties 0.7,1,1.3]
-       [--lm FILE --lm-weights 0,0.1,0.2 --lm-rescores 0,0.2,0.5] [--pictures N]
+       [--lm FILE --lm-weights 0,0.1,0.2 --lm-rescores 0,0.2,0.5] [--reranks 0,0.5,1] [--pictures N]
 
 Encodes the dev split of DATASET once (anything `capcli train --data` reads), or its first N pictures, then searches
 it with every combination. Prints a line for each, and the best one last. It never looks at a test split. CIDEr-D is
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--lm")
     parser.add_argument("--lm-weights", type=numbers(float), default=[0.0])
     parser.add_argument("--lm-rescores", type=numbers(float), default=[0.0])
+    parser.add_argument("--reranks", type=numbers(float), help="weights of the matcher, for a model that has one")
     parser.add_argument("--pictures", type=int)
     options = parser.parse_args()
 
@@ -57,11 +58,16 @@ def main() -> None:
         "length_penalty": options.length_penalties,
         "lm_weight": options.lm_weights,
         "lm_rescore": options.lm_rescores,
+        "rerank": options.reranks or [captioner.options.rerank],
     }
     results = []
     for values in itertools.product(*grid.values()):
         combination = dict(zip(grid, values, strict=True))
         chosen = captioner.options.replace(**combination)
+        try:
+            captioner.check(chosen)
+        except CapcliError as error:
+            raise SystemExit(str(error)) from None
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in combination.items())
         start = time.perf_counter()
         found = [caption for regions in encoded for caption in captioner.decode(regions, chosen)]

@@ -64,6 +64,13 @@ class Facts:
         return ", ".join([str(told.get("name", "?")), *(f"{k} {v}" for k, v in told.items() if k != "name")])
 
     @property
+    def matcher(self) -> str | None:
+        """Options of the matcher, None where there is none."""
+        if self.header.described.get("matcher") is None:
+            return None
+        return ", ".join(f"{k} {v}" for k, v in self._part("matcher").items()) or "of default options"
+
+    @property
     def decoding(self) -> str:
         """The options of the search that are not plain zeros, empty or off."""
         return ", ".join(f"{k} {v}" for k, v in self._part("decoding").items() if v not in (0, "", False, None))
@@ -176,7 +183,7 @@ class Facts:
             "zeros": self.zeros,
             "vocabulary": self.words,
             "trained_on": self.trained_on,
-            **{part: described.get(part) for part in ("encoder", "decoder", "decoding", "calibration")},
+            **{part: described.get(part) for part in ("encoder", "decoder", "matcher", "decoding", "calibration")},
             "scores": self.scores,
             "recipe": self.recipe,
             "origin": self.origin or None,

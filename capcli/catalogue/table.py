@@ -53,6 +53,7 @@ def print_facts(facts: Facts) -> None:
         ("SHA-256", facts.sha256),
         ("encoder", facts.encoder),
         ("decoder", facts.decoder),
+        *([("matcher", facts.matcher)] if facts.matcher else []),
         ("vocabulary", f"{facts.words:,} words"),
         ("decoding", facts.decoding),
         ("trained on", ", ".join(facts.trained_on) or "not said"),

@@ -12,9 +12,11 @@ from capcli.decoding.beam import beam_search
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.language import LanguageModel
 from capcli.decoding.options import DecodingOptions
-from capcli.decoding.rerank import rerank
+from capcli.decoding.rerank import rerank, similarities
 from capcli.decoding.sample import sample_distinct
+from capcli.errors import UsageError
 from capcli.model.decoder import Decoder
+from capcli.model.matcher import Matcher
 
 
 def decode(
@@ -26,8 +28,11 @@ def decode(
     seeds: Sequence[int] | None = None,
     state: Any = None,
     language: LanguageModel | None = None,
+    matcher: Matcher | None = None,
 ) -> list[list[Hypothesis]]:
     """Captions of pictures.
+
+    With `rerank` all captions that the beam ends with are re-ranked, or those that are drawn.
 
     Args:
         decoder: any decoder in evaluation mode.
@@ -38,6 +43,7 @@ def decode(
             on its own seed and regions alone.
         state: what the decoder's `start` gave for the regions, where it is there already; for a search.
         language: a language model in the decoder's words, for a search with `lm_weight` or `lm_rescore` above 0.
+        matcher: in evaluation mode; re-ranks the captions by their similarity to the picture if the options say so.
 
     Returns:
         For each picture `num_captions` different hypotheses, the best first. There are fewer where the decoder
@@ -45,14 +51,27 @@ def decode(
 
     Raises:
         ModelError: if the log-probabilities are not numbers.
+        UsageError: as `check_rerank` does.
     """
+    check_rerank(options, matcher)
     if options.sample:
-        seeds = [options.seed] * len(regions) if seeds is None else seeds
-        return sample_distinct(decoder, regions, options, seeds, prefix)
-    if language is None or not options.lm_rescore:
-        return beam_search(decoder, regions, options, prefix, state, language)
-    n_best = options.replace(num_captions=max(options.num_captions, options.beam_size))
-    found = beam_search(decoder, regions, n_best, prefix, state, language)
-    bonus = iter(language.scores([one for hypotheses in found for one in hypotheses], options.length_penalty))
-    ordered = (rerank(one, list(islice(bonus, len(one))), options.lm_rescore) for one in found)
-    return [one[: options.num_captions] for one in ordered]
+        chosen = [options.seed] * len(regions) if seeds is None else seeds
+        found = sample_distinct(decoder, regions, options, chosen, prefix)
+    else:
+        # All that the beam has in view costs no more than the best of it.
+        judged = options.rerank or options.lm_rescore
+        kept = max(options.beam_size, options.num_captions) if judged else options.num_captions
+        found = beam_search(decoder, regions, options.replace(num_captions=kept), prefix, state, language)
+        if language is not None and options.lm_rescore:
+            bonus = iter(language.scores([one for each in found for one in each], options.length_penalty))
+            found = [rerank(each, list(islice(bonus, len(each))), options.lm_rescore) for each in found]
+    if matcher is not None and options.rerank:
+        alike = similarities(matcher, regions, found)
+        found = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
+    return [each[: options.num_captions] for each in found]
+
+
+def check_rerank(options: DecodingOptions, matcher: Matcher | None) -> None:
+    """Raises UsageError for options that re-rank by a matcher that the model does not have."""
+    if options.rerank and matcher is None:
+        raise UsageError("rerank needs a model with a matcher: `capcli train matching --from MODEL` gives it one")

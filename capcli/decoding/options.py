@@ -50,6 +50,13 @@ class DecodingOptions:
         most=10,
         tuned=True,
     )
+    rerank: float = option(
+        0.0,
+        "How much a caption's likeness to the picture, -1 to 1, counts beside its score; for models with a matcher.",
+        least=0.0,
+        most=100.0,
+        tuned=True,
+    )
     lm_weight: float = option(
         0.0,
         "With --lm: weight of its log-probabilities beside the model's, word by word (shallow fusion).",

@@ -158,7 +158,10 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         if len(words) > LARGEST_VOCABULARY or not all(isinstance(word, str) for word in words):
             raise ValueError("its vocabulary is no list of words")
         encoder: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described["encoder"].items()}
-        config = ModelConfig(EncoderConfig(**encoder), dict(described["decoder"]))
+        matcher = described.get("matcher")  # most models have none
+        config = ModelConfig(
+            EncoderConfig(**encoder), dict(described["decoder"]), None if matcher is None else dict(matcher)
+        )
         if not 1 <= config.encoder.size <= LARGEST_INPUT:
             raise ValueError(f"input size {config.encoder.size} is out of range")
         for three in (config.encoder.mean, config.encoder.std):
@@ -172,6 +175,8 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         options, longest = DecodingOptions(**described["decoding"]), decoder_config(config.decoder)[1].max_length
         if options.max_length > longest:
             raise ValueError(f"its decoder cannot say {options.max_length} words")
+        if options.rerank and model.matcher is None:
+            raise ValueError("it re-ranks captions and has no matcher to do so")
         calibrated = described.get("calibration")  # older files have none
         return model, options, Calibration.from_json(calibrated) if calibrated else None
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, UsageError) as error:

@@ -23,7 +23,7 @@ from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
 from capcli.training.folder import held
 from capcli.training.gain import Gain, gain
-from capcli.training.loop import Trainer
+from capcli.training.loop import Trainer, changes_captions
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
 
@@ -37,9 +37,9 @@ class Trained:
 
     Attributes:
         file: the model.
-        gains: where the run went on from a captioning model, how much better the new one is, by data set; on pictures
-            that neither trained nor chose, or on the dev split, which chose, of data that has one. Only the first of
-            several processes has them.
+        gains: where the run went on from a captioning model and changed what it says, how much better the new one is,
+            by data set; on pictures that neither trained nor chose, or on the dev split, which chose, of data that has
+            one. Only the first of several processes has them.
         chosen: names of the data sets whose gain is one on the dev split.
     """
 
@@ -135,7 +135,7 @@ def train_model(
     )  # fmt: skip
     if processes.first:
         best.save(target)
-    if begin is None or not sees or not processes.first:
+    if begin is None or not sees or not processes.first or not changes_captions(chosen):
         return Trained(target, {}, frozenset())
     told = corpus.dev | corpus.compared
     gains = {name: gain(begin, best, items, place) for name, items in told.items()}
@@ -155,7 +155,8 @@ def train_on(
 ) -> Checkpoint:
     """The best weights of a run; see `Trainer`.
 
-    In the first process those of a model that sees are calibrated on the first dev pictures and all compared ones.
+    In the first process those of a model that sees are calibrated on the first dev pictures and all compared ones; or
+    as the model was that they say the same as.
 
     Raises:
         UsageError: as `Trainer` does, and while another run is at work in the folder.
@@ -167,5 +168,7 @@ def train_on(
         ).run()  # fmt: skip
     if not processes.first or recipe.encoder.name == NONE:
         return best
+    if start is not None and not changes_captions(recipe):
+        return replace(best, calibration=start.calibration)
     judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
     return replace(best, calibration=calibrate(best, judged, device))

@@ -23,7 +23,10 @@ from rich.progress import (
 from capcli.errors import CapcliError
 from capcli.output.atomic import write_atomic
 
-COLUMNS = ("stage", "epoch", "step", "loss", "reward", "learning_rate", "images_per_second", "dev", "metric", "score")
+COLUMNS = (
+    *("stage", "epoch", "step", "loss", "reward", "temperature", "learning_rate", "images_per_second"),
+    *("dev", "metric", "score"),
+)
 
 
 class TrainingLog:

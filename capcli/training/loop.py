@@ -20,6 +20,7 @@ from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
+from capcli.model.header import read_header
 from capcli.model.pruning import digest, hold, zeros
 from capcli.model.vocabulary import PAD
 from capcli.training.corpus import Corpus
@@ -49,15 +50,15 @@ class Trainer:
         device: where to compute.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
-            options stay too where the recipe has none, and a pruned one's zeros.
+            options stay too where the recipe has none, and a pruned one's zeros; the recipe's `[matcher]` is added to
+            it if it has none.
         cache: folder of cached regions, by default `cache/` in the run's folder.
         processes: those that train together, which share `folder` and `cache`. Each takes its share of every batch, so
             that a run takes the same steps and writes the same state whatever their number, which may change when it
             goes on; chance inside a step, such as dropout, is another in each of them.
 
     Raises:
-        UsageError: if the folder holds a run of another recipe or other data, or a stage asks of the encoder what it
-            does not have.
+        UsageError: if the folder holds a run of another recipe or other data, or the model lacks what a stage trains.
     """
 
     def __init__(
@@ -72,13 +73,7 @@ class Trainer:
         cache: Path | None = None,
         processes: Processes = Processes(),
     ) -> None:
-        if start is not None:
-            config = start.model.config
-            encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
-            # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
-            decoding = start.options if recipe.decoding == DecodingOptions() else recipe.decoding
-            recipe = replace(recipe, encoder=encoder, decoder=config.decoder, decoding=decoding)
-            recipe.check()
+        recipe = _settled(recipe, start)
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
         self.started_from_model, self.processes = start is not None, processes
         self.cache_folder = cache or folder / "cache"
@@ -99,11 +94,15 @@ class Trainer:
         words = self.model.vocabulary
         self.encoded = [[words.encode(caption) for caption in captions] for captions in corpus.captions]
         self.position, self._restored = Position(), None
+        # Of the best weights so far, by data set and metric.
+        self.scores = start.scores if start is not None else {}
         if self.state_file.exists():
             self.position, run, tensors = load_state(self.state_file)
             if run != self._run_key():
                 raise UsageError(f"{folder}: holds a run of another recipe or other data; choose another --run folder")
             self.model.load_state_dict(tensors["weights"])
+            if self.best_file.exists():
+                self.scores = read_header(self.best_file).described["scores"]
             self._restored = tensors
             if self.position.done and self.position.stage + 1 < len(recipe.stage):
                 self.position = self._next_stage(self.position)
@@ -135,10 +134,13 @@ class Trainer:
         return Checkpoint.load(self.best_file)
 
     def _model(self, start: Checkpoint | None, encoder_weights: str | None) -> CaptioningModel:
-        if start is not None:
-            return start.model
         recipe = self.recipe
-        config = ModelConfig(EncoderConfig.of(recipe.encoder.name, recipe.encoder.size), recipe.decoder)
+        if start is not None:
+            if start.model.matcher is None and recipe.matcher is not None:
+                start.model.add_matcher(recipe.matcher)
+            return start.model
+        encoder = EncoderConfig.of(recipe.encoder.name, recipe.encoder.size)
+        config = ModelConfig(encoder, recipe.decoder, recipe.matcher)
         model = CaptioningModel(config, self.corpus.vocabulary(recipe.data.min_count))
         source = encoder_weights or recipe.encoder.weights
         if source != "none" and not self.state_file.exists():
@@ -322,8 +324,11 @@ class Trainer:
             figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
         if self._merit(next(iter(scores.values()))) > at.best:
+            # What captions scored holds on only if the words are the same.
+            kept = {} if "decoder" in self.objective.parts else self.scores
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
-            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures, pruned=bool(self.held))
+            self.scores = kept | {name: kept.get(name, {}) | own for name, own in figures.items()}
+            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), self.scores, pruned=bool(self.held))
             best.save(self.best_file, torch.float32)
         self._assign(training)
         return scores
@@ -378,6 +383,36 @@ class Trainer:
         pays = bfloat16_pays(self.device)
         dtype = torch.bfloat16 if pays or self.device.type != "cuda" else torch.float16
         return torch.autocast(self.device.type, dtype, enabled=pays or self.device.type == "cuda")
+
+
+def changes_captions(recipe: Recipe) -> bool:
+    """Whether any stage changes what the model says; otherwise there is a model that it starts from."""
+    return "decoder" in _trained_parts(recipe)
+
+
+def _trained_parts(recipe: Recipe) -> set[str]:
+    return {part for stage in recipe.stage for part in objectives()[stage.objective].parts}
+
+
+def _settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
+    """The recipe with what the model to start from decides; raises UsageError where a stage lacks what it trains."""
+    parts = _trained_parts(recipe)
+    if recipe.matcher is not None and "matcher" not in parts:
+        raise UsageError("no stage trains the [matcher]: add a [[stage]] with objective = 'contrastive', or drop it")
+    if start is not None:
+        config = start.model.config
+        encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
+        # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
+        decoding = start.options if recipe.decoding == DecodingOptions() else recipe.decoding
+        matcher = recipe.matcher if config.matcher is None else config.matcher
+        recipe = replace(recipe, encoder=encoder, decoder=config.decoder, matcher=matcher, decoding=decoding)
+        recipe.check()
+    elif "decoder" not in parts:
+        raise UsageError(f"no stage of {recipe.name} trains a decoder: name a model that has learnt to speak by --from")
+    if recipe.matcher is None and ("matcher" in parts or recipe.decoding.rerank):
+        wanted = "contrastive training" if "matcher" in parts else "[decoding] rerank"
+        raise UsageError(f"{wanted} needs a matcher: a [matcher] table in the recipe, or --from a model that has one")
+    return recipe
 
 
 def _listed(scores: dict[str, float]) -> str:

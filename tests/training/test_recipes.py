@@ -103,7 +103,12 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
         "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
         "label_smoothing": 0.0, "patience": 12, "features": "cached", "train_from": -1,
     }  # fmt: skip
-    return Recipe.from_dict(values | {"stage": [*before, stage]})
+    stages = [*before, stage]
+    if recipe.matcher is not None:
+        # What a captioner is given beside what it has already, comes after a stage that teaches it to speak.
+        values["matcher"] = recipe.matcher | {"width": 64, "embedding": 32}
+        stages = [stage | {"objective": "cross-entropy"}, stage | {"temperature": 0.1, "epochs": 15}]
+    return Recipe.from_dict(values | {"stage": stages})
 
 
 class Interrupted(KeyboardInterrupt):
@@ -134,12 +139,17 @@ def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
             trainer().run()
     again = trainer()
     assert (again.position.epoch, again.position.step) == (2, 0)
-    again.run().save(tmp_path / "model.safetensors")
+    best = again.run()
+    best.save(tmp_path / "model.safetensors")
 
     captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
     files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS]
     expected = [said(*pair).capitalize() for pair in PAIRS]
     assert [caption.text for caption in captioner.caption(files)] == expected
+    if name == "matching":
+        assert best.scores["dev " + data.name]["CIDEr-D"] > 5
+        assert best.scores["dev " + data.name]["recall"] > 0.9
+        assert [caption.text for caption in captioner.caption(files, beam_size=3, rerank=1.0)] == expected
     if name in POOLED:
         with pytest.raises(UsageError, match="has no attention to show"):
             captioner.attend(files[0])
@@ -164,18 +174,19 @@ def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
         "adaptive-attention", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention", "language-model",
-        "merge-add", "merge-concat", "multi-head-attention", "pruned", "show-and-tell", "soft-attention", "transformer",
-        "two-layer-lstm",
+        "matching", "merge-add", "merge-concat", "multi-head-attention", "pruned", "show-and-tell", "soft-attention",
+        "transformer", "two-layer-lstm",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_builds_what_it_says(name: str) -> None:
     recipe = shipped(name)
-    config = ModelConfig(EncoderConfig.of(recipe.encoder.name, recipe.encoder.size), recipe.decoder)
+    config = ModelConfig(EncoderConfig.of(recipe.encoder.name, recipe.encoder.size), recipe.decoder, recipe.matcher)
     with torch.device("meta"):
         model = CaptioningModel(config, Vocabulary([*SPECIALS, "a"]))
     assert (model.decoder.heads == (0, 0)) == (name in (*POOLED, "language-model"))
+    assert (model.matcher is not None) == (name == "matching")
     assert {stage.doubly_stochastic > 0 for stage in recipe.stage} == {
         name in ("soft-attention", "gru-attention", "dot-attention", "multi-head-attention")
     }
