@@ -266,8 +266,9 @@ class Trainer:
                 )
                 loss, figures = self.objective.loss(self.model, batch)
             values = {"loss": loss.item(), **figures}
-        # Losses are means over words, so that is what the processes' shares count by.
-        values, share = self.processes.mean(values, int((batch.targets != PAD).sum()))
+        # Losses are means over words, or over pictures where there are none, and shares count by the same.
+        weight = int((batch.targets != PAD).sum()) or len(batch.pictures)
+        values, share = self.processes.mean(values, weight)
         if not math.isfinite(values["loss"]):
             raise self._diverged(f"loss became {values['loss']}", at.step + 1)
         self.optimizer.zero_grad(set_to_none=True)
