@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,16 +17,18 @@ from PIL import Image
 from capcli.attribution import DEFAULT_METHOD, check_method
 from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
-from capcli.decoding.decode import decode
+from capcli.decoding.decode import check_rerank, decode
 from capcli.decoding.forced import Forced, forced
 from capcli.decoding.hypothesis import Hypothesis
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.language import LM_WEIGHT, LanguageModel
+from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, UnreadableImage, UsageError
 from capcli.metrics.tokens import detokenize, tokenize
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoder_config
 from capcli.model.device import bfloat16_pays, choose_device
+from capcli.model.matcher import Matcher
 from capcli.model.shipped import find_model
 from capcli.pictures.read import read_array, to_array, upright_rgb
 
@@ -110,7 +112,7 @@ class Captioner:
 
     Attributes:
         name: name of the shipped model or of the file, without its ending.
-        options: the decoding options chosen for the model on dev.
+        options: the decoding options chosen for the model on dev; with a language model, `LM_WEIGHT` among them.
         device: where it computes.
         size: side of the model's square input in pixels.
         grid: rows and columns of the regions that the decoder looks at.
@@ -121,7 +123,11 @@ class Captioner:
         fits: the most pictures that fit into memory at once; None as long as every batch did.
     """
 
-    def __init__(self, checkpoint: Checkpoint, name: str, device: torch.device) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, name: str, device: torch.device, language: Checkpoint | None = None
+    ) -> None:
+        if not checkpoint.model.config.encoder.sees:
+            raise UsageError(f"{name} is a language model and sees no pictures; give it to a captioning model by --lm")
         self.name = name
         self.options = checkpoint.options
         self.calibration = checkpoint.calibration
@@ -133,8 +139,13 @@ class Captioner:
         self._decoder_dtype = self._dtype if checkpoint.quantized else torch.float32
         self.precision = (str(self._dtype).removeprefix("torch."), str(self._decoder_dtype).removeprefix("torch."))
         model = checkpoint.model.eval().requires_grad_(False)
+        self._language: LanguageModel | None = None
+        if language is not None:
+            self._language = LanguageModel.of(language.model, model.vocabulary, device)
+            self.options = self.options.replace(lm_weight=LM_WEIGHT)
         self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
         self._decoder = model.decoder.to(device, self._decoder_dtype)
+        self._matcher = None if model.matcher is None else model.matcher.to(device)
         self._vocabulary = model.vocabulary
         self._longest: int = decoder_config(model.config.decoder)[1].max_length
         self.size = model.encoder.config.size
@@ -143,20 +154,25 @@ class Captioner:
         self.fits: int | None = None
 
     @classmethod
-    def load(cls, model: str | Path = "base", device: str = "auto") -> Captioner:
+    def load(
+        cls, model: str | Path = "base", device: str = "auto", language_model: str | Path | None = None
+    ) -> Captioner:
         """Loads a model.
 
         Args:
             model: name of a shipped model or path of a model file.
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+            language_model: path of a model trained on sentences alone, which has a say in searches by the options
+                `lm_weight` and `lm_rescore`.
 
         Raises:
             ModelError: if there is no such model, or its file cannot be used.
-            UsageError: if the device is not there.
+            UsageError: if the device is not there, or one of the models is in the other's place.
         """
         place = choose_device(device)
         file = find_model(model)
-        return cls(Checkpoint.load(file), file.stem, place)
+        language = None if language_model is None else Checkpoint.load(find_model(language_model))
+        return cls(Checkpoint.load(file), file.stem, place, language)
 
     @overload
     def caption(self, images: Picture, **options: Any) -> Caption: ...
@@ -230,21 +246,32 @@ class Captioner:
     def _each(
         self, images: Picture | Iterable[Picture], work: Callable[[np.ndarray], list[Caption]]
     ) -> Caption | list[Caption]:
+        captions = [caption for batch in self._batches(images) for caption in work(batch)]
+        return captions[0] if isinstance(images, (str, Path, Image.Image, np.ndarray)) else captions
+
+    def _batches(self, images: Picture | Iterable[Picture]) -> Iterator[np.ndarray]:
+        """The pictures, or the one, prepared, at most `BATCH` of them at once."""
         if isinstance(images, (str, Path, Image.Image, np.ndarray)):
-            return work(np.stack([self.prepare(images)]))[0]
+            images = [images]
         if isinstance(images, (bytes, bytearray, memoryview)) or not isinstance(images, Iterable):
             raise UsageError(f"pictures are paths, PIL images, arrays or lists of them, not {type(images).__name__}")
-        waiting, captions = iter(images), list[Caption]()
+        waiting = iter(images)
         while batch := [self.prepare(image) for image in islice(waiting, BATCH)]:
-            captions += work(np.stack(batch))
-        return captions
+            yield np.stack(batch)
 
     def check(self, options: DecodingOptions) -> None:
-        """Raises UsageError for options that the model cannot follow: a caption longer than its decoder can say, or
-        a prefix of words it does not know.
+        """Raises UsageError for options that the model cannot follow: a caption longer than its decoder can say,
+        a prefix of words it does not know, re-ranking by a matcher it does not have, or the weight of a language model
+        that is not there.
         """
+        check_rerank(options, self._matcher)
         if options.max_length > self._longest:
             raise UsageError(f"max-length must be at most {self._longest} with this model, not {options.max_length}")
+        if self._language is not None:
+            self._language.check(options)
+        elif weighed := next((name for name in OF_LANGUAGE_MODELS if getattr(options, name)), None):
+            spelt = weighed.replace("_", "-")
+            raise UsageError(f"{spelt} needs a language model: add --lm FILE, in Python language_model=")
         encode_prefix(options, self._vocabulary)
 
     def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions | None = None) -> list[Caption]:
@@ -318,6 +345,41 @@ class Captioner:
         told = [one for part in parts for one in forced(self._decoder, self.encode(part), [tokens] * len(part))]
         return np.stack([one.log_probabilities.numpy() for one in told])
 
+    def similarities(self, images: Picture | Iterable[Picture], sentences: Sequence[str]) -> np.ndarray:
+        """How well each of N sentences fits each of B pictures, by the model's matcher.
+
+        Args:
+            images: as `caption` takes them; a single one is B = 1.
+            sentences: words that the model does not know count as `<unknown>`.
+
+        Returns:
+            float32 B x N cosine similarities, -1 to 1.
+
+        Raises:
+            UsageError: for a model without a matcher, and for something that is no picture.
+            UnreadableImage: for the first picture that cannot be read.
+        """
+        vectors = self.sentence_vectors(sentences)
+        nothing = np.empty((0, vectors.shape[1]), np.float32)
+        return np.concatenate([nothing, *map(self.picture_vectors, self._batches(images))]) @ vectors.T
+
+    def picture_vectors(self, arrays: np.ndarray) -> np.ndarray:
+        """The matcher's unit vectors, float32 B x E, of uint8 B x S x S x 3 pictures; raises UsageError without one."""
+        matcher = self._matching()
+        with torch.inference_mode():
+            return matcher.pictures(self.encode(arrays).float()).cpu().numpy()
+
+    def sentence_vectors(self, sentences: Sequence[str]) -> np.ndarray:
+        """The matcher's unit vectors, float32 N x E, of N sentences; raises UsageError without one."""
+        matcher = self._matching()
+        with torch.inference_mode():
+            return matcher.embed([self._vocabulary.encode(tokenize(one)) for one in sentences]).cpu().numpy()
+
+    def _matching(self) -> Matcher:
+        if self._matcher is None:
+            raise UsageError(f"{self.name} has no matcher: `capcli train matching --from {self.name}` gives it one")
+        return self._matcher
+
     def prepare(self, image: Picture) -> np.ndarray:
         """A picture as the methods on prepared ones take it: uint8 S x S x 3, S being `size`.
 
@@ -368,7 +430,16 @@ class Captioner:
         self.check(chosen)
         prefix = encode_prefix(chosen, self._vocabulary)
         with torch.inference_mode():
-            found = decode(self._decoder, regions, chosen, prefix=prefix, seeds=seeds, state=state)
+            found = decode(
+                self._decoder,
+                regions,
+                chosen,
+                prefix=prefix,
+                seeds=seeds,
+                state=state,
+                language=self._language,
+                matcher=self._matcher,
+            )
         captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,21 @@ def tiny_checkpoint(
         recipe = {"name": "tiny", "stage": [{"epochs": 2}]}
         options = DecodingOptions(beam_size=2, max_length=6, length_penalty=0.5)
         return Checkpoint(model, options, recipe, {"dev flickr8k": {"CIDEr-D": 0.5}})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_language(
+    tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[[torch.nn.Module], torch.nn.Module]
+) -> Callable[..., Checkpoint]:
+    """Builds a language model with random weights from its words and the name of its decoder."""
+
+    def build(words: Sequence[str], decoder: str = "inject", **options: Any) -> Checkpoint:
+        config = ModelConfig(EncoderConfig("none"), tiny_settings(decoder, **options))
+        model = CaptioningModel(config, Vocabulary([*SPECIALS, *words])).eval()
+        shaken(model.decoder)
+        return Checkpoint(model, DecodingOptions(max_length=options.get("max_length", 20)))
 
     return build
 

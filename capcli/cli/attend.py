@@ -124,7 +124,7 @@ def _draw(
         with ReadingPool() as pool:
             from capcli.captioner import Captioner
 
-            captioner = Captioner.load(given.model, given.device)
+            captioner = Captioner.load(given.model, given.device, given.lm)
             if decoding.get("num_captions", 1) > 1:
                 tell("the best caption of each picture is drawn, the others are not")
             pictures, mates = resumed(todo, found.pictures, given.batch_size)

@@ -82,7 +82,7 @@ def caption(
             with ReadingPool() as pool:
                 from capcli.captioner import Captioner
 
-                captioner = Captioner.load(given.model, given.device)
+                captioner = Captioner.load(given.model, given.device, given.lm)
                 chosen = captioner.options.replace(**decoding)
                 captioner.check(chosen)
                 with finishing() as interrupt:

@@ -96,6 +96,10 @@ def evaluate(
         if failed and not sources.allow_missing:
             told = f"{failed:,} of {len(predictions):,} images could not be captioned, so nothing is scored"
             raise CapcliError(f"{told}; --allow-missing scores the rest")
+        from capcli.evaluation.retrieval import retrieval
+
+        with counting() as progress:
+            how["retrieval"] = retrieval(references, ModelOptions(**place), progress=progress)
     with counting() as progress:
         report = scored(references, predictions, figures, training=training, progress=progress, **how)
 

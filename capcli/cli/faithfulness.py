@@ -60,12 +60,11 @@ def measure(
 
     from capcli.captioner import Captioner
     from capcli.evaluation.faithfulness import check, curves
-    from capcli.evaluation.provenance import file_hash, machine, versions
+    from capcli.evaluation.provenance import machine, model_files, versions
     from capcli.evaluation.table import print_check
-    from capcli.model.shipped import find_model
     from capcli.output.json import dumps
 
-    captioner = Captioner.load(model.model, model.device)
+    captioner = Captioner.load(model.model, model.device, model.lm)
     chosen = captioner.options.replace(**decoding)
     captioner.check(chosen)
     failed: list[Path] = []
@@ -87,7 +86,7 @@ def measure(
             **found.to_json(),
             "dataset": str(dataset),
             "split": references.split,
-            "model": {"name": captioner.name, "sha256": file_hash(find_model(model.model))},
+            **model_files(model),
             "decoding": dataclasses.asdict(chosen),
             "unreadable": [str(path) for path in failed],
             "versions": versions("capcli", "torch", "torchvision", "numpy", "pillow"),

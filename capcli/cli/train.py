@@ -17,7 +17,8 @@ def train(
     data: Annotated[
         list[Path],
         typer.Option(
-            help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; repeat for more. "
+            help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; for a language model "
+            "also .txt, a sentence a line; repeat for more. "
             "The dev split of the first one chooses the weights."
         ),
     ],
@@ -62,23 +63,29 @@ def train(
     """Train a captioning model from a RECIPE, or fine-tune one on pictures of your own.
 
     A run that was killed goes on exactly where it was. With --from, what the training brought is told at the end.
+
+    On several devices: torchrun --nproc-per-node 2 -m -- capcli train RECIPE ...
     """
     from capcli.training.command import train_model
+    from capcli.training.processes import joined
 
-    trained = train_model(
-        recipe,
-        data,
-        output=output,
-        run=run,
-        encoder_weights=encoder_weights,
-        start=start,
-        unlabelled=unlabelled or (),
-        cache=cache,
-        device=device,
-    )
-    for name, gain in trained.gains.items():
-        tell(f"{name}: {_told(gain, name in trained.chosen)}")
-    typer.echo(trained.file)
+    with joined() as processes:
+        trained = train_model(
+            recipe,
+            data,
+            output=output,
+            run=run,
+            encoder_weights=encoder_weights,
+            start=start,
+            unlabelled=unlabelled or (),
+            cache=cache,
+            device=device,
+            processes=processes,
+        )
+    if processes.first:
+        for name, gain in trained.gains.items():
+            tell(f"{name}: {_told(gain, name in trained.chosen)}")
+        typer.echo(trained.file)
 
 
 def _told(gain: Gain, chosen: bool) -> str:

@@ -1,4 +1,4 @@
-"""Captioned pictures on disk, in the formats people have them, as one type."""
+"""Captioned pictures, and sentences without any, on disk, in the formats people have them, as one type."""
 
 from __future__ import annotations
 

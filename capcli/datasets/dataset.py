@@ -47,7 +47,8 @@ class Item:
     """One picture and what people wrote about it.
 
     Attributes:
-        image: an existing file, unless the reader was told that pictures may be missing.
+        image: an existing file, unless the reader was told that pictures may be missing; of a sentence that has no
+            picture, the text that it is from.
         captions: at least one, in the order of the source, duplicates and white space kept, none blank.
         split: "train", "dev", "test", or "rest" for a picture that the source puts in none of them.
     """
@@ -59,10 +60,17 @@ class Item:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Items in the order of their source."""
+    """Items in the order of their source.
+
+    Attributes:
+        name: for people.
+        items: pictures with their captions, or sentences.
+        pictures: whether there are any; without them every item is a sentence of a text.
+    """
 
     name: str
     items: tuple[Item, ...]
+    pictures: bool = True
 
     def __len__(self) -> int:
         return len(self.items)
@@ -192,5 +200,14 @@ def is_held_out(image: Path, share: float) -> bool:
 
     A hash of its file name decides, so that it stays the same from run to run and from folder to folder.
     """
-    digest = hashlib.sha256(image.name.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < share
+    return _place(image.name) < share
+
+
+def is_held_out_sentence(words: Sequence[str], share: float) -> bool:
+    """The same of a sentence that is trained on for itself; a hash of its words decides, so that equal ones agree."""
+    return _place(" ".join(words)) < share
+
+
+def _place(name: str) -> float:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from capcli.datasets import coco, flickr, karpathy, table
+from capcli.datasets import coco, flickr, karpathy, table, text
 from capcli.datasets.dataset import Dataset, Entry, Item, is_there, merge, require_pictures
 from capcli.errors import DatasetError
 
@@ -44,7 +44,7 @@ def read_entries(path: str | Path) -> tuple[Entry, ...]:
 
 
 def read_dataset(path: str | Path, *, missing_ok: bool = False) -> Dataset:
-    """Reads the dataset in a folder or file, whichever of the known formats it has.
+    """Reads the dataset in a folder or file, whichever of the known formats it has, or the sentences of a text file.
 
     Pictures without captions are left out, and all are "train" where the source has no splits.
 
@@ -56,6 +56,8 @@ def read_dataset(path: str | Path, *, missing_ok: bool = False) -> Dataset:
         DatasetError: as `read_entries`, or if a picture is missing.
     """
     path = Path(path).expanduser()
+    if text.recognises(path):
+        return text.read_sentences(path)
     # A picture is one, whatever ids its source gives it.
     captioned = merge((replace(entry, id=None) for entry in read_entries(path) if entry.captions), path)
     if not missing_ok:

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from capcli.decoding.fusion import Fusion
 from capcli.decoding.hypothesis import Hypothesis, best_first
+from capcli.decoding.language import LanguageModel
 from capcli.decoding.limits import allowed
 from capcli.decoding.options import DecodingOptions
 from capcli.model.decoder import Decoder
@@ -17,21 +19,28 @@ from capcli.model.vocabulary import END, START
 
 @torch.no_grad()
 def beam_search(
-    decoder: Decoder, regions: Tensor, options: DecodingOptions, prefix: Sequence[int] = (), state: Any = None
+    decoder: Decoder,
+    regions: Tensor,
+    options: DecodingOptions,
+    prefix: Sequence[int] = (),
+    state: Any = None,
+    language: LanguageModel | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds captions of high probability.
 
     A finished caption of L words scores sum(log p) / (L + 1) ** length_penalty, its end counted as a step. The
     search of a picture stops when no unfinished beam could still beat its worst kept finished caption; a beam of
     one is greedy and stops at the first end. Where fewer captions end than are asked for, beams that could neither
-    end nor go on follow the finished ones, so there always is a caption.
+    end nor go on follow the finished ones, so there always is a caption. With a language model every log p has its
+    part too, see `Fusion`, but the log-probabilities of hypotheses stay the decoder's own.
 
     Args:
         decoder: any decoder in evaluation mode.
         regions: B x R x D.
-        options: K = the larger of `beam_size` and `num_captions`, and the limits of `allowed`.
+        options: K = the larger of `beam_size` and `num_captions`, `lm_weight`, and the limits of `allowed`.
         prefix: indices of the words that every caption begins with, at most `max_length`.
         state: what the decoder's `start` gave for the regions, where it is there already.
+        language: a language model in the decoder's words, for an `lm_weight` above 0.
 
     Returns:
         For each picture `num_captions` different hypotheses, the best first; fewer where the limits allow no more,
@@ -44,6 +53,7 @@ def beam_search(
     device = regions.device
     pictures = torch.arange(B, device=device).unsqueeze(1)
     state = decoder.reorder(decoder.start(regions) if state is None else state, pictures.expand(-1, K).flatten())
+    fusion = Fusion(language, options.lm_weight, B, K) if language is not None and options.lm_weight else None
     last = torch.full((B * K,), START, device=device)
     # All beams of a picture start alike, so only the first may speak.
     scores = torch.full((B, K), -torch.inf, device=device)
@@ -60,7 +70,8 @@ def beam_search(
         words, logs = tokens[picture, beam].tolist(), word_scores[picture, beam].tolist()
         seen = None if attention is None else attention[picture, beam].cpu()
         own = None if sentinel is None else sentinel[picture, beam].cpu()
-        return Hypothesis.scored(words, logs, seen, end, options.length_penalty, own)
+        bonus = 0.0 if fusion is None else fusion.bonus(picture * K + beam, ended=end is not None)
+        return Hypothesis.scored(words, logs, seen, end, options.length_penalty, own, bonus)
 
     def grown(told: Tensor | None, now: Tensor) -> Tensor:
         """What has been told word by word and what is of this step, B x K x T x ..., in the order of the new beams."""
@@ -69,7 +80,8 @@ def beam_search(
 
     for _ in range(T + 1):
         log_probabilities, weights, state = decoder.step(last, state)
-        choices = allowed(log_probabilities.view(B, K, -1), tokens, options, prefix)
+        ranked = log_probabilities if fusion is None else fusion.step(last, log_probabilities)
+        choices = allowed(ranked.view(B, K, -1), tokens, options, prefix)
         ends = choices[..., END].clone()
         choices[..., END] = -torch.inf
         best, flat = (scores.unsqueeze(-1) + choices).flatten(1).topk(K, dim=1)
@@ -79,7 +91,7 @@ def beam_search(
         stuck = (choices == -torch.inf).all(-1) & (ends == -torch.inf) & (scores > -torch.inf)
         for picture, beam in ending.nonzero().tolist():
             if open_pictures[picture]:
-                finished[picture].append(hypothesis(picture, beam, float(ends[picture, beam])))
+                finished[picture].append(hypothesis(picture, beam, float(log_probabilities[picture * K + beam, END])))
         for picture, beam in stuck.nonzero().tolist():
             if open_pictures[picture]:
                 cut[picture].append(hypothesis(picture, beam, None))
@@ -94,11 +106,14 @@ def beam_search(
             break
         source, word = flat // choices.shape[-1], flat % choices.shape[-1]
         share = decoder.sentinel(state)
-        state = decoder.reorder(state, (pictures * K + source).flatten())
+        index, last = (pictures * K + source).flatten(), word.flatten()
+        state = decoder.reorder(state, index)
+        if fusion is not None:
+            fusion.reorder(index, last)
         tokens = torch.cat([tokens[pictures, source], word.unsqueeze(-1)], 2)
-        chosen = choices.flatten(1).gather(1, flat).unsqueeze(-1)
+        chosen = log_probabilities[index, last].view(B, K, 1)
         word_scores = torch.cat([word_scores[pictures, source], chosen], 2)
         attention = None if weights is None else grown(attention, weights)
         sentinel = None if share is None else grown(sentinel, share)
-        scores, last = best, word.flatten()
+        scores = best
     return [(ended + best_first(rest))[: options.num_captions] for ended, rest in zip(finished, cut, strict=True)]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from torch import Tensor
 
 from capcli.decoding.beam import beam_search
 from capcli.decoding.hypothesis import Hypothesis
+from capcli.decoding.language import LanguageModel
 from capcli.decoding.options import DecodingOptions
+from capcli.decoding.rerank import rerank, similarities
 from capcli.decoding.sample import sample_distinct
+from capcli.errors import UsageError
 from capcli.model.decoder import Decoder
+from capcli.model.matcher import Matcher
 
 
 def decode(
@@ -22,8 +27,12 @@ def decode(
     prefix: Sequence[int] = (),
     seeds: Sequence[int] | None = None,
     state: Any = None,
+    language: LanguageModel | None = None,
+    matcher: Matcher | None = None,
 ) -> list[list[Hypothesis]]:
     """Captions of pictures.
+
+    With `rerank` all captions that the beam ends with are re-ranked, or those that are drawn.
 
     Args:
         decoder: any decoder in evaluation mode.
@@ -33,6 +42,8 @@ def decode(
         seeds: B whole numbers for sampling, by default `options.seed` for every picture. A picture's draw depends
             on its own seed and regions alone.
         state: what the decoder's `start` gave for the regions, where it is there already; for a search.
+        language: a language model in the decoder's words, for a search with `lm_weight` or `lm_rescore` above 0.
+        matcher: in evaluation mode; re-ranks the captions by their similarity to the picture if the options say so.
 
     Returns:
         For each picture `num_captions` different hypotheses, the best first. There are fewer where the decoder
@@ -40,7 +51,27 @@ def decode(
 
     Raises:
         ModelError: if the log-probabilities are not numbers.
+        UsageError: as `check_rerank` does.
     """
-    if not options.sample:
-        return beam_search(decoder, regions, options, prefix, state)
-    return sample_distinct(decoder, regions, options, [options.seed] * len(regions) if seeds is None else seeds, prefix)
+    check_rerank(options, matcher)
+    if options.sample:
+        chosen = [options.seed] * len(regions) if seeds is None else seeds
+        found = sample_distinct(decoder, regions, options, chosen, prefix)
+    else:
+        # All that the beam has in view costs no more than the best of it.
+        judged = options.rerank or options.lm_rescore
+        kept = max(options.beam_size, options.num_captions) if judged else options.num_captions
+        found = beam_search(decoder, regions, options.replace(num_captions=kept), prefix, state, language)
+        if language is not None and options.lm_rescore:
+            bonus = iter(language.scores([one for each in found for one in each], options.length_penalty))
+            found = [rerank(each, list(islice(bonus, len(each))), options.lm_rescore) for each in found]
+    if matcher is not None and options.rerank:
+        alike = similarities(matcher, regions, found)
+        found = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
+    return [each[: options.num_captions] for each in found]
+
+
+def check_rerank(options: DecodingOptions, matcher: Matcher | None) -> None:
+    """Raises UsageError for options that re-rank by a matcher that the model does not have."""
+    if options.rerank and matcher is None:
+        raise UsageError("rerank needs a model with a matcher: `capcli train matching --from MODEL` gives it one")

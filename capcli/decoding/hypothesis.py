@@ -16,7 +16,7 @@ class Hypothesis:
         log_probabilities: of each word given those before it (T values, at most 0), as the model has them.
         attention: T x R weights over the regions, or None for a decoder without attention.
         end_log_probability: of the end after the last word; None if the caption was cut.
-        score: length-normalised log-probability, end included.
+        score: length-normalised log-probability, end included, and what others than the model added to it.
         sentinel: T shares of the visual sentinel, 0 to 1, or None for a decoder without one.
     """
 
@@ -36,10 +36,11 @@ class Hypothesis:
         end: float | None,
         length_penalty: float,
         sentinel: Tensor | None = None,
+        bonus: float = 0.0,
     ) -> Hypothesis:
-        """A hypothesis of score sum(log p) / steps ** length_penalty, its end, if it has one, counted as a step."""
+        """A hypothesis of score (sum(log p) + bonus) / steps ** length_penalty, its end, if any, counted as a step."""
         steps = log_probabilities if end is None else [*log_probabilities, end]
-        score = sum(steps) / len(steps) ** length_penalty
+        score = (sum(steps) + bonus) / len(steps) ** length_penalty
         return cls(tokens, log_probabilities, attention, end, score, sentinel)
 
 

@@ -14,6 +14,9 @@ from capcli.options import option
 SAMPLING = ("temperature", "top_p", "top_k")
 """Options that mean nothing to a search."""
 
+OF_LANGUAGE_MODELS = ("lm_weight", "lm_rescore")
+"""Options that mean nothing without a language model."""
+
 MOST_WORDS = 40
 """The longest caption that any model can be asked for."""
 
@@ -47,6 +50,27 @@ class DecodingOptions:
         most=10,
         tuned=True,
     )
+    rerank: float = option(
+        0.0,
+        "How much a caption's likeness to the picture, -1 to 1, counts beside its score; for models with a matcher.",
+        least=0.0,
+        most=100.0,
+        tuned=True,
+    )
+    lm_weight: float = option(
+        0.0,
+        "With --lm: weight of its log-probabilities beside the model's, word by word (shallow fusion).",
+        least=0.0,
+        most=100.0,
+        tuned=True,
+    )
+    lm_rescore: float = option(
+        0.0,
+        "With --lm: weight of its log-probability of each caption that a search found, to choose among them.",
+        least=0.0,
+        most=100.0,
+        tuned=True,
+    )
     prefix: str = option("", "Begin every caption with these words.")
     sample: bool = option(False, "Draw captions at random instead of searching for the likeliest.")
     temperature: float = option(
@@ -72,6 +96,8 @@ class DecodingOptions:
         for field in dataclasses.fields(self):
             if field.name in SAMPLING and not self.sample and getattr(self, field.name) != field.default:
                 raise UsageError(f"{_spelt(field.name)} needs sampling: add --sample, in Python sample=True")
+            if field.name in OF_LANGUAGE_MODELS and self.sample and getattr(self, field.name):
+                raise UsageError("a language model leads a search and no sampling; leave sample or the model out")
 
     def replace(self, **changes: Any) -> DecodingOptions:
         """A copy with other values.

@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from torch import Tensor
+
 from capcli.decoding.hypothesis import Hypothesis, best_first
+from capcli.model.matcher import Matcher
 
 
 def rerank(hypotheses: Sequence[Hypothesis], bonus: Sequence[float], weight: float) -> list[Hypothesis]:
-    """The hypotheses best first, `weight` times its bonus added to the score of each; log-probabilities stay."""
-    return best_first(
+    """The hypotheses best first, `weight` times its bonus added to the score of each; log-probabilities stay.
+
+    Those that were cut stay behind those that end.
+    """
+    scored = best_first(
         [replace(one, score=one.score + weight * more) for one, more in zip(hypotheses, bonus, strict=True)]
     )
+    return sorted(scored, key=lambda hypothesis: hypothesis.end_log_probability is None)
+
+
+def similarities(matcher: Matcher, regions: Tensor, found: Sequence[Sequence[Hypothesis]]) -> list[list[float]]:
+    """Of each picture's hypotheses the cosine similarity to the picture, -1 to 1, given B x R x D regions."""
+    vectors = matcher.embed([hypothesis.tokens for hypotheses in found for hypothesis in hypotheses])
+    shares = vectors.split([len(hypotheses) for hypotheses in found])
+    # In float32 whatever the decoder computes in: what is compared differs little.
+    pictures = matcher.pictures(regions.float())
+    return [(share @ picture).tolist() for share, picture in zip(shares, pictures, strict=True)]

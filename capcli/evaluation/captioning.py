@@ -19,7 +19,7 @@ from capcli.datasets.records import Record
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
 from capcli.evaluation.predictions import Prediction, read_predictions
-from capcli.evaluation.provenance import file_hash
+from capcli.evaluation.provenance import model_files
 from capcli.evaluation.references import References
 from capcli.model.header import read_header
 from capcli.model.options import ModelOptions
@@ -117,7 +117,7 @@ def caption_references(
     """
     there = (item.image for item in references.items if item.captions and item.image is not None)
     pictures = list(dict.fromkeys(there))
-    file = find_model(model.model)
+    files = model_files(model)
     rows: list[Prediction] = []
     held: list[Prediction] = []
     notes: list[str] = []
@@ -143,14 +143,14 @@ def caption_references(
         pool = stack.enter_context(ReadingPool())
         from capcli.captioner import Captioner
 
-        captioner = Captioner.load(model.model, model.device)
+        captioner = Captioner.load(model.model, model.device, model.lm)
         options = captioner.options.replace(**(decoding or {}))
         captioner.check(options)
-        digest = file_hash(file)
         # Another batch size changes no more than the last digits of a confidence.
         settings = {
             "model": captioner.name,
-            "sha256": digest,
+            "sha256": files["model"]["sha256"],
+            **({"language_model": files["language_model"]["sha256"]} if model.lm else {}),
             "device": str(captioner.device).partition(":")[0],
             **dataclasses.asdict(options),
         }
@@ -172,7 +172,7 @@ def caption_references(
     return Captioned(
         (*held, *kept.predictions),
         {
-            "model": {"name": captioner.name, "sha256": digest},
+            **files,
             "decoding": dataclasses.asdict(options),
             "device": str(captioner.device),
             "batch_size": model.batch_size,

@@ -15,6 +15,11 @@ HUMAN = (
     "the captions' own figures, against all references, cannot be compared with a person's"
 )
 
+RETRIEVAL = (
+    "retrieval by the model's matcher among all images here and their references: share of the queries with a right "
+    "answer among the first k, which is any reference of the image; of equal similarities the wrong ones come first"
+)
+
 # Below this, percentiles of resamples spread visibly too little.
 _FEW = 30
 

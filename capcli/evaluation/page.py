@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from capcli.evaluation.notes import RETRIEVAL
 from capcli.evaluation.plot import histogram, rank_correlation, scatter, tenths
 from capcli.evaluation.report import Report, json_report, titled
-from capcli.evaluation.table import figure, interval
+from capcli.evaluation.table import figure, interval, retrieval_rows
 from capcli.evaluation.thumbnail import thumbnail
 from capcli.output.html import document
 
@@ -70,6 +71,7 @@ def page(report: Report) -> bytes:
             f"<header><h1>{escape(title)}</h1>{_summary(report)}</header>",
             "<main>",
             _metrics(report),
+            *_retrieval(report),
             _distributions(report),
             _confidence(report),
             *_examples(report),
@@ -136,6 +138,20 @@ def _metrics(report: Report) -> str:
 
 def _number(name: str, score: Score) -> str:
     return f'<td class="number">{"&ndash;" if score.value is None else figure(name, score.value)}</td>'
+
+
+def _retrieval(report: Report) -> Iterable[str]:
+    if report.retrieval is None:
+        return
+    head, rows = "", ""
+    for name, cells in retrieval_rows(report.retrieval):
+        head = "".join(f'<th scope="col">{column}</th>' for column in ("query", *cells))
+        figures = "".join(f'<td class="number">{value}</td>' for value in cells.values())
+        rows += f'<tr><th scope="row">{name}</th>{figures}</tr>'
+    yield (
+        f'<section><h2>Retrieval</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div><p>{escape(RETRIEVAL)}.</p></section>"
+    )
 
 
 def _distributions(report: Report) -> str:

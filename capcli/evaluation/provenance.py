@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from capcli.model.options import ModelOptions
+from capcli.model.shipped import find_model
 from capcli.output.json import dumps
 
 
@@ -20,6 +22,13 @@ def file_hash(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def model_files(options: ModelOptions) -> dict[str, dict[str, str]]:
+    """Name and hash of the model, and of the language model beside it if there is one; raises ModelError."""
+    named = {"model": options.model, "language_model": options.lm}
+    files = {role: find_model(name) for role, name in named.items() if name is not None}
+    return {role: {"name": file.stem, "sha256": file_hash(file)} for role, file in files.items()}
 
 
 def data_hash(captions: Iterable[tuple[str, Any]]) -> str:

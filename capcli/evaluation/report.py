@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from capcli.errors import UsageError
 from capcli.evaluation.matching import Matching, Pair, match
-from capcli.evaluation.notes import CIDER, HUMAN, alone, few, java_versions, programs, remarks
+from capcli.evaluation.notes import CIDER, HUMAN, RETRIEVAL, alone, few, java_versions, programs, remarks
 from capcli.evaluation.options import ScoringOptions
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
@@ -22,6 +22,7 @@ from capcli.output.json import dumps
 
 if TYPE_CHECKING:
     from capcli.evaluation.scores import Human, Scores
+    from capcli.metrics.retrieval import Retrieval
 
 LEVEL = 0.95
 """Of the intervals."""
@@ -31,6 +32,7 @@ _DEFINITIONS = {
     "CIDEr": "equations 2 to 4 of Vedantam, Zitnick and Parikh 2015, without stemming, times 10",
     "interval": "by the bootstrap over images; those of distinct-1, distinct-2 and vocabulary by the jackknife",
     "human": HUMAN,
+    "retrieval": RETRIEVAL,
     "data_sha256": "of the images' names and references; the pictures themselves are not hashed",
 }
 
@@ -50,6 +52,7 @@ class Report:
             references; None where not asked for.
         settings: what was chosen, as plain values.
         run: model, device and speed where captions were made, as plain values.
+        retrieval: of images and references by the model's matcher; None where there is none.
     """
 
     system: str
@@ -59,6 +62,7 @@ class Report:
     human: Human | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
+    retrieval: Retrieval | None = None
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -119,6 +123,7 @@ class Report:
                 **_figures(self.human.person),
                 "captions_on_the_same_references": _figures(self.human.captions),
             },
+            "retrieval": self.retrieval and self.retrieval.to_json(),
             "not_scored": {
                 "failed": len(self.matching.failed),
                 "without_prediction": len(self.matching.unpredicted),
@@ -152,6 +157,7 @@ def evaluate(
     training: frozenset[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     run: Mapping[str, Any] | None = None,
+    retrieval: Retrieval | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Scores captions against references.
@@ -165,6 +171,7 @@ def evaluate(
         training: captions that the model was trained on.
         settings: for the report.
         run: for the report.
+        retrieval: for the report.
         progress: is called after every caption that METEOR, by far the slowest metric, has aligned, with how many those
             are by now and how many they will be.
 
@@ -189,7 +196,7 @@ def evaluate(
     # First, because it is this that may be impossible.
     people = human(sentences, captions, **how) if scoring.human else None
     scores = score(sentences, captions, spice=scoring.spice, training=training, **how)
-    return Report(system, references, matching, scores, people, settings or {}, run or {})
+    return Report(system, references, matching, scores, people, settings or {}, run or {}, retrieval)
 
 
 def per_image_csv(report: Report) -> bytes:

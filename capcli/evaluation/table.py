@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from capcli.evaluation.comparison import Comparison
+from capcli.evaluation.notes import RETRIEVAL
 from capcli.evaluation.report import Report
 from capcli.evaluation.scores import Score
 from capcli.output.table import PIPE_WIDTH, new_table, print_table
@@ -15,6 +16,7 @@ from capcli.output.text import escape
 
 if TYPE_CHECKING:
     from capcli.evaluation.faithfulness import Check
+    from capcli.metrics.retrieval import Retrieval
 
 _ROOMY = 110
 
@@ -72,6 +74,27 @@ def print_report(report: Report) -> None:
     if report.run and (speed := report.run.get("images_per_second")):
         notes.append(f"{speed:.1f} images/s captioned on {report.run['device']}, loading left out")
     print_table(escape(report.title), table, notes, console)
+    if report.retrieval:
+        _print_retrieval(report.retrieval, console)
+
+
+def retrieval_rows(found: Retrieval) -> list[tuple[str, dict[str, str]]]:
+    """Both ways of retrieval, each with its figures by name."""
+    ways = {"image to sentence": found.image_to_sentence, "sentence to image": found.sentence_to_image}
+    return [
+        (name, {key: f"{value:g}" if key == "median rank" else figure(key, value) for key, value in told.items()})
+        for name, told in ((name, way.to_json()) for name, way in ways.items())
+    ]
+
+
+def _print_retrieval(found: Retrieval, console: Console) -> None:
+    rows = retrieval_rows(found)
+    columns = list(rows[0][1])
+    table = new_table(("query", *columns), columns)
+    for name, cells in rows:
+        table.add_row(name, *cells.values())
+    print()
+    print_table("", table, [RETRIEVAL], console)
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
@@ -11,11 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from capcli.errors import UsageError
-from capcli.options import one_of
+from capcli.model.settings import checked
 
 State = TypeVar("State")
-
-LARGEST_OPTION = 65536
 
 
 class Decoder(nn.Module, ABC):
@@ -157,22 +154,7 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
     for key, former in getattr(config_class, "formerly", {}).items():
         if isinstance(settings.get(former), int):
             settings[key] = settings.pop(former)
-    fields = {field.name: field for field in dataclasses.fields(config_class)}
-    for key, value in settings.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, 3) or sorted(fields)
-            raise UsageError(f"decoder {name} has no option {key!r}; near it: {', '.join(near)}")
-        if choices := fields[key].metadata.get("choices"):
-            one_of(f"decoder {name}: {key}", value if isinstance(value, str) else repr(value), choices)
-            continue
-        share = fields[key].type == "float"
-        least = fields[key].metadata.get("min", 0 if share else 1)
-        most = fields[key].metadata.get("max", 1 if share else LARGEST_OPTION)
-        number = not isinstance(value, bool) and isinstance(value, (int, float) if share else int)
-        if not number or not least <= value <= most:
-            kind = "a number" if share else "a whole number"
-            raise UsageError(f"decoder {name}: {key} must be {kind} from {least} to {most}, not {value!r}")
-    return name, config_class(**settings)
+    return name, checked(f"decoder {name}", config_class, settings)
 
 
 def build_decoder(settings: dict[str, Any], region_width: int, grid: tuple[int, int], vocabulary_size: int) -> Decoder:

@@ -29,6 +29,9 @@ from capcli.model.depthwise import DepthwiseConv2d
 LARGEST_INPUT = 2048
 """Longest side of an encoder's input in pixels."""
 
+NONE = "none"
+"""The name of the encoder that sees nothing."""
+
 _NODE = "regions"
 
 
@@ -37,7 +40,8 @@ class EncoderConfig:
     """What an encoder is built from.
 
     Attributes:
-        name: a torchvision classification model, of which everything up to the last regions is used.
+        name: a torchvision classification model, of which everything up to the last regions is used; or `none`, which
+            sees nothing.
         size: side of the square input in pixels.
         mean: per-channel mean of the input on a scale of 0 to 1, subtracted first.
         std: per-channel standard deviation, divided by next.
@@ -56,8 +60,15 @@ class EncoderConfig:
             UsageError: for a name that torchvision does not have.
         """
         check_name(name)
+        if name == NONE:
+            return cls(name, size)
         expected = get_model_weights(name)["DEFAULT"].transforms()
         return cls(name, size, tuple(expected.mean), tuple(expected.std))
+
+    @property
+    def sees(self) -> bool:
+        """Whether there is an encoder; a language model has none."""
+        return self.name != NONE
 
 
 class Encoder(nn.Module):
@@ -196,8 +207,8 @@ class _Strides:
 
 
 def check_name(name: object) -> None:
-    """Raises UsageError, near names listed, unless torchvision has a classification model of that name."""
-    known = list_models(module=torchvision.models)
+    """Raises UsageError, near names listed, unless torchvision has a classification model of that name, or `none`."""
+    known = [NONE, *list_models(module=torchvision.models)]
     if name not in known:
         near = ", ".join(difflib.get_close_matches(str(name), known, 4)) or "see torchvision.models.list_models()"
         raise UsageError(f"no encoder named {name!r}; near it: {near}")

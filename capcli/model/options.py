@@ -23,5 +23,8 @@ class ModelOptions:
     """A model and its place."""
 
     model: str = option("base", "A model that ships with capcli, or a .safetensors file.", metavar="NAME|FILE")
+    lm: str | None = option(
+        None, "A language model that has a say in the choice of words; see --lm-weight.", metavar="FILE"
+    )
     device: str = device_option()
     batch_size: int = batch_size_option()

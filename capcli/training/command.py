@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import difflib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+
+import torch
 
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
-from capcli.model.device import choose_device
+from capcli.model.encoder import NONE
 from capcli.model.shipped import find_model
 from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
+from capcli.training.folder import held
 from capcli.training.gain import Gain, gain
-from capcli.training.loop import Trainer
+from capcli.training.loop import Trainer, changes_captions
+from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
 
 FINE_TUNE = "fine-tune"
@@ -32,8 +37,9 @@ class Trained:
 
     Attributes:
         file: the model.
-        gains: where the run went on from a model, how much better the new one is, by data set; on pictures that
-            neither trained nor chose, or on the dev split, which chose, of data that has one.
+        gains: where the run went on from a captioning model and changed what it says, how much better the new one is,
+            by data set; on pictures that neither trained nor chose, or on the dev split, which chose, of data that has
+            one. Only the first of several processes has them.
         chosen: names of the data sets whose gain is one on the dev split.
     """
 
@@ -75,12 +81,14 @@ def train_model(
     unlabelled: Sequence[str | Path] = (),
     cache: str | Path | None = None,
     device: str = "auto",
+    processes: Processes = Processes(),
 ) -> Trained:
     """Trains a model; a stopped run in the same folder goes on where it was.
 
     Args:
         recipe: TOML file, or the name of a recipe that ships; None for `fine-tune`, which needs `start`.
-        data: data sets; the dev split of the first chooses the weights and calibrates the confidence.
+        data: data sets; the dev split of the first chooses the weights and calibrates the confidence. To a language
+            model they are sentences, and text files are among them.
         output: model file to write, by default NAME.safetensors.
         run: folder of checkpoints and log, by default runs/NAME.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
@@ -88,6 +96,7 @@ def train_model(
         unlabelled: folders of pictures without captions, with all below them, for the recipe's autoencoder stages.
         cache: folder of cached regions.
         device: auto, cpu, cuda, cuda:N or mps.
+        processes: those that train together, all of which call this; see `joined`.
 
     Raises:
         CapcliError: for anything wrong with recipe, data, device or disk.
@@ -96,28 +105,68 @@ def train_model(
         raise UsageError(f"name a RECIPE ({', '.join(shipped_recipes())}), or a model to fine-tune with --from")
     chosen = Recipe.read(find_recipe(FINE_TUNE if recipe is None else recipe))
     target = Path(output or f"{chosen.name}.safetensors")
-    if not target.parent.is_dir() or target.is_dir():
-        raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
+    if not target.parent.is_dir() or target.is_dir() or not os.access(target.parent, os.W_OK):
+        raise UsageError(
+            f"{target}: no model can be written there; name a file in a folder that exists and is yours to write in"
+        )
     if unlabelled and all(stage.objective != "autoencoder" for stage in chosen.stage):
         raise UsageError(
             f'--unlabelled is for stages with objective = "autoencoder", and the recipe {chosen.name} has none'
         )
     # Each by itself, so that none may turn out empty unnoticed.
     pictures = [picture for folder in unlabelled for picture in find_pictures([folder], recursive=True).pictures]
-    place = choose_device(device)
+    place = processes.device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
-    datasets = [read_dataset(folder) for folder in data]
-    corpus = Corpus.build(datasets, chosen.data, compare=begin is not None, unlabelled=pictures)
-    trainer = Trainer(
-        chosen, corpus, Path(run or Path("runs") / chosen.name), place,
-        encoder_weights=encoder_weights, start=copy.deepcopy(begin), cache=Path(cache) if cache else None,
-    )  # fmt: skip
-    best = trainer.run()
-    judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
-    best = dataclasses.replace(best, calibration=calibrate(best, judged, place))
-    best.save(target)
-    if begin is None:
+    sees = chosen.encoder.name != NONE
+    datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]
+    if sees:
+        corpus = Corpus.build(datasets, chosen.data, compare=begin is not None, unlabelled=pictures)
+    else:
+        corpus = Corpus.of_sentences(datasets, chosen.data)
+    if recipe is None and begin is not None:
+        # The recipe is for models of any encoder, some of which have few blocks.
+        blocks = len(begin.model.encoder.blocks)
+        stages = tuple(replace(stage, train_from=min(stage.train_from, blocks - 1)) for stage in chosen.stage)
+        chosen = replace(chosen, stage=stages)
+    folder = Path(run or Path("runs") / chosen.name)
+    with ExitStack() as stack:
+        if processes.first:
+            stack.enter_context(held(folder))
+        best = train_on(
+            corpus, chosen, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
+            cache=Path(cache) if cache else None, processes=processes,
+        )  # fmt: skip
+        if processes.first:
+            best.save(target)
+    if begin is None or not sees or not processes.first or not changes_captions(chosen):
         return Trained(target, {}, frozenset())
     told = corpus.dev | corpus.compared
     gains = {name: gain(begin, best, items, place) for name, items in told.items()}
     return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys()))
+
+
+def train_on(
+    corpus: Corpus,
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+    *,
+    encoder_weights: str | None = None,
+    start: Checkpoint | None = None,
+    cache: Path | None = None,
+    processes: Processes = Processes(),
+) -> Checkpoint:
+    """The best weights of a run; see `Trainer`.
+
+    In the first process those of a model that sees are calibrated on the first dev pictures and all compared ones; or
+    as the model was that they say the same as.
+    """
+    best = Trainer(
+        recipe, corpus, folder, device, encoder_weights=encoder_weights, start=start, cache=cache, processes=processes
+    ).run()
+    if not processes.first or recipe.encoder.name == NONE:
+        return best
+    if start is not None and not changes_captions(recipe):
+        return replace(best, calibration=start.calibration)
+    judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
+    return replace(best, calibration=calibrate(best, judged, device))

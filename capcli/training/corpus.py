@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from capcli.datasets import Dataset, Item
-from capcli.datasets.dataset import is_held_out
-from capcli.errors import DatasetError
+from capcli.datasets.dataset import is_held_out, is_held_out_sentence
+from capcli.errors import DatasetError, UsageError
 from capcli.metrics.tokens import tokenize
 from capcli.model.vocabulary import SPECIALS, Vocabulary
 from capcli.training.recipe import DataRecipe
@@ -18,10 +18,12 @@ from capcli.training.recipe import DataRecipe
 class Corpus:
     """Training pictures with tokenised captions, and dev pictures by data set.
 
+    In a corpus of sentences every sentence stands in the place of a picture and is its own only caption.
+
     Attributes:
         train: the training pictures.
         captions: tokens of each training picture's captions.
-        dev: held-out pictures by name of the data set; the first one's CIDEr-D chooses the weights.
+        dev: held-out pictures by name of the data set; the first one's score chooses the weights.
         compared: pictures by name of the data set that neither train nor choose, to tell models apart by.
         unlabelled: training pictures without captions.
     """
@@ -53,36 +55,62 @@ class Corpus:
             unlabelled: pictures to train on without captions; those that a data set names are left out.
 
         Raises:
+            UsageError: for a data set of sentences without pictures.
             DatasetError: if no picture is left to train on or to judge by, or none of `unlabelled` is.
         """
-        train: list[Item] = []
-        dev: dict[str, tuple[Item, ...]] = {}
-        compared: dict[str, tuple[Item, ...]] = {}
-        kept = {item.image.resolve() for data in datasets for item in data.items if item.split in ("dev", "test")}
         for dataset in datasets:
-            usable = [i for i in dataset.items if i.split in ("train", "rest") and i.image.resolve() not in kept]
-            judged = dataset.split("dev")
-            if not judged:
-                judged = tuple(item for item in usable if is_held_out(item.image, recipe.hold_out))
-                usable = [item for item in usable if not is_held_out(item.image, recipe.hold_out)]
-                if compare:
-                    name = _unused(dataset.name, compared)
-                    compared[name] = tuple(item for item in judged if is_held_out(item.image, recipe.hold_out / 2))
-                    judged = tuple(item for item in judged if not is_held_out(item.image, recipe.hold_out / 2))
-            if judged:
-                dev[_unused(dataset.name, dev)] = judged
-            train += usable
-        if not train:
-            raise DatasetError("the data sets hold no picture to train on; is everything in a dev or test split?")
-        if not dev:
-            raise DatasetError("no picture is left to judge by; add a dev split or raise [data] hold_out")
+            if not dataset.pictures:
+                raise UsageError(
+                    f"{dataset.name}: holds sentences without pictures, on which only a language model trains; take a "
+                    "recipe such as language-model, or data with pictures"
+                )
+        train, dev, compared = _divided(
+            datasets, lambda item, share: is_held_out(item.image, share), recipe.hold_out, "picture", compare=compare
+        )
         captions = tuple(tuple(tuple(tokenize(caption)) for caption in item.captions) for item in train)
         named = {item.image.resolve() for dataset in datasets for item in dataset.items}
         others = {path.resolve(): path for path in unlabelled if path.resolve() not in named}
         if unlabelled and not others:
             raise DatasetError("the data sets name every unlabelled picture already; leave --unlabelled out")
-        told = {name: items for name, items in compared.items() if items}
-        return cls(tuple(train), captions, dev, told, tuple(others.values()))
+        return cls(tuple(train), captions, dev, compared, tuple(others.values()))
+
+    @classmethod
+    def of_sentences(cls, datasets: Sequence[Dataset], recipe: DataRecipe) -> Corpus:
+        """Every sentence of texts, and every caption of pictures, which are not opened, for itself.
+
+        They are divided as `build` divides pictures, with a hash of its words in the place of a picture's name. A
+        sentence that some data set is judged by is nowhere trained on; sentences without words are left out.
+
+        Raises:
+            DatasetError: if no sentence is left to train on or to judge by.
+        """
+        words: dict[str, tuple[str, ...]] = {}
+        for caption in (caption for data in datasets for item in data.items for caption in item.captions):
+            if caption not in words:
+                words[caption] = tuple(tokenize(caption))
+        single = [
+            replace(
+                dataset,
+                items=tuple(
+                    replace(item, captions=(caption,))
+                    for item in dataset.items
+                    for caption in item.captions
+                    if words[caption]
+                ),
+            )
+            for dataset in datasets
+        ]
+        train, dev, _ = _divided(
+            single,
+            lambda item, share: is_held_out_sentence(words[item.captions[0]], share),
+            recipe.hold_out,
+            "sentence",
+        )
+        judged = {words[item.captions[0]] for items in dev.values() for item in items}
+        train = [item for item in train if words[item.captions[0]] not in judged]
+        if not train:
+            raise DatasetError("every sentence to train on is one to judge by as well; add other data")
+        return cls(tuple(train), tuple((words[item.captions[0]],) for item in train), dev)
 
     def vocabulary(self, min_count: int) -> Vocabulary:
         """Words of the training captions that occur at least `min_count` times; raises DatasetError if none do."""
@@ -90,6 +118,51 @@ class Corpus:
         if len(words) == len(SPECIALS):
             raise DatasetError(f"no word occurs {min_count} times in the captions; lower [data] min_count")
         return words
+
+
+def _divided(
+    datasets: Sequence[Dataset],
+    held_out: Callable[[Item, float], bool],
+    share: float,
+    what: str,
+    *,
+    compare: bool = False,
+) -> tuple[list[Item], dict[str, tuple[Item, ...]], dict[str, tuple[Item, ...]]]:
+    """What to train on, to judge by and to compare with, as `Corpus.build` says.
+
+    Args:
+        datasets: of pictures or sentences.
+        held_out: whether an item is among so large a share of those without a dev split; a larger one holds it too.
+        share: that is held out.
+        what: an item is, for errors.
+        compare: use half of the share for comparison.
+
+    Raises:
+        DatasetError: if nothing is left to train on or to judge by.
+    """
+    train: list[Item] = []
+    dev: dict[str, tuple[Item, ...]] = {}
+    compared: dict[str, tuple[Item, ...]] = {}
+    kept = {item.image.resolve() for data in datasets for item in data.items if item.split in ("dev", "test")}
+    for dataset in datasets:
+        usable = [i for i in dataset.items if i.split in ("train", "rest") and i.image.resolve() not in kept]
+        judged = dataset.split("dev")
+        if not judged:
+            judged = tuple(item for item in usable if held_out(item, share))
+            usable = [item for item in usable if not held_out(item, share)]
+            if compare:
+                apart = tuple(item for item in judged if held_out(item, share / 2))
+                judged = tuple(item for item in judged if not held_out(item, share / 2))
+                if apart:
+                    compared[_unused(dataset.name, compared)] = apart
+        if judged:
+            dev[_unused(dataset.name, dev)] = judged
+        train += usable
+    if not train:
+        raise DatasetError(f"the data sets hold no {what} to train on; is everything in a dev or test split?")
+    if not dev:
+        raise DatasetError(f"no {what} is left to judge by; add a dev split or raise [data] hold_out")
+    return train, dev, compared
 
 
 def _unused(name: str, taken: dict[str, tuple[Item, ...]]) -> str:

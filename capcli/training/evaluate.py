@@ -34,14 +34,14 @@ def evaluate(
         regions: gives B x R x D regions for B picture files.
 
     Raises:
-        UsageError: if the model cannot say the options' prefix.
+        UsageError: if the model cannot say the options' prefix, or has no matcher to re-rank by.
     """
     prefix = encode_prefix(options, model.vocabulary)
     hypotheses: list[list[str]] = []
     with torch.inference_mode():
         for start in range(0, len(items), BATCH):
             batch = regions([item.image for item in items[start : start + BATCH]])
-            found = decode(model.decoder, batch, options, prefix=prefix)
+            found = decode(model.decoder, batch, options, prefix=prefix, matcher=model.matcher)
             hypotheses += [model.vocabulary.decode(best[0].tokens) for best in found]
     references = [[tokenize(caption) for caption in item.captions] for item in items]
     return corpus_cider_d(references, hypotheses)

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from capcli.errors import UsageError
 from capcli.model.encoder import Encoder
-from capcli.model.vocabulary import END
+from capcli.model.encoder_blind import BlindEncoder
 from capcli.pictures.read import read_array, read_picture
 from capcli.training.augment import augment
 from capcli.training.corpus import Corpus
 from capcli.training.features import FeatureCache
 from capcli.training.log import TrainingLog
 from capcli.training.recipe import Recipe, StageRecipe
-from capcli.training.words import pad
+from capcli.training.words import pad, target
 
 BUCKET_BATCHES = 16
 
 
 class Feed:
-    """Batches of one stage: cached regions or augmented pictures, and captions drawn from the references.
+    """Batches of one stage: cached regions, augmented pictures or nothing to see, and captions of the references.
 
     All chance is seeded by the recipe's seed, the stage, the epoch and the picture.
 
@@ -40,6 +40,7 @@ class Feed:
         cache: folder of cached regions.
         log: is told how far the cache is.
         least_captions: a picture with fewer is left out; with 0 pictures without captions take part.
+        share: what of each batch is prepared here, where others prepare the rest.
 
     Attributes:
         cached: whether batches hold regions; pictures otherwise.
@@ -57,13 +58,15 @@ class Feed:
         recipe: Recipe,
         corpus: Corpus,
         references: Sequence[Sequence[Sequence[int]]],
-        encoder: Encoder,
+        encoder: Encoder | BlindEncoder,
         cache: Path,
         log: TrainingLog,
         *,
         least_captions: int = 1,
+        share: slice = slice(None),
     ) -> None:
         self._stage, self._recipe, self._encoder = stage, recipe, encoder
+        self._share = share
         self._key = f"{recipe.seed} {number}"
         self._words = least_captions > 0
         unlabelled = [] if self._words else list(corpus.unlabelled)
@@ -77,7 +80,7 @@ class Feed:
         self._files = [item.image for item in corpus.train] + unlabelled
         if unlabelled:
             log.say(f"{len(unlabelled):,} pictures without captions beside {len(references):,} with them")
-        if self.cached:
+        if self.cached and not isinstance(encoder, BlindEncoder):
             judged = [item.image for items in corpus.dev.values() for item in items]
             labelled = list(dict.fromkeys([item.image for item in corpus.train] + judged))
             log.begin("regions", (1 + stage.views) * (len(labelled) + len(unlabelled)))
@@ -85,9 +88,9 @@ class Feed:
             # Caches of their own, so that one of the data sets serves runs with and without unlabelled pictures.
             self._held: dict[Path, FeatureCache] = {}
             for files in filter(None, (labelled, unlabelled)):
-                self._held |= dict.fromkeys(files, self._cache(files, cache, log))
+                self._held |= dict.fromkeys(files, self._cache(encoder, files, cache, log))
 
-    def _cache(self, files: Sequence[Path], folder: Path, log: TrainingLog) -> FeatureCache:
+    def _cache(self, encoder: Encoder, files: Sequence[Path], folder: Path, log: TrainingLog) -> FeatureCache:
         last = [0]
 
         def report(done: int, _: int) -> None:
@@ -96,7 +99,7 @@ class Feed:
 
         stage = self._stage
         return FeatureCache(
-            self._encoder, files, folder, views=stage.views, crop=stage.crop, jitter=stage.jitter,
+            encoder, files, folder, views=stage.views, crop=stage.crop, jitter=stage.jitter,
             seed=self._recipe.seed, report=report,
         )  # fmt: skip
 
@@ -104,28 +107,32 @@ class Feed:
         """Batches of an epoch from step `first_step` on.
 
         Yields:
-            B indices into the training pictures, as `Batch.pictures` has them; B x R x D regions on the CPU, or where
-            the encoder runs B x S x S x 3 uint8 pictures on its device; and N x T words as `Batch.targets` has them,
-            on the CPU.
+            B indices into the training pictures, as `Batch.pictures` has them; and of those in `share`, if any, B x R x
+            D regions on the CPU, or where the encoder runs B x S x S x 3 uint8 pictures on its device, and N x T words
+            as `Batch.targets` has them, on the CPU.
         """
         groups = self._groups(epoch)[first_step:]
-        device = next(self._encoder.parameters()).device
         with ThreadPoolExecutor(2) as pool:
 
             def begin(group: list[int]) -> list[Future[np.ndarray]]:
                 return [] if self.cached else [pool.submit(self._picture, epoch, picture) for picture in group]
 
-            upcoming = [begin(group) for group in groups[:2]]
+            upcoming = [begin(group[self._share]) for group in groups[:2]]
             for index, group in enumerate(groups):
                 if index + 2 < len(groups):
-                    upcoming.append(begin(groups[index + 2]))
-                ready = upcoming.pop(0)
+                    upcoming.append(begin(groups[index + 2][self._share]))
+                ready, mine = upcoming.pop(0), group[self._share]
+                if not mine:
+                    yield group, torch.empty(0), torch.empty(0, 0, dtype=torch.int64)
+                    continue
+                targets = pad([caption for picture in mine for caption in self._captions(epoch, picture)])
                 if self.cached:
-                    views = [self._chance(epoch, picture).randint(0, self._stage.views) for picture in group]
-                    inputs = self._regions([self._files[picture] for picture in group], views)
+                    views = [self._chance(epoch, picture).randint(0, self._stage.views) for picture in mine]
+                    inputs = self._regions([self._files[picture] for picture in mine], views)
                 else:
+                    device = next(self._encoder.parameters()).device
                     inputs = torch.from_numpy(np.stack([future.result() for future in ready])).to(device)
-                yield group, inputs, pad([caption for picture in group for caption in self._captions(epoch, picture)])
+                yield group, inputs, targets
 
     def plain(self, files: Sequence[Path]) -> Tensor:
         """Regions B x R x D of pictures as they are, for evaluation, on the encoder's device."""
@@ -160,12 +167,12 @@ class Feed:
         source = random.Random(f"{self._key} {epoch} {picture} captions")
         drawn = source.sample(captions, min(count, len(captions)))
         drawn += source.choices(captions, k=count - len(drawn))
-        longest = self._recipe.data.max_length
-        # A caption that is cut has no end here, or the model would learn to stop in mid-sentence.
-        return [[*caption, END] if len(caption) <= longest else list(caption[:longest]) for caption in drawn]
+        return [target(caption, self._recipe.data.max_length) for caption in drawn]
 
     def _regions(self, files: Sequence[Path], views: Sequence[int]) -> Tensor:
-        """Cached regions B x R x D of the pictures, each in its view."""
+        """Regions B x R x D of the pictures, each in its view, from the cache where there is something to see."""
+        if isinstance(self._encoder, BlindEncoder):
+            return self._encoder(torch.empty(len(files)))
         return torch.cat([self._held[file].regions([file], [view]) for file, view in zip(files, views, strict=True)])
 
     def _picture(self, epoch: int, picture: int) -> np.ndarray:

@@ -44,12 +44,16 @@ class Objective(nn.Module, ABC):
         references: of each training picture its captions' words, without start and end.
 
     Attributes:
-        metric: what dev is judged by, greater being better.
+        metric: what dev is judged by.
+        lower_is_better: whether the lower of two figures of it is the better one.
+        parts: the parts of the model that the stage trains, the encoder if its share says so too.
         least_captions: a training picture with fewer is left out. With 0 pictures without captions take part, and
             batches hold no words.
     """
 
     metric = "CIDEr-D"
+    lower_is_better = False
+    parts: tuple[str, ...] = ("encoder", "decoder")
     least_captions = 1
 
     def __init__(
@@ -64,7 +68,7 @@ class Objective(nn.Module, ABC):
 
     def trains(self, parameter: str) -> bool:
         """Whether the stage trains the model's parameter of this name, if its encoder's share says so too."""
-        return True
+        return parameter.partition(".")[0] in self.parts
 
     def judge(
         self,
@@ -80,7 +84,15 @@ class Objective(nn.Module, ABC):
 def objectives() -> dict[str, type[Objective]]:
     """Every objective by its name in recipes."""
     from capcli.training.autoencoder import Autoencoder
+    from capcli.training.contrastive import Contrastive
     from capcli.training.cross_entropy import CrossEntropy
+    from capcli.training.language import Language
     from capcli.training.self_critical import SelfCritical
 
-    return {"autoencoder": Autoencoder, "cross-entropy": CrossEntropy, "self-critical": SelfCritical}
+    return {
+        "autoencoder": Autoencoder,
+        "contrastive": Contrastive,
+        "cross-entropy": CrossEntropy,
+        "language": Language,
+        "self-critical": SelfCritical,
+    }

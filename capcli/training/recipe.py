@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-OBJECTIVES = ("autoencoder", "cross-entropy", "self-critical")
+OBJECTIVES = ("autoencoder", "contrastive", "cross-entropy", "language", "self-critical")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EncoderRecipe:
     """`[encoder]`.
 
     Attributes:
-        name: torchvision model.
+        name: torchvision model, or `none` for a language model, which is trained on sentences alone.
         size: side of the square input in pixels.
         weights: `imagenet` (torchvision's own), `none`, or a safetensors file; `--encoder-weights` goes first.
     """
@@ -56,8 +56,10 @@ class StageRecipe:
     """One `[[stage]]`; stages follow each other and hand on their best weights.
 
     Attributes:
-        objective: `cross-entropy`, `self-critical` (Rennie et al. 2017), or `autoencoder`, which trains the region
-            encoder alone and needs no captions.
+        objective: `cross-entropy`, `self-critical` (Rennie et al. 2017); `autoencoder`, which trains the region encoder
+            alone and needs no captions; `contrastive`, which trains the matcher and leaves encoder and decoder as they
+            are (Radford et al. 2021); or, of a language model, `language`, which is cross-entropy judged by perplexity,
+            and whose pictures are sentences.
         epochs: passes over the training pictures, each followed by a look at dev.
         pictures: pictures in an epoch, drawn anew each time; 0 for all.
         features: `cached` reads frozen regions computed once; `pictures` runs the encoder on augmented pictures.
@@ -65,7 +67,7 @@ class StageRecipe:
         train_from: first block of the encoder's trunk to fine-tune, -1 for none; needs `features = "pictures"`.
         batch_size: pictures per step.
         captions: captions per picture and step (drawn from the references, or sampled when self-critical).
-        learning_rate: peak rate of the decoder (AdamW).
+        learning_rate: peak rate of all but the encoder (AdamW).
         encoder_learning_rate: peak rate of the encoder.
         final_learning_rate: rate at the end of the cosine, as a share of the peak.
         warmup: steps of linear warm-up.
@@ -73,7 +75,8 @@ class StageRecipe:
         clip: largest norm of the gradient.
         label_smoothing: share of the target spread over all words.
         doubly_stochastic: weight of the penalty on regions that attention leaves out (Xu et al. 2015, eq. 14).
-        temperature: self-critical only: of the sampled policy, see `SelfCritical`.
+        temperature: self-critical: of the sampled policy, see `SelfCritical`; contrastive: what similarities are
+            divided by at first, see `Contrastive`; 0.07 is usual.
         cross_entropy: self-critical only: weight of cross-entropy beside the reward.
         masked: autoencoder only: share of a picture's regions that is hidden, see `Autoencoder`.
         average: decay per step of the running average of the weights that is evaluated and kept; 0 for none.
@@ -109,13 +112,17 @@ class StageRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole run: `[data]`, `[encoder]`, `[decoder]`, `[decoding]` and one or more `[[stage]]`."""
+    """A whole run: `[data]`, `[encoder]`, `[decoder]`, `[matcher]`, `[decoding]` and one or more `[[stage]]`.
+
+    Without `[matcher]` the model has none, unless the one that it starts from does.
+    """
 
     name: str = "model"
     seed: int = 1
     data: DataRecipe = field(default_factory=DataRecipe)
     encoder: EncoderRecipe = field(default_factory=EncoderRecipe)
     decoder: dict[str, Any] = field(default_factory=lambda: {"name": "transformer"})
+    matcher: dict[str, Any] | None = None
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     stage: tuple[StageRecipe, ...] = (StageRecipe(),)
 
@@ -151,7 +158,8 @@ class Recipe:
         import torch
 
         from capcli.model.decoder import build_decoder, decoder_config
-        from capcli.model.encoder import LARGEST_INPUT, check_name
+        from capcli.model.encoder import LARGEST_INPUT, NONE, check_name
+        from capcli.model.matcher import build_matcher
 
         longest = max(self.data.max_length, self.decoding.max_length)
         _, config = decoder_config(self.decoder)
@@ -164,8 +172,13 @@ class Recipe:
         if not 32 <= self.encoder.size <= LARGEST_INPUT:
             raise UsageError(f"[encoder] size must be 32 to {LARGEST_INPUT} pixels, not {self.encoder.size}")
         check_name(self.encoder.name)
+        for key in OF_LANGUAGE_MODELS:
+            if getattr(self.decoding, key):
+                raise UsageError(f"[decoding] {key} is for a language model, and training has none; leave it out")
         with torch.device("meta"):
             decoder = build_decoder(self.decoder, 1, (1, 1), 1)
+            if self.matcher is not None:
+                build_matcher(self.matcher, 1, 1)
         for number, stage in enumerate(self.stage, 1):
             _check_stage(stage, f"stage {number}")
             if stage.objective == "autoencoder" and not config.region_layers:
@@ -173,6 +186,13 @@ class Recipe:
                     f"stage {number}: an autoencoder trains the region encoder, and the decoder {self.decoder['name']} "
                     "has region_layers = 0; set it to at least 1"
                 )
+            if (stage.objective == "language") != (self.encoder.name == NONE):
+                raise UsageError(
+                    f"stage {number}: objective 'language' and [encoder] name = 'none' make a language model together, "
+                    f"not {stage.objective!r} with {self.encoder.name!r}"
+                )
+            if self.encoder.name == NONE and stage.features != "cached":
+                raise UsageError(f"stage {number}: a language model sees no pictures; leave features out")
             if stage.doubly_stochastic and decoder.heads == (0, 0):
                 raise UsageError(
                     f"stage {number}: doubly_stochastic is a penalty on attention, and the decoder "
@@ -181,7 +201,10 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as `from_dict` takes them."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        if self.matcher is None:
+            del values["matcher"]
+        return values
 
 
 def _check_stage(stage: StageRecipe, name: str) -> None:
@@ -191,6 +214,8 @@ def _check_stage(stage: StageRecipe, name: str) -> None:
         raise UsageError(f"{name}: features must be 'cached' or 'pictures', not {stage.features!r}")
     if stage.train_from >= 0 and stage.features == "cached":
         raise UsageError(f"{name}: a fine-tuned encoder (train_from) needs features = 'pictures'")
+    if stage.train_from >= 0 and stage.objective == "contrastive":
+        raise UsageError(f"{name}: contrastive training leaves the encoder as the decoder knows it; drop train_from")
     if stage.objective == "self-critical" and stage.captions < 2:
         raise UsageError(f"{name}: self-critical training compares at least 2 captions of a picture")
     if stage.objective == "autoencoder" and stage.train_from >= 0:

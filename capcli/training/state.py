@@ -17,7 +17,10 @@ from capcli.model.checkpoint import write_safetensors
 
 @dataclass
 class Position:
-    """Where a run stands: the next step to take, the best dev score so far, and the loss scaler of float16."""
+    """Where a run stands: the next step to take, the best dev score so far, and the loss scaler of float16.
+
+    The best score is greater than the others: of a metric of which less is better it is the negative.
+    """
 
     stage: int = 0
     epoch: int = 0

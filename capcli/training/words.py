@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from capcli.model.vocabulary import PAD, START
+from capcli.model.vocabulary import END, PAD, START
+
+
+def target(caption: Sequence[int], longest: int) -> list[int]:
+    """What is learnt of a caption: its words and the end, or the `longest` first words of a longer one."""
+    # A caption that is cut has no end here, or the model would learn to stop in mid-sentence.
+    return [*caption, END] if len(caption) <= longest else list(caption[:longest])
 
 
 def pad(captions: Sequence[Sequence[int]]) -> Tensor:

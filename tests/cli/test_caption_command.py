@@ -47,7 +47,7 @@ class FakeCaptioner:
     def __init__(self) -> None:
         self.asked, self.batches = [], []
 
-    def load(self, model: str, device: str) -> FakeCaptioner:
+    def load(self, model: str, device: str, language_model: str | None = None) -> FakeCaptioner:
         if model == "absent":
             raise ModelError("no model absent; those there are: base")
         return self

@@ -44,7 +44,7 @@ class FakeCaptioner:
     options = DecodingOptions(beam_size=5, max_length=7)
     seen = 0
 
-    def load(self, model: str, device: str) -> FakeCaptioner:
+    def load(self, model: str, device: str, language_model: str | None = None) -> FakeCaptioner:
         return self
 
     def check(self, options: DecodingOptions) -> None:

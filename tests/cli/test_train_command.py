@@ -157,6 +157,25 @@ def test_pictures_kept_out_are_neither_trained_on_nor_chosen_by(model: Path, min
         assert torch.equal(tensor, models[1].state_dict()[name]), name
 
 
+def test_a_model_is_given_a_matcher_and_says_what_it_said(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    data, target = table(tmp_path / "mine", "mine", MINE, "train"), tmp_path / "matching.safetensors"
+    lines = data.read_text().splitlines()
+    data.write_text("\n".join(line.replace(",train", ",dev") if "-0.png" in line else line for line in lines))
+    result = run("matching", "--from", model, "--data", data, "--run", tmp_path / "run", "-o", target)
+    assert result.exit_code == 0, result.stderr
+    assert "dev recall mine" in result.stderr and "before, " not in result.stderr
+    first, matching = Checkpoint.load(model), Checkpoint.load(target)
+    assert matching.model.matcher is not None
+    assert (matching.options, matching.calibration) == (first.options, first.calibration)
+    name = next(iter(first.scores))
+    assert matching.scores[name] == first.scores[name]
+    assert matching.scores["dev mine"].keys() == {"recall"}
+    images = sorted(data.parent.glob("*-0.png"))
+    said = [[caption.text for caption in Captioner.load(file, "cpu").caption(images)] for file in (model, target)]
+    assert said[0] == said[1]
+
+
 def test_a_dev_split_is_said_to_have_chosen(model: Path, tmp_path: Path) -> None:
     data = table(tmp_path, "mine", MINE, "train")
     lines = data.read_text().splitlines()

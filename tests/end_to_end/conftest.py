@@ -33,7 +33,7 @@ seconds = [float(number) for number in os.environ.get("BATCH_SECONDS", "0").spli
 class Captioner:
     name, size, options = "stand-in", 8, DecodingOptions()
 
-    def load(self, model, device):
+    def load(self, model, device, language_model=None):
         return self
 
     def check(self, options):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import sys
 import types
@@ -25,7 +27,7 @@ class FakeCaptioner:
     name, device, size, options = "base", "cpu", 8, DecodingOptions(beam_size=5)
     seen = 0
 
-    def load(self, model: str, device: str) -> FakeCaptioner:
+    def load(self, model: str, device: str, language_model: str | None = None) -> FakeCaptioner:
         return self
 
     def check(self, options: DecodingOptions) -> None:
@@ -92,6 +94,20 @@ def test_other_weights_under_the_same_name_are_refused(
     Path(model.model).write_bytes(b"other weights")
     with pytest.raises(UsageError, match=r"rows\.jsonl holds captions made with sha256 \w{12}, not \w{12}; name"):
         caption_references(references, model, keep=keep, resume=True)
+
+
+def test_another_language_model_is_another_origin(
+    fake: FakeCaptioner, references: References, model: ModelOptions, tmp_path: Path
+) -> None:
+    keep, language = tmp_path / "rows.jsonl", tmp_path / "lm.safetensors"
+    language.write_bytes(b"words")
+    beside = dataclasses.replace(model, lm=str(language))
+    captioned = caption_references(references, beside, keep=keep)
+    assert captioned.run["language_model"] == {"name": "lm", "sha256": hashlib.sha256(b"words").hexdigest()}
+    language.write_bytes(b"other words")
+    with pytest.raises(UsageError, match=r"holds captions made with language model \w{12}, not \w{12}; name"):
+        caption_references(references, beside, keep=keep, resume=True)
+    assert "language_model" not in caption_references(references, model).run
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from torchvision.models import get_model
 import capcli.training.loop
 from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
+from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, DatasetError, UsageError
 from capcli.metrics.tokens import tokenize
+from capcli.model.checkpoint import Checkpoint
 from capcli.model.encoder import EncoderConfig
+from capcli.model.pruning import prune, zeros
 from capcli.pictures.read import to_array
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
@@ -80,6 +84,7 @@ def recipe(tiny_settings: Callable[..., dict[str, Any]], weights: Path) -> Calla
                 "data": {"min_count": 1},
                 "encoder": {"name": "mobilenet_v3_small", "size": 64, "weights": str(weights)},
                 "decoder": tiny_settings(decoder, **options),
+                **({"matcher": MATCHER} if any(stage.get("objective") == "contrastive" for stage in stages) else {}),
                 "decoding": {"max_length": 7},
                 "stage": [common | stage for stage in stages],
             }
@@ -93,6 +98,8 @@ PICTURES = {"epochs": 2, "features": "pictures", "train_from": 10, "learning_rat
 CRITICAL = {"epochs": 2, "objective": "self-critical", "captions": 3, "learning_rate": 1e-4}
 CRITICAL_PICTURES = CRITICAL | {"features": "pictures", "train_from": 12, "cross_entropy": 0.2}
 AUTOENCODER = {"epochs": 2, "objective": "autoencoder", "views": 1}
+MATCHER = {"width": 16, "embedding": 8, "heads": 2}
+CONTRASTIVE = {"epochs": 2, "objective": "contrastive", "temperature": 0.1, "learning_rate": 5e-3}
 SHOW_ATTEND_TELL = {"epochs": 2, "doubly_stochastic": 1.0, "average": 0.0, "label_smoothing": 0.0}
 
 
@@ -159,6 +166,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
         ([CRITICAL_PICTURES], "transformer", [("_step", 4)]),
         ([SHOW_ATTEND_TELL], "lstm", [("_step", 3)]),
         ([AUTOENCODER, CACHED], "transformer", [("_step", 2), ("_judge", 2), ("_step", 5)]),
+        ([CACHED | {"epochs": 1}, CONTRASTIVE], "transformer", [("_step", 5), ("_step", 3), ("_judge", 1)]),
     ],
 )
 def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
@@ -218,6 +226,107 @@ def test_fine_tuning_moves_the_chosen_blocks_alone(recipe: Callable[..., Recipe]
     after = run.model.encoder.state_dict()
     moved = {int(name.split(".")[1]) for name in before if not torch.equal(before[name], after[name])}
     assert moved == {10, 11, 12}
+
+
+@pytest.fixture
+def pruned(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> Callable[[float], Checkpoint]:
+    """Gives an untrained model on the pictures' words, of whose layers' weights a share is zero."""
+
+    def build(share: float) -> Checkpoint:
+        model = trainer(recipe(CACHED), data, tmp_path / "untrained").model
+        prune(model, share)
+        return Checkpoint(model, recipe(CACHED).decoding, pruned=True)
+
+    return build
+
+
+PRUNED = PICTURES | {"train_from": 0, "epochs": 3, "learning_rate": 5e-3, "encoder_learning_rate": 1e-4}
+
+
+@pytest.mark.parametrize("stage", [PRUNED, CRITICAL], ids=["cross-entropy", "self-critical"])
+def test_a_pruned_model_learns_and_keeps_its_zeros_through_interruptions(
+    stage: dict[str, Any],
+    pruned: Callable[[float], Checkpoint],
+    recipe: Callable[..., Recipe],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capcli.training.loop, "LOG_STEPS", 1)
+    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
+    before, chosen = zeros(pruned(0.5).model), recipe(stage)
+
+    def run() -> Trainer:
+        return Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.5))
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, "_step", 3)
+        with pytest.raises(Interrupted):
+            run().run()
+    resumed = run()
+    best = resumed.run()
+    assert best.pruned
+    trained, kept = resumed.model.state_dict(), zeros(best.model)
+    for name, zero in before.items():
+        assert not trained[name][zero].any()
+        assert bool(kept[name][zero].all())
+    if stage is PRUNED:
+        losses = [float(row["loss"]) for row in rows(tmp_path / "run") if row["loss"]]
+        assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
+    with pytest.raises(UsageError, match="holds a run of another recipe or other data"):
+        Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.6))
+
+
+def test_contrastive_training_gives_a_model_a_matcher_and_leaves_all_else_as_it_is(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path
+) -> None:
+    start = trainer(recipe(CACHED), data, tmp_path / "start").run()
+    start = dataclasses.replace(start, options=start.options.replace(beam_size=2))
+    start.save(tmp_path / "start.safetensors", torch.float32)
+    stage = CONTRASTIVE | {"epochs": 40, "patience": 40, "views": 1}
+    best = Trainer(recipe(stage), corpus(data), tmp_path / "run", CPU, start=start).run()
+    before = Checkpoint.load(tmp_path / "start.safetensors").model.state_dict()
+    after = {name: value.clone() for name, value in best.model.state_dict().items()}
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert {name.partition(".")[0] for name in after.keys() - before.keys()} == {"matcher"}
+    assert best.options == start.options
+    name = f"dev {data.name}"
+    assert best.scores == {name: {**start.scores[name], "recall": 1.0}}
+
+    best.save(tmp_path / "model.safetensors")
+    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+    images = sorted(data.glob("*-dev.png"))
+    colours = [image.name.split("-")[0] for image in images]
+    alike = captioner.similarities(images, [f"a picture all in {colour}." for colour in colours])
+    assert (alike.argmax(0) == np.arange(4)).sum() >= 3
+    for image, best_one in zip(images, captioner.caption(images, num_captions=8, rerank=100.0), strict=True):
+        texts = [caption.text for caption in (best_one, *best_one.alternatives)]
+        assert captioner.similarities(image, texts)[0].argmax() == 0
+
+    # What goes on with captions leaves the matcher alone, and does not know what it is still worth.
+    stage = {"epochs": 20, "learning_rate": 5e-3}
+    again = Trainer(recipe(stage), corpus(data), tmp_path / "again", CPU, start=best).run()
+    moved = {name.partition(".")[0] for name, value in again.model.state_dict().items() if not value.equal(after[name])}
+    assert moved == {"decoder"}
+    assert again.scores[name].keys() == {"CIDEr-D"}
+
+
+def test_what_a_matcher_needs_is_told_before_anything_is_done(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path
+) -> None:
+    start = trainer(recipe(CACHED | {"epochs": 1}), data, tmp_path / "start").run()
+    matching, plain = recipe(CONTRASTIVE), recipe(CACHED)
+    reranking = dataclasses.replace(plain, decoding=DecodingOptions(max_length=7, rerank=1.0))
+    for chosen, begin, told in (
+        (matching, None, "no stage of model trains a decoder: name a model that has learnt to speak by --from"),
+        (dataclasses.replace(matching, matcher=None), start, r"contrastive training needs a matcher: a \[matcher\]"),
+        (dataclasses.replace(plain, matcher=MATCHER), start, r"no stage trains the \[matcher\]: add a"),
+        (reranking, None, r"\[decoding\] rerank needs a matcher"),
+    ):
+        with pytest.raises(UsageError, match=told) as caught:
+            Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=begin)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_of_another_run_is_refused(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:

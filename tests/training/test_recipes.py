@@ -31,6 +31,8 @@ from capcli.training.recipe import DataRecipe, Recipe
 
 FOLDER = resources.files("capcli") / "recipes"
 NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
+# What is held of the others is held of a language model in test_language.py.
+CAPTIONERS = [name for name in NAMES if name != "language-model"]
 POOLED = ("merge-add", "merge-concat", "show-and-tell", "two-layer-lstm")
 COLOURS = {
     "red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255),
@@ -101,14 +103,19 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
         "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
         "label_smoothing": 0.0, "patience": 12, "features": "cached", "train_from": -1,
     }  # fmt: skip
-    return Recipe.from_dict(values | {"stage": [*before, stage]})
+    stages = [*before, stage]
+    if recipe.matcher is not None:
+        # What a captioner is given beside what it has already, comes after a stage that teaches it to speak.
+        values["matcher"] = recipe.matcher | {"width": 64, "embedding": 32}
+        stages = [stage | {"objective": "cross-entropy"}, stage | {"temperature": 0.1, "epochs": 15}]
+    return Recipe.from_dict(values | {"stage": stages})
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C at a moment that the test chose."""
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CAPTIONERS)
 def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
     name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,12 +139,17 @@ def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
             trainer().run()
     again = trainer()
     assert (again.position.epoch, again.position.step) == (2, 0)
-    again.run().save(tmp_path / "model.safetensors")
+    best = again.run()
+    best.save(tmp_path / "model.safetensors")
 
     captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
     files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS]
     expected = [said(*pair).capitalize() for pair in PAIRS]
     assert [caption.text for caption in captioner.caption(files)] == expected
+    if name == "matching":
+        assert best.scores["dev " + data.name]["CIDEr-D"] > 5
+        assert best.scores["dev " + data.name]["recall"] > 0.9
+        assert [caption.text for caption in captioner.caption(files, beam_size=3, rerank=1.0)] == expected
     if name in POOLED:
         with pytest.raises(UsageError, match="has no attention to show"):
             captioner.attend(files[0])
@@ -161,18 +173,20 @@ def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
 
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
-        "adaptive-attention", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention", "merge-add",
-        "merge-concat", "multi-head-attention", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
+        "adaptive-attention", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention", "language-model",
+        "matching", "merge-add", "merge-concat", "multi-head-attention", "pruned", "show-and-tell", "soft-attention",
+        "transformer", "two-layer-lstm",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_builds_what_it_says(name: str) -> None:
     recipe = shipped(name)
-    config = ModelConfig(EncoderConfig.of(recipe.encoder.name, recipe.encoder.size), recipe.decoder)
+    config = ModelConfig(EncoderConfig.of(recipe.encoder.name, recipe.encoder.size), recipe.decoder, recipe.matcher)
     with torch.device("meta"):
         model = CaptioningModel(config, Vocabulary([*SPECIALS, "a"]))
-    assert (model.decoder.heads == (0, 0)) == (name in POOLED)
+    assert (model.decoder.heads == (0, 0)) == (name in (*POOLED, "language-model"))
+    assert (model.matcher is not None) == (name == "matching")
     assert {stage.doubly_stochastic > 0 for stage in recipe.stage} == {
         name in ("soft-attention", "gru-attention", "dot-attention", "multi-head-attention")
     }

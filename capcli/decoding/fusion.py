@@ -1,0 +1,43 @@
+"""Shallow fusion: a search led by a captioner and a language model together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from capcli.decoding.language import LanguageModel
+from capcli.model.vocabulary import END
+
+
+class Fusion:
+    """The language model's part in one beam search: a word is ranked by log p + weight * log p_LM (Gulcehre et al.
+    2015, section 4.1, eq. 4).
+
+    Args:
+        language: the language model, in the captioner's words.
+        weight: of its log-probabilities, above 0.
+        pictures: B.
+        beams: K; rows b*K to b*K+K-1 are captions of picture b.
+    """
+
+    def __init__(self, language: LanguageModel, weight: float, pictures: int, beams: int) -> None:
+        self._language, self._weight = language, weight
+        rows = torch.arange(pictures, device=language.words.device).repeat_interleave(beams)
+        self._state = language.reorder(language.start(pictures), rows)
+        self._earned = torch.zeros(len(rows), device=rows.device)
+        self._now: Tensor
+
+    def step(self, tokens: Tensor, log_probabilities: Tensor) -> Tensor:
+        """Feeds the last words, N, and adds to the captioner's log-probabilities of the next, N x V."""
+        said, self._state = self._language.step(tokens, self._state)
+        self._now = self._weight * said
+        return log_probabilities + self._now
+
+    def reorder(self, index: Tensor, tokens: Tensor) -> None:
+        """Row i goes on from row `index[i]` with the word `tokens[i]`."""
+        self._earned = self._earned[index] + self._now[index, tokens]
+        self._state = self._language.reorder(self._state, index)
+
+    def bonus(self, row: int, *, ended: bool) -> float:
+        """What the language model added up for the words of a row, and for its end in the last step."""
+        return float(self._earned[row] + (self._now[row, END] if ended else 0.0))

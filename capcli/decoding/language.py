@@ -1,0 +1,78 @@
+"""A language model beside a captioner's decoder: what it thinks of words, and of whole captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from capcli.decoding.forced import forced
+from capcli.decoding.hypothesis import Hypothesis
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import UsageError
+from capcli.model.captioning import CaptioningModel
+from capcli.model.decoder import decoder_config
+from capcli.model.vocabulary import Vocabulary
+
+LM_WEIGHT = 0.1
+"""`lm_weight` where a language model is given and nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A model that sees nothing, asked in a captioner's words.
+
+    A word that it does not know is `<unknown>` to it, said and read. Each such word has that whole probability, so
+    those of all words may sum to more than 1.
+
+    Attributes:
+        model: in evaluation mode.
+        words: of each of the captioner's V words the index of the same word in the model's vocabulary.
+    """
+
+    model: CaptioningModel
+    words: Tensor
+
+    @classmethod
+    def of(cls, model: CaptioningModel, vocabulary: Vocabulary, device: torch.device) -> LanguageModel:
+        """The model on a device, for a captioner of that vocabulary; raises UsageError if it sees pictures."""
+        if model.config.encoder.sees:
+            raise UsageError("that is no language model but sees pictures; `capcli train language-model` makes one")
+        words = torch.tensor(model.vocabulary.encode(vocabulary.words), device=device)
+        return cls(model.eval().requires_grad_(False).to(device), words)
+
+    def check(self, options: DecodingOptions) -> None:
+        """Raises UsageError for captions longer than it can read, if it is to read them."""
+        longest = decoder_config(self.model.config.decoder)[1].max_length
+        if options.max_length > longest and (options.lm_weight or options.lm_rescore):
+            told = f"not {options.max_length}"
+            raise UsageError(f"max-length must be at most {longest} with this language model, {told}")
+
+    def start(self, count: int) -> Any:
+        """State before the first word of `count` captions."""
+        return self.model.decoder.start(self._regions(count))
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Feeds N words of the captioner's and predicts the next, N x V log-probabilities; and the new state."""
+        log_probabilities, _, state = self.model.decoder.step(self.words[tokens], state)
+        return log_probabilities[:, self.words], state
+
+    def reorder(self, state: Any, index: Tensor) -> Any:
+        """As `Decoder.reorder`."""
+        return self.model.decoder.reorder(state, index)
+
+    def scores(self, hypotheses: Sequence[Hypothesis], length_penalty: float) -> list[float]:
+        """The log-probability of each caption, its end included if it has one, over its steps ** length_penalty."""
+        captions = [self.words[one.tokens].tolist() for one in hypotheses]
+        told = forced(self.model.decoder, self._regions(len(captions)), captions)
+        steps = [len(one.tokens) + (one.end_log_probability is not None) for one in hypotheses]
+        return [
+            float(one.log_probabilities[:count].sum()) / count**length_penalty
+            for one, count in zip(told, steps, strict=True)
+        ]
+
+    def _regions(self, count: int) -> Tensor:
+        return self.model.encoder(torch.empty(count, device=self.words.device))

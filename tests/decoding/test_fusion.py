@@ -1,0 +1,173 @@
+"""Search with a language model: shallow fusion and re-scoring, held to sums that are taken by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from capcli.decoding.beam import beam_search
+from capcli.decoding.decode import decode
+from capcli.decoding.language import LanguageModel
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import UsageError
+from capcli.model.checkpoint import Checkpoint
+from capcli.model.decoder import build_decoder, decoders
+from capcli.model.vocabulary import END, SPECIALS, START, Vocabulary
+
+CPU = torch.device("cpu")
+WORDS = ("a", "dog", "runs")
+# Another order, a word of its own, and one of the captioner's less.
+OTHERS = ("runs", "cat", "a")
+VOCABULARY = Vocabulary([*SPECIALS, *WORDS])
+Toy = Callable[..., Any]
+Regions = Callable[..., Tensor]
+
+
+@pytest.fixture(params=["inject", "transformer", "merge"])
+def checkpoint(request: pytest.FixtureRequest, tiny_language: Callable[..., Checkpoint]) -> Checkpoint:
+    return tiny_language(OTHERS, request.param)
+
+
+@pytest.fixture
+def language(checkpoint: Checkpoint) -> LanguageModel:
+    return LanguageModel.of(checkpoint.model, VOCABULARY, CPU)
+
+
+def wide(longest: int, beams: int = 32, **options: Any) -> DecodingOptions:
+    chosen = {"num_captions": beams, "beam_size": beams, "max_length": longest, "no_repeat_ngram": 0}
+    return DecodingOptions(**(chosen | options))
+
+
+def every_caption(longest: int) -> list[list[int]]:
+    said = range(len(SPECIALS), len(VOCABULARY))
+    return [list(c) for n in range(1, longest + 1) for c in itertools.product(said, repeat=n)]
+
+
+@torch.no_grad()
+def of_language(checkpoint: Checkpoint, caption: list[int]) -> float:
+    """The language model's log-probability of a caption and its end, by teacher forcing in its own words."""
+    model = checkpoint.model
+    own = model.vocabulary.encode([VOCABULARY.words[token] for token in caption])
+    said, _ = model.decoder(model.encoder(torch.zeros(1)), torch.tensor([[START, *own]]))
+    return float(sum(said[0, place, token] for place, token in enumerate([*own, END])))
+
+
+def of_captioner(toy: Any, picture: int, caption: list[int]) -> float:
+    said = [START, *caption, END]
+    return float(sum(toy.row((picture, *said[:n]))[said[n]] for n in range(1, len(said))))
+
+
+@pytest.mark.parametrize(("weight", "penalty"), [(0.3, 0.0), (0.3, 1.0), (2.0, 0.7)])
+def test_a_wide_fused_beam_is_exhaustive(
+    toy: Toy, numbered: Regions, checkpoint: Checkpoint, language: LanguageModel, weight: float, penalty: float
+) -> None:
+    decoder = toy(3, end=-0.5)
+    found = beam_search(decoder, numbered(1, 2), wide(2, lm_weight=weight, length_penalty=penalty), language=language)
+    for picture, hypotheses in enumerate(found, 1):
+        expected = {
+            tuple(caption): (of_captioner(decoder, picture, caption) + weight * of_language(checkpoint, caption))
+            / (len(caption) + 1) ** penalty
+            for caption in every_caption(2)
+        }
+        ranked = sorted(expected, key=lambda caption: -expected[caption])
+        assert [tuple(one.tokens) for one in hypotheses] == ranked
+        assert [one.score for one in hypotheses] == pytest.approx([expected[one] for one in ranked], abs=1e-4)
+        for one in hypotheses:
+            logs = [*one.log_probabilities, one.end_log_probability]
+            assert sum(logs) == pytest.approx(of_captioner(decoder, picture, one.tokens), abs=1e-4)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_the_best_of_a_wide_fused_beam_is_that_of_all_captions(
+    toy: Toy, numbered: Regions, checkpoint: Checkpoint, language: LanguageModel, penalty: float
+) -> None:
+    decoder = toy(3, end=-0.5)
+    found = beam_search(decoder, numbered(5), wide(3, lm_weight=1.0, length_penalty=penalty), language=language)
+
+    def worth(caption: list[int]) -> float:
+        return (of_captioner(decoder, 5, caption) + of_language(checkpoint, caption)) / (len(caption) + 1) ** penalty
+
+    assert found[0][0].tokens == max(every_caption(3), key=worth)
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_no_weight_is_no_language_model(toy: Toy, numbered: Regions, language: LanguageModel, beams: int) -> None:
+    decoder, regions, options = toy(3, end=0.5), numbered(1, 2, 3), wide(5, beams)
+    assert str(decode(decoder, regions, options, language=language)) == str(decode(decoder, regions, options))
+
+
+@pytest.mark.parametrize("name", ["lm_weight", "lm_rescore"])
+def test_a_huge_weight_leaves_the_choice_to_the_language_model(
+    toy: Toy, numbered: Regions, checkpoint: Checkpoint, language: LanguageModel, name: str
+) -> None:
+    favourite = max(every_caption(2), key=lambda caption: of_language(checkpoint, caption) / (len(caption) + 1))
+    for hypotheses in decode(toy(3), numbered(*range(6)), wide(2, **{name: 100.0}), language=language):
+        assert hypotheses[0].tokens == favourite
+
+
+@pytest.mark.parametrize("name", sorted(decoders()))
+def test_a_fused_batch_is_its_pictures_one_by_one(
+    name: str, tiny_settings: Any, shaken: Any, tiny_language: Callable[..., Checkpoint]
+) -> None:
+    words = [f"w{n}" for n in range(12)]
+    language = LanguageModel.of(tiny_language(words[3:], name).model, Vocabulary([*SPECIALS, *words]), CPU)
+    decoder = shaken(build_decoder(tiny_settings("lstm"), 10, (2, 3), 16))
+    regions = torch.randn(3, 6, 10, generator=torch.Generator().manual_seed(5))
+    options = wide(6, 3, lm_weight=0.5, lm_rescore=0.5)
+    together = decode(decoder, regions, options, language=language)
+    for picture in range(3):
+        (alone,) = decode(decoder, regions[picture : picture + 1], options, language=language)
+        assert [one.tokens for one in together[picture]] == [one.tokens for one in alone]
+        assert [one.score for one in together[picture]] == pytest.approx([one.score for one in alone], abs=1e-4)
+
+
+def test_rescoring_adds_to_the_scores_of_what_the_search_found(
+    toy: Toy, numbered: Regions, checkpoint: Checkpoint, language: LanguageModel
+) -> None:
+    decoder, regions, weight = toy(3, end=-0.5), numbered(1, 2), 0.8
+    plain = decode(decoder, regions, wide(4, 5, length_penalty=0.7))
+    options = wide(4, 5, length_penalty=0.7, lm_rescore=weight)
+    for before, after in zip(plain, decode(decoder, regions, options, language=language), strict=True):
+        expected = {
+            tuple(one.tokens): one.score + weight * of_language(checkpoint, one.tokens) / (len(one.tokens) + 1) ** 0.7
+            for one in before
+        }
+        assert [tuple(one.tokens) for one in after] == sorted(expected, key=lambda caption: -expected[caption])
+        assert [one.score for one in after] == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-4)
+        assert {tuple(one.log_probabilities) for one in after} == {tuple(one.log_probabilities) for one in before}
+
+
+def test_rescoring_chooses_among_the_whole_beam(toy: Toy, numbered: Regions, language: LanguageModel) -> None:
+    decoder, regions = toy(3, end=-0.5), numbered(*range(12))
+
+    def first(**options: Any) -> list[list[int]]:
+        return [some[0].tokens for some in decode(decoder, regions, wide(4, 5, **options), language=language)]
+
+    rescored = first(num_captions=1, lm_rescore=3.0)
+    assert rescored == first(num_captions=5, lm_rescore=3.0)
+    assert rescored != first(num_captions=1)
+
+
+def test_words_are_the_same_whatever_their_index(language: LanguageModel, checkpoint: Checkpoint) -> None:
+    model = checkpoint.model
+    said, _ = language.step(torch.tensor([START]), language.start(1))
+    own, _, _ = model.decoder.step(torch.tensor([START]), model.decoder.start(model.encoder(torch.zeros(1))))
+    same = {"a": "a", "dog": "<unknown>", "runs": "runs", "<end>": "<end>"}
+    for word, other in same.items():
+        assert said[0, VOCABULARY.words.index(word)] == own[0, model.vocabulary.words.index(other)]
+
+
+def test_a_model_that_sees_is_no_language_model(tiny_checkpoint: Callable[..., Checkpoint]) -> None:
+    with pytest.raises(UsageError, match="no language model but sees pictures; `capcli train language-model` makes"):
+        LanguageModel.of(tiny_checkpoint().model, VOCABULARY, CPU)
+
+
+@pytest.mark.parametrize("name", ["lm_weight", "lm_rescore"])
+def test_a_language_model_leads_no_sampling(name: str) -> None:
+    with pytest.raises(UsageError, match="leads a search and no sampling"):
+        DecodingOptions(sample=True, **{name: 0.5})

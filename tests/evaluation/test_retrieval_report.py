@@ -1,0 +1,100 @@
+"""Retrieval figures of a model with a matcher, in every report of `capcli eval`."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from capcli.captioner import Captioner
+from capcli.cli import app
+from capcli.evaluation.references import dataset_references
+from capcli.evaluation.retrieval import retrieval
+from capcli.metrics.retrieval import retrieve
+from capcli.model.checkpoint import Checkpoint
+from capcli.model.options import ModelOptions
+
+CAPTIONS = [["a dog runs", "the dog"], ["a ball"], ["the grass", "on the grass", "a dog on the grass"]]
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_checkpoint: Callable[..., Checkpoint], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three noisy pictures, and a model with a matcher."""
+    folder = tmp_path_factory.mktemp("matched")
+    (folder / "data").mkdir()
+    rows, source = [("image", "caption")], np.random.default_rng(0)
+    for number, captions in enumerate(CAPTIONS):
+        pixels = source.integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "data" / f"{number}.png")
+        rows += [(f"{number}.png", caption) for caption in captions]
+    with (folder / "data" / "captions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    checkpoint = tiny_checkpoint()
+    checkpoint.model.add_matcher({"width": 8, "embedding": 6, "heads": 2})
+    checkpoint.save(folder / "matching.safetensors")
+    return folder
+
+
+def test_figures_are_those_of_the_captioner_s_similarities(folder: Path) -> None:
+    model = ModelOptions(model=str(folder / "matching.safetensors"), device="cpu", batch_size=2)
+    told: list[tuple[int, int]] = []
+    found = retrieval(dataset_references(folder / "data"), model, progress=lambda *done: told.append(done))
+    assert found is not None and told == [(2, 3), (3, 3)]
+    captioner = Captioner.load(model.model, "cpu")
+    images = [folder / "data" / f"{number}.png" for number in range(3)]
+    alike = captioner.similarities(images, [caption for captions in CAPTIONS for caption in captions])
+    assert found.to_json() == retrieve(alike, [0, 0, 1, 2, 2, 2]).to_json()
+
+
+def test_they_are_in_the_table_the_json_and_the_page(folder: Path, tiny_file: Path) -> None:
+    arguments = ["--no-java", "--bootstrap-samples", "100", "-o", str(folder / "r.json")]
+    page = ["--html", str(folder / "r.html")]
+
+    def printed(model: Path) -> str:
+        result = CliRunner().invoke(app, ["eval", str(folder / "data"), "--model", str(model), *arguments, *page])
+        assert result.exit_code == 0, result.stderr
+        return result.stdout
+
+    with_matcher, without = printed(folder / "matching.safetensors"), printed(tiny_file)
+    assert json.loads((folder / "r.json").read_text())["retrieval"] is None
+    assert "sentence to image" not in without
+    printed(folder / "matching.safetensors")
+    found = json.loads((folder / "r.json").read_text())["retrieval"]
+    assert (found["images"], found["sentences"]) == (3, 6)
+    for way in ("image to sentence", "sentence to image"):
+        figures = found[way]
+        assert figures["R@10"] == 1
+        (line,) = (line for line in with_matcher.splitlines() if line.startswith(way))
+        ratios = [f"{figures[f'R@{k}']:.3f}" for k in (1, 5, 10)]
+        assert line.removeprefix(way).split() == [*ratios, f"{figures['median rank']:g}"]
+        assert f'<th scope="row">{way}</th><td class="number">{ratios[0]}</td>' in (folder / "r.html").read_text()
+    table = [line for line in with_matcher.splitlines() if line.startswith(("metric", "BLEU", "CIDEr-D"))]
+    assert table[0] in without.splitlines()
+
+
+def test_re_ranking_needs_a_matcher(folder: Path, tiny_file: Path) -> None:
+    photograph = str(folder / "data" / "0.png")
+
+    def caption(model: Path) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["caption", photograph, "--model", str(model), "--rerank", "0.5"])
+        return result.exit_code, result.stderr
+
+    assert caption(folder / "matching.safetensors")[0] == 0
+    code, told = caption(tiny_file)
+    assert code == 2
+    assert told.strip().endswith(
+        "rerank needs a model with a matcher: `capcli train matching --from MODEL` gives it one"
+    )
+
+
+def test_what_a_model_file_says_of_its_matcher(folder: Path, tiny_file: Path) -> None:
+    shown = CliRunner().invoke(app, ["models", "show", str(folder / "matching.safetensors")]).stdout
+    assert "width 8, embedding 6, heads 2" in shown
+    assert "matcher" not in CliRunner().invoke(app, ["models", "show", str(tiny_file)]).stdout
+    assert CliRunner().invoke(app, ["models", "verify", str(folder / "matching.safetensors")]).exit_code == 0
