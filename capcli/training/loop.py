@@ -74,6 +74,9 @@ class Trainer:
         processes: Processes = Processes(),
     ) -> None:
         recipe = _settled(recipe, start)
+        if processes.world > 1 and "matcher" in _trained_parts(recipe):
+            # Each would compare the pictures of its own share alone.
+            raise UsageError("contrastive training compares all of a batch and needs one process: leave torchrun out")
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
         self.started_from_model, self.processes = start is not None, processes
         self.cache_folder = cache or folder / "cache"

@@ -27,6 +27,7 @@ from capcli.model.pruning import prune, zeros
 from capcli.pictures.read import to_array
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
+from capcli.training.processes import Processes
 from capcli.training.recipe import DataRecipe, Recipe
 
 COLOURS = {
@@ -327,6 +328,8 @@ def test_what_a_matcher_needs_is_told_before_anything_is_done(
         with pytest.raises(UsageError, match=told) as caught:
             Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=begin)
         assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="needs one process: leave torchrun out"):
+        Trainer(matching, corpus(data), tmp_path / "run", CPU, start=start, processes=Processes(0, 2))
     assert not (tmp_path / "run").exists()
 
 
