@@ -19,7 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-COLUMNS = ("stage", "epoch", "step", "loss", "reward", "learning_rate", "images_per_second", "dev", "metric", "score")
+COLUMNS = (
+    "stage", "epoch", "step", "loss", "reward", "discriminator_accuracy", "learning_rate", "images_per_second", "dev",
+    "metric", "score",
+)  # fmt: skip
 
 
 class TrainingLog:

@@ -95,7 +95,7 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def run(self) -> Checkpoint:
-        """Trains through all stages and returns the weights that were best on dev.
+        """Trains through all stages and returns the weights that the last one keeps.
 
         Raises:
             CapcliError: if loss or gradient stop being finite; the last good state stays on disk.
@@ -170,7 +170,7 @@ class Trainer:
             at.epoch, at.step = at.epoch + 1, 0
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())
-        log.say(f"{title}: best dev {self.objective.metric} {at.best:.4f}")
+        log.say(f"{title}: {stage.keep} dev {self.objective.metric} {at.best:.4f}")
         if at.stage + 1 == len(self.recipe.stage):
             self.position = Position(stage=at.stage, best=at.best, done=True)
         else:
@@ -181,17 +181,19 @@ class Trainer:
     def _prepare_optimizer(self, stage: StageRecipe) -> None:
         trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad and self.objective.trains(n)]
         own = [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
+        encoder = [(n, p) for n, p in trained if n.startswith("encoder.")]
+        decoder = [(n, p) for n, p in trained if not n.startswith("encoder.")]
         groups = []
         self.names = []
-        for encoder in (False, True):
+        for owner, named, peak in (
+            ("model", decoder, stage.learning_rate),
+            ("model", encoder, stage.encoder_learning_rate),
+            ("objective", own, self.objective.learning_rate),
+        ):
             for decay in (False, True):
-                chosen = [
-                    (n, p) for n, p in trained + own
-                    if n.startswith("encoder.") == encoder and (p.dim() > 1) == decay
-                ]  # fmt: skip
+                chosen = [(n, p) for n, p in named if (p.dim() > 1) == decay]
                 if chosen:
                     self.names += [name for name, _ in chosen]
-                    peak = stage.encoder_learning_rate if encoder else stage.learning_rate
                     weight_decay = stage.weight_decay if decay else 0.0
                     groups.append(
                         {
@@ -199,6 +201,7 @@ class Trainer:
                             "lr": peak,
                             "peak": peak,
                             "weight_decay": weight_decay,
+                            "owner": owner,
                         }
                     )
         fused = self.device.type in ("cpu", "cuda")
@@ -237,10 +240,12 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, stage.clip)
-        if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
-            raise self._diverged("gradient", norm.item())
+        # Each by itself, or large gradients of the one would make steps of the other small.
+        for owner in ("model", "objective"):
+            groups = [group for group in self.optimizer.param_groups if group["owner"] == owner]
+            norm = torch.nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], stage.clip)
+            if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
+                raise self._diverged("gradient", norm.item())
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average:
@@ -259,6 +264,7 @@ class Trainer:
 
     def _judge(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
         at, model = self.position, self.model
+        last = self.recipe.stage[at.stage].keep == "last"
         training = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.average}
         self._assign(self.average)
         model.eval()
@@ -269,7 +275,7 @@ class Trainer:
             figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
         first = next(iter(scores.values()))
-        if first > at.best:
+        if last or first > at.best:
             at.best, at.waited = first, 0
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
             best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures)

@@ -46,6 +46,7 @@ class Objective(nn.Module, ABC):
     Attributes:
         metric: what dev is judged by, greater being better.
         least_captions: a training picture with fewer is left out.
+        learning_rate: peak rate of what it learns beside the model.
     """
 
     metric = "CIDEr-D"
@@ -56,6 +57,11 @@ class Objective(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.stage = stage
+        self.learning_rate = stage.learning_rate
+
+    @classmethod
+    def check(cls, stage: StageRecipe) -> None:
+        """Raises UsageError for options of a stage that contradict this objective."""
 
     @abstractmethod
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -78,7 +84,14 @@ class Objective(nn.Module, ABC):
 
 def objectives() -> dict[str, type[Objective]]:
     """Every objective by its name in recipes."""
+    from capcli.training.adversarial import Adversarial
     from capcli.training.cross_entropy import CrossEntropy
+    from capcli.training.scheduled_sampling import ScheduledSampling
     from capcli.training.self_critical import SelfCritical
 
-    return {"cross-entropy": CrossEntropy, "self-critical": SelfCritical}
+    return {
+        "adversarial": Adversarial,
+        "cross-entropy": CrossEntropy,
+        "scheduled-sampling": ScheduledSampling,
+        "self-critical": SelfCritical,
+    }

@@ -20,6 +20,7 @@ from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
+from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoders
 from capcli.model.encoder import EncoderConfig
 from capcli.model.vocabulary import SPECIALS, Vocabulary
@@ -31,6 +32,9 @@ from capcli.training.recipe import DataRecipe, Recipe
 
 FOLDER = resources.files("capcli") / "recipes"
 NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
+OBJECTIVES = ("adversarial", "scheduled-sampling", "self-critical")
+"""Recipes for a model that is trained already."""
+ARCHITECTURES = [name for name in NAMES if name not in OBJECTIVES]
 POOLED = ("merge-add", "merge-concat", "show-and-tell", "two-layer-lstm")
 COLOURS = {
     "red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255),
@@ -38,6 +42,7 @@ COLOURS = {
 }  # fmt: skip
 PAIRS = list(itertools.permutations(COLOURS, 2))[:32]
 COPIES = 8
+HALF = 8
 TINY = {"width": 64, "embedding": 32, "attention_width": 32, "region_width": 64, "heads": 4, "layers": 2}
 CPU = torch.device("cpu")
 
@@ -57,7 +62,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for copy in ("dev", *range(COPIES)):
             name = f"{square}-{ground}-{copy}.png"
             picture.save(folder / name)
-            rows.append((name, said(square, ground), "dev" if copy == "dev" else "train"))
+            # Twice, since CIDEr-D as a reward wants two captions of a picture.
+            rows += [(name, said(square, ground), "dev" if copy == "dev" else "train")] * 2
     with (folder / "captions.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return folder
@@ -105,16 +111,15 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C at a moment that the test chose."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
-    name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = tiny(shipped(name), weights)
+def trained(
+    recipe: Recipe, data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, start: Checkpoint | None = None
+) -> Captioner:
+    """What a run makes that was stopped in its third epoch and went on."""
     corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
 
     def trainer() -> Trainer:
         # All recipes share the regions of their encoder.
-        return Trainer(recipe, corpus, tmp_path / "run", CPU, cache=data / "cache")
+        return Trainer(recipe, corpus, folder / "run", CPU, start=start, cache=data / "cache")
 
     with monkeypatch.context() as patch:
         original = Trainer._step
@@ -129,35 +134,81 @@ def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
             trainer().run()
     again = trainer()
     assert (again.position.epoch, again.position.step) == (2, 0)
-    again.run().save(tmp_path / "model.safetensors")
+    again.run().save(folder / "model.safetensors")
+    return Captioner.load(folder / "model.safetensors", device="cpu")
 
-    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+
+def captions(captioner: Captioner, data: Path) -> list[str]:
     files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS]
-    expected = [said(*pair).capitalize() for pair in PAIRS]
-    assert [caption.text for caption in captioner.caption(files)] == expected
+    return [caption.text for caption in captioner.caption(files)]
+
+
+EXPECTED = [said(*pair).capitalize() for pair in PAIRS]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_learns_resumes_captions_and_shows_where_it_looks(
+    name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner = trained(tiny(shipped(name), weights), data, tmp_path, monkeypatch)
+    files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS[:2]]
+    assert captions(captioner, data) == EXPECTED
     if name in POOLED:
         with pytest.raises(UsageError, match="has no attention to show"):
             captioner.attend(files[0])
         return
-    for caption in captioner.attend(files[:2], method="attention"):
+    for caption in captioner.attend(files, method="attention"):
         for word in caption.words:
             assert word.attention is not None and word.attention.shape == captioner.grid
             assert word.attention.sum() == pytest.approx(1, abs=1e-5)
             assert (word.sentinel is not None) == (name == "adaptive-attention")
 
 
+@pytest.fixture(scope="module")
+def half_trained(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A model that does not know all pictures yet."""
+    recipe = tiny(shipped("base"), weights)
+    recipe = dataclasses.replace(recipe, stage=(dataclasses.replace(recipe.stage[0], epochs=HALF),))
+    corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
+    return Trainer(recipe, corpus, tmp_path_factory.mktemp("half"), CPU, cache=data / "cache").run()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
+    name: str,
+    half_trained: Checkpoint,
+    data: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = shipped(name)
+    assert len(recipe.stage) == 1
+    stage = dataclasses.replace(recipe.stage[0], epochs=4, batch_size=8, learning_rate=1e-3, average=0.9)
+    recipe = dataclasses.replace(recipe, decoding=half_trained.decoding, stage=(stage,))
+    half_trained.save(tmp_path / "before.safetensors", torch.float32)
+    before = captions(Captioner.load(tmp_path / "before.safetensors", device="cpu"), data)
+    start = Checkpoint.load(tmp_path / "before.safetensors")
+    after = captions(trained(recipe, data, tmp_path, monkeypatch, start), data)
+    right = [sum(map(str.__eq__, said, EXPECTED)) for said in (before, after)]
+    print(name, right)
+    assert right[0] < right[1]
+
+
 def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no shipped recipe of that name; near it: soft-attention"):
         train_model("soft-atention", [tmp_path])
-    with pytest.raises(UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, base, .*"):
+    with pytest.raises(
+        UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, adversarial, .*"
+    ):
         find_recipe("zzz")
     assert {find_recipe(name).stem for name in NAMES} == set(NAMES)
 
 
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
-        "adaptive-attention", "base", "dot-attention", "gru-attention", "merge-add", "merge-concat",
-        "multi-head-attention", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
+        "adaptive-attention", "adversarial", "base", "dot-attention", "gru-attention", "merge-add", "merge-concat",
+        "multi-head-attention", "scheduled-sampling", "self-critical", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
     }  # fmt: skip
 
 
