@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 from capcli.model.vocabulary import PAD
 
-WIDTH = 512
-EMBEDDING = 256
 DROPOUT = 0.3
 
 
@@ -20,13 +18,14 @@ class Discriminator(nn.Module):
     Args:
         region_width: D.
         vocabulary_size: V.
+        width: W, of the vectors of pictures and sentences; words have half of it.
     """
 
-    def __init__(self, region_width: int, vocabulary_size: int) -> None:
+    def __init__(self, region_width: int, vocabulary_size: int, width: int = 512) -> None:
         super().__init__()
-        self.picture = nn.Sequential(nn.LayerNorm(region_width), nn.Linear(region_width, WIDTH), nn.Dropout(DROPOUT))
-        self.embedding = nn.Sequential(nn.Embedding(vocabulary_size, EMBEDDING, padding_idx=PAD), nn.Dropout(DROPOUT))
-        self.sentence = nn.GRU(EMBEDDING, WIDTH, batch_first=True)
+        self.picture = nn.Sequential(nn.LayerNorm(region_width), nn.Linear(region_width, width), nn.Dropout(DROPOUT))
+        self.embedding = nn.Sequential(nn.Embedding(vocabulary_size, width // 2, padding_idx=PAD), nn.Dropout(DROPOUT))
+        self.sentence = nn.GRU(width // 2, width, batch_first=True)
 
     def forward(self, regions: Tensor, captions: Tensor) -> Tensor:
         """Logits B x K float32 that N = B * K captions N x T, padded with `<pad>`, are a person's of the pictures of
@@ -65,13 +64,13 @@ class Discriminator(nn.Module):
 
     def _pictures(self, regions: Tensor) -> Tensor:
         """f, B x W; over sqrt(W), lest the products be sure before anything is learnt."""
-        return self.picture(regions.float().mean(1)) / WIDTH**0.5
+        return self.picture(regions.float().mean(1)) / self.sentence.hidden_size**0.5
 
     def _sentences(self, captions: Tensor, count: int) -> Tensor:
         """h: B x K x W of B = `count` pictures' captions."""
         states, _ = self.sentence(self.embedding(captions))
         last = (captions != PAD).sum(1) - 1
-        return states[torch.arange(len(captions), device=captions.device), last].view(count, -1, WIDTH)
+        return states[torch.arange(len(captions), device=captions.device), last].unflatten(0, (count, -1))
 
 
 def _products(pictures: Tensor, sentences: Tensor) -> Tensor:

@@ -84,8 +84,8 @@ class StageRecipe:
         average: decay per step of the running average of the weights that is evaluated and kept; 0 for none.
         crop: least share of a picture's area that a random crop keeps; 1 does not crop.
         jitter: greatest relative change of brightness, contrast and saturation.
-        keep: the weights that the stage hands on: `best`, of the epoch that was best on dev, or `last`, of the last, for
-            what dev's metric does not tell, such as diversity.
+        keep: the weights that the stage hands on: `best`, of the epoch that was best on dev, or `last`, of the last
+            epoch, for what dev's metric does not tell, such as diversity.
         patience: epochs without a better dev CIDEr-D before the stage ends; nothing ends it early that keeps the last.
     """
 
