@@ -15,19 +15,32 @@ from capcli.model.decoder import decoders
 from capcli.model.encoder import EncoderConfig
 from capcli.model.vocabulary import SPECIALS, Vocabulary
 
-TINY = {"width": 16, "embedding": 12, "attention_width": 8, "region_width": 16, "heads": 2, "layers": 2}
+TINY = {
+    "width": 16,
+    "embedding": 12,
+    "attention_width": 8,
+    "region_width": 16,
+    "heads": 2,
+    "layers": 2,
+    "region_heads": 2,
+}
 VARIANTS = {
     "adaptive": ("adaptive", {}),
+    "adaptive-regions": ("adaptive", {"region_layers": 1}),
     "gru": ("gru", {"layers": 1}),
     "gru-layers-dot": ("gru", {"layers": 3, "attention": "dot"}),
+    "gru-regions": ("gru", {"region_layers": 2, "region_width": 20, "positions": "absolute"}),
     "inject-every": ("inject", {"image": "every"}),
     "inject-first": ("inject", {"image": "first", "layers": 1}),
+    "inject-regions": ("inject", {"region_layers": 1, "region_width": 8, "positions": "relative"}),
     "lstm": ("lstm", {"layers": 1}),
     "lstm-dot": ("lstm", {"layers": 1, "attention": "dot"}),
     "lstm-layers": ("lstm", {"layers": 2}),
     "lstm-multi-head": ("lstm", {"layers": 1, "attention": "multi-head"}),
+    "lstm-regions": ("lstm", {"region_layers": 1, "attention": "multi-head", "positions": "relative"}),
     "merge-add": ("merge", {"fusion": "add"}),
     "merge-concat": ("merge", {"fusion": "concat"}),
+    "merge-regions": ("merge", {"region_layers": 1, "region_width": 12, "region_dropout": 0.5}),
     "transformer": ("transformer", {}),
     "transformer-absolute": ("transformer", {"positions": "absolute"}),
     "transformer-relative": ("transformer", {"positions": "relative"}),

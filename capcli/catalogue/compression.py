@@ -6,22 +6,92 @@ import dataclasses
 from pathlib import Path
 
 from capcli.catalogue.facts import Facts
-from capcli.errors import UsageError
+from capcli.catalogue.options import CompressOptions, MeasureOptions
+from capcli.datasets import read_dataset
+from capcli.errors import DatasetError, UsageError
+from capcli.evaluation.captioning import held_out_share
 from capcli.model.checkpoint import Checkpoint
+from capcli.model.decoder import decoder_config
+from capcli.model.device import choose_device
+from capcli.model.pruning import prune
+from capcli.training.command import train_on
+from capcli.training.corpus import Corpus
+from capcli.training.recipe import Recipe
 
 
-def quantized(label: str, file: Path) -> Checkpoint:
-    """The model of a file with the weights of its layers as int8, once it is saved.
+def compressed(label: str, file: Path, options: CompressOptions) -> Checkpoint:
+    """The model of a file with fewer weights, or with such of its layers as int8, once it is saved.
 
     Scores and recipe of the original stay with it: the recipe as its own, the scores under `origin`, as they were not
     measured with these weights.
 
     Raises:
         ModelError: if the file cannot be used.
-        UsageError: if it is int8 already.
+        UsageError: if it is int8 already, or pruned as much.
     """
     facts, checkpoint = Facts.read(label, file), Checkpoint.load(file)
-    if checkpoint.quantized:
+    if options.int8 and checkpoint.quantized:
         raise UsageError(f"{label} is stored as int8 already")
-    origin = {"model": file.stem, "sha256": facts.sha256, "method": "int8", "scores": checkpoint.scores}
-    return dataclasses.replace(checkpoint, quantized=True, scores={}, origin=origin)
+    if options.prune is not None:
+        try:
+            prune(checkpoint.model, options.prune)
+        except UsageError as error:
+            raise UsageError(f"{label}: {error}") from None
+    origin = {
+        "model": file.stem,
+        "sha256": facts.sha256,
+        "method": options.method,
+        "scores": checkpoint.scores or facts.origin.get("scores", {}),
+        **({"fine_tuning": facts.fine_tuning} if facts.fine_tuning else {}),
+    }
+    return dataclasses.replace(
+        checkpoint,
+        quantized=checkpoint.quantized or options.int8,
+        pruned=checkpoint.pruned or options.prune is not None,
+        scores={},
+        origin=origin,
+    )
+
+
+class FineTuning:
+    """The training that follows pruning, on the pictures of a data set that neither judge nor test.
+
+    What the model was made with stays: its decoding options, its encoder, its decoder, its vocabulary; and what its own
+    training held out of data sets without a dev split is held out again.
+
+    Args:
+        file: of the model before it was pruned.
+        recipe: TOML file of a recipe.
+        measuring: names the data set, and where to compute.
+        folder: of the run; a stopped one there goes on.
+
+    Raises:
+        UsageError: if recipe, data set or device cannot be used; ModelError if the file's header cannot.
+    """
+
+    def __init__(self, file: Path, recipe: Path, measuring: MeasureOptions, folder: Path) -> None:
+        assert measuring.data is not None, "without data there is nothing to train on"
+        chosen = Recipe.read(recipe)
+        held_out = max(chosen.data.hold_out, held_out_share(str(file)))
+        self._recipe = dataclasses.replace(chosen, data=dataclasses.replace(chosen.data, hold_out=held_out))
+        self._folder, self._device = folder, choose_device(measuring.device)
+        dataset = read_dataset(measuring.data)
+        self._name = dataset.name
+        try:
+            self._corpus = Corpus.build([dataset], self._recipe.data)
+        except DatasetError as error:
+            raise DatasetError(f"{measuring.data}: {error}; --recipe none leaves fine-tuning out") from None
+
+    def __call__(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The pruned model trained on, its zeros held, and its confidence calibrated again; never one worse on dev.
+
+        Raises:
+            UsageError: if the folder holds another run.
+            CapcliError: as `Trainer.run`.
+        """
+        longest = decoder_config(checkpoint.model.config.decoder)[1].max_length
+        data = dataclasses.replace(self._recipe.data, max_length=min(self._recipe.data.max_length, longest))
+        recipe = dataclasses.replace(self._recipe, data=data, decoding=checkpoint.options)
+        best = train_on(self._corpus, recipe, self._folder, self._device, start=checkpoint)
+        origin = checkpoint.origin | {"fine_tuning": {"recipe": best.recipe, "data": [self._name]}}
+        return dataclasses.replace(checkpoint, model=best.model, calibration=best.calibration, origin=origin)

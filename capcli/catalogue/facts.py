@@ -10,7 +10,7 @@ from typing import Any
 
 from capcli.errors import ModelError
 from capcli.evaluation.provenance import file_hash
-from capcli.model.header import SCALE, Header, read_header
+from capcli.model.header import KEPT, SCALE, Header, read_header
 from capcli.model.vocabulary import SPECIALS
 
 _KINDS = {"I8": "int8", "F16": "float16", "BF16": "bfloat16", "F32": "float32"}
@@ -74,21 +74,36 @@ class Facts:
 
     @property
     def parameters(self) -> int:
-        """Numbers that the model computes with; the scales of int8 weights are not among them."""
-        return sum(math.prod(shape) for name, (_, shape) in self.header.tensors.items() if not name.endswith(SCALE))
+        """Numbers that the model computes with, zeros that the file leaves out included; the scales of int8 weights and
+        the bits of pruned ones are not among them.
+        """
+        tensors = self.header.tensors.items()
+        held = sum(math.prod(shape) for name, (_, shape) in tensors if not name.endswith((SCALE, KEPT)))
+        return held + self.zeros
+
+    @property
+    def zeros(self) -> int:
+        """Numbers that were pruned: that are zero, and left out of the file."""
+        told: int = self.header.described["left_out"]
+        # Each has a bit; what a stranger says beyond that is not so.
+        bits = sum(8 * math.prod(shape) for name, (_, shape) in self.header.tensors.items() if name.endswith(KEPT))
+        return min(max(told, 0), bits)
 
     @property
     def stored(self) -> str:
         """The type that most of the numbers are stored in."""
         counts: dict[str, int] = {}
-        for kind, shape in self.header.tensors.values():
-            counts[kind] = counts.get(kind, 0) + math.prod(shape)
+        for name, (kind, shape) in self.header.tensors.items():
+            if not name.endswith(KEPT):
+                counts[kind] = counts.get(kind, 0) + math.prod(shape)
         most = max(counts, key=lambda kind: counts[kind], default="?")
         return _KINDS.get(most, most)
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Of a model that was made smaller: `model`, `sha256`, `method` and `scores` of what it was made of."""
+        """Of a model that was made smaller: `model`, `sha256`, `method` and `scores` of what it was made of, and
+        `fine_tuning` where that followed.
+        """
         return self.header.described["origin"]
 
     @property
@@ -103,10 +118,20 @@ class Facts:
 
     @property
     def trained_on(self) -> list[str]:
-        """Data sets whose dev or held-out pictures it has figures of, as training takes them of all of its own."""
+        """Data sets whose dev or held-out pictures it has figures of, as training takes them of all of its own, and
+        those it was fine-tuned on.
+        """
         scores = _figures(self.origin.get("scores")) or self.scores
         parts = (_part_of(name) for name in scores)
-        return list(dict.fromkeys(dataset for dataset, part in parts if part in ("dev", "held out")))
+        names = [dataset for dataset, part in parts if part in ("dev", "held out")]
+        tuned = self.fine_tuning.get("data")
+        return list(dict.fromkeys([*names, *(map(str, tuned) if isinstance(tuned, list) else ())]))
+
+    @property
+    def fine_tuning(self) -> dict[str, Any]:
+        """What followed when it was made smaller: `recipe` and names of `data`; empty where nothing did."""
+        told = self.origin.get("fine_tuning")
+        return told if isinstance(told, dict) else {}
 
     def best_known(self, part: str, metric: str = "CIDEr-D") -> float | None:
         """The metric on the first data set with pictures of that part, "dev" or "test"; None where there is none."""
@@ -146,6 +171,7 @@ class Facts:
             "sha256": self.sha256,
             "stored": self.stored,
             "parameters": self.parameters,
+            "zeros": self.zeros,
             "vocabulary": self.words,
             "trained_on": self.trained_on,
             **{part: described.get(part) for part in ("encoder", "decoder", "decoding", "calibration")},

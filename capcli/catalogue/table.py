@@ -49,7 +49,7 @@ def print_facts(facts: Facts) -> None:
     """Prints what a model file says of itself, its scores, and its card if it has one, to stdout."""
     rows = [
         ("file", str(facts.file)),
-        ("size", f"{megabytes(facts.size)}, {facts.parameters:,} parameters, mostly {facts.stored}"),
+        ("size", f"{megabytes(facts.size)}, {facts.parameters:,} parameters, mostly {_stored(facts)}"),
         ("SHA-256", facts.sha256),
         ("encoder", facts.encoder),
         ("decoder", facts.decoder),
@@ -61,6 +61,8 @@ def print_facts(facts: Facts) -> None:
     if facts.origin:
         told = f"{facts.origin.get('model', '?')} by {facts.origin.get('method', '?')}"
         rows.append(("made from", f"{told}, SHA-256 {str(facts.origin.get('sha256', '?'))[:_SHORT]}"))
+    if isinstance(tuned := facts.fine_tuning.get("recipe"), dict):
+        rows.append(("fine-tuned by", _recipe(tuned)))
     table = new_table(("", ""), ())
     for row in rows:
         table.add_row(*_cells(*row))
@@ -100,7 +102,7 @@ def print_compared(measured: Measured) -> None:
         table.add_row(*_cells(name, *cells))
 
     row("size", (megabytes(one.size) for one in facts))
-    row("stored as", (one.stored for one in facts))
+    row("stored as", (_stored(one) for one in facts))
     row("encoder", (one.encoder for one in facts))
     row("decoder", (str(one.header.described["decoder"]["name"]) for one in facts))
     row("parameters", (f"{one.parameters:,}" for one in facts))
@@ -127,7 +129,7 @@ def print_compressed(measured: Measured) -> None:
     table = new_table(("", "before", "after", "change"), ("before", "after"))
     share = f"{after.size / before.size:.1%} of the size"
     table.add_row(*_cells("size", megabytes(before.size), megabytes(after.size), share))
-    table.add_row(*_cells("stored as", before.stored, after.stored, ""))
+    table.add_row(*_cells("stored as", _stored(before), _stored(after), ""))
     middle, least, most = speed.ratio(1)
     rates = (f"{speed.rate(place):.1f}" for place in (0, 1))
     table.add_row(*_cells("images/s", *rates, f"{middle:.2f} times, {least:.2f} to {most:.2f}"))
@@ -136,7 +138,7 @@ def print_compressed(measured: Measured) -> None:
             if one := comparison.differences.metrics.get(name):
                 table.add_row(*_cells(name, _figure(name, one.a), _figure(name, one.b), _difference(name, one)))
     notes = [
-        f"{speed.verdict(1)}; {_computing(speed.precision)}",
+        f"{speed.verdict(1)}; {_computing(measured)}",
         _timed(measured),
     ]
     for comparison in measured.comparisons:
@@ -154,12 +156,20 @@ def _timed(measured: Measured) -> str:
     return f"images/s: {measured.timed_on} in memory, {speed.device}, median of {len(speed.rounds)} rounds in turns"
 
 
-def _computing(precision: Sequence[Sequence[str]]) -> str:
+def _computing(measured: Measured) -> str:
     """How the second of two models computes, and whether that is what differs."""
-    (_, before), (_, after) = precision
-    if before == after:
-        return f"its weights are floats again once loaded, and it computes as before, in {after}"
-    return f"its decoder computes in {after}, which was {before}"
+    (_, before), (_, after) = measured.speed.precision
+    told = []
+    if before != after:
+        told.append(f"its decoder computes in {after}, which was {before}")
+    if measured.facts[1].zeros:
+        told.append("its zeros make the file smaller and nothing faster, as they are computed with like other numbers")
+    return "; ".join(told) or f"its weights are floats again once loaded, and it computes as before, in {after}"
+
+
+def _stored(facts: Facts) -> str:
+    """The type of most of its numbers, and how many are zeros that need none."""
+    return facts.stored + (f", {facts.zeros / facts.parameters:.1%} zeros" if facts.zeros else "")
 
 
 def _precision(each: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ def compress(
 ) -> None:
     """Make a MODEL smaller, and say what that does to its size, its speed and with --data its captions.
 
+    Pruned with --data it is fine-tuned on the training pictures of the DATASET before its dev pictures are scored.
     The file is a model like any other, for every command. It is written before anything is measured.
     """
     options, measuring = CompressOptions(**how), MeasureOptions(**where)
@@ -41,9 +42,16 @@ def compress(
     # Everything that can be wrong with data and pictures is told before torch takes its seconds.
     references, pictures = references_of(measuring, [source]), timed_pictures(measuring.pictures)
 
-    from capcli.catalogue.compression import quantized
+    tuning = options.fine_tuning(measuring.data)
 
-    smaller = quantized(model, source)
+    from capcli.catalogue.compression import FineTuning, compressed
+
+    tune = FineTuning(source, tuning[0], measuring, tuning[1]) if tuning else None
+    smaller = compressed(model, source, options)
+    if tune:
+        smaller = tune(smaller)
+    elif options.prune is not None:
+        tell("pruned without fine-tuning, which would win back captions: see --data and --recipe")
     smaller.save(target)
     tell(f"wrote {escape(target)}")
     with counting() as progress:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from capcli.cli.messages import tell
+
+if TYPE_CHECKING:
+    from capcli.training.gain import Gain
+
 
 def train(
-    recipe: Annotated[
-        str,
-        typer.Argument(help="TOML recipe: a file, or the name of one that ships, such as base.", show_default=False),
-    ],
     data: Annotated[
         list[Path],
         typer.Option(
@@ -20,6 +21,13 @@ def train(
             "The dev split of the first one chooses the weights."
         ),
     ],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            help="TOML recipe: a file, or the name of one that ships, such as base.",
+            show_default="fine-tune, with --from",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Model file to write.", show_default="NAME.safetensors"),
@@ -35,6 +43,15 @@ def train(
     start: Annotated[
         str | None, typer.Option("--from", help="Model to go on from, name or file; its vocabulary stays.")
     ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Pictures without captions, sub-folders included, for the recipe's autoencoder stages; repeat for "
+            "more. Those that a data set of --data names are left out.",
+            show_default=False,
+        ),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of cached regions.", show_default="cache/ in the run's folder")
     ] = None,
@@ -42,17 +59,42 @@ def train(
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
 ) -> None:
-    """Train a captioning model from a RECIPE. A run that was killed goes on exactly where it was."""
-    from capcli.training.command import train_model
+    """Train a captioning model from a RECIPE, or fine-tune one on pictures of your own.
 
-    target = train_model(
-        recipe,
-        data,
-        output=output,
-        run=run,
-        encoder_weights=encoder_weights,
-        start=start,
-        cache=cache,
-        device=device,
-    )
-    typer.echo(target)
+    A run that was killed goes on exactly where it was. With --from, what the training brought is told at the end.
+
+    On several devices: torchrun --nproc-per-node 2 -m -- capcli train RECIPE ...
+    """
+    from capcli.training.command import train_model
+    from capcli.training.processes import joined
+
+    with joined() as processes:
+        trained = train_model(
+            recipe,
+            data,
+            output=output,
+            run=run,
+            encoder_weights=encoder_weights,
+            start=start,
+            unlabelled=unlabelled or (),
+            cache=cache,
+            device=device,
+            processes=processes,
+        )
+    if processes.first:
+        for name, gain in trained.gains.items():
+            tell(f"{name}: {_told(gain, name in trained.chosen)}")
+        typer.echo(trained.file)
+
+
+def _told(gain: Gain, chosen: bool) -> str:
+    """A gain on one line."""
+    cider_d, (before, after) = gain.cider_d, gain.perplexity
+    pictures = "1 picture" if gain.pictures == 1 else f"{gain.pictures:,} pictures"
+    whose = "of the dev split, which chose the weights" if chosen else "kept out of training"
+    figures = f"CIDEr-D {cider_d.a:.3f} before, {cider_d.b:.3f} after ({cider_d.value:+.3f}"
+    if cider_d.low is not None and cider_d.high is not None:
+        figures += f", 95 % {cider_d.low:.3f} to {cider_d.high:.3f}"
+        if cider_d.low <= 0 <= cider_d.high:
+            figures += ": no sure difference"
+    return f"{pictures} {whose}: {figures}), perplexity {before:.1f} before, {after:.1f} after"

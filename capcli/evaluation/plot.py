@@ -18,6 +18,7 @@ _BINS = 20
 _MOST_DOTS = 3000
 _LEAST_FOR_MEANS = 50
 _LEGEND = 24
+_SHORT = 10
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 _ALONE = """
@@ -79,27 +80,29 @@ def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], labels: tup
     """A line for each series, told apart by colour and by dashes, with a legend below.
 
     Args:
-        x: from 0 to 1, the same for all.
+        x: none below 0, the same for all; a shorter series ends before the others.
         series: by name, values none below 0; at most four.
         labels: of the axes.
         alt: what a reader who does not see the plot is told.
     """
-    axes = _Axes(1.0, _nice(max(map(max, series.values()))), *labels)
+    axes = _Axes(_nice(max(x)), _nice(max(map(max, series.values()))), *labels)
     drawn = ""
+    columns = min(len(series), 4 if max(map(len, series)) <= _SHORT else 2)
     for number, (name, values) in enumerate(series.items()):
-        points = "L".join(f"{axes.x(a):.1f} {axes.y(b):.1f}" for a, b in zip(x, values, strict=True))
-        left, foot = _RIGHT + number * (_WIDTH - _RIGHT) / len(series), _HEIGHT + _LEGEND - 10
+        points = "L".join(f"{axes.x(a):.1f} {axes.y(b):.1f}" for a, b in zip(x, values))  # noqa: B905
+        row, column = divmod(number, columns)
+        left, foot = _RIGHT + column * (_WIDTH - _RIGHT) / columns, _HEIGHT + (row + 1) * _LEGEND - 10
         drawn += (
             f'<path class="line line{number}" d="M{points}"/>'
             f'<path class="line line{number}" d="M{left:.1f} {foot - 4}h16"/>'
             f'<text x="{left + 20:.1f}" y="{foot}">{escape(name)}</text>'
         )
-    return axes.drawn(drawn, alt, legend=_LEGEND)
+    return axes.drawn(drawn, alt, legend=_LEGEND * math.ceil(len(series) / columns))
 
 
-def beside(plots: Sequence[tuple[str, str]]) -> bytes:
-    """An SVG file of its own: plots of `lines` side by side, each below its title."""
-    width, top, height = _WIDTH + 20, 34, _HEIGHT + _LEGEND
+def beside(plots: Sequence[tuple[str, str]], legend_rows: int = 1) -> bytes:
+    """An SVG file of its own: plots of `lines` side by side, each below its title, with legends of so many rows."""
+    width, top, height = _WIDTH + 20, 34, _HEIGHT + legend_rows * _LEGEND
     across, down = len(plots) * width, top + height + 10
     parts = "".join(
         f'<text class="title" x="{place * width + _LEFT}" y="22">{escape(title)}</text>'

@@ -22,8 +22,10 @@ from capcli.model.calibration import Calibration
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.decoder import decoder_config
 from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
-from capcli.model.header import FORMAT, SCALE, description, kinds, opened
-from capcli.model.quantization import dequantize, quantizable, quantize
+from capcli.model.header import FORMAT, KEPT, SCALE, description, kinds, opened
+from capcli.model.layers import layer_weights
+from capcli.model.pruning import pack, unpack
+from capcli.model.quantization import dequantize, quantize
 from capcli.model.vocabulary import Vocabulary
 
 LARGEST_VOCABULARY = 1_000_000
@@ -47,8 +49,10 @@ class Checkpoint:
         calibration: of its confidence, or None where it was not calibrated.
         quantized: whether the file holds the weights of the layers as int8, half the size of float16. Loaded they are
             float32 again; see `Captioner` for how it computes with them.
-        origin: of a model that was made smaller, what it was made of and how: `model`, `sha256`, `method`, and
-            `scores`, which are the original's. Empty for others.
+        pruned: whether the file leaves out the zeros among the weights of the layers. Loaded they are there again, and
+            training leaves them zero.
+        origin: of a model that was made smaller, what it was made of and how: `model`, `sha256`, `method`, `scores`,
+            which are the original's, and if it was fine-tuned `fine_tuning`, of `recipe` and `data`. Empty for others.
     """
 
     model: CaptioningModel
@@ -57,6 +61,7 @@ class Checkpoint:
     scores: dict[str, Any] = dataclasses.field(default_factory=dict)
     calibration: Calibration | None = None
     quantized: bool = False
+    pruned: bool = False
     origin: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
@@ -69,6 +74,7 @@ class Checkpoint:
         Raises:
             CapcliError: if the file cannot be written.
         """
+        tensors, left_out = self._stored(dtype)
         described = {
             **self.model.config.to_json(),
             "vocabulary": list(self.model.vocabulary.words),
@@ -77,16 +83,23 @@ class Checkpoint:
             "scores": self.scores,
             "calibration": self.calibration and self.calibration.to_json(),
             **({"origin": self.origin} if self.origin else {}),
+            **({"left_out": left_out} if self.pruned else {}),
         }
-        tensors: dict[str, Tensor] = {}
-        small = quantizable(self.model) if self.quantized else set()
-        for name, value in self.model.state_dict().items():
-            if name in small:
-                tensors[name], tensors[name + SCALE] = quantize(value)
-            else:
-                tensors[name] = value.to(dtype)
-        tensors = {name: value.contiguous() for name, value in tensors.items()}
         write_safetensors(Path(path), tensors, {"format": FORMAT, "capcli": json.dumps(described)})
+
+    def _stored(self, dtype: torch.dtype) -> tuple[dict[str, Tensor], int]:
+        """The tensors of the file, and how many zeros are not among them."""
+        tensors, left_out = dict[str, Tensor](), 0
+        layers = layer_weights(self.model)
+        for name, value in self.model.state_dict().items():
+            stored = value.to(dtype)
+            if self.quantized and name in layers:
+                stored, tensors[name + SCALE] = quantize(value)
+            if self.pruned and name in layers and not value.all():
+                stored, tensors[name + KEPT] = pack(stored, value != 0)
+                left_out += value.numel() - stored.numel()
+            tensors[name] = stored.contiguous()
+        return tensors, left_out
 
     @classmethod
     def load(cls, path: str | Path) -> Checkpoint:
@@ -102,13 +115,21 @@ class Checkpoint:
             described = description(path, file.metadata() or {})
             model, options, calibration = _build(path, described)
             expected = model.state_dict()
-            small = _compare(path, expected, kinds(file))
-            tensors = {name: _tensor(file, name, name in small).to(expected[name].dtype) for name in expected}
+            present = kinds(file)
+            left_out = _compare(path, expected, present)
+            if described["left_out"] != left_out:
+                raise ModelError(
+                    f"{path}: its description cannot be used (it leaves {left_out:,} zeros out, and says "
+                    f"that it leaves out {described['left_out']!r})"
+                )
+            tensors = {name: _tensor(path, file, name, like.shape, present) for name, like in expected.items()}
+            tensors = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
             raise NotFinite(f"{path}: holds weights that are not finite numbers; train it again")
         model.load_state_dict(tensors, assign=True)
         recipe, scores, origin = (described[part] for part in ("recipe", "scores", "origin"))
-        return cls(model.eval(), options, recipe, scores, calibration, bool(small), origin)
+        quantized, pruned = (any(name + part in present for name in expected) for part in (SCALE, KEPT))
+        return cls(model.eval(), options, recipe, scores, calibration, quantized, pruned, origin)
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -157,17 +178,25 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         raise ModelError(f"{path}: its description cannot be used ({error})") from None
 
 
-def _compare(
-    path: Path, expected: Mapping[str, Tensor], present: Mapping[str, tuple[str, tuple[int, ...]]]
-) -> set[str]:
-    """Names of the weights that are stored as int8; raises ModelError unless all are those of the config."""
-    small = {name for name in expected if present.get(name, ("",))[0] == "I8"}
-    wanted: dict[str, tuple[tuple[str, ...], tuple[int, ...]]]
-    wanted = {name: (_KINDS, tuple(tensor.shape)) for name, tensor in expected.items()}
-    for name in small:
-        shape = wanted[name][1]
-        if len(shape) > 1:
-            wanted[name], wanted[name + SCALE] = (("I8",), shape), (("F32",), shape[:1])
+def _compare(path: Path, expected: Mapping[str, Tensor], present: Mapping[str, tuple[str, tuple[int, ...]]]) -> int:
+    """How many zeros a file leaves out; raises ModelError unless names, types and shapes of its tensors are those of
+    the config.
+    """
+    left_out = 0
+    wanted: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
+    for name, tensor in expected.items():
+        known: tuple[str, ...] = _KINDS
+        shape = tuple(tensor.shape)
+        kind, held = present.get(name, ("", ()))
+        if len(shape) > 1 and kind == "I8":
+            wanted[name + SCALE], known = (("F32",), shape[:1]), ("I8",)
+        if len(shape) > 1 and name + KEPT in present:
+            count = tensor.numel()
+            wanted[name + KEPT] = (("U8",), (-(-count // 8),))
+            # How many numbers are kept the bits will tell; more than all of them cannot be.
+            shape = held if len(held) == 1 and held[0] <= count else (count,)
+            left_out += count - shape[0]
+        wanted[name] = known, shape
     odd = sorted(wanted.keys() ^ present.keys())
     if odd:
         what = "lacks" if odd[0] in wanted else "has an unexpected"
@@ -178,9 +207,15 @@ def _compare(
             raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is of type {kind}")
         if held != shape:
             raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is {held}, not {shape}")
-    return small
+    return left_out
 
 
-def _tensor(file: Any, name: str, small: bool) -> Tensor:
-    tensor = file.get_tensor(name)
-    return dequantize(tensor, file.get_tensor(name + SCALE)) if small else tensor
+def _tensor(path: Path, file: Any, name: str, shape: tuple[int, ...], present: Mapping[str, Any]) -> Tensor:
+    """The weight of a name in an open file, whole and as floats."""
+    tensor: Tensor = file.get_tensor(name)
+    if name + KEPT in present:
+        try:
+            tensor = unpack(tensor, file.get_tensor(name + KEPT), shape)
+        except ValueError as error:
+            raise ModelError(f"{path}: its tensors do not fit its config: {name!r}: {error}") from None
+    return dequantize(tensor, file.get_tensor(name + SCALE)) if name + SCALE in present else tensor

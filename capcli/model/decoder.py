@@ -176,7 +176,8 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
 
 
 def build_decoder(settings: dict[str, Any], region_width: int, grid: tuple[int, int], vocabulary_size: int) -> Decoder:
-    """Builds the decoder that `settings` describe for regions of width D = `region_width`.
+    """Builds the decoder that `settings` describe for regions of width D = `region_width`, a region encoder in front
+    of it where they ask for region layers.
 
     Args:
         settings: name and options, as `decoder_config` takes them.
@@ -187,8 +188,17 @@ def build_decoder(settings: dict[str, Any], region_width: int, grid: tuple[int, 
     Raises:
         UsageError: as `decoder_config` does, and for options that do not go together.
     """
+    from capcli.model.decoder_encoded import EncodedDecoder
+    from capcli.model.region_encoder import FrontConfig
+
     name, config = decoder_config(settings)
+    kind = decoders()[name][1]
     try:
-        return decoders()[name][1](config, region_width, grid, vocabulary_size)
+        if isinstance(config, FrontConfig):
+            config.check()
+            if config.region_layers:
+                decoder = kind(config, config.region_width, grid, vocabulary_size)
+                return EncodedDecoder(config, region_width, grid, decoder)
+        return kind(config, region_width, grid, vocabulary_size)
     except ValueError as error:
         raise UsageError(f"decoder {name}: {error}") from None

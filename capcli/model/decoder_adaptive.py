@@ -10,25 +10,24 @@ from torch.nn import functional as F
 
 from capcli.model.attention import AdditiveAttention
 from capcli.model.decoder import Decoder, word_by_word
+from capcli.model.region_encoder import FrontConfig
 from capcli.model.vocabulary import PAD
 
 
 @dataclass(frozen=True)
-class AdaptiveConfig:
+class AdaptiveConfig(FrontConfig):
     """Sizes of an adaptive-attention LSTM.
 
     Attributes:
         width: width of the hidden state, the regions and the sentinel, which are added up.
         embedding: width of the word embeddings.
         attention_width: width of the space in which regions, sentinel and hidden state are compared.
-        dropout: share of activations dropped in training.
         max_length: longest caption in words.
     """
 
     width: int = 512
     embedding: int = 384
     attention_width: int = 512
-    dropout: float = 0.3
     max_length: int = 40
 
 

@@ -8,25 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from capcli.model.decoder_pooled import PooledDecoder, PooledState
+from capcli.model.region_encoder import FrontConfig
 from capcli.model.vocabulary import PAD
 
 
 @dataclass(frozen=True)
-class MergeConfig:
+class MergeConfig(FrontConfig):
     """Sizes of a merge decoder.
 
     Attributes:
         width: of what the LSTM makes of the words, of what is made of the picture, and of the layer over both.
         embedding: width of the word embeddings.
         fusion: `concat` puts the two beside each other, `add` adds them up.
-        dropout: share of activations dropped in training.
         max_length: longest caption in words.
     """
 
     width: int = 512
     embedding: int = 384
     fusion: str = field(default="concat", metadata={"choices": ("concat", "add")})
-    dropout: float = 0.3
     max_length: int = 40
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from capcli.model.decoder import Decoder
+from capcli.model.region_encoder import FrontConfig
 from capcli.model.vocabulary import PAD
 
 MOST_LAYERS = 16
@@ -76,7 +77,7 @@ class PooledDecoder(Decoder):
 
 
 @dataclass(frozen=True)
-class InjectConfig:
+class InjectConfig(FrontConfig):
     """Sizes of a decoder whose LSTM reads the picture.
 
     Attributes:
@@ -84,7 +85,6 @@ class InjectConfig:
         embedding: width of the word embeddings, and of the picture's vector beside them.
         layers: of the LSTM.
         image: `first`, before the words and once (Show and Tell), or `every`, beside each word.
-        dropout: share of activations dropped in training.
         max_length: longest caption in words.
     """
 
@@ -92,7 +92,6 @@ class InjectConfig:
     embedding: int = 512
     layers: int = field(default=1, metadata={"max": MOST_LAYERS})
     image: str = field(default="first", metadata={"choices": ("first", "every")})
-    dropout: float = 0.3
     max_length: int = 40
 
 

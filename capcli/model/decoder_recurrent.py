@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from capcli.model.attention import AdditiveAttention, DotAttention, HeadsAttention, RegionAttention
 from capcli.model.decoder import Decoder, word_by_word
+from capcli.model.region_encoder import FrontConfig
 from capcli.model.vocabulary import PAD
 
 MOST_LAYERS = 16
 
 
 @dataclass(frozen=True)
-class RecurrentConfig:
+class RecurrentConfig(FrontConfig):
     """Sizes of a recurrent decoder with attention.
 
     Attributes:
@@ -25,9 +26,7 @@ class RecurrentConfig:
         attention: how regions and hidden state are compared: `additive`, `dot` or `multi-head`.
         attention_width: width of the space in which they are, of all heads together.
         heads: of multi-head attention; `attention_width` is a multiple of it.
-        region_width: width to which regions are projected first.
         layers: cells above each other; the lowest takes the word and the context, the highest asks and speaks.
-        dropout: share of activations dropped in training.
         max_length: longest caption in words.
     """
 
@@ -38,9 +37,7 @@ class RecurrentConfig:
     attention: str = field(default="additive", metadata={"choices": ("additive", "dot", "multi-head")})
     attention_width: int = 512
     heads: int = 8
-    region_width: int = 512
     layers: int = field(default=1, metadata={"max": MOST_LAYERS})
-    dropout: float = 0.3
     max_length: int = 40
 
 

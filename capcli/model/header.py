@@ -18,6 +18,9 @@ FORMAT = "capcli 1"
 SCALE = ".scale"
 """What follows the name of an int8 weight in the name of its scales."""
 
+KEPT = ".kept"
+"""What follows the name of a pruned weight in the name of the bits that tell which of its numbers are in the file."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -73,6 +76,8 @@ def description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         for part in ("recipe", "scores", "origin"):  # older files lack some of them
             if not isinstance(described.setdefault(part, {}), dict):
                 raise TypeError(f"its {part} is no JSON object")
+        if not isinstance(described.setdefault("left_out", 0), int):  # all but pruned models lack it
+            raise TypeError("the number of zeros that it leaves out is none")
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: its description is broken ({error})") from None
     return described

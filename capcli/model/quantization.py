@@ -8,25 +8,9 @@ to 3.1 times; a decoder of int8 linear layers takes 1.05 times as long, and has 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-
-_LAYERS = (nn.Conv2d, nn.Linear, nn.Embedding, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+from torch import Tensor
 
 _MOST = 127
-
-
-def quantizable(model: nn.Module) -> set[str]:
-    """Names of the weights, in the model's state, of its convolutions, linear and recurrent layers and embeddings.
-
-    The others, such as biases and those of norms, are few and matter much.
-    """
-    return {
-        f"{prefix}.{name}" if prefix else name
-        for prefix, module in model.named_modules()
-        if isinstance(module, _LAYERS)
-        for name, parameter in module.named_parameters(recurse=False)
-        if parameter.dim() > 1
-    }
 
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:

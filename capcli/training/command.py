@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import difflib
+import os
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+
+import torch
 
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
-from capcli.model.device import choose_device
 from capcli.model.shipped import find_model
+from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
+from capcli.training.folder import held
+from capcli.training.gain import Gain, gain
 from capcli.training.loop import Trainer
+from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
+
+FINE_TUNE = "fine-tune"
+"""The recipe for a model to go on from where none is named."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run gave.
+
+    Attributes:
+        file: the model.
+        gains: where the run went on from a model, how much better the new one is, by data set; on pictures that
+            neither trained nor chose, or on the dev split, which chose, of data that has one. Only the first of several
+            processes has them.
+        chosen: names of the data sets whose gain is one on the dev split.
+    """
+
+    file: Path
+    gains: dict[str, Gain]
+    chosen: frozenset[str]
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -42,46 +70,93 @@ def find_recipe(recipe: str | Path) -> Path:
 
 
 def train_model(
-    recipe: str | Path,
+    recipe: str | Path | None,
     data: Sequence[str | Path],
     *,
     output: str | Path | None = None,
     run: str | Path | None = None,
     encoder_weights: str | None = None,
     start: str | None = None,
+    unlabelled: Sequence[str | Path] = (),
     cache: str | Path | None = None,
     device: str = "auto",
-) -> Path:
+    processes: Processes = Processes(),
+) -> Trained:
     """Trains a model; a stopped run in the same folder goes on where it was.
 
     Args:
-        recipe: TOML file, or the name of a recipe that ships.
+        recipe: TOML file, or the name of a recipe that ships; None for `fine-tune`, which needs `start`.
         data: data sets; the dev split of the first chooses the weights and calibrates the confidence.
         output: model file to write, by default NAME.safetensors.
         run: folder of checkpoints and log, by default runs/NAME.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: model to go on from, name or file.
+        unlabelled: folders of pictures without captions, with all below them, for the recipe's autoencoder stages.
         cache: folder of cached regions.
         device: auto, cpu, cuda, cuda:N or mps.
-
-    Returns:
-        The model file.
+        processes: those that train together, all of which call this; see `joined`.
 
     Raises:
         CapcliError: for anything wrong with recipe, data, device or disk.
     """
-    chosen = Recipe.read(find_recipe(recipe))
+    if recipe is None and start is None:
+        raise UsageError(f"name a RECIPE ({', '.join(shipped_recipes())}), or a model to fine-tune with --from")
+    chosen = Recipe.read(find_recipe(FINE_TUNE if recipe is None else recipe))
     target = Path(output or f"{chosen.name}.safetensors")
-    if not target.parent.is_dir() or target.is_dir():
-        raise UsageError(f"{target}: no model can be written there; name a file in a folder that exists")
-    place = choose_device(device)
+    if not target.parent.is_dir() or target.is_dir() or not os.access(target.parent, os.W_OK):
+        raise UsageError(
+            f"{target}: no model can be written there; name a file in a folder that exists and is yours to write in"
+        )
+    if unlabelled and all(stage.objective != "autoencoder" for stage in chosen.stage):
+        raise UsageError(
+            f'--unlabelled is for stages with objective = "autoencoder", and the recipe {chosen.name} has none'
+        )
+    # Each by itself, so that none may turn out empty unnoticed.
+    pictures = [picture for folder in unlabelled for picture in find_pictures([folder], recursive=True).pictures]
+    place = processes.device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
-    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
-    trainer = Trainer(
-        chosen, corpus, Path(run or Path("runs") / chosen.name), place,
-        encoder_weights=encoder_weights, start=begin, cache=Path(cache) if cache else None,
-    )  # fmt: skip
-    best = trainer.run()
-    first = next(iter(corpus.dev.values()))
-    dataclasses.replace(best, calibration=calibrate(best, first, place)).save(target)
-    return target
+    datasets = [read_dataset(folder) for folder in data]
+    corpus = Corpus.build(datasets, chosen.data, compare=begin is not None, unlabelled=pictures)
+    if recipe is None and begin is not None:
+        # The recipe is for models of any encoder, some of which have few blocks.
+        blocks = len(begin.model.encoder.blocks)
+        stages = tuple(replace(stage, train_from=min(stage.train_from, blocks - 1)) for stage in chosen.stage)
+        chosen = replace(chosen, stage=stages)
+    folder = Path(run or Path("runs") / chosen.name)
+    with ExitStack() as stack:
+        if processes.first:
+            stack.enter_context(held(folder))
+        best = train_on(
+            corpus, chosen, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
+            cache=Path(cache) if cache else None, processes=processes,
+        )  # fmt: skip
+        if processes.first:
+            best.save(target)
+    if begin is None or not processes.first:
+        return Trained(target, {}, frozenset())
+    told = corpus.dev | corpus.compared
+    gains = {name: gain(begin, best, items, place) for name, items in told.items()}
+    return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys()))
+
+
+def train_on(
+    corpus: Corpus,
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+    *,
+    encoder_weights: str | None = None,
+    start: Checkpoint | None = None,
+    cache: Path | None = None,
+    processes: Processes = Processes(),
+) -> Checkpoint:
+    """The best weights of a run, in the first process calibrated on the first dev pictures and all compared ones; see
+    `Trainer`.
+    """
+    best = Trainer(
+        recipe, corpus, folder, device, encoder_weights=encoder_weights, start=start, cache=cache, processes=processes
+    ).run()
+    if not processes.first:
+        return best
+    judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
+    return replace(best, calibration=calibrate(best, judged, device))

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
+import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from capcli.errors import CapcliError, UsageError
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import Encoder
+from capcli.output.atomic import write_whole
+from capcli.output.lock import open_locked
 from capcli.pictures.read import read_picture, to_array
 from capcli.training.augment import augment
 
 BATCH = 32
+SYNC_BATCHES = 40
 
 
 class FeatureCache:
     """A float16 array (1 + views) x pictures x R x D on disk, view 0 of the plain pictures, the others augmented.
+
+    Beside the array lies the number of rows that are whole, so that what was stopped goes on and nothing that is not
+    there is taken for regions.
 
     Args:
         encoder: frozen encoder, on the device that shall compute.
@@ -35,6 +45,8 @@ class FeatureCache:
 
     Raises:
         UnreadableImage: for the first picture that cannot be read.
+        UsageError: while another process computes the same regions.
+        CapcliError: if they cannot be written; what is there is kept.
     """
 
     def __init__(
@@ -51,18 +63,12 @@ class FeatureCache:
     ) -> None:
         self.views = views
         self._row = {path: row for row, path in enumerate(pictures)}
-        count = len(pictures)
         settings = [crop, jitter, seed] if views else []
         named = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in pictures]
         wanted = [fingerprint(encoder), encoder.config.size, named, views, settings]
         key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
-        folder.mkdir(parents=True, exist_ok=True)
-        data, progress = folder / f"{key}.npy", folder / f"{key}.done"
         rows, columns = encoder.grid
-        shape = ((1 + views) * count, rows * columns, encoder.width)
-        done = int(progress.read_text() or 0) if data.exists() and progress.exists() else 0
-        mode = "r+" if done else "w+"
-        self._array = np.lib.format.open_memmap(data, mode, None if done else np.float16, None if done else shape)  # type: ignore[no-untyped-call]
+        file = _RowFile(folder / key, ((1 + views) * len(pictures), rows * columns, encoder.width))
         jobs = [(view, path) for view in range(1 + views) for path in pictures]
 
         def prepare(job: tuple[int, Path]) -> np.ndarray:
@@ -72,19 +78,20 @@ class FeatureCache:
                 return to_array(picture, encoder.config.size)
             return augment(picture, encoder.config.size, crop, jitter, random.Random(f"{seed} {view} {path.name}"))
 
-        device = next(encoder.parameters()).device
-        mixed = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device))
-        with ThreadPoolExecutor(2) as pool, torch.inference_mode(), mixed:
-            upcoming = [pool.submit(prepare, job) for job in jobs[done : done + BATCH]]
-            for start in range(done, len(jobs), BATCH):
-                batch = np.stack([future.result() for future in upcoming])
-                upcoming = [pool.submit(prepare, job) for job in jobs[start + BATCH : start + 2 * BATCH]]
-                regions = encoder(torch.from_numpy(batch).to(device))
-                self._array[start : start + len(batch)] = regions.to("cpu", torch.float16).numpy()
-                if start // BATCH % 40 == 39 or start + BATCH >= len(jobs):
-                    self._array.flush()
-                    progress.write_text(str(min(start + BATCH, len(jobs))))
-                report(start + len(batch), len(jobs))
+        def batches(done: int) -> Iterator[np.ndarray]:
+            device = next(encoder.parameters()).device
+            mixed = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device))
+            with ThreadPoolExecutor(2) as pool, torch.inference_mode(), mixed:
+                upcoming = [pool.submit(prepare, job) for job in jobs[done : done + BATCH]]
+                for start in range(done, len(jobs), BATCH):
+                    batch = np.stack([future.result() for future in upcoming])
+                    upcoming = [pool.submit(prepare, job) for job in jobs[start + BATCH : start + 2 * BATCH]]
+                    yield encoder(torch.from_numpy(batch).to(device)).to("cpu", torch.float16).numpy()
+                    report(start + len(batch), len(jobs))
+
+        if not file.whole:
+            file.fill(batches)
+        self._array = file.read()
 
     def regions(self, pictures: Sequence[Path], views: Sequence[int] | None = None) -> torch.Tensor:
         """float32 regions B x R x D of the pictures, each in its view (plain without `views`)."""
@@ -92,6 +99,81 @@ class FeatureCache:
         chosen = views or [0] * len(pictures)
         rows = [view * count + self._row[path] for view, path in zip(chosen, pictures, strict=True)]
         return torch.from_numpy(self._array[rows].astype(np.float32))
+
+
+class _RowFile:
+    """An array of float16, written row by row to `NAME.npy`; `NAME.done` says how many rows are on the disk."""
+
+    def __init__(self, name: Path, shape: tuple[int, int, int]) -> None:
+        self._data, self._progress = name.with_suffix(".npy"), name.with_suffix(".done")
+        self._shape = shape
+        header = io.BytesIO()
+        described = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, described)  # type: ignore[no-untyped-call]
+        self._header, self._row = header.getvalue(), 2 * math.prod(shape[1:])
+
+    @property
+    def whole(self) -> bool:
+        """Whether all rows are there."""
+        try:
+            return self._done(self._progress.read_text()) == self._shape[0]
+        except OSError:
+            return False
+
+    def read(self) -> np.ndarray:
+        """The array, of which only what is asked for comes into memory."""
+        return np.load(self._data, mmap_mode="r")
+
+    def fill(self, batches: Callable[[int], Iterator[np.ndarray]]) -> None:
+        """Writes the rows that `batches`, told how many there are already, gives from there on."""
+        try:
+            self._data.parent.mkdir(parents=True, exist_ok=True)
+            progress = open_locked(self._progress)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        if progress is None:
+            raise UsageError(
+                f"{self._data}: another run is computing these regions; wait for it or give another --cache folder"
+            )
+        with progress:
+            done = self._done(progress.read().decode("ascii", "replace"))
+            try:
+                if not done:
+                    # Before the rows go that it speaks of.
+                    progress.truncate(0)
+                # Written, not mapped into memory: on a full disk a mapped file kills the process.
+                data = self._data.open("r+b" if done else "w+b", buffering=0)
+                write_whole(data, self._header)
+            except OSError as error:
+                raise self._unwritable(error) from None
+            with data:
+                self._append(data, progress, done, batches(done))
+
+    def _append(self, data: io.FileIO, progress: io.FileIO, done: int, batches: Iterator[np.ndarray]) -> None:
+        for number, rows in enumerate(batches, 1):
+            try:
+                data.seek(len(self._header) + done * self._row)
+                write_whole(data, rows.tobytes())
+                done += len(rows)
+                if number % SYNC_BATCHES == 0 or done == self._shape[0]:
+                    os.fsync(data.fileno())
+                    progress.seek(0)
+                    progress.write(str(done).encode())
+            except OSError as error:
+                raise self._unwritable(error) from None
+
+    def _done(self, told: str) -> int:
+        """How many rows are there, by what the progress tells if the array is large enough to hold them."""
+        try:
+            done, size = int(told or 0), self._data.stat().st_size
+        except (OSError, ValueError):
+            return 0
+        return done if done <= self._shape[0] and size >= len(self._header) + done * self._row else 0
+
+    def _unwritable(self, error: OSError) -> CapcliError:
+        return CapcliError(
+            f"{self._data}: cannot be written ({error.strerror}); make room or give another --cache folder"
+        )
 
 
 def fingerprint(encoder: Encoder) -> str:

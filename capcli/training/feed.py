@@ -39,7 +39,8 @@ class Feed:
         encoder: computes the regions of dev, and of the cache.
         cache: folder of cached regions.
         log: is told how far the cache is.
-        least_captions: a picture with fewer is left out.
+        least_captions: a picture with fewer is left out; with 0 pictures without captions take part.
+        share: what of each batch is prepared here, where others prepare the rest.
 
     Attributes:
         cached: whether batches hold regions; pictures otherwise.
@@ -62,38 +63,53 @@ class Feed:
         log: TrainingLog,
         *,
         least_captions: int = 1,
+        share: slice = slice(None),
     ) -> None:
-        self._stage, self._recipe, self._references, self._encoder = stage, recipe, references, encoder
+        self._stage, self._recipe, self._encoder = stage, recipe, encoder
+        self._share = share
         self._key = f"{recipe.seed} {number}"
-        self._pictures = [i for i, captions in enumerate(references) if len(captions) >= least_captions]
+        self._words = least_captions > 0
+        unlabelled = [] if self._words else list(corpus.unlabelled)
+        self._references = [*references, *([] for _ in unlabelled)]
+        self._pictures = [i for i, captions in enumerate(self._references) if len(captions) >= least_captions]
         if not self._pictures:
             raise UsageError(f"{stage.objective} training needs pictures with at least {least_captions} captions")
         self.cached = stage.features == "cached"
         self.count = min(stage.pictures or len(self._pictures), len(self._pictures))
         self._size = encoder.config.size
-        self._files = [item.image for item in corpus.train]
+        self._files = [item.image for item in corpus.train] + unlabelled
+        if unlabelled:
+            log.say(f"{len(unlabelled):,} pictures without captions beside {len(references):,} with them")
         if self.cached:
             judged = [item.image for items in corpus.dev.values() for item in items]
-            files = list(dict.fromkeys(self._files + judged))
-            log.begin("regions", (1 + stage.views) * len(files))
+            labelled = list(dict.fromkeys([item.image for item in corpus.train] + judged))
+            log.begin("regions", (1 + stage.views) * (len(labelled) + len(unlabelled)))
             encoder.eval()
-            last = [0]
+            # Caches of their own, so that one of the data sets serves runs with and without unlabelled pictures.
+            self._held: dict[Path, FeatureCache] = {}
+            for files in filter(None, (labelled, unlabelled)):
+                self._held |= dict.fromkeys(files, self._cache(files, cache, log))
 
-            def report(done: int, _: int) -> None:
-                log.advance(done - last[0])
-                last[0] = done
+    def _cache(self, files: Sequence[Path], folder: Path, log: TrainingLog) -> FeatureCache:
+        last = [0]
 
-            self._cache = FeatureCache(
-                encoder, files, cache, views=stage.views, crop=stage.crop, jitter=stage.jitter, seed=recipe.seed,
-                report=report,
-            )  # fmt: skip
+        def report(done: int, _: int) -> None:
+            log.advance(done - last[0])
+            last[0] = done
+
+        stage = self._stage
+        return FeatureCache(
+            self._encoder, files, folder, views=stage.views, crop=stage.crop, jitter=stage.jitter,
+            seed=self._recipe.seed, report=report,
+        )  # fmt: skip
 
     def batches(self, epoch: int, first_step: int) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Batches of an epoch from step `first_step` on.
 
         Yields:
-            B indices into the training pictures; B x R x D regions on the CPU, or where the encoder runs B x S x S x 3
-            uint8 pictures on its device; and N x T words as `Batch.targets` has them, on the CPU.
+            B indices into the training pictures, as `Batch.pictures` has them; and of those in `share`, if any, B x R x
+            D regions on the CPU, or where the encoder runs B x S x S x 3 uint8 pictures on its device, and N x T words
+            as `Batch.targets` has them, on the CPU.
         """
         groups = self._groups(epoch)[first_step:]
         device = next(self._encoder.parameters()).device
@@ -102,22 +118,26 @@ class Feed:
             def begin(group: list[int]) -> list[Future[np.ndarray]]:
                 return [] if self.cached else [pool.submit(self._picture, epoch, picture) for picture in group]
 
-            upcoming = [begin(group) for group in groups[:2]]
+            upcoming = [begin(group[self._share]) for group in groups[:2]]
             for index, group in enumerate(groups):
                 if index + 2 < len(groups):
-                    upcoming.append(begin(groups[index + 2]))
-                ready = upcoming.pop(0)
+                    upcoming.append(begin(groups[index + 2][self._share]))
+                ready, mine = upcoming.pop(0), group[self._share]
+                if not mine:
+                    yield group, torch.empty(0), torch.empty(0, 0, dtype=torch.int64)
+                    continue
                 if self.cached:
-                    inputs = self._regions(epoch, group)
+                    views = [self._chance(epoch, picture).randint(0, self._stage.views) for picture in mine]
+                    inputs = self._regions([self._files[picture] for picture in mine], views)
                 else:
                     inputs = torch.from_numpy(np.stack([future.result() for future in ready])).to(device)
-                yield group, inputs, pad([caption for picture in group for caption in self._captions(epoch, picture)])
+                yield group, inputs, pad([caption for picture in mine for caption in self._captions(epoch, picture)])
 
     def plain(self, files: Sequence[Path]) -> Tensor:
         """Regions B x R x D of pictures as they are, for evaluation, on the encoder's device."""
         device = next(self._encoder.parameters()).device
         if self.cached:
-            return self._cache.regions(files).to(device)
+            return self._regions(files, [0] * len(files)).to(device)
         arrays = [read_array(file, self._size) for file in files]
         return self._encoder(torch.from_numpy(np.stack(arrays)).to(device))
 
@@ -131,7 +151,8 @@ class Feed:
         ordered: list[int] = []
         for start in range(0, len(shuffled), pool):
             ordered += sorted(
-                shuffled[start : start + pool], key=lambda picture: max(map(len, self._captions(epoch, picture)))
+                shuffled[start : start + pool],
+                key=lambda picture: max(map(len, self._captions(epoch, picture)), default=0),
             )
         groups = [ordered[i : i + size] for i in range(0, len(ordered), size)]
         source.shuffle(groups)
@@ -139,6 +160,8 @@ class Feed:
 
     def _captions(self, epoch: int, picture: int) -> list[list[int]]:
         """The captions, ends included, that a picture is trained on in an epoch."""
+        if not self._words:
+            return []
         captions, count = self._references[picture], self._stage.captions
         source = random.Random(f"{self._key} {epoch} {picture} captions")
         drawn = source.sample(captions, min(count, len(captions)))
@@ -147,9 +170,9 @@ class Feed:
         # A caption that is cut has no end here, or the model would learn to stop in mid-sentence.
         return [[*caption, END] if len(caption) <= longest else list(caption[:longest]) for caption in drawn]
 
-    def _regions(self, epoch: int, group: list[int]) -> Tensor:
-        views = [self._chance(epoch, picture).randint(0, self._stage.views) for picture in group]
-        return self._cache.regions([self._files[picture] for picture in group], views)
+    def _regions(self, files: Sequence[Path], views: Sequence[int]) -> Tensor:
+        """Cached regions B x R x D of the pictures, each in its view."""
+        return torch.cat([self._held[file].regions([file], [view]) for file, view in zip(files, views, strict=True)])
 
     def _picture(self, epoch: int, picture: int) -> np.ndarray:
         image = read_picture(self._files[picture], at_least=2 * self._size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from capcli.errors import CapcliError
+from capcli.output.atomic import write_atomic
+
 COLUMNS = (
     "stage", "epoch", "step", "loss", "reward", "discriminator_accuracy", "learning_rate", "images_per_second", "dev",
     "metric", "score",
@@ -32,20 +36,29 @@ class TrainingLog:
         path: the CSV file; created with a header where it is missing.
         resume_at: (stage, epoch, step) that training goes on from; later rows are dropped, so that a killed run
             leaves no row twice.
+        quiet: writes and shows nothing, for a process that another one speaks for.
+
+    Raises:
+        CapcliError: here and from `row`, if the file cannot be written.
     """
 
-    def __init__(self, path: Path, resume_at: tuple[int, int, int] | None) -> None:
-        self._path = path
-        rows = _rows_before(path, resume_at) if resume_at and path.exists() else []
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+    def __init__(self, path: Path, resume_at: tuple[int, int, int] | None, *, quiet: bool = False) -> None:
+        self._path, self._quiet = path, quiet
+        if not quiet:
+            kept = _rows_before(path, resume_at) if resume_at and path.exists() else []
+            content = io.StringIO(newline="")
+            writer = csv.DictWriter(content, COLUMNS)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(kept)
+            try:
+                write_atomic(path, content.getvalue().encode())
+            except OSError as error:
+                raise _unwritable(path, error) from None
         self._console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(), TimeRemainingColumn(), console=self._console,
-            disable=not self._console.is_terminal, transient=True,
+            disable=quiet or not self._console.is_terminal, transient=True,
         )  # fmt: skip
         self._task: Any = None
         self._started, self._seen = time.monotonic(), 0
@@ -61,6 +74,8 @@ class TrainingLog:
 
     def say(self, text: str) -> None:
         """Prints one line on stderr."""
+        if self._quiet:
+            return
         if self._console.is_terminal:
             self._console.print(text, highlight=False, markup=False)
         else:
@@ -82,9 +97,18 @@ class TrainingLog:
 
     def row(self, **values: Any) -> None:
         """Appends a row of `COLUMNS`; what is not given stays empty."""
+        if self._quiet:
+            return
         tidy = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in values.items()}
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS).writerow(tidy)
+        try:
+            with self._path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, COLUMNS).writerow(tidy)
+        except OSError as error:
+            raise _unwritable(self._path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> CapcliError:
+    return CapcliError(f"{path}: cannot be written ({error.strerror})")
 
 
 def _rows_before(path: Path, position: tuple[int, int, int]) -> list[dict[str, Any]]:

@@ -7,21 +7,26 @@ import json
 import math
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
+from capcli.model.pruning import digest, hold, zeros
+from capcli.model.vocabulary import PAD
 from capcli.training.corpus import Corpus
 from capcli.training.feed import Feed
 from capcli.training.log import TrainingLog
 from capcli.training.objective import Batch, Objective, objectives
+from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe, StageRecipe
 from capcli.training.seed import seed_of
 from capcli.training.state import Position, load_state, restore_optimizer, save_state
@@ -43,11 +48,16 @@ class Trainer:
         folder: the run's folder; made if missing.
         device: where to compute.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
-        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`.
+        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
+            options stay too where the recipe has none, and a pruned one's zeros.
         cache: folder of cached regions, by default `cache/` in the run's folder.
+        processes: those that train together, which share `folder` and `cache`. Each takes its share of every batch, so
+            that a run takes the same steps and writes the same state whatever their number, which may change when it
+            goes on; chance inside a step, such as dropout, is another in each of them.
 
     Raises:
-        UsageError: if the folder holds a run of another recipe or other data.
+        UsageError: if the folder holds a run of another recipe or other data, or a stage asks of the encoder what it
+            does not have.
     """
 
     def __init__(
@@ -60,22 +70,32 @@ class Trainer:
         encoder_weights: str | None = None,
         start: Checkpoint | None = None,
         cache: Path | None = None,
+        processes: Processes = Processes(),
     ) -> None:
         if start is not None:
             config = start.model.config
             encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
-            recipe = replace(recipe, encoder=encoder, decoder=config.decoder)
+            # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
+            decoding = start.options if recipe.decoding == DecodingOptions() else recipe.decoding
+            recipe = replace(recipe, encoder=encoder, decoder=config.decoder, decoding=decoding)
             recipe.check()
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
-        self.started_from_model = start is not None
+        self.started_from_model, self.processes = start is not None, processes
         self.cache_folder = cache or folder / "cache"
+        self.best_file, self.state_file = folder / "best.safetensors", folder / "state.safetensors"
+        torch.manual_seed(seed_of(recipe.seed, "model"))
+        with processes.first_ahead():  # it may have to download weights
+            self.model = self._model(start, encoder_weights)
+        blocks = len(self.model.encoder.blocks)
+        for number, stage in enumerate(recipe.stage, 1):
+            if stage.train_from >= blocks:
+                name = self.model.config.encoder.name
+                raise UsageError(f"stage {number}: train_from must be below {blocks}, the number of blocks of {name}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"{folder}: no folder for checkpoints can be made there ({error.strerror})") from None
-        self.best_file, self.state_file = folder / "best.safetensors", folder / "state.safetensors"
-        torch.manual_seed(seed_of(recipe.seed, "model"))
-        self.model = self._model(start, encoder_weights)
+        self.held = zeros(self.model) if start is not None and start.pruned else {}
         words = self.model.vocabulary
         self.encoded = [[words.encode(caption) for caption in captions] for captions in corpus.captions]
         self.position, self._restored = Position(), None
@@ -87,7 +107,11 @@ class Trainer:
             self._restored = tensors
             if self.position.done and self.position.stage + 1 < len(recipe.stage):
                 self.position = self._next_stage(self.position)
+        places = processes.gather(json.dumps([self._run_key(), asdict(self.position)]))
+        if len(set(places)) > 1:
+            raise UsageError("the processes do not read the same data and the same run folder; they have to share both")
         self.model.to(device)
+        hold(self.model, self.held)
         self.average: dict[str, Tensor] = {}
         self.objective: Objective
         self.optimizer: torch.optim.Optimizer | None = None
@@ -104,7 +128,8 @@ class Trainer:
         if self.position.done:
             return Checkpoint.load(self.best_file)
         place = (self.position.stage, self.position.epoch, self.position.step)
-        with TrainingLog(self.folder / "log.csv", place if self._restored else None) as log:
+        file, resume_at = self.folder / "log.csv", place if self._restored else None
+        with TrainingLog(file, resume_at, quiet=not self.processes.first) as log:
             while not self.position.done:
                 self._stage(self.recipe.stage[self.position.stage], log)
         return Checkpoint.load(self.best_file)
@@ -138,10 +163,11 @@ class Trainer:
         model.encoder.train_from(None if stage.train_from < 0 else stage.train_from)
         self._prepare_objective(stage)
         self._prepare_optimizer(stage)
-        feed = Feed(
-            stage, at.stage, self.recipe, self.corpus, self.encoded, model.encoder, self.cache_folder, log,
-            least_captions=self.objective.least_captions,
-        )  # fmt: skip
+        with self.processes.first_ahead():  # which computes the regions that the others read
+            feed = Feed(
+                stage, at.stage, self.recipe, self.corpus, self.encoded, model.encoder, self.cache_folder, log,
+                least_captions=self.objective.least_captions, share=self.processes.share,
+            )  # fmt: skip
         steps = math.ceil(feed.count / stage.batch_size)
         title = f"stage {at.stage + 1}/{len(self.recipe.stage)} {stage.objective}"
         if self.started_from_model and (at.stage, at.epoch, at.step) == (0, 0, 0):
@@ -152,10 +178,11 @@ class Trainer:
             model.train()
             totals: Counter[str] = Counter()
             for picked, inputs, targets in feed.batches(at.epoch, at.step):
-                torch.manual_seed(seed_of(self.recipe.seed, at.stage, at.epoch, at.step))
+                torch.manual_seed(seed_of(self.recipe.seed, at.stage, at.epoch, at.step, *self.processes.own_seed))
                 taken = at.epoch * steps + at.step
                 rate = self._set_rate(stage, taken, stage.epochs * steps)
-                values = self._step(stage, feed, taken, Batch(inputs, picked, targets, taken / (stage.epochs * steps)))
+                progress = taken / (stage.epochs * steps)
+                values = self._step(stage, feed, taken, Batch(inputs, picked[self.processes.share], targets, progress))
                 at.step += 1
                 totals.update(values | {"": 1})
                 speed = log.advance(len(picked), f"loss {totals['loss'] / totals['']:.3f}")
@@ -179,19 +206,18 @@ class Trainer:
         self._save()
 
     def _prepare_optimizer(self, stage: StageRecipe) -> None:
-        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad and self.objective.trains(n)]
-        own = [(f"objective.{name}", parameter) for name, parameter in self.objective.named_parameters()]
-        encoder = [(n, p) for n, p in trained if n.startswith("encoder.")]
-        decoder = [(n, p) for n, p in trained if not n.startswith("encoder.")]
+        frozen = {n for n, p in self.model.named_parameters() if not (p.requires_grad and self.objective.trains(n))}
+        trained = [(n, p) for n, p in self._parameters().items() if n not in frozen]
         groups = []
         self.names = []
-        for owner, named, peak in (
-            ("model", decoder, stage.learning_rate),
-            ("model", encoder, stage.encoder_learning_rate),
-            ("objective", own, self.objective.learning_rate),
-        ):
+        peaks = {
+            "decoder": stage.learning_rate,
+            "encoder": stage.encoder_learning_rate,
+            "objective": self.objective.learning_rate,
+        }
+        for part, peak in peaks.items():
             for decay in (False, True):
-                chosen = [(n, p) for n, p in named if (p.dim() > 1) == decay]
+                chosen = [(n, p) for n, p in trained if _part(n) == part and (p.dim() > 1) == decay]
                 if chosen:
                     self.names += [name for name, _ in chosen]
                     weight_decay = stage.weight_decay if decay else 0.0
@@ -201,7 +227,7 @@ class Trainer:
                             "lr": peak,
                             "peak": peak,
                             "weight_decay": weight_decay,
-                            "owner": owner,
+                            "part": part,
                         }
                     )
         fused = self.device.type in ("cpu", "cuda")
@@ -228,44 +254,73 @@ class Trainer:
     def _step(self, stage: StageRecipe, feed: Feed, taken: int, batch: Batch) -> dict[str, float]:
         """One step on a batch whose regions are still pictures where the encoder runs; loss and other figures."""
         assert self.optimizer is not None
-        with self._autocast():
-            batch = replace(
-                batch,
-                regions=batch.regions.to(self.device) if feed.cached else self.model.encoder(batch.regions),
-                targets=batch.targets.to(self.device),
-            )
-            loss, figures = self.objective.loss(self.model, batch)
-        if not math.isfinite(loss.item()):
-            raise self._diverged("loss", loss.item())
+        at = self.position
+        loss: Tensor | None = None
+        values: dict[str, float] = {}
+        if batch.pictures:
+            with self._autocast():
+                batch = replace(
+                    batch,
+                    regions=batch.regions.to(self.device) if feed.cached else self.model.encoder(batch.regions),
+                    targets=batch.targets.to(self.device),
+                )
+                loss, figures = self.objective.loss(self.model, batch)
+            values = {"loss": loss.item(), **figures}
+        # Losses are means over words, so that is what the processes' shares count by.
+        values, share = self.processes.mean(values, int((batch.targets != PAD).sum()))
+        if not math.isfinite(values["loss"]):
+            raise self._diverged(f"loss became {values['loss']}", at.step + 1)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        if loss is not None:
+            self.scaler.scale(loss * share).backward()
+        groups = self.optimizer.param_groups
+        # Before they are unscaled, so that all processes see the same overflow of float16.
+        self.processes.sum_gradients([p for group in groups for p in group["params"]])
         self.scaler.unscale_(self.optimizer)
-        # Each by itself, or large gradients of the one would make steps of the other small.
-        for owner in ("model", "objective"):
-            groups = [group for group in self.optimizer.param_groups if group["owner"] == owner]
-            norm = torch.nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], stage.clip)
+        # The objective's by themselves, or where they are large the model would take small steps.
+        for own in (False, True):
+            clipped = [p for group in groups if (group["part"] == "objective") == own for p in group["params"]]
+            norm = torch.nn.utils.clip_grad_norm_(clipped, stage.clip)
             if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
-                raise self._diverged("gradient", norm.item())
+                raise self._diverged(f"gradient became {norm.item()}", at.step + 1)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average:
             decay = min(stage.average, (1 + taken) / (10 + taken))
-            current = dict(self.model.named_parameters())
+            current = self._parameters()
             names = list(self.average)
             torch._foreach_lerp_([self.average[n] for n in names], [current[n].detach() for n in names], 1 - decay)
-        return {"loss": loss.item(), **figures}
+        return values
 
-    def _diverged(self, what: str, value: float) -> CapcliError:
-        at = self.position
+    def _diverged(self, what: str, step: int) -> CapcliError:
+        good = f" and --from {self.best_file}, its best weights so far" if self.best_file.exists() else ""
         return CapcliError(
-            f"the {what} became {value} in stage {at.stage + 1}, epoch {at.epoch + 1}, step {at.step + 1}; "
-            f"lower learning_rate or clip; {self.state_file} holds the last good state, if one was saved"
+            f"the {what} in stage {self.position.stage + 1}, epoch {self.position.epoch + 1}, step {step}; "
+            f"lower learning_rate or clip and train in another --run folder{good}"
         )
 
+    def _check_weights(self) -> None:
+        """Keeps weights that are no numbers out of every file, so that what a run leaves can be gone on from."""
+        weights = [*self.model.state_dict().values(), *self.average.values(), *self.objective.state_dict().values()]
+        if not all(bool(tensor.isfinite().all()) for tensor in weights):
+            raise self._diverged("weights became infinite", self.position.step)
+
     def _judge(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
+        """Dev scores by data set, of which the first decides whether the weights are kept."""
+        at = self.position
+        scores = self.processes.gather(self._scores(feed, log) if self.processes.first else {})[0]
+        first = next(iter(scores.values()))
+        at.best, at.waited = (first, 0) if self._keeps(first) else (at.best, at.waited + 1)
+        return scores
+
+    def _keeps(self, score: float) -> bool:
+        """Whether weights of this dev score take the place of those kept before."""
+        return self.recipe.stage[self.position.stage].keep == "last" or score > self.position.best
+
+    def _scores(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
+        self._check_weights()
         at, model = self.position, self.model
-        last = self.recipe.stage[at.stage].keep == "last"
-        training = {n: p.detach().clone() for n, p in model.named_parameters() if n in self.average}
+        training = {n: p.detach().clone() for n, p in self._parameters().items() if n in self.average}
         self._assign(self.average)
         model.eval()
         scores = {}
@@ -274,24 +329,28 @@ class Trainer:
                 scores[name] = self.objective.judge(model, items, self.recipe.decoding, feed.plain)
             figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
-        first = next(iter(scores.values()))
-        if last or first > at.best:
-            at.best, at.waited = first, 0
+        if self._keeps(next(iter(scores.values()))):
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
-            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures)
+            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), figures, pruned=bool(self.held))
             best.save(self.best_file, torch.float32)
-        else:
-            at.waited += 1
         self._assign(training)
         return scores
 
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        """The model's, and what the objective learns beside it."""
+        own = {f"objective.{name}": parameter for name, parameter in self.objective.named_parameters()}
+        return dict(self.model.named_parameters()) | own
+
     def _assign(self, values: dict[str, Tensor]) -> None:
-        parameters = dict(self.model.named_parameters())
+        parameters = self._parameters()
         with torch.no_grad():
             for name, value in values.items():
                 parameters[name].copy_(value)
 
     def _save(self) -> None:
+        if not self.processes.first:
+            return
+        self._check_weights()
         self.position.scaler = self.scaler.state_dict()
         save_state(
             self.state_file,
@@ -312,7 +371,10 @@ class Trainer:
         recipe = self.recipe.to_dict()
         recipe["stage"] = recipe["stage"][: self.position.stage + 1]
         model = [self.model.config.to_json(), self.model.vocabulary.words, self.started_from_model]
-        data = [[item.image.name, item.captions] for item in self.corpus.train]
+        if self.held:
+            model.append(digest(self.held))
+        data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
+        data += [path.name for path in self.corpus.unlabelled]
         dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]
         return hashlib.sha256(json.dumps([recipe, model, data, dev]).encode()).hexdigest()
 
@@ -320,6 +382,12 @@ class Trainer:
         pays = bfloat16_pays(self.device)
         dtype = torch.bfloat16 if pays or self.device.type != "cuda" else torch.float16
         return torch.autocast(self.device.type, dtype, enabled=pays or self.device.type == "cuda")
+
+
+def _part(parameter: str) -> str:
+    """What a parameter belongs to by its name: `encoder`, `objective`, or `decoder` for all else."""
+    first = parameter.split(".")[0]
+    return first if first in ("encoder", "objective") else "decoder"
 
 
 def _listed(scores: dict[str, float]) -> str:

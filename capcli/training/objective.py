@@ -22,7 +22,7 @@ class Batch:
 
     Attributes:
         regions: B x R x D, with gradients where the encoder is trained.
-        pictures: B indices into the training pictures.
+        pictures: B indices into the training pictures, those without captions behind the others.
         targets: N x T word indices of N = B * K captions drawn from the references, ends included, padded with `<pad>`;
             rows b*K to b*K+K-1 are of picture b.
         progress: share of the stage's steps that are behind, 0 to below 1.
@@ -45,7 +45,8 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         metric: what dev is judged by, greater being better.
-        least_captions: a training picture with fewer is left out.
+        least_captions: a training picture with fewer is left out. With 0 pictures without captions take part, and
+            batches hold no words.
         learning_rate: peak rate of what it learns beside the model.
     """
 
@@ -85,12 +86,14 @@ class Objective(nn.Module, ABC):
 def objectives() -> dict[str, type[Objective]]:
     """Every objective by its name in recipes."""
     from capcli.training.adversarial import Adversarial
+    from capcli.training.autoencoder import Autoencoder
     from capcli.training.cross_entropy import CrossEntropy
     from capcli.training.scheduled_sampling import ScheduledSampling
     from capcli.training.self_critical import SelfCritical
 
     return {
         "adversarial": Adversarial,
+        "autoencoder": Autoencoder,
         "cross-entropy": CrossEntropy,
         "scheduled-sampling": ScheduledSampling,
         "self-critical": SelfCritical,

@@ -55,8 +55,9 @@ class StageRecipe:
     """One `[[stage]]`; stages follow each other and hand on their weights.
 
     Attributes:
-        objective: `cross-entropy`, `scheduled-sampling` (Bengio et al. 2015), `self-critical` (Rennie et al. 2017) or
-            `adversarial` (Dai et al. 2017).
+        objective: `cross-entropy`, `scheduled-sampling` (Bengio et al. 2015), `self-critical` (Rennie et al. 2017),
+            `adversarial` (Dai et al. 2017), or `autoencoder`, which trains the region encoder alone and needs no
+            captions.
         epochs: passes over the training pictures, each followed by a look at dev.
         pictures: pictures in an epoch, drawn anew each time; 0 for all.
         features: `cached` reads frozen regions computed once; `pictures` runs the encoder on augmented pictures.
@@ -81,12 +82,13 @@ class StageRecipe:
         discriminator_learning_rate: adversarial only: peak rate of the discriminator.
         discriminator_pretraining: adversarial only: first share of the stage's steps, 0 to below 1, in which the
             captioner does not listen yet; all it learns from is cross-entropy, where that has a weight.
+        masked: autoencoder only: share of a picture's regions that is hidden, see `Autoencoder`.
         average: decay per step of the running average of the weights that is evaluated and kept; 0 for none.
         crop: least share of a picture's area that a random crop keeps; 1 does not crop.
         jitter: greatest relative change of brightness, contrast and saturation.
         keep: the weights that the stage hands on: `best`, of the epoch that was best on dev, or `last`, of the last
             epoch, for what dev's metric does not tell, such as diversity.
-        patience: epochs without a better dev CIDEr-D before the stage ends; nothing ends it early that keeps the last.
+        patience: epochs without a better score on dev before the stage ends; nothing ends it early that keeps the last.
     """
 
     objective: str = "cross-entropy"
@@ -111,6 +113,7 @@ class StageRecipe:
     cider: float = 0.0
     discriminator_learning_rate: float = 3e-4
     discriminator_pretraining: float = 0.2
+    masked: float = 0.5
     average: float = 0.999
     crop: float = 0.6
     jitter: float = 0.3
@@ -179,6 +182,11 @@ class Recipe:
             decoder = build_decoder(self.decoder, 1, (1, 1), 1)
         for number, stage in enumerate(self.stage, 1):
             _check_stage(stage, f"stage {number}")
+            if stage.objective == "autoencoder" and not config.region_layers:
+                raise UsageError(
+                    f"stage {number}: an autoencoder trains the region encoder, and the decoder {self.decoder['name']} "
+                    "has region_layers = 0; set it to at least 1"
+                )
             if stage.doubly_stochastic and decoder.heads == (0, 0):
                 raise UsageError(
                     f"stage {number}: doubly_stochastic is a penalty on attention, and the decoder "
@@ -201,6 +209,8 @@ def _check_stage(stage: StageRecipe, name: str) -> None:
         raise UsageError(f"{name}: features must be 'cached' or 'pictures', not {stage.features!r}")
     if stage.train_from >= 0 and stage.features == "cached":
         raise UsageError(f"{name}: a fine-tuned encoder (train_from) needs features = 'pictures'")
+    if not 0 < stage.masked < 1:
+        raise UsageError(f"{name}: masked must be above 0 and below 1")
     for key in ("epochs", "batch_size", "captions", "patience"):
         if getattr(stage, key) < 1:
             raise UsageError(f"{name}: {key} must be at least 1")

@@ -11,9 +11,10 @@ from capcli.model.vocabulary import PAD, START
 
 
 def pad(captions: Sequence[Sequence[int]]) -> Tensor:
-    """N x T indices, shorter rows filled with `<pad>`."""
-    longest = max(len(caption) for caption in captions)
-    return torch.tensor([[*caption, *[PAD] * (longest - len(caption))] for caption in captions])
+    """N x T indices, shorter rows filled with `<pad>`; 0 x 0 where there are none."""
+    longest = max(map(len, captions), default=0)
+    rows = [[*caption, *[PAD] * (longest - len(caption))] for caption in captions]
+    return torch.tensor(rows, dtype=torch.long).view(len(captions), longest)
 
 
 def shift(targets: Tensor) -> Tensor:

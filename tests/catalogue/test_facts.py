@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from capcli.catalogue.facts import Facts
 from capcli.errors import ModelError
 from capcli.model.checkpoint import Checkpoint
+from capcli.model.pruning import prune, zeros
 
 Save = Callable[..., Path]
 
@@ -33,6 +35,27 @@ def test_an_int8_model_has_as_many_parameters(model: Path, scored: Save) -> None
     assert (small.parameters, small.stored) == (Facts.read("mine", model).parameters, "int8")
     assert small.card is None
     assert small.card_hash is None
+
+
+def test_a_pruned_model_has_as_many_parameters_and_tells_its_zeros(
+    tiny_checkpoint: Callable[..., Checkpoint], model: Path, capsys: Any
+) -> None:
+    from capcli.catalogue.table import print_facts
+
+    pruned, file = dataclasses.replace(tiny_checkpoint(), pruned=True), model.with_name("small.safetensors")
+    prune(pruned.model, 0.95)
+    recipe = {"name": "again", "stage": [{"epochs": 3}]}
+    origin = {"model": "mine", "method": "pruning of 95%", "fine_tuning": {"recipe": recipe, "data": ["more"]}}
+    dataclasses.replace(pruned, origin=origin).save(file)
+    facts = Facts.read("small", file)
+    assert facts.zeros == sum(int(zero.sum()) for zero in zeros(pruned.model).values())
+    assert (facts.parameters, facts.stored) == (Facts.read("mine", model).parameters, "float16")
+    assert facts.trained_on == ["flickr8k", "more"]
+    assert facts.to_json()["zeros"] == facts.zeros
+    print_facts(facts)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"mostly float16, {facts.zeros / facts.parameters:.1%} zeros" in printed
+    assert "fine-tuned by again, cross-entropy for 3 epochs" in printed
 
 
 def test_a_card_without_a_hash(model: Path) -> None:
@@ -78,6 +101,8 @@ STRANGE: list[dict[str, Any]] = [
         "scores": {"\x1b[2J dev": {"CIDEr-D": 10**400, "a": True, "b": "c"}, "x": 3},
     },
     {"scores": {"dev a": {"CIDEr-D": float("nan")}}, "origin": {"scores": [1], "model": None}},
+    {"left_out": 10**40, "origin": {"fine_tuning": [1]}},
+    {"left_out": -5, "origin": {"fine_tuning": {"recipe": 3, "data": [None, {}]}}},
     {"recipe": {"name": {"a": 1}, "stage": [1, {"objective": None}], "data": {"hold_out": "much"}}},
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from capcli.captioner import Captioner
 from capcli.catalogue.options import CompressOptions, MeasureOptions
 from capcli.cli import app
 from capcli.model.checkpoint import Checkpoint
+from capcli.model.pruning import zeros
 
 
 @pytest.fixture(autouse=True)
@@ -122,10 +124,128 @@ def test_an_int8_model_is_not_made_int8_again() -> None:
     assert not Path("again.safetensors").exists()
 
 
+PRUNE = ("--prune", "0.5", "-o", "small.safetensors")
+
+
+def zero_share(file: str) -> float:
+    found = zeros(Checkpoint.load(file).model).values()
+    return sum(int(zero.sum()) for zero in found) / sum(zero.numel() for zero in found)
+
+
+def test_a_pruned_model_is_smaller_and_the_output_says_that_it_is_not_faster() -> None:
+    done = run(*PRUNE)
+    assert done.exit_code == 0, done.stderr
+    told, wrote = done.stderr.splitlines()
+    assert told.startswith("capcli: pruned without fine-tuning")
+    assert wrote == "capcli: wrote small.safetensors"
+    assert Path("small.safetensors").stat().st_size < 0.65 * Path("whole.safetensors").stat().st_size
+    checkpoint = Checkpoint.load("small.safetensors")
+    assert (checkpoint.pruned, checkpoint.quantized, checkpoint.scores) == (True, False, {})
+    assert (checkpoint.origin["method"], checkpoint.recipe["name"]) == ("pruning of 50%", "tiny")
+    assert zero_share("small.safetensors") == pytest.approx(0.5, abs=1e-5)
+    (stored,) = (line for line in done.stdout.splitlines() if line.startswith("stored as"))
+    assert re.fullmatch(r"stored as +float16 +float16, 4\d\.\d% zeros *", stored)
+    assert "zeros make the file smaller and nothing faster" in " ".join(done.stdout.split())
+    assert Captioner.load("small.safetensors", "cpu").caption("data/1.png").text
+    assert CliRunner().invoke(app, ["models", "verify", "small.safetensors"]).exit_code == 0
+
+
+def test_pruning_and_int8_together_and_one_after_the_other() -> None:
+    assert run(*PRUNE, "--int8").exit_code == 0
+    both = Checkpoint.load("small.safetensors")
+    assert (both.pruned, both.quantized, both.origin["method"]) == (True, True, "pruning of 50% and int8")
+    assert Path("small.safetensors").stat().st_size < 0.45 * Path("whole.safetensors").stat().st_size
+    assert run("--prune", "0.5", "-o", "one.safetensors").exit_code == 0
+    assert run("--int8", "-o", "two.safetensors", model="one.safetensors").exit_code == 0
+    two = Checkpoint.load("two.safetensors")
+    assert (two.pruned, two.quantized) == (True, True)
+    assert two.origin["scores"] == both.origin["scores"] == {"dev flickr8k": {"CIDEr-D": 0.5}}
+    done = run("--prune", "0.7", "-o", "three.safetensors", model="two.safetensors")
+    assert done.exit_code == 0
+    assert zero_share("three.safetensors") == pytest.approx(0.7, abs=1e-5)
+    assert Checkpoint.load("three.safetensors").quantized
+    done = run("--prune", "0.4", "-o", "four.safetensors", model="three.safetensors")
+    assert done.exit_code == 2
+    assert re.fullmatch(
+        r"capcli: error: three\.safetensors: 70\.\d% of its .* zero already; ask for a larger share\n", done.stderr
+    )
+
+
+TUNING = """
+name = "short"
+[data]
+hold_out = 0.25
+[[stage]]
+epochs = 2
+batch_size = 2
+learning_rate = 1e-3
+average = 0.0
+"""
+
+
+@pytest.fixture
+def tuned() -> tuple[str, ...]:
+    """Arguments for a short fine-tuning on data of four pictures more."""
+    Path("short.toml").write_text(TUNING)
+    rows = []
+    for number in range(4, 8):
+        Image.new("RGB", (40, 30), (number * 30, 9, 90)).save(f"data/{number}.png")
+        rows.append({"image": f"{number}.png", "caption": "a dog on the grass", "split": "train"})
+    with Path("data/captions.jsonl").open("a") as file:
+        file.write("".join(f"\n{json.dumps(row)}" for row in rows))
+    return ("--data", "data", "--recipe", "short.toml", "--run", "run")
+
+
+def test_with_data_the_pruned_model_is_fine_tuned_and_scored(tuned: tuple[str, ...]) -> None:
+    done = run(*PRUNE, *tuned)
+    assert done.exit_code == 0, done.stderr
+    assert "before training: dev CIDEr-D data" in done.stderr
+    assert "cross-entropy epoch 2" in done.stderr
+    assert "scored on data, dev, 4 images" in done.stdout
+    found = Checkpoint.load("small.safetensors")
+    assert found.scores["data dev"]["images"] == 4
+    assert (found.recipe["name"], found.options) == ("tiny", Checkpoint.load("whole.safetensors").options)
+    assert found.origin["fine_tuning"]["data"] == ["data"]
+    assert found.origin["fine_tuning"]["recipe"]["name"] == "short"
+    assert found.origin["fine_tuning"]["recipe"]["decoder"]["name"] == "transformer"
+    assert zero_share("small.safetensors") >= 0.5 - 1e-5
+    assert Path("run/log.csv").is_file()
+    told = CliRunner().invoke(app, ["models", "show", "small.safetensors"]).stdout
+    assert "flickr8k, data" in told
+    # The run is done, so it is not run again; its weights are asked for in another type.
+    again = run("--prune", "0.5", "--int8", "-o", "other.safetensors", *tuned)
+    assert again.exit_code == 0, again.stderr
+    assert "epoch" not in again.stderr
+    refused = run("--prune", "0.6", "-o", "third.safetensors", *tuned)
+    assert refused.exit_code == 2
+    assert "run: holds a run of another recipe or other data" in refused.stderr
+
+
+def test_data_without_fine_tuning() -> None:
+    done = run(*PRUNE, "--data", "data")
+    assert done.exit_code == 2
+    (line,) = done.stderr.splitlines()
+    assert "no picture to train on" in line
+    assert line.endswith("; --recipe none leaves fine-tuning out")
+    assert not Path("small.safetensors").exists()
+    done = run(*PRUNE, "--data", "data", "--recipe", "none")
+    assert done.exit_code == 0, done.stderr
+    assert "pruned without fine-tuning" in done.stderr
+    assert "scored on data, dev, 4 images" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["-o", "small.safetensors"], "say how the model is to be made smaller: --int8"),
+        *(
+            (["--prune", share, "-o", "small.safetensors"], f"above 0 and below 1, such as 0.5, not {share}")
+            for share in ("0", "1", "1.5", "-0.5", "nan")
+        ),
+        ([*INT8, "--recipe", "base"], "--recipe and --run are of the fine-tuning that follows --prune"),
+        ([*PRUNE, "--recipe", "base"], "--recipe and --run need --data DATASET"),
+        ([*PRUNE, "--run", "here"], "--recipe and --run need --data DATASET"),
+        ([*PRUNE, "--data", "data", "--recipe", "prune"], "near it: pruned"),
+        (["-o", "small.safetensors"], "say how the model is to be made smaller: --prune SHARE, --int8 or both"),
         (["--int8"], "-o FILE says where the smaller model goes"),
         (["--int8", "-o", "small.bin"], "let its name end in .safetensors"),
         (["--int8", "-o", "data/x/small.safetensors"], "its folder does not exist"),

@@ -17,14 +17,18 @@ from capcli.errors import CapcliError, ModelError
 from capcli.model.calibration import Calibration
 from capcli.model.checkpoint import Checkpoint, NotFinite
 from capcli.model.decoder import decoders
-from capcli.model.header import SCALE, read_header
+from capcli.model.header import KEPT, SCALE, read_header
+from capcli.model.pruning import prune, zeros
 
 Build = Callable[..., Checkpoint]
 
 
+@pytest.mark.parametrize("region_layers", [0, 1])
 @pytest.mark.parametrize("decoder", sorted(decoders()))
-def test_a_round_trip_in_float32_is_exact(tiny_checkpoint: Build, decoder: str, tmp_path: Path) -> None:
-    saved = tiny_checkpoint(decoder)
+def test_a_round_trip_in_float32_is_exact(
+    tiny_checkpoint: Build, decoder: str, region_layers: int, tmp_path: Path
+) -> None:
+    saved = tiny_checkpoint(decoder, region_layers=region_layers)
     saved.save(tmp_path / "model.safetensors", torch.float32)
     loaded = Checkpoint.load(tmp_path / "model.safetensors")
     one, other = saved.model.state_dict(), loaded.model.state_dict()
@@ -226,10 +230,13 @@ def int8_file(tiny_checkpoint: Build, tmp_path_factory: pytest.TempPathFactory) 
     return file
 
 
+@pytest.mark.parametrize("region_layers", [0, 1])
 @pytest.mark.parametrize("decoder", sorted(decoders()))
-def test_a_round_trip_in_int8_is_close_and_half_the_size(tiny_checkpoint: Build, decoder: str, tmp_path: Path) -> None:
+def test_a_round_trip_in_int8_is_close_and_half_the_size(
+    tiny_checkpoint: Build, decoder: str, region_layers: int, tmp_path: Path
+) -> None:
     whole, small, again = (tmp_path / f"{name}.safetensors" for name in ("whole", "small", "again"))
-    saved = tiny_checkpoint(decoder)
+    saved = tiny_checkpoint(decoder, region_layers=region_layers)
     saved.save(whole)
     dataclasses.replace(saved, quantized=True, origin={"model": "whole"}).save(small)
     assert small.stat().st_size < 0.6 * whole.stat().st_size
@@ -305,3 +312,124 @@ def test_scales_that_are_no_numbers(value: float, int8_file: Path, tmp_path: Pat
 @pytest.mark.parametrize("part", ["recipe", "scores", "origin"])
 def test_parts_that_are_no_objects(part: str, rewrite: Any) -> None:
     refuse(rewrite(replace(part, [1])), f"its description is broken .*{part}")
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["float16", "int8"])
+def pruned(request: pytest.FixtureRequest, tiny_checkpoint: Build) -> Checkpoint:
+    """The tiny model without half of its layers' weights; tests leave it as it is."""
+    found = dataclasses.replace(tiny_checkpoint(), pruned=True, quantized=request.param)
+    prune(found.model, 0.5)
+    return found
+
+
+@pytest.fixture
+def pruned_file(pruned: Checkpoint, tmp_path: Path) -> Path:
+    pruned.save(tmp_path / "pruned.safetensors")
+    return tmp_path / "pruned.safetensors"
+
+
+def test_a_pruned_model_is_smaller_and_comes_back_as_it_would_have(
+    pruned: Checkpoint, pruned_file: Path, tmp_path: Path
+) -> None:
+    dense, again = tmp_path / "dense.safetensors", tmp_path / "again.safetensors"
+    dataclasses.replace(pruned, pruned=False).save(dense)
+    # Of each number of 16 or 8 bits one bit is left, and of half of them the number.
+    assert pruned_file.stat().st_size < (0.7 if pruned.quantized else 0.62) * dense.stat().st_size
+    loaded = Checkpoint.load(pruned_file)
+    assert (loaded.pruned, loaded.quantized, Checkpoint.load(dense).pruned) == (True, pruned.quantized, False)
+    one, other = Checkpoint.load(dense).model.state_dict(), loaded.model.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    loaded.save(again)
+    third = Checkpoint.load(again).model.state_dict()
+    assert all(torch.equal(value, third[name]) for name, value in other.items())
+
+
+def test_in_float32_a_pruned_model_comes_back_bit_for_bit(pruned: Checkpoint, tmp_path: Path) -> None:
+    dataclasses.replace(pruned, quantized=False).save(tmp_path / "model.safetensors", torch.float32)
+    loaded = Checkpoint.load(tmp_path / "model.safetensors").model.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in pruned.model.state_dict().items())
+
+
+def test_the_file_says_how_many_zeros_it_leaves_out(pruned: Checkpoint, pruned_file: Path) -> None:
+    count = sum(int(zero.sum()) for zero in zeros(pruned.model).values())
+    assert read_header(pruned_file).described["left_out"] == count
+
+
+def drop(tensors: dict[str, Tensor]) -> None:
+    tensors[EMBEDDING] = tensors[EMBEDDING][:-1].clone()
+
+
+def dense(tensors: dict[str, Tensor]) -> None:
+    tensors[EMBEDDING] = torch.ones(12, 16).to(tensors[EMBEDDING].dtype)
+
+
+BITS = EMBEDDING + KEPT
+
+
+@pytest.mark.parametrize(
+    ("told", "change"),
+    [
+        ("weight': its bits tell", drop),
+        ("weight': its bits tell", lambda t: t[BITS].bitwise_xor_(1)),
+        (r"weight' is \(12, 16\), not \(192,\)", dense),
+        (r"weight' is \(193,\), not \(192,\)", lambda t: t.update({EMBEDDING: torch.ones(193).to(t[EMBEDDING].dtype)})),
+        (r"kept' is \(23,\), not \(24,\)", lambda t: t.update({BITS: t[BITS][:-1].clone()})),
+        (r"kept' is \(2, 12\)", lambda t: t.update({BITS: t[BITS].view(2, 12).clone()})),
+        ("kept' is of type I8", lambda t: t.update({BITS: t[BITS].to(torch.int8)})),
+        ("(weight' is|unexpected 'decoder.embedding.weight.scale')", lambda t: t.pop(BITS)),
+        ("unexpected 'decoder.bias.kept'", lambda t: t.update({"decoder.bias.kept": torch.ones(2).byte()})),
+        (
+            "(of type I32|unexpected 'decoder.embedding.weight.scale')",
+            lambda t: t.update({EMBEDDING: t[EMBEDDING].int()}),
+        ),
+    ],
+)
+def test_pruned_tensors_that_do_not_fit(
+    told: str, change: Callable[[dict[str, Tensor]], Any], pruned_file: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(pruned_file)
+    before = tensors[EMBEDDING].numel()
+    change(tensors)
+    with safe_open(pruned_file, framework="pt") as file:
+        described = json.loads(file.metadata()["capcli"])
+    # A hostile file would not contradict itself so soon.
+    described["left_out"] += before - tensors[EMBEDDING].numel()
+    metadata = {"format": "capcli 1", "capcli": json.dumps(described)}
+    save_file(tensors, tmp_path / "changed.safetensors", metadata)
+    refuse(tmp_path / "changed.safetensors", f"do not fit its config: .*{told}")
+
+
+def test_bits_of_numbers_that_there_are_not(tiny_checkpoint: Build, tmp_path: Path) -> None:
+    odd = dataclasses.replace(tiny_checkpoint("lstm", embedding=11), pruned=True)
+    prune(odd.model, 0.5)
+    odd.save(tmp_path / "odd.safetensors")
+    tensors = load_file(tmp_path / "odd.safetensors")
+    state = odd.model.state_dict()
+    (name, *_) = (name for name in tensors if name.endswith(KEPT) and state[name.removesuffix(KEPT)].numel() % 8)
+    tensors[name][-1] += 128
+    with safe_open(tmp_path / "odd.safetensors", framework="pt") as file:
+        save_file(tensors, tmp_path / "changed.safetensors", file.metadata())
+    refuse(tmp_path / "changed.safetensors", "its bits tell")
+
+
+@pytest.mark.parametrize("count", [0, -1, 10**30])
+def test_a_file_that_is_wrong_about_its_zeros(count: int, pruned_file: Path, tmp_path: Path) -> None:
+    with safe_open(pruned_file, framework="pt") as file:
+        described = json.loads(file.metadata()["capcli"])
+    metadata = {"format": "capcli 1", "capcli": json.dumps(described | {"left_out": count})}
+    save_file(load_file(pruned_file), tmp_path / "changed.safetensors", metadata)
+    refuse(tmp_path / "changed.safetensors", "cannot be used .*zeros")
+
+
+@pytest.mark.parametrize("count", [None, "3", 1.5, [1]])
+def test_a_number_of_zeros_that_is_none(count: Any, rewrite: Any) -> None:
+    refuse(rewrite(replace("left_out", count)), "its description is broken .*zeros")
+
+
+def test_a_number_that_is_none_among_those_kept(pruned: Checkpoint, pruned_file: Path, tmp_path: Path) -> None:
+    tensors = load_file(pruned_file)
+    tensors[EMBEDDING + SCALE if pruned.quantized else EMBEDDING][5] = float("nan")
+    with safe_open(pruned_file, framework="pt") as file:
+        save_file(tensors, tmp_path / "changed.safetensors", file.metadata())
+    with pytest.raises(NotFinite, match="not finite numbers"):
+        Checkpoint.load(tmp_path / "changed.safetensors")

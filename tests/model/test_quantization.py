@@ -10,7 +10,8 @@ from torch import nn
 
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoders
-from capcli.model.quantization import dequantize, quantizable, quantize
+from capcli.model.layers import layer_weights
+from capcli.model.quantization import dequantize, quantize
 
 
 @given(
@@ -54,7 +55,7 @@ def test_large_channels_do_not_coarsen_small_ones() -> None:
 @pytest.mark.parametrize("decoder", sorted(decoders()))
 def test_nearly_all_of_a_model_is_its_layers_weights(tiny_checkpoint: Callable[..., Checkpoint], decoder: str) -> None:
     model = tiny_checkpoint(decoder).model
-    names, state = quantizable(model), model.state_dict()
+    names, state = layer_weights(model), model.state_dict()
     assert names < state.keys()
     assert {name for name in state if "embedding" in name} <= names
     assert not {name for name in names if state[name].dim() < 2}
@@ -64,7 +65,7 @@ def test_nearly_all_of_a_model_is_its_layers_weights(tiny_checkpoint: Callable[.
 
 def test_recurrent_and_attention_layers_count() -> None:
     model = nn.ModuleDict({"cell": nn.GRUCell(2, 3), "rnn": nn.LSTM(2, 3), "heads": nn.MultiheadAttention(4, 2)})
-    assert quantizable(model) == {
+    assert layer_weights(model) == {
         *("cell.weight_ih", "cell.weight_hh", "rnn.weight_ih_l0", "rnn.weight_hh_l0"),
         *("heads.in_proj_weight", "heads.out_proj.weight"),
     }

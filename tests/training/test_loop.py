@@ -19,7 +19,9 @@ from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
 from capcli.errors import CapcliError, DatasetError, UsageError
 from capcli.metrics.tokens import tokenize
+from capcli.model.checkpoint import Checkpoint
 from capcli.model.encoder import EncoderConfig
+from capcli.model.pruning import prune, zeros
 from capcli.pictures.read import to_array
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
@@ -98,6 +100,7 @@ ADVERSARIAL = {
     "epochs": 2, "objective": "adversarial", "discriminator_pretraining": 0.5, "cider": 0.5, "keep": "last",
 }  # fmt: skip
 ADVERSARIAL_PICTURES = ADVERSARIAL | {"features": "pictures", "train_from": 12, "cross_entropy": 0.2}
+AUTOENCODER = {"epochs": 2, "objective": "autoencoder", "views": 1}
 SHOW_ATTEND_TELL = {"epochs": 2, "doubly_stochastic": 1.0, "average": 0.0, "label_smoothing": 0.0}
 
 
@@ -166,6 +169,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
         ([SCHEDULED], "lstm", [("_step", 5)]),
         ([ADVERSARIAL, CACHED], "gru", [("_step", 2), ("_step", 5), ("_judge", 1)]),
         ([ADVERSARIAL_PICTURES], "transformer", [("_step", 3)]),
+        ([AUTOENCODER, CACHED], "transformer", [("_step", 2), ("_judge", 2), ("_step", 5)]),
     ],
 )
 def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
@@ -269,6 +273,55 @@ def test_fine_tuning_moves_the_chosen_blocks_alone(recipe: Callable[..., Recipe]
     after = run.model.encoder.state_dict()
     moved = {int(name.split(".")[1]) for name in before if not torch.equal(before[name], after[name])}
     assert moved == {10, 11, 12}
+
+
+@pytest.fixture
+def pruned(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> Callable[[float], Checkpoint]:
+    """Gives an untrained model on the pictures' words, of whose layers' weights a share is zero."""
+
+    def build(share: float) -> Checkpoint:
+        model = trainer(recipe(CACHED), data, tmp_path / "untrained").model
+        prune(model, share)
+        return Checkpoint(model, recipe(CACHED).decoding, pruned=True)
+
+    return build
+
+
+PRUNED = PICTURES | {"train_from": 0, "epochs": 3, "learning_rate": 5e-3, "encoder_learning_rate": 1e-4}
+
+
+@pytest.mark.parametrize("stage", [PRUNED, CRITICAL], ids=["cross-entropy", "self-critical"])
+def test_a_pruned_model_learns_and_keeps_its_zeros_through_interruptions(
+    stage: dict[str, Any],
+    pruned: Callable[[float], Checkpoint],
+    recipe: Callable[..., Recipe],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capcli.training.loop, "LOG_STEPS", 1)
+    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
+    before, chosen = zeros(pruned(0.5).model), recipe(stage)
+
+    def run() -> Trainer:
+        return Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.5))
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, "_step", 3)
+        with pytest.raises(Interrupted):
+            run().run()
+    resumed = run()
+    best = resumed.run()
+    assert best.pruned
+    trained, kept = resumed.model.state_dict(), zeros(best.model)
+    for name, zero in before.items():
+        assert not trained[name][zero].any()
+        assert bool(kept[name][zero].all())
+    if stage is PRUNED:
+        losses = [float(row["loss"]) for row in rows(tmp_path / "run") if row["loss"]]
+        assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
+    with pytest.raises(UsageError, match="holds a run of another recipe or other data"):
+        Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.6))
 
 
 def test_a_folder_of_another_run_is_refused(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:

@@ -123,8 +123,7 @@ def test_values_of_the_wrong_type(values: dict[str, Any], message: str) -> None:
     [
         (
             {"objective": "self-criticl"},
-            "objective must be one of adversarial, cross-entropy, scheduled-sampling, self-critical, "
-            "not 'self-criticl'; did you mean self-critical",
+            "objective must be one of adversarial, .*, self-critical, not 'self-criticl'; did you mean self-critical",
         ),
         ({"keep": "lst"}, "keep must be one of best, last, not 'lst'; did you mean last"),
         ({"features": "frozen"}, "features must be 'cached' or 'pictures'"),

@@ -90,7 +90,9 @@ def shipped(name: str) -> Recipe:
 
 
 def tiny(recipe: Recipe, weights: Path) -> Recipe:
-    """The recipe with a tiny encoder, tiny widths and one short stage; its choices of architecture stay."""
+    """The recipe with a tiny encoder, tiny widths and one short stage, after one of pre-training where it has that; its
+    choices of architecture stay.
+    """
     options = {field.name for field in dataclasses.fields(decoders()[recipe.decoder["name"]][0])}
     width = {key: value for key, value in TINY.items() if key in options and (key != "layers" or key in recipe.decoder)}
     values: dict[str, Any] = recipe.to_dict()
@@ -100,11 +102,12 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
         values["decoder"]["region_dropout"] = 0.0
     values["data"]["min_count"] = 1
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
-    stage = values["stage"][0] | {
+    before = [stage | {"epochs": 3, "warmup": 20} for stage in values["stage"] if stage["objective"] == "autoencoder"]
+    stage = values["stage"][len(before)] | {
         "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
-        "label_smoothing": 0.0, "patience": 12,
+        "label_smoothing": 0.0, "patience": 12, "features": "cached", "train_from": -1,
     }  # fmt: skip
-    return Recipe.from_dict(values | {"stage": [stage]})
+    return Recipe.from_dict(values | {"stage": [*before, stage]})
 
 
 class Interrupted(KeyboardInterrupt):
@@ -185,7 +188,7 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
     recipe = shipped(name)
     assert len(recipe.stage) == 1
     stage = dataclasses.replace(recipe.stage[0], epochs=4, batch_size=8, learning_rate=1e-3, average=0.9)
-    recipe = dataclasses.replace(recipe, decoding=half_trained.options, stage=(stage,))
+    recipe = dataclasses.replace(recipe, stage=(stage,))
     half_trained.save(tmp_path / "before.safetensors", torch.float32)
     before = captions(Captioner.load(tmp_path / "before.safetensors", device="cpu"), data)
     start = Checkpoint.load(tmp_path / "before.safetensors")
@@ -198,16 +201,18 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
 def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no shipped recipe of that name; near it: soft-attention"):
         train_model("soft-atention", [tmp_path])
-    with pytest.raises(UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, adv.*"):
+    with pytest.raises(
+        UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, adv.*, autoencoder, .*"
+    ):
         find_recipe("zzz")
     assert {find_recipe(name).stem for name in NAMES} == set(NAMES)
 
 
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
-        "adaptive-attention", "adversarial", "base", "dot-attention", "gru-attention", "merge-add", "merge-concat",
-        "multi-head-attention", "scheduled-sampling", "self-critical", "show-and-tell",
-        "soft-attention", "transformer", "two-layer-lstm",
+        "adaptive-attention", "adversarial", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention",
+        "merge-add", "merge-concat", "multi-head-attention", "pruned", "scheduled-sampling", "self-critical",
+        "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
     }  # fmt: skip
 
 
@@ -225,5 +230,10 @@ def test_a_recipe_builds_what_it_says(name: str) -> None:
         assert (type(model.decoder).__name__, model.decoder.heads) == ("LSTMDecoder", (1, 1))
     if name == "multi-head-attention":
         assert model.decoder.heads == (1, 8)
+    if name == "autoencoder":
+        # Beside `transformer` it shows what pre-training brings.
+        without, (before, after) = shipped("transformer"), recipe.stage
+        assert (recipe.encoder, recipe.decoder, (after,)) == (without.encoder, without.decoder, without.stage)
+        assert (before.objective, before.views, before.crop) == ("autoencoder", after.views, after.crop)
     if name in ("two-layer-lstm", "gru-attention"):
         assert recipe.encoder.name == "resnet50"

@@ -1,0 +1,275 @@
+"""The comparison table: every recipe trained under its budget, scored on Flickr8k's test pictures.
+
+usage: python benchmarks/table.py train DATASET [--recipes NAME,...] [--seeds 1,2,3] [--encoder-weights NAME=FILE ...]
+                                  [--runs FOLDER] [--cache FOLDER] [--results FILE]
+       python benchmarks/table.py speed [--runs FOLDER] [--results FILE]
+       python benchmarks/table.py write [--results FILE]
+
+`train` runs each recipe once for each seed, by the loop of `capcli train`; a stopped run goes on, a finished one is not
+run again. The dev pictures choose the epoch, and in the first seed's run the beam (1, 3 or 5) of all seeds of a
+recipe; then the test pictures are captioned once, and scored as `capcli eval` scores. A row for each run, learning
+curve included, is appended to FILE (docs/table.jsonl); `base` is not trained but taken as it ships. `speed` times the
+models of each recipe's first seed in turns. `write` puts what FILE holds into docs/recipes.md, docs/recipes.svg and
+README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from machine import describe
+
+if TYPE_CHECKING:
+    from capcli.datasets import Item
+    from capcli.model.checkpoint import Checkpoint
+
+REPOSITORY = Path(__file__).parents[1]
+RESULTS = REPOSITORY / "docs" / "table.jsonl"
+BEAMS = (1, 3, 5)
+FIGURES = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "distinct-1", "distinct-2", "vocabulary", "length")
+
+FIGURES_OF_DOCS = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "distinct-2")
+FIGURES_OF_README = ("BLEU-4", "METEOR", "CIDEr-D", "distinct-2")
+PICTURES = 64
+
+BASE = "base"
+ARCHITECTURES = (
+    *("show-and-tell", "two-layer-lstm", "merge-concat", "merge-add", "soft-attention", "gru-attention"),
+    *("dot-attention", "multi-head-attention", "adaptive-attention", "transformer", "autoencoder", BASE),
+)
+OBJECTIVES = ("cross-entropy", "scheduled-sampling", "self-critical", "adversarial")
+"""Recipes that go on from the model that ships."""
+
+CURVES = {
+    "Pooled picture": ("show-and-tell", "two-layer-lstm", "merge-concat", "merge-add"),
+    "LSTM with attention": ("soft-attention", "dot-attention", "multi-head-attention", "adaptive-attention"),
+    "Others": ("gru-attention", "transformer", "autoencoder"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
+    )
+    parser.add_argument("what", choices=("train", "speed", "write"))
+    parser.add_argument("dataset", type=Path, nargs="?")
+    parser.add_argument("--recipes", type=lambda text: text.split(","))
+    parser.add_argument("--seeds", type=lambda text: [int(part) for part in text.split(",")], default=[1, 2, 3])
+    parser.add_argument("--encoder-weights", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--runs", type=Path, default=Path("runs/table"))
+    parser.add_argument("--cache", type=Path, default=Path("runs/table/cache"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    if options.what == "train":
+        if options.dataset is None:
+            parser.error("train needs a DATASET")
+        weights = dict(text.partition("=")[::2] for text in options.encoder_weights)
+        for seed in options.seeds:
+            for name in options.recipes or ARCHITECTURES + OBJECTIVES:
+                if name == BASE and seed != 1:
+                    continue
+                run(name, seed, options.dataset, weights, options.runs, options.cache, options.results)
+    elif options.what == "speed":
+        speed(options.runs, options.results)
+    else:
+        write(options.results)
+
+
+def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path, cache: Path, results: Path) -> None:
+    """Trains a recipe with a seed, scores the model, and appends the row."""
+    rows = read_rows(results)
+    if any((row.get("recipe"), row.get("seed")) == (name, seed) for row in rows):
+        print(f"{name}, seed {seed}: is in {results}", flush=True)
+        return
+
+    import torch
+
+    from capcli.datasets import read_dataset
+    from capcli.model.checkpoint import Checkpoint
+    from capcli.model.shipped import find_model
+    from capcli.training.command import find_recipe
+    from capcli.training.corpus import Corpus
+    from capcli.training.loop import Trainer
+    from capcli.training.recipe import Recipe
+
+    recipe = replace(Recipe.read(find_recipe(name)), seed=seed)
+    data = read_dataset(dataset)
+    corpus = Corpus.build([data], recipe.data)
+    folder = runs / f"{name}-{seed}"
+    start = Checkpoint.load(find_model(BASE)) if name in (BASE, *OBJECTIVES) else None
+    begun, done = time.time(), (folder / "state.safetensors").exists()
+    if name == BASE:
+        assert start is not None
+        checkpoint = start
+    else:
+        checkpoint = Trainer(
+            recipe, corpus, folder, torch.device("cpu"),
+            encoder_weights=weights.get(recipe.encoder.name), start=start, cache=cache,
+        ).run()  # fmt: skip
+    minutes = None if done or name == BASE else (time.time() - begun) / 60
+    dev, test = data.split("dev"), data.split("test")
+    beams = [row["beam"] for row in rows if row.get("recipe") == name] or list(BEAMS)
+    chosen = {beam: dev_score(checkpoint, dev, beam, cache) for beam in beams}
+    beam = max(chosen, key=lambda beam: chosen[beam])
+    row = {
+        "recipe": name, "seed": seed, "beam": beam, "dev": chosen, "test": scores(checkpoint, test, beam, cache),
+        "minutes": minutes, "threads": torch.get_num_threads(), "epochs": [stage.epochs for stage in recipe.stage],
+        "parameters": parameters(checkpoint), "curve": curve(folder / "log.csv"),
+        "machine": describe(),
+    }  # fmt: skip
+    runs.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(runs / f"{name}-{seed}.safetensors")
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    print(f"{name}, seed {seed}: beam {beam}, {json.dumps(row['test'])}", flush=True)
+
+
+def read_rows(results: Path) -> list[dict[str, Any]]:
+    """Rows of finished runs."""
+    return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
+
+
+def captions(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> list[str]:
+    """A caption of each picture, its regions cached, for all models of an encoder share them."""
+    import torch
+
+    from capcli.decoding.decode import decode
+    from capcli.training.features import FeatureCache
+
+    regions = FeatureCache(checkpoint.model.encoder, [item.image for item in items], cache)
+    options = replace(checkpoint.options, beam_size=beam)
+    said = []
+    with torch.inference_mode():
+        for start in range(0, len(items), 32):
+            batch = regions.regions([item.image for item in items[start : start + 32]])
+            found = decode(checkpoint.model.decoder, batch, options)
+            said += [" ".join(checkpoint.model.vocabulary.decode(best[0].tokens)) for best in found]
+    return said
+
+
+def dev_score(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> float:
+    """CIDEr-D on held-out pictures."""
+    from capcli.metrics import corpus_cider_d, tokenize
+
+    references = [[tokenize(caption) for caption in item.captions] for item in items]
+    return corpus_cider_d(references, [caption.split() for caption in captions(checkpoint, items, beam, cache)])
+
+
+def scores(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> dict[str, float | None]:
+    """FIGURES of the COCO toolkit, and of variety."""
+    from capcli.evaluation.scores import score
+
+    said = captions(checkpoint, items, beam, cache)
+    found = score([item.captions for item in items], said, samples=0)
+    return {name: found.metrics[name].value for name in FIGURES}
+
+
+def parameters(checkpoint: Checkpoint) -> dict[str, int]:
+    """Numbers in the encoder and in the decoder."""
+    parts = {"encoder": checkpoint.model.encoder, "decoder": checkpoint.model.decoder}
+    return {name: sum(parameter.numel() for parameter in part.parameters()) for name, part in parts.items()}
+
+
+def curve(log: Path) -> list[list[float]]:
+    """Stage, epoch (from 1) and dev score after each epoch; nothing of a run that there was not."""
+    if not log.exists():
+        return []
+    with log.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["dev"]]
+    return [[int(row["stage"]), int(row["epoch"]) + 1, float(row["score"])] for row in rows]
+
+
+def speed(runs: Path, results: Path) -> None:
+    """Times the models of the first seeds in turns, and appends a row of images per second by recipe."""
+    from capcli.captioner import BATCH, Captioner
+    from capcli.catalogue.speed import made_pictures, measure
+
+    rows = [row for row in read_rows(results) if row.get("seed") == 1]
+    captioners = [Captioner.load(runs / f"{row['recipe']}-1.safetensors", device="cpu") for row in rows]
+    pictures = made_pictures(PICTURES)
+    prepared = [np.stack([captioner.prepare(picture) for picture in pictures]) for captioner in captioners]
+    for captioner, row in zip(captioners, rows, strict=True):
+        captioner.options = replace(captioner.options, beam_size=row["beam"])
+    found = measure(captioners, prepared, BATCH, rounds=3)
+    told = {row["recipe"]: round(found.rate(place), 1) for place, row in enumerate(rows)}
+    with results.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"images_per_second": told, "machine": describe()}) + "\n")
+    print(json.dumps(told))
+
+
+def write(results: Path) -> None:
+    """Puts tables and curves into the documents."""
+    rows = read_rows(results)
+    runs = [row for row in rows if "recipe" in row]
+    rates = {name: rate for row in rows for name, rate in row.get("images_per_second", {}).items()}
+    place(REPOSITORY / "docs" / "recipes.md", "architectures", table(runs, ARCHITECTURES, rates, FIGURES_OF_DOCS))
+    place(REPOSITORY / "docs" / "recipes.md", "objectives", table(runs, (BASE, *OBJECTIVES), rates, FIGURES_OF_DOCS))
+    place(REPOSITORY / "README.md", "recipes", table(runs, ARCHITECTURES, rates, FIGURES_OF_README))
+    (REPOSITORY / "docs" / "recipes.svg").write_bytes(drawn(runs))
+
+
+def table(runs: Sequence[dict[str, Any]], names: Sequence[str], rates: dict[str, float], figures: Sequence[str]) -> str:
+    """A Markdown table: a line for each recipe that has run, the mean over its seeds and half their range."""
+    head = ["recipe", "seeds", "beam", *figures, "decoder", "images/s", "minutes"]
+    lines = [head, ["---"] * len(head)]
+    for name in names:
+        own = [run for run in runs if run["recipe"] == name]
+        if not own:
+            continue
+        parts = own[0]["parameters"]
+        minutes = [run["minutes"] for run in own if run["minutes"] is not None]
+        lines.append([
+            f"`{name}`", str(len(own)), str(own[0]["beam"]),
+            *(spread([run["test"][figure] for run in own]) for figure in figures),
+            f"{parts['decoder'] / 1e6:.1f} M",
+            f"{rates[name]:.1f}" if name in rates else "",
+            f"{statistics.mean(minutes):.0f}" if minutes else "",
+        ])  # fmt: skip
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def spread(values: Sequence[float]) -> str:
+    """Their mean, and half the range of several."""
+    mean = f"{statistics.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ± {(max(values) - min(values)) / 2:.3f}"
+
+
+def drawn(runs: Sequence[dict[str, Any]]) -> bytes:
+    """Dev CIDEr-D after each epoch of the first seeds' last stages."""
+    from capcli.evaluation.plot import beside, lines
+
+    plots = []
+    for title, names in CURVES.items():
+        series = {}
+        for run in runs:
+            if run["recipe"] in names and run["seed"] == 1:
+                last = run["curve"][-1][0]
+                series[run["recipe"]] = [0.0, *(score for stage, _, score in run["curve"] if stage == last)]
+        if series:
+            epochs = range(max(map(len, series.values())))
+            ends = "; ".join(f"{name} {values[-1]:.3f}" for name, values in series.items())
+            plots.append((title, lines(epochs, series, ("epoch", "CIDEr-D on dev"), f"At the end: {ends}")))
+    return beside(plots, legend_rows=2)
+
+
+def place(document: Path, name: str, text: str) -> None:
+    """Puts text between the document's `<!-- NAME -->` and `<!-- end of NAME -->`."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise SystemExit(f"{document}: has no {begin.strip()} with an end")
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,348 @@
+"""What people get wrong and what fails under a run: one line that says so, and nothing good is lost."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision.models import get_model
+from typer.testing import CliRunner
+
+import capcli.training.features
+import capcli.training.loop
+from capcli.cli import app
+from capcli.datasets import read_dataset
+from capcli.errors import CapcliError, UsageError
+from capcli.model.checkpoint import Checkpoint
+from capcli.model.encoder import Encoder, EncoderConfig
+from capcli.training.features import FeatureCache
+from capcli.training.folder import held
+from capcli.training.loop import Trainer
+from capcli.training.state import load_state
+
+Write = Callable[..., Path]
+
+STAGE = {"epochs": 1, "learning_rate": 1e-3}
+DIVERGING = {"epochs": 1, "learning_rate": 1e38}
+
+
+@pytest.fixture
+def train(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Runs `capcli train RECIPE` on the photos in `tmp_path`; gives the exit code and what it says of an error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(recipe: Path, *options: object, data: Path = photos) -> tuple[int, str]:
+        asked = [
+            "train",
+            recipe,
+            "--data",
+            data,
+            "--run",
+            "run",
+            "-o",
+            "model.safetensors",
+            "--device",
+            "cpu",
+            *options,
+        ]
+        done = CliRunner().invoke(app, [str(part) for part in asked])
+        told = [line for line in done.stderr.splitlines() if line.startswith("capcli: error: ")]
+        assert len(told) == (done.exit_code != 0), done.output
+        return done.exit_code, told[0].removeprefix("capcli: error: ") if told else ""
+
+    return run
+
+
+def no_work(self: Trainer) -> Any:
+    raise AssertionError("work was begun")
+
+
+@pytest.mark.parametrize(
+    ("stage", "tables", "message"),
+    [
+        ({"learning_rat": 1.0}, {}, "unknown key 'stage 1.learning_rat'; near it: learning_rate"),
+        (
+            {"doubly_stochastic": 1.0},
+            {"decoder": {"name": "inject"}},
+            "stage 1: doubly_stochastic is a penalty on attention, and the decoder inject has none; leave it out",
+        ),
+        ({}, {"decoder": {"name": "merge", "attention": "dot"}}, "decoder merge has no option 'attention'"),
+        ({}, {"decoder": {"name": "inject", "heads": 2}}, "decoder inject has no option 'heads'"),
+        ({}, {"encoder": {"name": "vit_b_16", "size": 72}}, "vit_b_16 cannot see pictures of 72 pixels"),
+        ({"features": "pictures", "train_from": 13}, {}, "stage 1: train_from must be below 13, the number of blocks"),
+        ({"objective": "self-critical", "captions": 1}, {}, "at least 2 captions"),
+        ({}, {"data": {"min_count": 1000}}, "no word occurs 1000 times in the captions; lower [data] min_count"),
+        ({}, {"encoder": {"name": "mobilenet_v3_small", "weights": "none.safetensors"}}, "none.safetensors: cannot be"),
+    ],
+)
+def test_recipes_that_cannot_be(
+    stage: dict[str, Any],
+    tables: dict[str, Any],
+    message: str,
+    write_recipe: Write,
+    train: Callable[..., tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Trainer, "run", no_work)
+    code, told = train(write_recipe(stage, **tables))
+    assert code == 2
+    assert message in told
+
+
+def test_encoder_weights_of_another_architecture(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    save_file(get_model("squeezenet1_1").state_dict(), tmp_path / "other.safetensors")
+    code, told = train(write_recipe(), "--encoder-weights", "other.safetensors")
+    assert code == 2
+    assert told.startswith("other.safetensors: not weights of mobilenet_v3_small; ")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("image,caption,split\n0.png,,train\n9.png,,dev\n", "{photos}: has no captions"),
+        (
+            "image,caption\n0.png,a thing\nx.png,a thing\ny.png,a thing\n",
+            "2 of 3 images are missing on disk, first {photos}/x.png",
+        ),
+        ("image,caption,split\n0.png,a thing,train\n", "no picture is left to judge by; add a dev split"),
+        ("image,caption,split\n0.png,a thing,test\n", "the data sets hold no picture to train on"),
+    ],
+)
+def test_data_that_cannot_be_trained_on(
+    table: str, message: str, write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path
+) -> None:
+    (photos / "captions.csv").write_text(table)
+    code, told = train(write_recipe(data={"min_count": 1, "hold_out": 0.0}))
+    assert code == 2
+    assert message.format(photos=photos) in told
+
+
+def test_a_picture_that_cannot_be_read(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path
+) -> None:
+    (photos / "10.png").write_bytes(b"no picture")
+    assert train(write_recipe()) == (1, f"{photos / '10.png'}: is not a picture capcli can read")
+
+
+def test_places_where_nothing_can_be_written(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    code, told = train(write_recipe(), "-o", "missing/model.safetensors")
+    assert (code, told.split(": ")[1][:32]) == (2, "no model can be written there; n")
+    (tmp_path / "file").touch()
+    code, told = train(write_recipe(), "--run", "file")
+    assert (code, told) == (2, "file: no checkpoints can be written there (File exists)")
+    code, told = train(write_recipe(), "--cache", "file")
+    assert code == 1
+    assert told.startswith("file/")
+    assert told.endswith("or give another --cache folder")
+
+
+def test_two_runs_in_one_folder(write_recipe: Write, train: Callable[..., tuple[int, str]]) -> None:
+    other = (
+        "from capcli.training.folder import held; from pathlib import Path\nwith held(Path('run')): print(); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", other], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        refused = "run: another run is at work there; wait for it to end or choose another --run folder"
+        assert train(write_recipe()) == (2, refused)
+        process.communicate(b"\n")
+    assert train(write_recipe()) == (0, "")
+
+
+def test_what_a_killed_run_was_writing_is_cleared_away(tmp_path: Path) -> None:
+    for name in (".state.safetensors.abc", "state.safetensors"):
+        (tmp_path / name).touch()
+    with held(tmp_path):
+        assert {file.name for file in tmp_path.iterdir()} == {"state.safetensors", "lock"}
+
+
+def finite(file: Path) -> bool:
+    _, _, tensors = load_state(file)
+    return all(bool(tensor.isfinite().all()) for group in tensors.values() for tensor in group.values())
+
+
+def test_a_loss_that_explodes_leaves_what_was_good(
+    write_recipe: Write,
+    train: Callable[..., tuple[int, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
+    for _ in range(2):  # it goes on from the last state, and ends again
+        code, told = train(write_recipe(STAGE, DIVERGING))
+        assert code == 1
+        assert " in stage 2, epoch 1, step " in told
+        assert told.endswith(
+            "; lower learning_rate or clip and train in another --run folder and "
+            f"--from {Path('run/best.safetensors')}, its best weights so far"
+        )
+        assert finite(tmp_path / "run" / "state.safetensors")
+        Checkpoint.load(tmp_path / "run" / "best.safetensors")
+    assert not (tmp_path / "model.safetensors").exists()
+    assert train(write_recipe(STAGE), "--run", "other", "--from", "run/best.safetensors") == (0, "")
+
+
+def test_weights_that_explode_in_the_last_step_are_not_kept(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    stage = DIVERGING | {"batch_size": 16, "learning_rate": 1e39, "average": 0.0}  # beyond float32
+    code, told = train(write_recipe(stage))
+    assert code == 1
+    assert told.startswith("the weights became infinite in stage 1, epoch 1, step 1; lower learning_rate or clip")
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["cache", "lock", "log.csv"]
+
+
+# The command on a disk that is full as soon as one state is saved.
+FULL_DISK = """
+import resource, sys
+import capcli.training.loop
+from capcli.model.checkpoint import Checkpoint
+from capcli.training.loop import Trainer
+
+capcli.training.loop.SAVE_SECONDS = -1.0
+save, saved = Trainer._save, []
+
+def limited(self):
+    if saved:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1))
+    saved.append(True)
+    save(self)
+
+Trainer._save = limited
+from capcli.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limits")
+def test_a_disk_that_fills_during_a_checkpoint(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(STAGE)
+    asked = ["train", recipe, "--data", photos, "--run", "run", "-o", "model.safetensors", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *map(str, asked)],
+        cwd=tmp_path, capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("capcli: error: run/state.safetensors: cannot be written (")
+    assert finite(tmp_path / "run" / "state.safetensors")
+    assert load_state(tmp_path / "run" / "state.safetensors")[0].step == 1
+    assert not list((tmp_path / "run").glob(".*"))
+    assert train(recipe) == (0, "")
+
+
+def full_disk(*_: object) -> Any:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_disk_that_fills_during_the_log(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = csv.DictWriter.writerow
+
+    def write_until_full(self: csv.DictWriter[str], row: dict[str, Any]) -> Any:
+        return full_disk() if row.get("dev") == "photos" else write(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(csv.DictWriter, "writerow", write_until_full)
+        assert train(write_recipe()) == (1, "run/log.csv: cannot be written (No space left on device)")
+    assert train(write_recipe()) == (0, "")
+
+
+class Killed(BaseException):
+    """Ends a computation between two batches, after which nothing of it runs."""
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    torch.manual_seed(0)
+    return Encoder(EncoderConfig("mobilenet_v3_small", 32)).eval()
+
+
+@pytest.fixture
+def pictures(photos: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    monkeypatch.setattr(capcli.training.features, "BATCH", 2)
+    monkeypatch.setattr(capcli.training.features, "SYNC_BATCHES", 2)
+    return [item.image for item in read_dataset(photos).items]
+
+
+def stop_after(batches: int, how: BaseException) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if done >= 2 * batches:
+            raise how
+
+    return report
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 5])
+def test_regions_whose_computation_was_killed(
+    batches: int, encoder: Encoder, pictures: list[Path], tmp_path: Path
+) -> None:
+    whole = FeatureCache(encoder, pictures, tmp_path / "one").regions(pictures)
+    with pytest.raises(Killed):
+        FeatureCache(encoder, pictures, tmp_path / "other", report=stop_after(batches, Killed()))
+    computed: list[int] = []
+    resumed = FeatureCache(encoder, pictures, tmp_path / "other", report=lambda done, _: computed.append(done))
+    assert computed[0] == 2 * (batches - batches % 2) + 2
+    assert torch.equal(resumed.regions(pictures), whole)
+    again = FeatureCache(encoder, pictures, tmp_path / "other", report=stop_after(0, AssertionError("computed again")))
+    assert torch.equal(again.regions(pictures), whole)
+
+
+@pytest.mark.parametrize("harm", ["deleted", "cut", "told nonsense", "told too much"])
+def test_half_a_cache_is_never_taken_for_a_whole_one(
+    harm: str, encoder: Encoder, pictures: list[Path], tmp_path: Path
+) -> None:
+    whole = FeatureCache(encoder, pictures, tmp_path).regions(pictures)
+    (data,), (progress,) = tmp_path.glob("*.npy"), tmp_path.glob("*.done")
+    if harm == "deleted":
+        data.unlink()
+        with pytest.raises(Killed):  # before it has told how far it is
+            FeatureCache(encoder, pictures, tmp_path, report=stop_after(1, Killed()))
+    elif harm == "cut":
+        data.write_bytes(data.read_bytes()[:-1])
+    else:
+        progress.write_text("eleven" if harm == "told nonsense" else "12")
+    assert torch.equal(FeatureCache(encoder, pictures, tmp_path).regions(pictures), whole)
+
+
+def test_a_disk_that_fills_during_the_cache(
+    encoder: Encoder, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FeatureCache(encoder, pictures, tmp_path / "one").regions(pictures)
+    write, calls = capcli.training.features.write_whole, []
+
+    def write_until_full(file: Any, content: bytes) -> None:
+        calls.append(content)
+        if len(calls) > 4:
+            write(file, content[:100])
+            full_disk()
+        write(file, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(capcli.training.features, "write_whole", write_until_full)
+        with pytest.raises(CapcliError, match=r"\.npy: cannot be written \(No space left on device\); make room or"):
+            FeatureCache(encoder, pictures, tmp_path / "other")
+    assert torch.equal(FeatureCache(encoder, pictures, tmp_path / "other").regions(pictures), whole)
+
+
+def test_regions_that_another_run_is_computing(encoder: Encoder, pictures: list[Path], tmp_path: Path) -> None:
+    def second(done: int, total: int) -> None:
+        if done == total:
+            return
+        with pytest.raises(UsageError, match="another run is computing these regions; wait for it or give another"):
+            FeatureCache(encoder, pictures, tmp_path)
+
+    assert FeatureCache(encoder, pictures, tmp_path, report=second).regions(pictures).isfinite().all()

@@ -1,0 +1,160 @@
+"""Two processes on the CPU, started as users start them, beside one."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import capcli.training.loop
+from capcli.datasets import read_dataset
+from capcli.errors import UsageError
+from capcli.model.captioning import CaptioningModel
+from capcli.model.checkpoint import Checkpoint
+from capcli.training.corpus import Corpus
+from capcli.training.loop import Trainer
+from capcli.training.processes import Processes, joined
+from capcli.training.recipe import Recipe
+
+Write = Callable[..., Path]
+
+# Nine pictures in batches of four: of the last batch the second process gets nothing.
+CACHED = {"epochs": 2, "learning_rate": 1e-3, "views": 1}
+PICTURES = {"epochs": 2, "learning_rate": 1e-3, "features": "pictures", "train_from": 11}
+
+
+def train_by_two(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs `capcli train ARGUMENTS` in two processes on the CPU."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.run(
+        [*launcher, "-m", "--", "capcli", "train", *map(str, arguments), "--device", "cpu"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+def losses(run: Path) -> list[float]:
+    with (run / "log.csv").open(newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file) if row["loss"]]
+
+
+def vector(model: CaptioningModel) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in model.state_dict().values()])
+
+
+def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
+    photos: Path, write_recipe: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = write_recipe(CACHED, PICTURES)
+
+    def trainer(run: Path) -> Trainer:
+        chosen = Recipe.read(recipe)
+        return Trainer(chosen, Corpus.build([read_dataset(photos)], chosen.data), run, torch.device("cpu"))
+
+    start = trainer(tmp_path / "one")
+    before = vector(start.model)
+    after = vector(start.run().model)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
+        step, taken = Trainer._step, []
+
+        def first_only(self: Trainer, *args: Any) -> Any:
+            if taken:
+                raise KeyboardInterrupt
+            taken.append(True)
+            return step(self, *args)
+
+        patch.setattr(Trainer, "_step", first_only)
+        with pytest.raises(KeyboardInterrupt):
+            trainer(tmp_path / "two").run()
+    shutil.rmtree(tmp_path / "two" / "cache")
+
+    model = tmp_path / "model.safetensors"
+    done = train_by_two(recipe, "--data", photos, "--run", tmp_path / "two", "-o", model)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{model}\n"
+    for epoch in ("stage 1/2 cross-entropy epoch 2:", "stage 2/2 cross-entropy epoch 2:"):
+        assert done.stderr.count(epoch) == 1, done.stderr
+
+    # The last digits differ by the order of sums, and where a processor has bfloat16 by more.
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-2)
+    best = vector(Checkpoint.load(tmp_path / "two" / "best.safetensors").model)
+    assert (best - after).norm() < 0.05 * (after - before).norm()
+    assert Checkpoint.load(model).recipe["stage"][1]["features"] == "pictures"
+
+    # And one goes on again with what two have left.
+    assert torch.equal(vector(trainer(tmp_path / "two").run().model), best)
+
+
+def test_an_error_of_one_process_ends_all_and_is_told_once(photos: Path, write_recipe: Write, tmp_path: Path) -> None:
+    (photos / "3.png").write_bytes(b"no picture")
+    recipe = write_recipe(PICTURES)
+    done = train_by_two(recipe, "--data", photos, "--run", tmp_path / "run", "-o", tmp_path / "model.safetensors")
+    assert done.returncode == 1
+    told = [line for line in done.stderr.splitlines() if line.startswith("capcli:")]
+    assert len(told) == 1, done.stderr
+    assert told[0].startswith(f"capcli: error: {photos / '3.png'}: ")
+    assert "exitcode  : 1 " in done.stderr
+    assert done.stdout == ""
+
+
+class Spoken(Processes):
+    """One of two processes, the other of which says what a test wants it to say."""
+
+    other: Any
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value, self.other]
+
+
+def test_figures_are_means_weighted_by_the_shares() -> None:
+    Spoken.other = ({"loss": 4.0}, 1)
+    means, share = Spoken(rank=0, world=2).mean({"loss": 2.0}, 3)
+    assert (means, share) == ({"loss": 2.5}, 0.75)
+    Spoken.other = ({}, 0)
+    assert Spoken(rank=0, world=2).mean({"loss": 2.0}, 3) == ({"loss": 2.0}, 1.0)
+
+
+def test_every_picture_of_a_batch_is_in_one_share() -> None:
+    batch = list(range(7))
+    shares = [batch[Processes(rank, 3).share] for rank in range(3)]
+    assert sorted(picture for share in shares for picture in share) == batch
+    assert [len(share) for share in shares] == [3, 2, 2]
+    assert batch[Processes().share] == batch
+
+
+def test_devices_that_processes_cannot_share() -> None:
+    for name in ("cuda:0", "mps", "tpu"):
+        with pytest.raises(UsageError, match=f"{name}: several processes train on cpu or on a CUDA device each"):
+            Processes(1, 2, 1).device(name)
+    assert Processes(1, 2, 1).device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"WORLD_SIZE": "2"}, "WORLD_SIZE is 2, but RANK is not set; start it with torchrun"),
+        (
+            {"WORLD_SIZE": "2", "RANK": "x", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"},
+            "must be numbers",
+        ),
+    ],
+)
+def test_an_environment_that_is_not_torchruns(
+    variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=message), joined():
+        pass
