@@ -201,7 +201,7 @@ def test_a_dev_split_is_said_to_have_chosen(model: Path, tmp_path: Path) -> None
 def test_neither_a_recipe_nor_a_model_is_one_line(mine: Path) -> None:
     result = run("--data", mine)
     assert result.exit_code == 2
-    assert "name a RECIPE (adaptive-attention, base," in result.stderr
+    assert "name a RECIPE (adaptive-attention, " in result.stderr
     assert result.stderr.count("\n") == 1
 
 
