@@ -415,7 +415,8 @@ def _settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
         config = start.model.config
         encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
         # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
-        decoding = start.options if recipe.decoding == DecodingOptions() else recipe.decoding
+        own = recipe.decoding != DecodingOptions() and changes_captions(recipe)
+        decoding = recipe.decoding if own else start.options
         matcher = recipe.matcher if config.matcher is None else config.matcher
         recipe = replace(recipe, encoder=encoder, decoder=config.decoder, matcher=matcher, decoding=decoding)
         recipe.check()
