@@ -17,6 +17,7 @@ from capcli.decoding.forced import forced
 from capcli.evaluation.scores import Difference, compare
 from capcli.metrics.tokens import tokenize
 from capcli.model.checkpoint import Checkpoint
+from capcli.model.decoder import decoder_config
 from capcli.model.device import bfloat16_pays
 from capcli.pictures.read import read_array
 
@@ -54,8 +55,11 @@ def gain(before: Checkpoint, after: Checkpoint, items: Sequence[Item], device: t
 
 
 def _perplexity(checkpoint: Checkpoint, items: Sequence[Item], device: torch.device) -> float:
-    """Exp of the mean of -log p over the words and ends of all captions; unknown words are `<unknown>`."""
+    """Exp of the mean of -log p over the words and ends of all captions; unknown words are `<unknown>`. Of a caption
+    longer than the decoder can say only the first words count, without an end.
+    """
     model = checkpoint.model.to(device)
+    longest = decoder_config(model.config.decoder)[1].max_length
     total, words = 0.0, 0
     half = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device))
     for start in range(0, len(items), BATCH):
@@ -68,6 +72,8 @@ def _perplexity(checkpoint: Checkpoint, items: Sequence[Item], device: torch.dev
         ]
         for first in range(0, len(pairs), BATCH):
             rows, captions = zip(*pairs[first : first + BATCH], strict=True)
-            for one in forced(model.decoder, regions[list(rows)], captions):
-                total, words = total - float(one.log_probabilities.sum()), words + len(one.log_probabilities)
+            cut = [caption[:longest] for caption in captions]
+            for caption, one in zip(captions, forced(model.decoder, regions[list(rows)], cut), strict=True):
+                said = one.log_probabilities[: len(caption) + 1 if len(caption) <= longest else longest]
+                total, words = total - float(said.sum()), words + len(said)
     return math.exp(total / words)

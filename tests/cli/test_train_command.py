@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -218,3 +218,16 @@ def test_perplexity_is_that_of_the_log_probabilities(model: Path, mine: Path, tm
         [captioner.log_probabilities(array, words)[0] for array, words in zip(arrays, said, strict=True)]
     )
     assert told.perplexity[0] == pytest.approx(float(np.exp(-logs.mean())), rel=0.02)
+
+
+def test_of_a_caption_that_is_too_long_for_the_decoder_the_first_words_count(
+    tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path
+) -> None:
+    checkpoint = tiny_checkpoint(max_length=6)
+    items = read_dataset(table(tmp_path, "long", ["a dog runs on the grass on the grass"])).items[:1]
+    told = gain(checkpoint, checkpoint, items, torch.device("cpu"))
+    checkpoint.save(tmp_path / "model.safetensors", torch.float32)
+    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+    array = captioner.prepare(items[0].image)[None]
+    logs = captioner.log_probabilities(array, tokenize("a dog runs on the grass"))[0]
+    assert told.perplexity[0] == pytest.approx(float(np.exp(-logs[:6].mean())), rel=0.02)
