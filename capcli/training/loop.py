@@ -266,8 +266,8 @@ class Trainer:
                 )
                 loss, figures = self.objective.loss(self.model, batch)
             values = {"loss": loss.item(), **figures}
-        # Losses are means over words, so that is what the processes' shares count by.
-        values, share = self.processes.mean(values, int((batch.targets != PAD).sum()))
+        # Losses are means over words, or over pictures without any: that is what the processes' shares count by.
+        values, share = self.processes.mean(values, int((batch.targets != PAD).sum()) or len(batch.pictures))
         if not math.isfinite(values["loss"]):
             raise self._diverged(f"loss became {values['loss']}", at.step + 1)
         self.optimizer.zero_grad(set_to_none=True)

@@ -107,6 +107,18 @@ def test_an_error_of_one_process_ends_all_and_is_told_once(photos: Path, write_r
     assert done.stdout == ""
 
 
+def test_shares_count_by_pictures_where_there_are_no_words(
+    photos: Path, write_recipe: Write, tiny_settings: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    stage, run = {"objective": "autoencoder", "epochs": 2}, tmp_path / "run"
+    encoder = {"name": "mobilenet_v3_small", "size": 64, "weights": "none"}
+    recipe = write_recipe(stage, encoder=encoder, decoder=tiny_settings("lstm", region_layers=1))
+    done = train_by_two(recipe, "--data", photos, "--run", run, "-o", tmp_path / "model.safetensors")
+    assert done.returncode == 0, done.stderr
+    first, last = losses(run)
+    assert 0 < last < first < 2
+
+
 class Spoken(Processes):
     """One of two processes, the other of which says what a test wants it to say."""
 
