@@ -1,7 +1,7 @@
 """CIDEr-D and speed over decoding options, on a dev split: how a model's options are chosen.
 
 usage: python benchmarks/decoding.py DATASET [--model NAME|FILE] [--beam-sizes 1,2,3,5] [--length-penalties 0.7,1,1.3]
-       [--lm FILE --lm-weights 0,0.1,0.2 --lm-rescores 0,0.2,0.5] [--reranks 0,0.5,1] [--pictures N]
+       [--lm FILE --lm-weights 0,0.1,0.2 --lm-rescores=-0.2,0,0.2] [--reranks 0,0.5,1] [--pictures N]
 
 Encodes the dev split of DATASET once (anything `capcli train --data` reads), or its first N pictures, then searches
 it with every combination. Prints a line for each, and the best one last. It never looks at a test split. CIDEr-D is

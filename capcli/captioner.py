@@ -20,7 +20,7 @@ from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.decoding.decode import check_rerank, decode
 from capcli.decoding.forced import Forced, forced
 from capcli.decoding.hypothesis import Hypothesis
-from capcli.decoding.language import LM_WEIGHT, LanguageModel
+from capcli.decoding.language import LM_RESCORE, LanguageModel
 from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, UnreadableImage, UsageError
@@ -112,7 +112,7 @@ class Captioner:
 
     Attributes:
         name: name of the shipped model or of the file, without its ending.
-        options: the decoding options chosen for the model on dev; with a language model, `LM_WEIGHT` among them.
+        options: the decoding options chosen for the model on dev; with a language model, `LM_RESCORE` among them.
         device: where it computes.
         size: side of the model's square input in pixels.
         grid: rows and columns of the regions that the decoder looks at.
@@ -142,7 +142,7 @@ class Captioner:
         self._language: LanguageModel | None = None
         if language is not None:
             self._language = LanguageModel.of(language.model, model.vocabulary, device)
-            self.options = self.options.replace(lm_weight=LM_WEIGHT)
+            self.options = self.options.replace(lm_rescore=LM_RESCORE)
         self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
         self._decoder = model.decoder.to(device, self._decoder_dtype)
         self._matcher = None if model.matcher is None else model.matcher.to(device)

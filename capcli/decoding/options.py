@@ -66,8 +66,8 @@ class DecodingOptions:
     )
     lm_rescore: float = option(
         0.0,
-        "With --lm: weight of its log-probability of each caption that a search found, to choose among them.",
-        least=0.0,
+        "With --lm: weight of its log-probability of captions that a search found; below 0 favours the unusual.",
+        least=-100.0,
         most=100.0,
         tuned=True,
     )

@@ -57,6 +57,11 @@ class Autoencoder(Objective):
         nn.init.normal_(self.mask, std=0.02)
         self.head = nn.Linear(_encoder(model).encoded_width, encoder.width)
 
+    @classmethod
+    def check(cls, stage: StageRecipe) -> None:
+        if stage.train_from >= 0:
+            raise UsageError("an autoencoder tells what the encoder sees, which must not move; leave train_from out")
+
     def trains(self, parameter: str) -> bool:
         return parameter.startswith(f"decoder.{RegionEncoder.encodes}")
 

@@ -6,7 +6,7 @@ import copy
 import difflib
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -129,15 +129,12 @@ def train_model(
         stages = tuple(replace(stage, train_from=min(stage.train_from, blocks - 1)) for stage in chosen.stage)
         chosen = replace(chosen, stage=stages)
     folder = Path(run or Path("runs") / chosen.name)
-    with ExitStack() as stack:
-        if processes.first:
-            stack.enter_context(held(folder))
-        best = train_on(
-            corpus, chosen, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
-            cache=Path(cache) if cache else None, processes=processes,
-        )  # fmt: skip
-        if processes.first:
-            best.save(target)
+    best = train_on(
+        corpus, chosen, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
+        cache=Path(cache) if cache else None, processes=processes,
+    )  # fmt: skip
+    if processes.first:
+        best.save(target)
     if begin is None or not sees or not processes.first or not changes_captions(chosen):
         return Trained(target, {}, frozenset())
     told = corpus.dev | corpus.compared
@@ -160,10 +157,15 @@ def train_on(
 
     In the first process those of a model that sees are calibrated on the first dev pictures and all compared ones; or
     as the model was that they say the same as.
+
+    Raises:
+        UsageError: as `Trainer` does, and while another run is at work in the folder.
     """
-    best = Trainer(
-        recipe, corpus, folder, device, encoder_weights=encoder_weights, start=start, cache=cache, processes=processes
-    ).run()
+    with held(folder) if processes.first else nullcontext():
+        best = Trainer(
+            recipe, corpus, folder, device,
+            encoder_weights=encoder_weights, start=start, cache=cache, processes=processes,
+        ).run()  # fmt: skip
     if not processes.first or recipe.encoder.name == NONE:
         return best
     if start is not None and not changes_captions(recipe):

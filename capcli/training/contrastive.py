@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from capcli.datasets import Item
 from capcli.decoding.options import DecodingOptions
+from capcli.errors import UsageError
 from capcli.metrics.retrieval import retrieve
 from capcli.metrics.tokens import tokenize
 from capcli.model.captioning import CaptioningModel
@@ -40,6 +41,11 @@ class Contrastive(Objective):
     ) -> None:
         super().__init__(stage, recipe, model, references)
         self.log_scale = nn.Parameter(torch.tensor(-math.log(stage.temperature)))
+
+    @classmethod
+    def check(cls, stage: StageRecipe) -> None:
+        if stage.train_from >= 0:
+            raise UsageError("contrastive training leaves the encoder as the decoder knows it; drop train_from")
 
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         matcher = _matcher(model)

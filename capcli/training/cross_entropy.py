@@ -18,9 +18,16 @@ class CrossEntropy(Objective):
         return forced_loss(self.stage, model, batch), {}
 
 
-def forced_loss(stage: StageRecipe, model: CaptioningModel, batch: Batch) -> Tensor:
-    """Cross-entropy of the batch's captions, with the smoothing and the penalty that the stage asks for."""
-    log_probabilities, attention = model.decoder(batch.regions, shift(batch.targets))
+def forced_loss(stage: StageRecipe, model: CaptioningModel, batch: Batch, inputs: Tensor | None = None) -> Tensor:
+    """Cross-entropy of the batch's captions, with the smoothing and the penalty that the stage asks for.
+
+    Args:
+        stage: its options.
+        model: what is trained.
+        batch: its regions and targets N x T.
+        inputs: N x T words that the decoder is fed; None for those before the targets.
+    """
+    log_probabilities, attention = model.decoder(batch.regions, shift(batch.targets) if inputs is None else inputs)
     loss = cross_entropy(log_probabilities, batch.targets, stage.label_smoothing)
     if stage.doubly_stochastic and attention is not None:
         loss = loss + stage.doubly_stochastic * doubly_stochastic(attention, batch.targets)

@@ -8,8 +8,9 @@ import json
 import math
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -78,15 +79,17 @@ class FeatureCache:
                 return to_array(picture, encoder.config.size)
             return augment(picture, encoder.config.size, crop, jitter, random.Random(f"{seed} {view} {path.name}"))
 
-        def batches(done: int) -> Iterator[np.ndarray]:
+        def batches(done: int) -> Generator[np.ndarray, None, None]:
             device = next(encoder.parameters()).device
             mixed = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device))
-            with ThreadPoolExecutor(2) as pool, torch.inference_mode(), mixed:
+            with ThreadPoolExecutor(2) as pool:
                 upcoming = [pool.submit(prepare, job) for job in jobs[done : done + BATCH]]
                 for start in range(done, len(jobs), BATCH):
                     batch = np.stack([future.result() for future in upcoming])
                     upcoming = [pool.submit(prepare, job) for job in jobs[start + BATCH : start + 2 * BATCH]]
-                    yield encoder(torch.from_numpy(batch).to(device)).to("cpu", torch.float16).numpy()
+                    with torch.inference_mode(), mixed:
+                        regions = encoder(torch.from_numpy(batch).to(device))
+                    yield regions.to("cpu", torch.float16).numpy()
                     report(start + len(batch), len(jobs))
 
         if not file.whole:
@@ -124,7 +127,7 @@ class _RowFile:
         """The array, of which only what is asked for comes into memory."""
         return np.load(self._data, mmap_mode="r")
 
-    def fill(self, batches: Callable[[int], Iterator[np.ndarray]]) -> None:
+    def fill(self, batches: Callable[[int], Generator[np.ndarray, None, None]]) -> None:
         """Writes the rows that `batches`, told how many there are already, gives from there on."""
         try:
             self._data.parent.mkdir(parents=True, exist_ok=True)
@@ -146,8 +149,8 @@ class _RowFile:
                 write_whole(data, self._header)
             except OSError as error:
                 raise self._unwritable(error) from None
-            with data:
-                self._append(data, progress, done, batches(done))
+            with data, closing(batches(done)) as computed:
+                self._append(data, progress, done, computed)
 
     def _append(self, data: io.FileIO, progress: io.FileIO, done: int, batches: Iterator[np.ndarray]) -> None:
         for number, rows in enumerate(batches, 1):
@@ -168,7 +171,7 @@ class _RowFile:
             done, size = int(told or 0), self._data.stat().st_size
         except (OSError, ValueError):
             return 0
-        return done if done <= self._shape[0] and size >= len(self._header) + done * self._row else 0
+        return done if 0 <= done <= self._shape[0] and size >= len(self._header) + done * self._row else 0
 
     def _unwritable(self, error: OSError) -> CapcliError:
         return CapcliError(

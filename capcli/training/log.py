@@ -24,8 +24,8 @@ from capcli.errors import CapcliError
 from capcli.output.atomic import write_atomic
 
 COLUMNS = (
-    *("stage", "epoch", "step", "loss", "reward", "temperature", "learning_rate", "images_per_second"),
-    *("dev", "metric", "score"),
+    *("stage", "epoch", "step", "loss", "reward", "discriminator_accuracy", "temperature", "learning_rate"),
+    *("images_per_second", "dev", "metric", "score"),
 )
 
 

@@ -74,6 +74,9 @@ class Trainer:
         processes: Processes = Processes(),
     ) -> None:
         recipe = _settled(recipe, start)
+        if processes.world > 1 and "matcher" in _trained_parts(recipe):
+            # Each would compare the pictures of its own share alone.
+            raise UsageError("contrastive training compares all of a batch and needs one process: leave torchrun out")
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
         self.started_from_model, self.processes = start is not None, processes
         self.cache_folder = cache or folder / "cache"
@@ -118,7 +121,7 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def run(self) -> Checkpoint:
-        """Trains through all stages and returns the weights that were best on dev.
+        """Trains through all stages and returns the weights that the last one keeps.
 
         Raises:
             CapcliError: if loss or gradient stop being finite; the last good state stays on disk.
@@ -199,7 +202,7 @@ class Trainer:
             at.epoch, at.step = at.epoch + 1, 0
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())
-        log.say(f"{title}: best dev {self.objective.metric} {self._merit(at.best):.4f}")
+        log.say(f"{title}: {stage.keep} dev {self.objective.metric} {self._merit(at.best):.4f}")
         if at.stage + 1 == len(self.recipe.stage):
             self.position = Position(stage=at.stage, best=at.best, done=True)
         else:
@@ -212,15 +215,16 @@ class Trainer:
         trained = [(n, p) for n, p in self._parameters().items() if n not in frozen]
         groups = []
         self.names = []
-        for encoder in (False, True):
+        peaks = {
+            "decoder": stage.learning_rate,
+            "encoder": stage.encoder_learning_rate,
+            "objective": self.objective.learning_rate,
+        }
+        for part, peak in peaks.items():
             for decay in (False, True):
-                chosen = [
-                    (n, p) for n, p in trained
-                    if n.startswith("encoder.") == encoder and (p.dim() > 1) == decay
-                ]  # fmt: skip
+                chosen = [(n, p) for n, p in trained if _part(n) == part and (p.dim() > 1) == decay]
                 if chosen:
                     self.names += [name for name, _ in chosen]
-                    peak = stage.encoder_learning_rate if encoder else stage.learning_rate
                     weight_decay = stage.weight_decay if decay else 0.0
                     groups.append(
                         {
@@ -228,6 +232,7 @@ class Trainer:
                             "lr": peak,
                             "peak": peak,
                             "weight_decay": weight_decay,
+                            "part": part,
                         }
                     )
         fused = self.device.type in ("cpu", "cuda")
@@ -266,20 +271,24 @@ class Trainer:
                 )
                 loss, figures = self.objective.loss(self.model, batch)
             values = {"loss": loss.item(), **figures}
-        # Losses are means over words, or over pictures without any: that is what the processes' shares count by.
-        values, share = self.processes.mean(values, int((batch.targets != PAD).sum()) or len(batch.pictures))
+        # Losses are means over words, or over pictures where there are none, and shares count by the same.
+        weight = int((batch.targets != PAD).sum()) or len(batch.pictures)
+        values, share = self.processes.mean(values, weight)
         if not math.isfinite(values["loss"]):
             raise self._diverged(f"loss became {values['loss']}", at.step + 1)
         self.optimizer.zero_grad(set_to_none=True)
         if loss is not None:
             self.scaler.scale(loss * share).backward()
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        groups = self.optimizer.param_groups
         # Before they are unscaled, so that all processes see the same overflow of float16.
-        self.processes.sum_gradients(parameters)
+        self.processes.sum_gradients([p for group in groups for p in group["params"]])
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, stage.clip)
-        if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
-            raise self._diverged(f"gradient became {norm.item()}", at.step + 1)
+        # The objective's by themselves, or where they are large the model would take small steps.
+        for own in (False, True):
+            clipped = [p for group in groups if (group["part"] == "objective") == own for p in group["params"]]
+            norm = torch.nn.utils.clip_grad_norm_(clipped, stage.clip)
+            if not self.scaler.is_enabled() and not math.isfinite(norm.item()):
+                raise self._diverged(f"gradient became {norm.item()}", at.step + 1)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average:
@@ -303,12 +312,16 @@ class Trainer:
             raise self._diverged("weights became infinite", self.position.step)
 
     def _judge(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
-        """Dev scores by data set, of which the first decides whether the weights are the best so far and are kept."""
+        """Dev scores by data set, of which the first decides whether the weights are kept."""
         at = self.position
         scores = self.processes.gather(self._scores(feed, log) if self.processes.first else {})[0]
         merit = self._merit(next(iter(scores.values())))
-        at.best, at.waited = (merit, 0) if merit > at.best else (at.best, at.waited + 1)
+        at.best, at.waited = (merit, 0) if self._keeps(merit) else (at.best, at.waited + 1)
         return scores
+
+    def _keeps(self, merit: float) -> bool:
+        """Whether weights of this merit on dev take the place of those kept before."""
+        return self.recipe.stage[self.position.stage].keep == "last" or merit > self.position.best
 
     def _scores(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
         self._check_weights()
@@ -322,7 +335,7 @@ class Trainer:
                 scores[name] = self.objective.judge(model, items, self.recipe.decoding, feed.plain)
             figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
-        if self._merit(next(iter(scores.values()))) > at.best:
+        if self._keeps(self._merit(next(iter(scores.values())))):
             # What captions scored holds on only if the words are the same.
             kept = {} if "decoder" in self.objective.parts else self.scores
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
@@ -402,7 +415,8 @@ def _settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
         config = start.model.config
         encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
         # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
-        decoding = start.options if recipe.decoding == DecodingOptions() else recipe.decoding
+        own = recipe.decoding != DecodingOptions() and changes_captions(recipe)
+        decoding = recipe.decoding if own else start.options
         matcher = recipe.matcher if config.matcher is None else config.matcher
         recipe = replace(recipe, encoder=encoder, decoder=config.decoder, matcher=matcher, decoding=decoding)
         recipe.check()
@@ -412,6 +426,12 @@ def _settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
         wanted = "contrastive training" if "matcher" in parts else "[decoding] rerank"
         raise UsageError(f"{wanted} needs a matcher: a [matcher] table in the recipe, or --from a model that has one")
     return recipe
+
+
+def _part(parameter: str) -> str:
+    """What a parameter belongs to by its name: `encoder`, `objective`, or `decoder` for all else."""
+    first = parameter.split(".")[0]
+    return first if first in ("encoder", "objective") else "decoder"
 
 
 def _listed(scores: dict[str, float]) -> str:

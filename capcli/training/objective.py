@@ -49,6 +49,7 @@ class Objective(nn.Module, ABC):
         parts: the parts of the model that the stage trains, the encoder if its share says so too.
         least_captions: a training picture with fewer is left out. With 0 pictures without captions take part, and
             batches hold no words.
+        learning_rate: peak rate of what it learns beside the model.
     """
 
     metric = "CIDEr-D"
@@ -61,6 +62,11 @@ class Objective(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.stage = stage
+        self.learning_rate = stage.learning_rate
+
+    @classmethod
+    def check(cls, stage: StageRecipe) -> None:
+        """Raises UsageError for options of a stage that contradict this objective."""
 
     @abstractmethod
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -83,16 +89,20 @@ class Objective(nn.Module, ABC):
 
 def objectives() -> dict[str, type[Objective]]:
     """Every objective by its name in recipes."""
+    from capcli.training.adversarial import Adversarial
     from capcli.training.autoencoder import Autoencoder
     from capcli.training.contrastive import Contrastive
     from capcli.training.cross_entropy import CrossEntropy
     from capcli.training.language import Language
+    from capcli.training.scheduled_sampling import ScheduledSampling
     from capcli.training.self_critical import SelfCritical
 
     return {
+        "adversarial": Adversarial,
         "autoencoder": Autoencoder,
         "contrastive": Contrastive,
         "cross-entropy": CrossEntropy,
         "language": Language,
+        "scheduled-sampling": ScheduledSampling,
         "self-critical": SelfCritical,
     }

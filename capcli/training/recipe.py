@@ -11,13 +11,12 @@ from typing import Any, get_type_hints
 
 from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.errors import UsageError
+from capcli.options import one_of
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-OBJECTIVES = ("autoencoder", "contrastive", "cross-entropy", "language", "self-critical")
 
 
 @dataclass(frozen=True)
@@ -53,21 +52,23 @@ class EncoderRecipe:
 
 @dataclass(frozen=True)
 class StageRecipe:
-    """One `[[stage]]`; stages follow each other and hand on their best weights.
+    """One `[[stage]]`; stages follow each other and hand on their weights.
 
     Attributes:
-        objective: `cross-entropy`, `self-critical` (Rennie et al. 2017); `autoencoder`, which trains the region encoder
-            alone and needs no captions; `contrastive`, which trains the matcher and leaves encoder and decoder as they
-            are (Radford et al. 2021); or, of a language model, `language`, which is cross-entropy judged by perplexity,
-            and whose pictures are sentences.
+        objective: `cross-entropy`, `scheduled-sampling` (Bengio et al. 2015), `self-critical` (Rennie et al. 2017) or
+            `adversarial` (Dai et al. 2017); `autoencoder`, which trains the region encoder alone and needs no captions;
+            `contrastive`, which trains the matcher and leaves encoder and decoder as they are (Radford et al. 2021);
+            or, of a language model, `language`, which is cross-entropy judged by perplexity, and whose pictures are
+            sentences.
         epochs: passes over the training pictures, each followed by a look at dev.
         pictures: pictures in an epoch, drawn anew each time; 0 for all.
         features: `cached` reads frozen regions computed once; `pictures` runs the encoder on augmented pictures.
         views: cached only: augmented versions of each picture in the cache, beside the plain one.
         train_from: first block of the encoder's trunk to fine-tune, -1 for none; needs `features = "pictures"`.
         batch_size: pictures per step.
-        captions: captions per picture and step (drawn from the references, or sampled when self-critical).
-        learning_rate: peak rate of all but the encoder (AdamW).
+        captions: captions per picture and step, drawn from the references, and sampled by policy gradients
+            (`self-critical` and `adversarial`).
+        learning_rate: peak rate of all but the encoder and the discriminator (AdamW).
         encoder_learning_rate: peak rate of the encoder.
         final_learning_rate: rate at the end of the cosine, as a share of the peak.
         warmup: steps of linear warm-up.
@@ -75,14 +76,22 @@ class StageRecipe:
         clip: largest norm of the gradient.
         label_smoothing: share of the target spread over all words.
         doubly_stochastic: weight of the penalty on regions that attention leaves out (Xu et al. 2015, eq. 14).
-        temperature: self-critical: of the sampled policy, see `SelfCritical`; contrastive: what similarities are
+        sampling_probability: scheduled sampling only: share of the input words that are the model's own at the end of
+            the stage; it rises linearly from 0.
+        temperature: policy gradients: of the sampled policy, see `PolicyGradient`; contrastive: what similarities are
             divided by at first, see `Contrastive`; 0.07 is usual.
-        cross_entropy: self-critical only: weight of cross-entropy beside the reward.
+        cross_entropy: policy gradients only: weight of cross-entropy beside the reward.
+        cider: adversarial only: share of CIDEr-D in the reward, 0 to 1; the rest is the discriminator's.
+        discriminator_learning_rate: adversarial only: peak rate of the discriminator.
+        discriminator_pretraining: adversarial only: first share of the stage's steps, 0 to below 1, in which the
+            captioner does not listen yet; all it learns from is cross-entropy, where that has a weight.
         masked: autoencoder only: share of a picture's regions that is hidden, see `Autoencoder`.
         average: decay per step of the running average of the weights that is evaluated and kept; 0 for none.
         crop: least share of a picture's area that a random crop keeps; 1 does not crop.
         jitter: greatest relative change of brightness, contrast and saturation.
-        patience: epochs without a better score on dev before the stage ends.
+        keep: the weights that the stage hands on: `best`, of the epoch that was best on dev, or `last`, of the last
+            epoch, for what dev's metric does not tell, such as diversity.
+        patience: epochs without a better score on dev before the stage ends; nothing ends it early that keeps the last.
     """
 
     objective: str = "cross-entropy"
@@ -101,12 +110,17 @@ class StageRecipe:
     clip: float = 1.0
     label_smoothing: float = 0.1
     doubly_stochastic: float = 0.0
+    sampling_probability: float = 0.25
     temperature: float = 1.0
     cross_entropy: float = 0.0
+    cider: float = 0.0
+    discriminator_learning_rate: float = 3e-4
+    discriminator_pretraining: float = 0.2
     masked: float = 0.5
     average: float = 0.999
     crop: float = 0.6
     jitter: float = 0.3
+    keep: str = "best"
     patience: int = 5
 
 
@@ -208,26 +222,22 @@ class Recipe:
 
 
 def _check_stage(stage: StageRecipe, name: str) -> None:
-    if stage.objective not in OBJECTIVES:
-        raise UsageError(f"{name}: objective must be one of {', '.join(OBJECTIVES)}, not {stage.objective!r}")
+    # The registry imports torch.
+    from capcli.training.objective import objectives
+
+    known = objectives()
+    one_of(f"{name}: objective", stage.objective, known)
+    one_of(f"{name}: keep", stage.keep, ("best", "last"))
     if stage.features not in ("cached", "pictures"):
         raise UsageError(f"{name}: features must be 'cached' or 'pictures', not {stage.features!r}")
     if stage.train_from >= 0 and stage.features == "cached":
         raise UsageError(f"{name}: a fine-tuned encoder (train_from) needs features = 'pictures'")
-    if stage.train_from >= 0 and stage.objective == "contrastive":
-        raise UsageError(f"{name}: contrastive training leaves the encoder as the decoder knows it; drop train_from")
-    if stage.objective == "self-critical" and stage.captions < 2:
-        raise UsageError(f"{name}: self-critical training compares at least 2 captions of a picture")
-    if stage.objective == "autoencoder" and stage.train_from >= 0:
-        raise UsageError(
-            f"{name}: an autoencoder tells what the encoder sees, which must not move; leave train_from out"
-        )
     if not 0 < stage.masked < 1:
         raise UsageError(f"{name}: masked must be above 0 and below 1")
     for key in ("epochs", "batch_size", "captions", "patience"):
         if getattr(stage, key) < 1:
             raise UsageError(f"{name}: {key} must be at least 1")
-    for key in ("learning_rate", "clip", "temperature"):
+    for key in ("learning_rate", "discriminator_learning_rate", "clip", "temperature"):
         if not getattr(stage, key) > 0:
             raise UsageError(f"{name}: {key} must be above 0")
     for key in (
@@ -236,10 +246,17 @@ def _check_stage(stage: StageRecipe, name: str) -> None:
     ):  # fmt: skip
         if not getattr(stage, key) >= 0:
             raise UsageError(f"{name}: {key} must be at least 0")
-    if not 0 <= stage.jitter <= 1:
-        raise UsageError(f"{name}: jitter must be 0 to 1")
+    for key in ("jitter", "sampling_probability", "cider"):
+        if not 0 <= getattr(stage, key) <= 1:
+            raise UsageError(f"{name}: {key} must be 0 to 1")
+    if not 0 <= stage.discriminator_pretraining < 1:
+        raise UsageError(f"{name}: discriminator_pretraining must be 0 to below 1")
     if not 0 <= stage.average < 1 or not 0 < stage.crop <= 1 or not 0 <= stage.label_smoothing < 1:
         raise UsageError(f"{name}: needs 0 <= average < 1, 0 < crop <= 1 and 0 <= label_smoothing < 1")
+    try:
+        known[stage.objective].check(stage)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _build(kind: type, values: Any, where: str) -> Any:

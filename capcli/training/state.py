@@ -85,7 +85,12 @@ def load_state(path: Path) -> tuple[Position, str, dict[str, dict[str, Tensor]]]
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], names: list[str]) -> None:
     """Puts saved moments back into a fresh optimizer over the same parameters."""
     whole = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, value in tensors.items():
         kind, name = key.split(".", 1)
-        whole["state"].setdefault(names.index(name), {})[kind] = value
+        index = names.index(name)
+        if value.shape == parameters[index].shape:
+            # A fused step goes by the order in memory, which for convolutions is not that of the file.
+            value = torch.empty_like(parameters[index], dtype=value.dtype).copy_(value)
+        whole["state"].setdefault(index, {})[kind] = value
     optimizer.load_state_dict(whole)

@@ -42,8 +42,8 @@ def test_a_language_model_changes_captions_and_not_what_they_are_worth(folder: P
     files = sorted(folder.glob("*.png"))
     alone, beside = Captioner.load(tiny_file, "cpu"), Captioner.load(tiny_file, "cpu", folder / "lm.safetensors")
     plain = alone.caption(files)
-    assert [str(one) for one in beside.caption(files, lm_weight=0.0)] == [str(one) for one in plain]
-    led = beside.caption(files, lm_weight=5.0)
+    assert [str(one) for one in beside.caption(files, lm_rescore=0.0)] == [str(one) for one in plain]
+    led = beside.caption(files, lm_weight=5.0, lm_rescore=0.0)
     assert [str(one) for one in led] != [str(one) for one in plain]
     for file, caption in zip(files, led, strict=True):
         again = alone.attend(file, caption=caption.text, method="attention")
@@ -57,8 +57,8 @@ def test_a_language_model_changes_captions_and_not_what_they_are_worth(folder: P
 def test_captions_of_the_command_are_those_of_the_api(folder: Path, tiny_file: Path, option: str) -> None:
     name = option.removeprefix("--").replace("-", "_")
     beside = Captioner.load(tiny_file, "cpu", language_model=folder / "lm.safetensors")
-    expected = beside.caption(folder / "0.png", **{"lm_weight": 0.0, name: 4.0})
-    weights = ["--lm-weight", "0", option, "4"]
+    expected = beside.caption(folder / "0.png", **{"lm_rescore": 0.0, name: 4.0})
+    weights = ["--lm-rescore", "0", option, "4"]
     given = ["0.png", "--model", str(tiny_file), "--lm", "lm.safetensors", "--device", "cpu"]
     result = CliRunner().invoke(app, ["caption", *given, *weights])
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{expected}\n", "")
@@ -88,8 +88,8 @@ def test_what_cannot_be_done_is_one_line(folder: Path, tiny_file: Path) -> None:
 
 def test_options_are_those_of_the_model_and_a_weight(folder: Path, tiny_file: Path) -> None:
     beside = Captioner.load(tiny_file, "cpu", language_model=folder / "lm.safetensors")
-    weight = beside.options.lm_weight
-    assert weight > 0
-    assert beside.options == Captioner.load(tiny_file, "cpu").options.replace(lm_weight=weight)
+    weight = beside.options.lm_rescore
+    assert weight != 0
+    assert beside.options == Captioner.load(tiny_file, "cpu").options.replace(lm_rescore=weight)
     with pytest.raises(UsageError, match="lm-weight must be 0"):
         beside.caption(folder / "0.png", lm_weight=-1.0)

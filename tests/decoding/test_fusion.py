@@ -126,10 +126,11 @@ def test_a_fused_batch_is_its_pictures_one_by_one(
         assert [one.score for one in together[picture]] == pytest.approx([one.score for one in alone], abs=1e-4)
 
 
+@pytest.mark.parametrize("weight", [0.8, -0.8])
 def test_rescoring_adds_to_the_scores_of_what_the_search_found(
-    toy: Toy, numbered: Regions, checkpoint: Checkpoint, language: LanguageModel
+    toy: Toy, numbered: Regions, checkpoint: Checkpoint, language: LanguageModel, weight: float
 ) -> None:
-    decoder, regions, weight = toy(3, end=-0.5), numbered(1, 2), 0.8
+    decoder, regions = toy(3, end=-0.5), numbered(1, 2)
     plain = decode(decoder, regions, wide(4, 5, length_penalty=0.7))
     options = wide(4, 5, length_penalty=0.7, lm_rescore=weight)
     for before, after in zip(plain, decode(decoder, regions, options, language=language), strict=True):

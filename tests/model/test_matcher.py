@@ -10,8 +10,9 @@ import torch
 from capcli.errors import ModelError, UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.header import read_header
+from capcli.model.layers import layer_weights
 from capcli.model.matcher import Matcher, build_matcher
-from capcli.model.quantization import quantizable
+from capcli.model.pruning import prune
 from capcli.model.vocabulary import END, PAD
 
 TINY = {"width": 8, "embedding": 6, "heads": 2}
@@ -65,22 +66,24 @@ def test_options_that_cannot_be_used(settings: dict[str, Any], message: str) -> 
         build_matcher(settings, 5, 12)
 
 
-@pytest.mark.parametrize("quantized", [False, True])
+@pytest.mark.parametrize(("quantized", "pruned"), [(False, False), (True, False), (False, True)])
 def test_a_model_file_holds_its_matcher(
-    tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path, quantized: bool
+    tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path, quantized: bool, pruned: bool
 ) -> None:
     file, checkpoint = tmp_path / "model.safetensors", tiny_checkpoint()
     checkpoint.model.add_matcher(TINY)
     checkpoint.model.eval()
-    if quantized:
-        checkpoint = Checkpoint(checkpoint.model, checkpoint.options, quantized=True)
+    if pruned:
+        prune(checkpoint.model, 0.5)
+    checkpoint = Checkpoint(checkpoint.model, checkpoint.options, quantized=quantized, pruned=pruned)
     checkpoint.save(file, torch.float32)
     loaded = Checkpoint.load(file)
     assert loaded.model.config == checkpoint.model.config
     assert loaded.model.matcher is not None and checkpoint.model.matcher is not None
     told, read = checkpoint.model.matcher.embed([[4, 5]]), loaded.model.matcher.embed([[4, 5]])
-    torch.testing.assert_close(read, told, rtol=0, atol=0.05 if quantized else 0)
-    assert ("matcher.states.weight_hh_l0_reverse" in quantizable(loaded.model)) and loaded.quantized == quantized
+    torch.testing.assert_close(read, told, rtol=0, atol=0.05 if quantized else 1e-6)
+    assert (loaded.quantized, loaded.pruned) == (quantized, pruned)
+    assert "matcher.states.weight_hh_l0_reverse" in layer_weights(loaded.model)
 
 
 def test_a_file_of_a_model_without_one_says_nothing_of_it(tiny_file: Path) -> None:

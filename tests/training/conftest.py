@@ -1,4 +1,4 @@
-"""A data set and recipes so small that a whole run takes seconds."""
+"""A data set and recipes so small that a whole run takes seconds, and decoders without an encoder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from toy_objective import WIDTH, WORDS
+
+from capcli.model.decoder import Decoder, build_decoder, decoders
 
 Write = Callable[..., Path]
 
@@ -50,3 +54,12 @@ def write_recipe(tmp_path: Path, tiny_settings: Callable[..., dict[str, Any]]) -
         return file
 
     return write
+
+
+@pytest.fixture(params=sorted(decoders()))
+def decoder(request: pytest.FixtureRequest, tiny_settings: Callable[..., dict[str, Any]]) -> Decoder:
+    """Each decoder in turn, in training, for the toy pictures."""
+    torch.manual_seed(0)
+    # Through two layers the picture that is seen but once takes longer to reach the words.
+    options = {"layers": 1} if request.param == "inject" else {}
+    return build_decoder(tiny_settings(request.param, dropout=0.0, **options), WIDTH, (1, 3), WORDS).train()

@@ -164,7 +164,7 @@ def test_from_text_to_a_file_that_captions_nothing_but_helps(
     shown = CliRunner().invoke(app, ["models", "show", str(file)])
     assert shown.exit_code == 0 and "a language model" in shown.stdout
     assert CliRunner().invoke(app, ["models", "verify", str(file)]).exit_code == 0
-    assert Captioner.load(tiny_file, "cpu", language_model=file).options.lm_weight > 0
+    assert Captioner.load(tiny_file, "cpu", language_model=file).options.lm_rescore != 0
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from capcli.model.pruning import prune, zeros
 from capcli.pictures.read import to_array
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
+from capcli.training.objective import Objective
+from capcli.training.processes import Processes
 from capcli.training.recipe import DataRecipe, Recipe
 
 COLOURS = {
@@ -97,6 +99,11 @@ CACHED = {"epochs": 2, "views": 1}
 PICTURES = {"epochs": 2, "features": "pictures", "train_from": 10, "learning_rate": 1e-3}
 CRITICAL = {"epochs": 2, "objective": "self-critical", "captions": 3, "learning_rate": 1e-4}
 CRITICAL_PICTURES = CRITICAL | {"features": "pictures", "train_from": 12, "cross_entropy": 0.2}
+SCHEDULED = {"epochs": 2, "objective": "scheduled-sampling", "sampling_probability": 1.0}
+ADVERSARIAL = {
+    "epochs": 2, "objective": "adversarial", "discriminator_pretraining": 0.5, "cider": 0.5, "keep": "last",
+}  # fmt: skip
+ADVERSARIAL_PICTURES = ADVERSARIAL | {"features": "pictures", "train_from": 12, "cross_entropy": 0.2}
 AUTOENCODER = {"epochs": 2, "objective": "autoencoder", "views": 1}
 MATCHER = {"width": 16, "embedding": 8, "heads": 2}
 CONTRASTIVE = {"epochs": 2, "objective": "contrastive", "temperature": 0.1, "learning_rate": 5e-3}
@@ -161,10 +168,14 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
         ([CACHED], "transformer", [("_step", 2), ("_step", 3), ("_judge", 1), ("_save", 2)]),
         ([CACHED, CACHED | {"features": "pictures"}], "lstm", [("_step", 8)]),
         ([PICTURES], "lstm", [("_step", 5)]),
+        ([PICTURES | {"train_from": 0}], "lstm", [("_step", 3)]),
         ([PICTURES], "transformer", [("_step", 2), ("_judge", 2)]),
         ([CACHED, CRITICAL], "transformer", [("_step", 8), ("_save", 2)]),
         ([CRITICAL_PICTURES], "transformer", [("_step", 4)]),
         ([SHOW_ATTEND_TELL], "lstm", [("_step", 3)]),
+        ([SCHEDULED], "lstm", [("_step", 5)]),
+        ([ADVERSARIAL, CACHED], "gru", [("_step", 2), ("_step", 5), ("_judge", 1)]),
+        ([ADVERSARIAL_PICTURES], "transformer", [("_step", 3)]),
         ([AUTOENCODER, CACHED], "transformer", [("_step", 2), ("_judge", 2), ("_step", 5)]),
         ([CACHED | {"epochs": 1}, CONTRASTIVE], "transformer", [("_step", 5), ("_step", 3), ("_judge", 1)]),
     ],
@@ -207,6 +218,50 @@ def test_a_run_killed_between_dev_scores_and_state_logs_them_once(
             trainer(chosen, data, tmp_path / "other").run()
     trainer(chosen, data, tmp_path / "other").run()
     assert rows(tmp_path / "other") == rows(tmp_path / "one")
+
+
+@pytest.mark.parametrize(("keep", "kept", "epochs"), [("best", 0.9, 3), ("last", 0.4, 4)])
+def test_a_stage_keeps_its_best_weights_or_its_last(
+    keep: str,
+    kept: float,
+    epochs: int,
+    recipe: Callable[..., Recipe],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores = iter([0.5, 0.9, 0.3, 0.4])
+    monkeypatch.setattr(Objective, "judge", lambda *arguments: next(scores))
+    run = trainer(recipe(CACHED | {"epochs": 4, "patience": 1, "keep": keep}), data, tmp_path)
+    assert run.run().scores == {f"dev {data.name}": {"CIDEr-D": kept}}
+    assert sum(bool(row["score"]) for row in rows(tmp_path)) == epochs
+
+
+@pytest.mark.parametrize("idle", ["learning_rate", "discriminator_learning_rate"])
+def test_captioner_and_discriminator_learn_at_rates_of_their_own(
+    idle: str, recipe: Callable[..., Recipe], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capcli.training.loop, "LOG_STEPS", 1)
+    rates = {"learning_rate": 1e-3, "discriminator_learning_rate": 1e-3} | {idle: 1e-12}
+    run = trainer(recipe(ADVERSARIAL | rates | {"epochs": 1, "discriminator_pretraining": 0.0}), data, tmp_path)
+    before: list[dict[str, torch.Tensor]] = []
+    original = Trainer._step
+
+    def first(self: Trainer, *arguments: Any) -> Any:
+        if not before:
+            before.extend({n: p.clone() for n, p in part.state_dict().items()} for part in (self.model, self.objective))
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "_step", first)
+    run.run()
+    moved = [
+        any(not torch.allclose(old[name], value, atol=1e-6) for name, value in part.state_dict().items())
+        for old, part in zip(before, (run.model, run.objective), strict=True)
+    ]
+    assert moved == [idle != "learning_rate", idle != "discriminator_learning_rate"]
+    told = [float(row["discriminator_accuracy"]) for row in rows(tmp_path) if row["loss"]]
+    assert len(told) == 3
+    assert all(0 <= accuracy <= 1 for accuracy in told)
 
 
 def test_a_finished_run_stays_as_it_is(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
@@ -268,7 +323,7 @@ def test_a_pruned_model_learns_and_keeps_its_zeros_through_interruptions(
     assert best.pruned
     trained, kept = resumed.model.state_dict(), zeros(best.model)
     for name, zero in before.items():
-        assert not trained[name][zero].any()
+        assert not trained[name][zero].any(), name
         assert bool(kept[name][zero].all())
     if stage is PRUNED:
         losses = [float(row["loss"]) for row in rows(tmp_path / "run") if row["loss"]]
@@ -326,6 +381,8 @@ def test_what_a_matcher_needs_is_told_before_anything_is_done(
         with pytest.raises(UsageError, match=told) as caught:
             Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=begin)
         assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="needs one process: leave torchrun out"):
+        Trainer(matching, corpus(data), tmp_path / "run", CPU, start=start, processes=Processes(0, 2))
     assert not (tmp_path / "run").exists()
 
 

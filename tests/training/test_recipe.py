@@ -123,10 +123,20 @@ def test_values_of_the_wrong_type(values: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
-        ({"objective": "adversarial"}, "objective must be one of .*cross-entropy, .*self-critical"),
+        (
+            {"objective": "self-criticl"},
+            "objective must be one of adversarial, .*, self-critical, not 'self-criticl'; did you mean self-critical",
+        ),
+        ({"keep": "lst"}, "keep must be one of best, last, not 'lst'; did you mean last"),
         ({"features": "frozen"}, "features must be 'cached' or 'pictures'"),
         ({"train_from": 3}, "needs features = 'pictures'"),
-        ({"objective": "self-critical", "captions": 1}, "at least 2 captions"),
+        ({"objective": "self-critical", "captions": 1}, "self-critical training compares at least 2 captions"),
+        ({"objective": "adversarial", "captions": 1}, "adversarial training compares at least 2 captions"),
+        ({"objective": "adversarial", "batch_size": 1}, "batch_size must be at least 2"),
+        ({"discriminator_learning_rate": 0.0}, "discriminator_learning_rate must be above 0"),
+        ({"discriminator_pretraining": 1.0}, "discriminator_pretraining must be 0 to below 1"),
+        ({"sampling_probability": 1.1}, "sampling_probability must be 0 to 1"),
+        ({"cider": -0.1}, "cider must be 0 to 1"),
         (
             {"objective": "contrastive", "features": "pictures", "train_from": 3},
             "contrastive training leaves the encoder as the decoder knows it; drop train_from",

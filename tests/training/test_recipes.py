@@ -20,6 +20,7 @@ from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
+from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoders
 from capcli.model.encoder import EncoderConfig
 from capcli.model.vocabulary import SPECIALS, Vocabulary
@@ -31,8 +32,10 @@ from capcli.training.recipe import DataRecipe, Recipe
 
 FOLDER = resources.files("capcli") / "recipes"
 NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
+OBJECTIVES = ("adversarial", "scheduled-sampling", "self-critical")
+"""Recipes for a model that is trained already."""
 # What is held of the others is held of a language model in test_language.py.
-CAPTIONERS = [name for name in NAMES if name != "language-model"]
+ARCHITECTURES = [name for name in NAMES if name not in (*OBJECTIVES, "language-model")]
 POOLED = ("merge-add", "merge-concat", "show-and-tell", "two-layer-lstm")
 COLOURS = {
     "red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255),
@@ -40,6 +43,8 @@ COLOURS = {
 }  # fmt: skip
 PAIRS = list(itertools.permutations(COLOURS, 2))[:32]
 COPIES = 8
+HALF = 160
+"""Pictures after which a model knows some of them and not all."""
 TINY = {"width": 64, "embedding": 32, "attention_width": 32, "region_width": 64, "heads": 4, "layers": 2}
 CPU = torch.device("cpu")
 
@@ -59,7 +64,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for copy in ("dev", *range(COPIES)):
             name = f"{square}-{ground}-{copy}.png"
             picture.save(folder / name)
-            rows.append((name, said(square, ground), "dev" if copy == "dev" else "train"))
+            # Twice, since CIDEr-D as a reward wants two captions of a picture.
+            rows += [(name, said(square, ground), "dev" if copy == "dev" else "train")] * 2
     with (folder / "captions.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return folder
@@ -115,16 +121,15 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C at a moment that the test chose."""
 
 
-@pytest.mark.parametrize("name", CAPTIONERS)
-def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
-    name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = tiny(shipped(name), weights)
+def trained(
+    recipe: Recipe, data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, start: Checkpoint | None = None
+) -> tuple[Captioner, dict[str, float]]:
+    """What a run makes that was stopped in its third epoch and went on, and its scores on dev."""
     corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
 
     def trainer() -> Trainer:
         # All recipes share the regions of their encoder.
-        return Trainer(recipe, corpus, tmp_path / "run", CPU, cache=data / "cache")
+        return Trainer(recipe, corpus, folder / "run", CPU, start=start, cache=data / "cache")
 
     with monkeypatch.context() as patch:
         original = Trainer._step
@@ -140,32 +145,77 @@ def test_every_recipe_learns_resumes_captions_and_shows_where_it_looks(
     again = trainer()
     assert (again.position.epoch, again.position.step) == (2, 0)
     best = again.run()
-    best.save(tmp_path / "model.safetensors")
+    best.save(folder / "model.safetensors")
+    return Captioner.load(folder / "model.safetensors", device="cpu"), best.scores["dev " + data.name]
 
-    captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
+
+def captions(captioner: Captioner, data: Path, **options: Any) -> list[str]:
     files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS]
-    expected = [said(*pair).capitalize() for pair in PAIRS]
-    assert [caption.text for caption in captioner.caption(files)] == expected
+    return [caption.text for caption in captioner.caption(files, **options)]
+
+
+EXPECTED = [said(*pair).capitalize() for pair in PAIRS]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_learns_resumes_captions_and_shows_where_it_looks(
+    name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner, scores = trained(tiny(shipped(name), weights), data, tmp_path, monkeypatch)
+    files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS[:2]]
+    assert captions(captioner, data) == EXPECTED
     if name == "matching":
-        assert best.scores["dev " + data.name]["CIDEr-D"] > 5
-        assert best.scores["dev " + data.name]["recall"] > 0.9
-        assert [caption.text for caption in captioner.caption(files, beam_size=3, rerank=1.0)] == expected
+        assert scores["CIDEr-D"] > 5
+        assert scores["recall"] > 0.9
+        assert captions(captioner, data, beam_size=3, rerank=1.0) == EXPECTED
     if name in POOLED:
         with pytest.raises(UsageError, match="has no attention to show"):
             captioner.attend(files[0])
         return
-    for caption in captioner.attend(files[:2], method="attention"):
+    for caption in captioner.attend(files, method="attention"):
         for word in caption.words:
             assert word.attention is not None and word.attention.shape == captioner.grid
             assert word.attention.sum() == pytest.approx(1, abs=1e-5)
             assert (word.sentinel is not None) == (name == "adaptive-attention")
 
 
+@pytest.fixture(scope="module")
+def half_trained(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """A model that does not know all pictures yet."""
+    recipe = tiny(shipped("base"), weights)
+    recipe = dataclasses.replace(recipe, stage=(dataclasses.replace(recipe.stage[0], epochs=1, pictures=HALF),))
+    corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
+    return Trainer(recipe, corpus, tmp_path_factory.mktemp("half"), CPU, cache=data / "cache").run()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
+    name: str,
+    half_trained: Checkpoint,
+    data: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = shipped(name)
+    assert len(recipe.stage) == 1
+    stage = dataclasses.replace(
+        recipe.stage[0], epochs=3, pictures=96, batch_size=8, learning_rate=1e-3, warmup=2, average=0.5
+    )
+    recipe = dataclasses.replace(recipe, stage=(stage,))
+    half_trained.save(tmp_path / "before.safetensors", torch.float32)
+    before = captions(Captioner.load(tmp_path / "before.safetensors", device="cpu"), data)
+    start = Checkpoint.load(tmp_path / "before.safetensors")
+    after = captions(trained(recipe, data, tmp_path, monkeypatch, start)[0], data)
+    right = [sum(map(str.__eq__, said, EXPECTED)) for said in (before, after)]
+    assert right[0] < right[1]
+
+
 def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no shipped recipe of that name; near it: soft-attention"):
         train_model("soft-atention", [tmp_path])
     with pytest.raises(
-        UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, autoencoder, base, .*"
+        UsageError, match=r"no shipped recipe of that name; shipped: adaptive-attention, adversarial, .*"
     ):
         find_recipe("zzz")
     assert {find_recipe(name).stem for name in NAMES} == set(NAMES)
@@ -173,9 +223,9 @@ def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
 
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
-        "adaptive-attention", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention", "language-model",
-        "matching", "merge-add", "merge-concat", "multi-head-attention", "pruned", "show-and-tell", "soft-attention",
-        "transformer", "two-layer-lstm",
+        "adaptive-attention", "adversarial", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention",
+        "language-model", "matching", "merge-add", "merge-concat", "multi-head-attention", "pruned",
+        "scheduled-sampling", "self-critical", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
     }  # fmt: skip
 
 

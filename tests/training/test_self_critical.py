@@ -1,60 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
+from toy_objective import REFERENCES, Fixed, Words, batch, build, probability
 
-from capcli.model.decoder import Decoder, build_decoder, decoders
+from capcli.model.decoder import Decoder
 from capcli.model.vocabulary import END, PAD, START
-from capcli.training.objective import Batch
-from capcli.training.recipe import Recipe
-from capcli.training.self_critical import SelfCritical
+from capcli.training.objective import Objective
 from capcli.training.words import pad, shift
 
-REFERENCES = [[[4, 5]], [[6, 7]], [[8, 9]]]
+
+def critic(length: int, samples: int, references: list[list[list[int]]] = REFERENCES) -> Objective:
+    return build("self-critical", length, references, captions=samples)
 
 
-@pytest.fixture(params=sorted(decoders()))
-def decoder(request: pytest.FixtureRequest, tiny_settings: Callable[..., dict[str, Any]]) -> Decoder:
-    torch.manual_seed(0)
-    # Through two layers the picture that is seen but once takes longer to reach the words.
-    options = {"layers": 1} if request.param == "inject" else {}
-    return build_decoder(tiny_settings(request.param, dropout=0.0, **options), 6, (1, 3), 10).train()
-
-
-class Words:
-    """A captioning model of nothing but its decoder."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self.decoder = decoder
-
-
-def critic(length: int, samples: int, references: list[list[list[int]]] = REFERENCES) -> SelfCritical:
-    recipe = Recipe.from_dict({
-        "decoding": {"max_length": length},
-        "stage": [{"objective": "self-critical", "captions": samples}],
-    })  # fmt: skip
-    return SelfCritical(recipe.stage[0], recipe, None, references)  # type: ignore[arg-type]
-
-
-def loss(critic: SelfCritical, decoder: Decoder, pictures: list[int]) -> tuple[torch.Tensor, float]:
-    targets = pad([[*REFERENCES[picture][0], END] for picture in pictures])
-    batch = Batch(regions()[: len(pictures)], pictures, targets, 0.0)
-    lowered, figures = critic.loss(Words(decoder), batch)  # type: ignore[arg-type]
+def loss(critic: Objective, decoder: Decoder, pictures: list[int]) -> tuple[torch.Tensor, float]:
+    lowered, figures = critic.loss(Words(decoder), batch(pictures))  # type: ignore[arg-type]
     return lowered, figures["reward"]
-
-
-def regions() -> torch.Tensor:
-    return torch.randn(3, 3, 6, generator=torch.Generator().manual_seed(1))
-
-
-@torch.no_grad()
-def probability(decoder: Decoder, words: list[int], picture: int) -> float:
-    target = torch.tensor([[*words, END]])
-    log_probabilities, _ = decoder(regions()[picture : picture + 1], shift(target))
-    return float(log_probabilities.gather(-1, target.unsqueeze(-1)).sum().exp())
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -82,35 +44,6 @@ def test_sampling_first_leaves_no_weight_without_its_gradient(decoder: Decoder, 
         lowered, _ = loss(critic(3, 4), decoder, [0, 1, 2])
     lowered.backward()
     assert [name for name, parameter in decoder.named_parameters() if parameter.grad is None] == []
-
-
-class Fixed(Decoder):
-    """Says one caption whatever it sees; a caption without an end goes on with its last word."""
-
-    def __init__(self, caption: list[int], ends: bool) -> None:
-        super().__init__()
-        self.caption, self.ends = caption, ends
-
-    def start(self, regions: torch.Tensor) -> tuple[int, int]:
-        return (len(regions), 0)
-
-    def attend(
-        self, tokens: torch.Tensor, state: tuple[int, int], gates: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, None, tuple[int, int]]:
-        rows, length = state
-        said = [*self.caption, END if self.ends else self.caption[-1]][min(length, len(self.caption))]
-        return self._row(said).expand(rows, -1), None, (rows, length + 1)
-
-    def reorder(self, state: tuple[int, int], index: torch.Tensor) -> tuple[int, int]:
-        return (len(index), state[1])
-
-    def forward(self, regions: torch.Tensor, captions: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return torch.zeros(*captions.shape, 10).log_softmax(-1), None
-
-    def _row(self, word: int) -> torch.Tensor:
-        logits = torch.full((10,), -1e4)
-        logits[word] = 0.0
-        return logits.log_softmax(-1)
 
 
 def test_a_sentence_broken_off_earns_less() -> None:
