@@ -39,6 +39,7 @@ class Autoencoder(Objective):
     """
 
     metric = "reconstruction"
+    parts = ("decoder",)
     least_captions = 0
 
     def __init__(

@@ -253,22 +253,27 @@ def test_a_single_region_cannot_be_told_from_others(recipe: Build, model: Any) -
         Autoencoder(chosen.stage[0], chosen, trained, [])
 
 
-def command(tmp_path: Path, data: Path, recipe: Recipe, *options: object) -> Any:
-    decoder = "\n".join(f"{key} = {json.dumps(value)}" for key, value in recipe.decoder.items())
-    (tmp_path / "mine.toml").write_text(
-        f'[data]\nmin_count = 1\n[encoder]\nname = "mobilenet_v3_small"\nsize = 64\nweights = "none"\n'
-        f'[decoder]\n{decoder}\n[decoding]\nmax_length = 5\n[[stage]]\nobjective = "{recipe.stage[0].objective}"\n'
-        "epochs = 1\n"
-    )
-    fixed = ("--output", tmp_path / "model.safetensors", "--run", tmp_path / "run", "--device", "cpu")
-    return CliRunner().invoke(app, list(map(str, ("train", tmp_path / "mine.toml", "--data", data, *fixed, *options))))
+@pytest.fixture
+def train(
+    write_recipe: Callable[..., Path], tiny_settings: Callable[..., dict[str, Any]], data: Path, tmp_path: Path
+) -> Callable[..., Any]:
+    """Runs `capcli train` with a recipe of one stage."""
+
+    def run(objective: str, *options: object) -> Any:
+        encoder = {"name": "mobilenet_v3_small", "size": 64, "weights": "none"}
+        decoder = tiny_settings("lstm", region_layers=1)
+        recipe = write_recipe({"objective": objective, "epochs": 1}, encoder=encoder, decoder=decoder)
+        fixed = ("--output", tmp_path / "model.safetensors", "--run", tmp_path / "run", "--device", "cpu")
+        return CliRunner().invoke(app, list(map(str, ("train", recipe, "--data", data, *fixed, *options))))
+
+    return run
 
 
-def test_the_command_takes_folders_of_pictures(recipe: Build, data: Path, tmp_path: Path) -> None:
+def test_the_command_takes_folders_of_pictures(train: Callable[..., Any], tmp_path: Path) -> None:
     for number in (10, 11):
         picture(tmp_path / "one" / "below" / f"{number}.png", number)
     picture(tmp_path / "other" / "12.png", 12)
-    done = command(tmp_path, data, recipe({}), "--unlabelled", tmp_path / "one", "--unlabelled", tmp_path / "other")
+    done = train("autoencoder", "--unlabelled", tmp_path / "one", "--unlabelled", tmp_path / "other")
     assert done.exit_code == 0, done.output
     assert "3 pictures without captions beside 5 with them" in done.stderr
     assert "dev reconstruction labelled" in done.stderr
@@ -276,15 +281,14 @@ def test_the_command_takes_folders_of_pictures(recipe: Build, data: Path, tmp_pa
 
 
 def test_pictures_without_captions_need_a_stage_that_has_a_use_for_them(
-    recipe: Build, data: Path, tmp_path: Path
+    train: Callable[..., Any], data: Path, tmp_path: Path
 ) -> None:
-    plain = recipe({"objective": "cross-entropy"})
-    done = command(tmp_path, data, plain, "--unlabelled", data)
+    done = train("cross-entropy", "--unlabelled", data)
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert '--unlabelled is for stages with objective = "autoencoder"' in done.stderr
     (tmp_path / "empty").mkdir()
-    done = command(tmp_path, data, recipe({}), "--unlabelled", tmp_path / "empty")
+    done = train("autoencoder", "--unlabelled", tmp_path / "empty")
     assert done.exit_code == 2
     assert "no pictures in" in done.stderr
     assert not (tmp_path / "run").exists()
