@@ -32,7 +32,7 @@ from capcli.training.recipe import DataRecipe, Recipe
 
 FOLDER = resources.files("capcli") / "recipes"
 NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
-OBJECTIVES = ("adversarial", "scheduled-sampling", "self-critical")
+OBJECTIVES = ("adversarial", "cross-entropy", "scheduled-sampling", "self-critical")
 """Recipes for a model that is trained already."""
 # What is held of the others is held of a language model in test_language.py.
 ARCHITECTURES = [name for name in NAMES if name not in (*OBJECTIVES, "language-model")]
@@ -223,7 +223,8 @@ def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
 
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
-        "adaptive-attention", "adversarial", "autoencoder", "base", "dot-attention", "fine-tune", "gru-attention",
+        "adaptive-attention", "adversarial", "autoencoder", "base", "cross-entropy", "dot-attention", "fine-tune",
+        "gru-attention",
         "language-model", "matching", "merge-add", "merge-concat", "multi-head-attention", "pruned",
         "scheduled-sampling", "self-critical", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
     }  # fmt: skip
