@@ -42,7 +42,7 @@ def decode(
         seeds: B whole numbers for sampling, by default `options.seed` for every picture. A picture's draw depends
             on its own seed and regions alone.
         state: what the decoder's `start` gave for the regions, where it is there already; for a search.
-        language: a language model in the decoder's words, for a search with `lm_weight` or `lm_rescore` above 0.
+        language: a language model in the decoder's words, for a search with `lm_weight` or `lm_rescore`.
         matcher: in evaluation mode; re-ranks the captions by their similarity to the picture if the options say so.
 
     Returns:
