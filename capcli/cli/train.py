@@ -35,7 +35,10 @@ def train(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="Folder of checkpoints and log; a stopped run there goes on.", show_default="runs/NAME"),
+        typer.Option(
+            help="Folder of checkpoints and log; a stopped run there goes on.",
+            show_default="runs/ and the model file's name",
+        ),
     ] = None,
     encoder_weights: Annotated[
         str | None,

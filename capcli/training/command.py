@@ -90,7 +90,7 @@ def train_model(
         data: data sets; the dev split of the first chooses the weights and calibrates the confidence. To a language
             model they are sentences, and text files are among them.
         output: model file to write, by default NAME.safetensors.
-        run: folder of checkpoints and log, by default runs/NAME.
+        run: folder of checkpoints and log, by default runs/ and the name of the model file.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: model to go on from, name or file.
         unlabelled: folders of pictures without captions, with all below them, for the recipe's autoencoder stages.
@@ -128,7 +128,7 @@ def train_model(
         blocks = len(begin.model.encoder.blocks)
         stages = tuple(replace(stage, train_from=min(stage.train_from, blocks - 1)) for stage in chosen.stage)
         chosen = replace(chosen, stage=stages)
-    folder = Path(run or Path("runs") / chosen.name)
+    folder = Path(run or Path("runs") / target.stem)
     best = train_on(
         corpus, chosen, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
         cache=Path(cache) if cache else None, processes=processes,
