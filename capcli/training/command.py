@@ -39,7 +39,7 @@ class Trained:
         file: the model.
         gains: where the run went on from a captioning model and changed what it says, how much better the new one is,
             by data set; on pictures that neither trained nor chose, or on the dev split, which chose, of data that has
-            one. Only the first of several processes has them.
+            one, unless every stage keeps its last weights. Only the first of several processes has them.
         chosen: names of the data sets whose gain is one on the dev split.
     """
 
@@ -118,9 +118,10 @@ def train_model(
     place = processes.device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
     sees = chosen.encoder.name != NONE
+    choosing = any(stage.keep == "best" for stage in chosen.stage)
     datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]
     if sees:
-        corpus = Corpus.build(datasets, chosen.data, compare=begin is not None, unlabelled=pictures)
+        corpus = Corpus.build(datasets, chosen.data, compare=begin is not None and choosing, unlabelled=pictures)
     else:
         corpus = Corpus.of_sentences(datasets, chosen.data)
     if recipe is None and begin is not None:
@@ -139,7 +140,7 @@ def train_model(
         return Trained(target, {}, frozenset())
     told = corpus.dev | corpus.compared
     gains = {name: gain(begin, best, items, place) for name, items in told.items()}
-    return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys()))
+    return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys() if choosing else ()))
 
 
 def train_on(

@@ -113,7 +113,7 @@ def test_fine_tuning_needs_no_recipe_and_tells_what_it_brought(model: Path, mine
     assert result.stdout == f"{tmp_path / 'mine.safetensors'}\n"
     told = TOLD.search(result.stderr)
     assert told, result.stderr
-    aside = [image for image in mine.parent.glob("*.png") if is_held_out(image, 0.3 / 2)]
+    aside = [image for image in mine.parent.glob("*.png") if is_held_out(image, 0.2)]
     assert int(told[1]) == len(aside) > 0
     assert model.read_bytes() == before
     tuned, first = Checkpoint.load(tmp_path / "mine.safetensors"), Checkpoint.load(model)
@@ -136,7 +136,7 @@ def test_what_training_brought_is_told_of_pictures_that_it_did_not_see(model: Pa
 def test_pictures_kept_out_are_neither_trained_on_nor_chosen_by(model: Path, mine: Path, tmp_path: Path) -> None:
     """What is told of them changes with their captions, the model does not."""
     rows = list(csv.reader(mine.open(newline="")))
-    aside = [row for row in rows[1:] if is_held_out(Path(row[0]), 0.3 / 2)]
+    aside = [row for row in rows[1:] if is_held_out(Path(row[0]), 0.2)]
     for row in aside:
         row[1] = "everything here is white or white"
     other = tmp_path / "other" / "mine"
