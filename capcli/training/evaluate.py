@@ -1,7 +1,8 @@
-"""Captions and CIDEr-D of held-out pictures."""
+"""What models are judged by on held-out pictures: CIDEr-D of their captions, and perplexity of the pictures' own."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from capcli.decoding.prefix import encode_prefix
 from capcli.metrics.cider import corpus_cider_d
 from capcli.metrics.tokens import tokenize
 from capcli.model.captioning import CaptioningModel
+from capcli.model.vocabulary import PAD
+from capcli.training.words import pad, shift, target
 
 BATCH = 32
 
@@ -45,3 +48,35 @@ def evaluate(
             hypotheses += [model.vocabulary.decode(best[0].tokens) for best in found]
     references = [[tokenize(caption) for caption in item.captions] for item in items]
     return corpus_cider_d(references, hypotheses)
+
+
+def perplexity(
+    model: CaptioningModel, items: Sequence[Item], longest: int, regions: Callable[[Sequence[Path]], Tensor]
+) -> float:
+    """exp(-mean log p) over the words of all captions of held-out items, each given those before it; at least 1.
+
+    The end counts as a word, as does `<unknown>` for each word outside of the vocabulary, so that figures of models
+    with other vocabularies do not compare.
+
+    Args:
+        model: model in evaluation mode.
+        items: held-out pictures, or sentences.
+        longest: of a caption with more words only so many count, without an end.
+        regions: gives B x R x D regions for B picture files.
+    """
+    captions = [
+        (item.image, [target(model.vocabulary.encode(tokenize(text)), longest) for text in item.captions])
+        for item in items
+    ]
+    captions.sort(key=lambda pair: max(map(len, pair[1])))  # padding costs as much as words
+    device, total, count = next(model.decoder.parameters()).device, 0.0, 0
+    with torch.inference_mode():
+        for start in range(0, len(captions), BATCH):
+            files, own = zip(*captions[start : start + BATCH], strict=True)
+            seen = regions(files).to(device)
+            rows = [row for row, several in enumerate(own) for _ in several]
+            targets = pad([caption for several in own for caption in several]).to(device)
+            log_probabilities, _ = model.decoder(seen[rows], shift(targets))
+            chosen = log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)[targets != PAD]
+            total, count = total + float(chosen.double().sum()), count + len(chosen)
+    return math.exp(min(-total / count, 700.0))

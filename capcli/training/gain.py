@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from capcli.captioner import BATCH, Captioner
+from capcli.captioner import Captioner
 from capcli.datasets import Item
-from capcli.decoding.forced import forced
 from capcli.evaluation.scores import Difference, compare
-from capcli.metrics.tokens import tokenize
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoder_config
 from capcli.model.device import bfloat16_pays
 from capcli.pictures.read import read_array
+from capcli.training.evaluate import perplexity
 
 
 @dataclass(frozen=True)
@@ -55,25 +55,13 @@ def gain(before: Checkpoint, after: Checkpoint, items: Sequence[Item], device: t
 
 
 def _perplexity(checkpoint: Checkpoint, items: Sequence[Item], device: torch.device) -> float:
-    """Exp of the mean of -log p over the words and ends of all captions; unknown words are `<unknown>`. Of a caption
-    longer than the decoder can say only the first words count, without an end.
-    """
+    """`perplexity`, captions cut at what the decoder can say."""
     model = checkpoint.model.to(device)
     longest = decoder_config(model.config.decoder)[1].max_length
-    total, words = 0.0, 0
-    half = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device))
-    for start in range(0, len(items), BATCH):
-        batch = items[start : start + BATCH]
-        with torch.inference_mode(), half:
-            pictures = np.stack([read_array(item.image, model.encoder.config.size) for item in batch])
-            regions = model.encoder(torch.from_numpy(pictures).to(device)).float()
-        pairs = [
-            (row, model.vocabulary.encode(tokenize(text))) for row, item in enumerate(batch) for text in item.captions
-        ]
-        for first in range(0, len(pairs), BATCH):
-            rows, captions = zip(*pairs[first : first + BATCH], strict=True)
-            cut = [caption[:longest] for caption in captions]
-            for caption, one in zip(captions, forced(model.decoder, regions[list(rows)], cut), strict=True):
-                said = one.log_probabilities[: len(caption) + 1 if len(caption) <= longest else longest]
-                total, words = total - float(said.sum()), words + len(said)
-    return math.exp(total / words)
+
+    def regions(files: Sequence[Path]) -> Tensor:
+        pictures = np.stack([read_array(file, model.encoder.config.size) for file in files])
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device)):
+            return model.encoder(torch.from_numpy(pictures).to(device)).float()
+
+    return perplexity(model, items, longest, regions)
