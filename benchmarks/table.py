@@ -157,11 +157,12 @@ def captions(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Pa
 
 
 def dev_score(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> float:
-    """CIDEr-D on held-out pictures."""
-    from capcli.metrics import corpus_cider_d, tokenize
+    """CIDEr-D on held-out pictures, as training judges by it."""
+    from capcli.training.evaluate import evaluate
+    from capcli.training.features import FeatureCache
 
-    references = [[tokenize(caption) for caption in item.captions] for item in items]
-    return corpus_cider_d(references, [caption.split() for caption in captions(checkpoint, items, beam, cache)])
+    regions = FeatureCache(checkpoint.model.encoder, [item.image for item in items], cache).regions
+    return evaluate(checkpoint.model, items, replace(checkpoint.options, beam_size=beam), regions)
 
 
 def scores(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> dict[str, float | None]:
