@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Threads that the other workers keep from their cores wait for each other; commands that tests start inherit it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 from capcli.decoding.options import DecodingOptions

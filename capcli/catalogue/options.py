@@ -9,6 +9,7 @@ from pathlib import Path
 from capcli.errors import UsageError
 from capcli.evaluation.options import SPLITS
 from capcli.model.options import batch_size_option, device_option
+from capcli.model.target import check_model_target
 from capcli.options import one_of, option
 
 
@@ -70,18 +71,9 @@ class CompressOptions:
         """The file to write; raises UsageError where it cannot be written, or is `source` or another one's."""
         assert self.output is not None, "__post_init__ sees to that"
         path = self.output
-        if path.suffix != ".safetensors":
-            raise UsageError(f"-o {path} is to be a model; let its name end in .safetensors")
-        if path.is_dir():
-            raise UsageError(f"-o {path} is a folder; name a file")
         if os.path.realpath(path) == os.path.realpath(source):
             raise UsageError(f"-o {path} is the model itself; name another file")
-        if path.exists() and not self.overwrite:
-            raise UsageError(f"{path} exists; --overwrite replaces it")
-        if not path.parent.is_dir():
-            raise UsageError(f"-o {path}: its folder does not exist; make it first")
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise UsageError(f"-o {path} may not be written (permission denied)")
+        check_model_target(path, overwrite=self.overwrite)
         return path
 
 

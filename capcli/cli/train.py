@@ -33,6 +33,7 @@ def train(
         Path | None,
         typer.Option("--output", "-o", help="Model file to write.", show_default="NAME.safetensors"),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file where it exists.")] = False,
     run: Annotated[
         Path | None,
         typer.Option(
@@ -77,6 +78,7 @@ def train(
             recipe,
             data,
             output=output,
+            overwrite=overwrite,
             run=run,
             encoder_weights=encoder_weights,
             start=start,

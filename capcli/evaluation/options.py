@@ -9,6 +9,7 @@ from pathlib import Path
 
 from capcli.errors import UsageError
 from capcli.options import option
+from capcli.output.target import check_target
 
 SPLITS = ("test", "dev", "train", "all", "held-out")
 
@@ -129,12 +130,7 @@ class ReportOptions:
             other = written.setdefault(real, name)
             if other != name:
                 raise UsageError(f"{other} and {name} both name {path}; name two files")
-            if path.is_dir():
-                raise UsageError(f"{name} {path} is a folder; name a file")
-            if not path.parent.is_dir():
-                raise UsageError(f"{name} {path}: its folder does not exist; make it first")
-            if not os.access(path if path.exists() else path.parent, os.W_OK):
-                raise UsageError(f"{name} {path} may not be written (permission denied)")
+            check_target(name, path)
 
     def _files(self, source: SourceOptions) -> Iterator[tuple[str, Path]]:
         if source.predictions_out:

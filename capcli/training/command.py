@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -18,14 +17,16 @@ from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.encoder import NONE
 from capcli.model.shipped import find_model
+from capcli.model.target import check_model_target
 from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
 from capcli.training.folder import held
 from capcli.training.gain import Gain, gain
-from capcli.training.loop import Trainer, changes_captions
+from capcli.training.loop import Trainer
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
+from capcli.training.start import changes_captions
 
 FINE_TUNE = "fine-tune"
 """The recipe for a model to go on from where none is named."""
@@ -75,6 +76,7 @@ def train_model(
     data: Sequence[str | Path],
     *,
     output: str | Path | None = None,
+    overwrite: bool = False,
     run: str | Path | None = None,
     encoder_weights: str | None = None,
     start: str | None = None,
@@ -90,6 +92,7 @@ def train_model(
         data: data sets; the dev split of the first chooses the weights and calibrates the confidence. To a language
             model they are sentences, and text files are among them.
         output: model file to write, by default NAME.safetensors.
+        overwrite: replace it where it exists.
         run: folder of checkpoints and log, by default runs/ and the name of the model file.
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: model to go on from, name or file.
@@ -105,10 +108,7 @@ def train_model(
         raise UsageError(f"name a RECIPE ({', '.join(shipped_recipes())}), or a model to fine-tune with --from")
     chosen = Recipe.read(find_recipe(FINE_TUNE if recipe is None else recipe))
     target = Path(output or f"{chosen.name}.safetensors")
-    if not target.parent.is_dir() or target.is_dir() or not os.access(target.parent, os.W_OK):
-        raise UsageError(
-            f"{target}: no model can be written there; name a file in a folder that exists and is yours to write in"
-        )
+    check_model_target(target, overwrite=overwrite)
     if unlabelled and all(stage.objective != "autoencoder" for stage in chosen.stage):
         raise UsageError(
             f'--unlabelled is for stages with objective = "autoencoder", and the recipe {chosen.name} has none'

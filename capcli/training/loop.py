@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
@@ -30,6 +29,7 @@ from capcli.training.objective import Batch, Objective, objectives
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe, StageRecipe
 from capcli.training.seed import seed_of
+from capcli.training.start import settled, trained_parts
 from capcli.training.state import Position, load_state, restore_optimizer, save_state
 
 SAVE_SECONDS = 300.0
@@ -73,8 +73,8 @@ class Trainer:
         cache: Path | None = None,
         processes: Processes = Processes(),
     ) -> None:
-        recipe = _settled(recipe, start)
-        if processes.world > 1 and "matcher" in _trained_parts(recipe):
+        recipe = settled(recipe, start)
+        if processes.world > 1 and "matcher" in trained_parts(recipe):
             # Each would compare the pictures of its own share alone.
             raise UsageError("contrastive training compares all of a batch and needs one process: leave torchrun out")
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
@@ -395,37 +395,6 @@ class Trainer:
         pays = bfloat16_pays(self.device)
         dtype = torch.bfloat16 if pays or self.device.type != "cuda" else torch.float16
         return torch.autocast(self.device.type, dtype, enabled=pays or self.device.type == "cuda")
-
-
-def changes_captions(recipe: Recipe) -> bool:
-    """Whether any stage changes what the model says; otherwise there is a model that it starts from."""
-    return "decoder" in _trained_parts(recipe)
-
-
-def _trained_parts(recipe: Recipe) -> set[str]:
-    return {part for stage in recipe.stage for part in objectives()[stage.objective].parts}
-
-
-def _settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
-    """The recipe with what the model to start from decides; raises UsageError where a stage lacks what it trains."""
-    parts = _trained_parts(recipe)
-    if recipe.matcher is not None and "matcher" not in parts:
-        raise UsageError("no stage trains the [matcher]: add a [[stage]] with objective = 'contrastive', or drop it")
-    if start is not None:
-        config = start.model.config
-        encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
-        # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
-        own = recipe.decoding != DecodingOptions() and changes_captions(recipe)
-        decoding = recipe.decoding if own else start.options
-        matcher = recipe.matcher if config.matcher is None else config.matcher
-        recipe = replace(recipe, encoder=encoder, decoder=config.decoder, matcher=matcher, decoding=decoding)
-        recipe.check()
-    elif "decoder" not in parts:
-        raise UsageError(f"no stage of {recipe.name} trains a decoder: name a model that has learnt to speak by --from")
-    if recipe.matcher is None and ("matcher" in parts or recipe.decoding.rerank):
-        wanted = "contrastive training" if "matcher" in parts else "[decoding] rerank"
-        raise UsageError(f"{wanted} needs a matcher: a [matcher] table in the recipe, or --from a model that has one")
-    return recipe
 
 
 def _part(parameter: str) -> str:

@@ -133,6 +133,22 @@ def test_what_training_brought_is_told_of_pictures_that_it_did_not_see(model: Pa
     assert 1 <= float(told[5]) < float(told[4]) / 2
 
 
+def test_a_model_that_is_there_is_replaced_only_where_that_is_asked_for(
+    model: Path, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.safetensors").write_bytes(b"hours of work")
+    Path("short.toml").write_text("[[stage]]\nepochs = 1\nbatch_size = 8\ncaptions = 1\n")
+    asked = ("short.toml", "--from", model, "--data", mine, "-o", "mine.safetensors")
+    refused = run(*asked)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr == "capcli: error: mine.safetensors exists; --overwrite replaces it\n"
+    assert Path("mine.safetensors").read_bytes() == b"hours of work"
+    assert not Path("runs").exists()
+    assert run(*asked, "--overwrite").exit_code == 0
+    assert Checkpoint.load("mine.safetensors").model.vocabulary.words == Checkpoint.load(model).model.vocabulary.words
+
+
 def test_pictures_kept_out_are_neither_trained_on_nor_chosen_by(model: Path, mine: Path, tmp_path: Path) -> None:
     """What is told of them changes with their captions, the model does not."""
     rows = list(csv.reader(mine.open(newline="")))

@@ -137,7 +137,9 @@ def test_places_where_nothing_can_be_written(
     write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     code, told = train(write_recipe(), "-o", "missing/model.safetensors")
-    assert (code, told.split(": ")[1][:32]) == (2, "no model can be written there; n")
+    assert (code, told) == (2, "-o missing/model.safetensors: its folder does not exist; make it first")
+    code, told = train(write_recipe(), "-o", "model.bin")
+    assert (code, told) == (2, "-o model.bin is to be a model; let its name end in .safetensors")
     (tmp_path / "file").touch()
     code, told = train(write_recipe(), "--run", "file")
     assert (code, told) == (2, "file: no checkpoints can be written there (File exists)")

@@ -1,0 +1,47 @@
+"""What a run takes over from the model that it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import UsageError
+from capcli.model.checkpoint import Checkpoint
+from capcli.training.objective import objectives
+from capcli.training.recipe import Recipe
+
+
+def trained_parts(recipe: Recipe) -> set[str]:
+    """The parts of the model that any stage trains; see `Objective.parts`."""
+    return {part for stage in recipe.stage for part in objectives()[stage.objective].parts}
+
+
+def changes_captions(recipe: Recipe) -> bool:
+    """Whether any stage changes what the model says; otherwise there is a model that it starts from."""
+    return "decoder" in trained_parts(recipe)
+
+
+def settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
+    """The recipe with what the model to start from decides.
+
+    Raises:
+        UsageError: where a stage lacks what it trains, or the recipe a stage for what it adds.
+    """
+    parts = trained_parts(recipe)
+    if recipe.matcher is not None and "matcher" not in parts:
+        raise UsageError("no stage trains the [matcher]: add a [[stage]] with objective = 'contrastive', or drop it")
+    if start is not None:
+        config = start.model.config
+        encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
+        # What was chosen for the model on its dev pictures holds on, unless the recipe says something else.
+        own = recipe.decoding != DecodingOptions() and changes_captions(recipe)
+        decoding = recipe.decoding if own else start.options
+        matcher = recipe.matcher if config.matcher is None else config.matcher
+        recipe = replace(recipe, encoder=encoder, decoder=config.decoder, matcher=matcher, decoding=decoding)
+        recipe.check()
+    elif "decoder" not in parts:
+        raise UsageError(f"no stage of {recipe.name} trains a decoder: name a model that has learnt to speak by --from")
+    if recipe.matcher is None and ("matcher" in parts or recipe.decoding.rerank):
+        wanted = "contrastive training" if "matcher" in parts else "[decoding] rerank"
+        raise UsageError(f"{wanted} needs a matcher: a [matcher] table in the recipe, or --from a model that has one")
+    return recipe
