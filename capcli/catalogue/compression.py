@@ -94,4 +94,6 @@ class FineTuning:
         recipe = dataclasses.replace(self._recipe, data=data, decoding=checkpoint.options)
         best = train_on(self._corpus, recipe, self._folder, self._device, start=checkpoint)
         origin = checkpoint.origin | {"fine_tuning": {"recipe": best.recipe, "data": [self._name]}}
-        return dataclasses.replace(checkpoint, model=best.model, calibration=best.calibration, origin=origin)
+        return dataclasses.replace(
+            checkpoint, model=best.model, options=best.options, calibration=best.calibration, origin=origin
+        )

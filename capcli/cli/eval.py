@@ -89,17 +89,21 @@ def evaluate(
         how["system"] = sources.predictions.name
     else:
         assert dataset is not None, "_check sees to that"
-        references, captioned = _captioned(dataset, sources, ModelOptions(**place), decoding)
+        from capcli.evaluation.retrieval import check_matcher, retrieval
+
+        model = ModelOptions(**place)
+        if figures.retrieval:
+            check_matcher(model)
+        references, captioned = _captioned(dataset, sources, model, decoding)
         predictions, how["run"] = captioned.predictions, captioned.run
         how["system"] = captioned.run["model"]["name"]
         failed = sum(prediction.error is not None for prediction in predictions)
         if failed and not sources.allow_missing:
             told = f"{failed:,} of {len(predictions):,} images could not be captioned, so nothing is scored"
             raise CapcliError(f"{told}; --allow-missing scores the rest")
-        from capcli.evaluation.retrieval import retrieval
-
-        with counting() as progress:
-            how["retrieval"] = retrieval(references, ModelOptions(**place), progress=progress)
+        if figures.retrieval:
+            with counting() as progress:
+                how["retrieval"] = retrieval(references, model, progress=progress)
     with counting() as progress:
         report = scored(references, predictions, figures, training=training, progress=progress, **how)
 
@@ -168,6 +172,8 @@ def _check(
     if not source.made:
         return
     named = "--predictions" if source.predictions else "--compare"
+    if scoring.retrieval:
+        raise UsageError(f"--retrieval is by a model, and {named} scores captions alone; name a DATASET instead")
     if dataset is not None:
         raise UsageError(f"{named} scores captions that are there; name their references by --references, no DATASET")
     if model:

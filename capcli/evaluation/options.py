@@ -97,6 +97,9 @@ class ScoringOptions:
     """Which figures are taken."""
 
     human: bool = option(False, "Also score people: each reference against the others of its image.")
+    retrieval: bool = option(
+        False, "Also how well the DATASET's pictures and their references find each other, by the model's matcher."
+    )
     training: Path | None = option(
         None, "Captions the model was trained on, a dataset or a file: how many does it repeat?", metavar="FILE"
     )

@@ -52,7 +52,7 @@ class Report:
             references; None where not asked for.
         settings: what was chosen, as plain values.
         run: model, device and speed where captions were made, as plain values.
-        retrieval: of images and references by the model's matcher; None where there is none.
+        retrieval: of images and references by the model's matcher; None where it was not asked for.
     """
 
     system: str

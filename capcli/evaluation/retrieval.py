@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from capcli.errors import UsageError
 from capcli.evaluation.references import References
 from capcli.model.header import read_header
 from capcli.model.options import ModelOptions
@@ -12,6 +13,15 @@ from capcli.model.shipped import find_model
 
 if TYPE_CHECKING:
     from capcli.metrics.retrieval import Retrieval
+
+
+def check_matcher(model: ModelOptions) -> None:
+    """Raises UsageError for a model without a matcher, which is not loaded, and ModelError where there is none."""
+    if read_header(find_model(model.model)).described.get("matcher") is None:
+        raise UsageError(
+            f"--retrieval is by a matcher, and {model.model} has none: "
+            f"`capcli train matching --from {model.model}` gives it one"
+        )
 
 
 def retrieval(
@@ -25,14 +35,13 @@ def retrieval(
         progress: is called after every batch with how many images are done and how many there are.
 
     Returns:
-        None for a model without a matcher, which is not loaded, and where no image can be read.
+        None where no image can be read.
 
     Raises:
         ModelError: if there is no such model, or its file cannot be used.
-        UsageError: if the device is not there.
+        UsageError: if it has no matcher, or the device is not there.
     """
-    if read_header(find_model(model.model)).described.get("matcher") is None:
-        return None
+    check_matcher(model)
     import numpy as np
 
     from capcli.captioner import Captioner

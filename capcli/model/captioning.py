@@ -53,6 +53,11 @@ class CaptioningModel(nn.Module):
         self.matcher = build_matcher(settings, self.encoder.width, len(self.vocabulary))
         self.config = dataclasses.replace(self.config, matcher=dict(settings))
 
+    def drop_matcher(self) -> None:
+        """Takes the model's matcher away, if it has one."""
+        self.matcher = None
+        self.config = dataclasses.replace(self.config, matcher=None)
+
     def forward(self, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing from B x 3 x S x S pictures and N x T words; see `Decoder.forward`."""
         return self.decoder(self.encoder(images), captions)

@@ -51,7 +51,7 @@ class Trainer:
         encoder_weights: takes the place of the recipe's `[encoder] weights`.
         start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
             options stay too where the recipe has none, and a pruned one's zeros; the recipe's `[matcher]` is added to
-            it if it has none.
+            it if it has none, and its own is left out where a stage trains the encoder and none after it the matcher.
         cache: folder of cached regions, by default `cache/` in the run's folder.
         processes: those that train together, which share `folder` and `cache`. Each takes its share of every batch, so
             that a run takes the same steps and writes the same state whatever their number, which may change when it
@@ -79,6 +79,7 @@ class Trainer:
             raise UsageError("contrastive training compares all of a batch and needs one process: leave torchrun out")
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
         self.started_from_model, self.processes = start is not None, processes
+        self.leaves_matcher = start is not None and start.model.matcher is not None and recipe.matcher is None
         self.cache_folder = cache or folder / "cache"
         self.best_file, self.state_file = folder / "best.safetensors", folder / "state.safetensors"
         torch.manual_seed(seed_of(recipe.seed, "model"))
@@ -139,7 +140,9 @@ class Trainer:
     def _model(self, start: Checkpoint | None, encoder_weights: str | None) -> CaptioningModel:
         recipe = self.recipe
         if start is not None:
-            if start.model.matcher is None and recipe.matcher is not None:
+            if recipe.matcher is None:
+                start.model.drop_matcher()
+            elif start.model.matcher is None:
                 start.model.add_matcher(recipe.matcher)
             return start.model
         encoder = EncoderConfig.of(recipe.encoder.name, recipe.encoder.size)
@@ -176,6 +179,8 @@ class Trainer:
         steps = math.ceil(feed.count / stage.batch_size)
         title = f"stage {at.stage + 1}/{len(self.recipe.stage)} {stage.objective}"
         if self.started_from_model and (at.stage, at.epoch, at.step) == (0, 0, 0):
+            if self.leaves_matcher:
+                log.say("the matcher, which learnt with the encoder as it was, is left out (train matching makes one)")
             # A model that only gets worse is handed back as it came.
             log.say(f"before training: dev {self.objective.metric} {_listed(self._judge(feed, log))}")
         while at.epoch < stage.epochs and at.waited < stage.patience:

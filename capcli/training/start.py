@@ -21,8 +21,17 @@ def changes_captions(recipe: Recipe) -> bool:
     return "decoder" in trained_parts(recipe)
 
 
+def outdates_matcher(recipe: Recipe) -> bool:
+    """Whether a stage trains the encoder, and none after it the matcher, which learnt with the encoder as it was."""
+    outdated = False
+    for stage in recipe.stage:
+        parts = objectives()[stage.objective].parts
+        outdated = (outdated or ("encoder" in parts and stage.train_from >= 0)) and "matcher" not in parts
+    return outdated
+
+
 def settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
-    """The recipe with what the model to start from decides.
+    """The recipe with what the model to start from decides; without a matcher where it would be an outdated one.
 
     Raises:
         UsageError: where a stage lacks what it trains, or the recipe a stage for what it adds.
@@ -30,6 +39,8 @@ def settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
     parts = trained_parts(recipe)
     if recipe.matcher is not None and "matcher" not in parts:
         raise UsageError("no stage trains the [matcher]: add a [[stage]] with objective = 'contrastive', or drop it")
+    if recipe.matcher is not None and outdates_matcher(recipe):
+        raise UsageError("the encoder is trained after the [matcher] that looks through it: put 'contrastive' last")
     if start is not None:
         config = start.model.config
         encoder = replace(recipe.encoder, name=config.encoder.name, size=config.encoder.size)
@@ -37,6 +48,8 @@ def settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
         own = recipe.decoding != DecodingOptions() and changes_captions(recipe)
         decoding = recipe.decoding if own else start.options
         matcher = recipe.matcher if config.matcher is None else config.matcher
+        if config.matcher is not None and outdates_matcher(recipe):
+            matcher, decoding = None, replace(decoding, rerank=0.0)
         recipe = replace(recipe, encoder=encoder, decoder=config.decoder, matcher=matcher, decoding=decoding)
         recipe.check()
     elif "decoder" not in parts:

@@ -52,19 +52,20 @@ def test_figures_are_those_of_the_captioner_s_similarities(folder: Path) -> None
     assert found.to_json() == retrieve(alike, [0, 0, 1, 2, 2, 2]).to_json()
 
 
-def test_they_are_in_the_table_the_json_and_the_page(folder: Path, tiny_file: Path) -> None:
-    arguments = ["--no-java", "--bootstrap-samples", "100", "-o", str(folder / "r.json")]
+def test_they_are_in_the_table_the_json_and_the_page(folder: Path) -> None:
+    arguments = ["--retrieval", "--no-java", "--bootstrap-samples", "100", "-o", str(folder / "r.json")]
     page = ["--html", str(folder / "r.html")]
 
-    def printed(model: Path) -> str:
-        result = CliRunner().invoke(app, ["eval", str(folder / "data"), "--model", str(model), *arguments, *page])
+    def printed(*arguments: str) -> str:
+        model = str(folder / "matching.safetensors")
+        result = CliRunner().invoke(app, ["eval", str(folder / "data"), "--model", model, *arguments, *page])
         assert result.exit_code == 0, result.stderr
         return result.stdout
 
-    with_matcher, without = printed(folder / "matching.safetensors"), printed(tiny_file)
+    without = printed(*arguments[1:])
     assert json.loads((folder / "r.json").read_text())["retrieval"] is None
     assert "sentence to image" not in without
-    printed(folder / "matching.safetensors")
+    with_matcher = printed(*arguments)
     found = json.loads((folder / "r.json").read_text())["retrieval"]
     assert (found["images"], found["sentences"]) == (3, 6)
     for way in ("image to sentence", "sentence to image"):
@@ -76,6 +77,22 @@ def test_they_are_in_the_table_the_json_and_the_page(folder: Path, tiny_file: Pa
         assert f'<th scope="row">{way}</th><td class="number">{ratios[0]}</td>' in (folder / "r.html").read_text()
     table = [line for line in with_matcher.splitlines() if line.startswith(("metric", "BLEU", "CIDEr-D"))]
     assert table[0] in without.splitlines()
+
+
+def test_retrieval_needs_a_matcher_and_a_data_set(folder: Path, tiny_file: Path) -> None:
+    def told(*arguments: str | Path) -> str:
+        result = CliRunner().invoke(app, ["eval", *map(str, arguments), "--retrieval"])
+        assert (result.exit_code, result.stdout) == (2, "")
+        return result.stderr
+
+    assert told(folder / "data", "--model", tiny_file) == (
+        f"capcli: error: --retrieval is by a matcher, and {tiny_file} has none: "
+        f"`capcli train matching --from {tiny_file}` gives it one\n"
+    )
+    captions = folder / "data" / "captions.csv"
+    assert told("--predictions", captions, "--references", captions) == (
+        "capcli: error: --retrieval is by a model, and --predictions scores captions alone; name a DATASET instead\n"
+    )
 
 
 def test_re_ranking_needs_a_matcher(folder: Path, tiny_file: Path) -> None:

@@ -366,6 +366,32 @@ def test_contrastive_training_gives_a_model_a_matcher_and_leaves_all_else_as_it_
     assert again.scores[name].keys() == {"CIDEr-D"}
 
 
+def test_a_matcher_goes_where_the_encoder_that_it_learnt_with_is_trained(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = trainer(recipe(CACHED | {"epochs": 1}, CONTRASTIVE), data, tmp_path / "first").run()
+    dataclasses.replace(first, options=first.options.replace(rerank=0.5)).save(tmp_path / "first.safetensors")
+
+    def tuned(folder: str, *stages: dict[str, Any]) -> Checkpoint:
+        chosen = dataclasses.replace(recipe(*stages), decoding=DecodingOptions())
+        for _ in ("a run", "asked again for what it gave"):
+            start = Checkpoint.load(tmp_path / "first.safetensors")
+            best = Trainer(chosen, corpus(data), tmp_path / folder, CPU, start=start).run()
+        return best
+
+    once = PICTURES | {"epochs": 1}
+    capsys.readouterr()
+    without = tuned("without", once)
+    assert "the matcher, which learnt with the encoder as it was, is left out" in capsys.readouterr().err
+    assert (without.model.matcher, without.options.rerank) == (None, 0)
+    without.save(tmp_path / "without.safetensors")
+    assert Captioner.load(tmp_path / "without.safetensors", device="cpu").caption(data / "red.png").text
+    for folder, stages in (("decoder", (CACHED,)), ("again", (once, CONTRASTIVE))):
+        kept = tuned(folder, *stages)
+        assert kept.model.matcher is not None and kept.options.rerank == 0.5
+        assert "is left out" not in capsys.readouterr().err
+
+
 def test_what_a_matcher_needs_is_told_before_anything_is_done(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path
 ) -> None:
@@ -377,6 +403,11 @@ def test_what_a_matcher_needs_is_told_before_anything_is_done(
         (dataclasses.replace(matching, matcher=None), start, r"contrastive training needs a matcher: a \[matcher\]"),
         (dataclasses.replace(plain, matcher=MATCHER), start, r"no stage trains the \[matcher\]: add a"),
         (reranking, None, r"\[decoding\] rerank needs a matcher"),
+        (
+            recipe(CONTRASTIVE, PICTURES),
+            start,
+            r"the encoder is trained after the \[matcher\] .* put 'contrastive' last",
+        ),
     ):
         with pytest.raises(UsageError, match=told) as caught:
             Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=begin)
