@@ -37,6 +37,8 @@ RESULTS = REPOSITORY / "docs" / "table.jsonl"
 BEAMS = (1, 3, 5)
 FIGURES = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "distinct-1", "distinct-2", "vocabulary", "length")
 
+GAINED = ("CIDEr-D", "distinct-2")
+
 FIGURES_OF_DOCS = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "distinct-2")
 FIGURES_OF_README = ("BLEU-4", "METEOR", "CIDEr-D", "distinct-2")
 PICTURES = 64
@@ -120,8 +122,10 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     beams = [row["beam"] for row in rows if row.get("recipe") == name] or list(BEAMS)
     chosen = {beam: dev_score(checkpoint, dev, beam, cache) for beam in beams}
     beam = max(chosen, key=lambda beam: chosen[beam])
+    said = captions(checkpoint, test, beam, cache)
     row = {
-        "recipe": name, "seed": seed, "beam": beam, "dev": chosen, "test": scores(checkpoint, test, beam, cache),
+        "recipe": name, "seed": seed, "beam": beam, "dev": chosen, "test": scores(test, said),
+        **({"gain": gain(test, said, cache)} if name in OBJECTIVES else {}),
         "minutes": minutes, "threads": torch.get_num_threads(), "epochs": [stage.epochs for stage in recipe.stage],
         "parameters": parameters(checkpoint), "curve": curve(folder / "log.csv"),
         "machine": describe(),
@@ -165,13 +169,24 @@ def dev_score(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: P
     return evaluate(checkpoint.model, items, replace(checkpoint.options, beam_size=beam), regions)
 
 
-def scores(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> dict[str, float | None]:
+def scores(items: Sequence[Item], said: Sequence[str]) -> dict[str, float | None]:
     """FIGURES of the COCO toolkit, and of variety."""
     from capcli.evaluation.scores import score
 
-    said = captions(checkpoint, items, beam, cache)
     found = score([item.captions for item in items], said, samples=0)
     return {name: found.metrics[name].value for name in FIGURES}
+
+
+def gain(items: Sequence[Item], said: Sequence[str], cache: Path) -> dict[str, list[float | None]]:
+    """By how much GAINED of captions are above those of `base` as it ships, and the paired 95 % interval of that."""
+    from capcli.evaluation.scores import compare
+    from capcli.model.checkpoint import Checkpoint
+    from capcli.model.shipped import find_model
+
+    base = Checkpoint.load(find_model(BASE))
+    before = captions(base, items, base.options.beam_size, cache)
+    found = compare([item.captions for item in items], before, said, java=False).metrics
+    return {name: [found[name].value, found[name].low, found[name].high] for name in GAINED}
 
 
 def parameters(checkpoint: Checkpoint) -> dict[str, int]:
@@ -213,7 +228,7 @@ def write(results: Path) -> None:
     runs = [row for row in rows if "recipe" in row]
     rates = {name: rate for row in rows for name, rate in row.get("images_per_second", {}).items()}
     place(REPOSITORY / "docs" / "recipes.md", "architectures", table(runs, ARCHITECTURES, rates, FIGURES_OF_DOCS))
-    place(REPOSITORY / "docs" / "recipes.md", "objectives", table(runs, (BASE, *OBJECTIVES), rates, FIGURES_OF_DOCS))
+    place(REPOSITORY / "docs" / "recipes.md", "objectives", added(runs))
     place(REPOSITORY / "README.md", "recipes", table(runs, ARCHITECTURES, rates, FIGURES_OF_README))
     (REPOSITORY / "docs" / "recipes.svg").write_bytes(drawn(runs))
 
@@ -234,6 +249,26 @@ def table(runs: Sequence[dict[str, Any]], names: Sequence[str], rates: dict[str,
             f"{parts['decoder'] / 1e6:.1f} M",
             f"{rates[name]:.1f}" if name in rates else "",
             f"{statistics.mean(minutes):.0f}" if minutes else "",
+        ])  # fmt: skip
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def added(runs: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table of what each objective adds to `base`: on dev step by step, on test with a paired interval."""
+    head = ["recipe", "seeds", "beam", *FIGURES_OF_README, *(f"{name} minus base's (95 %)" for name in GAINED)]
+    lines = [[*head, "dev CIDEr-D before, and after each epoch"], ["---"] * (len(head) + 1)]
+    for name in (BASE, *OBJECTIVES):
+        own = [run for run in runs if run["recipe"] == name]
+        if not own:
+            continue
+        first = own[0]
+        gains = [first["gain"][figure] for figure in GAINED] if "gain" in first else []
+        lines.append([
+            f"`{name}`", str(len(own)), str(first["beam"]),
+            *(spread([run["test"][figure] for run in own]) for figure in FIGURES_OF_README),
+            *(f"{value:+.3f} ({low:.3f} to {high:.3f})" for value, low, high in gains),
+            *[""] * (len(GAINED) - len(gains)),
+            ", ".join(f"{score:.3f}" for _, _, score in first["curve"]),
         ])  # fmt: skip
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

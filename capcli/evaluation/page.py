@@ -149,8 +149,10 @@ def _retrieval(report: Report) -> Iterable[str]:
         figures = "".join(f'<td class="number">{value}</td>' for value in cells.values())
         rows += f'<tr><th scope="row">{name}</th>{figures}</tr>'
     yield (
-        f'<section><h2>Retrieval</h2><div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div><p>{escape(RETRIEVAL)}.</p></section>"
+        '<section aria-labelledby="retrieval-title"><h2 id="retrieval-title">Retrieval</h2>'
+        '<div class="scroll" role="region" aria-labelledby="retrieval-title" tabindex="0">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<p class="quiet">{escape(RETRIEVAL[0].upper() + RETRIEVAL[1:])}.</p></section>'
     )
 
 
