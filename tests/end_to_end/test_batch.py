@@ -63,8 +63,10 @@ def test_a_signal_lets_the_batch_in_hand_end(
 def test_a_second_ctrl_c_does_not_wait_for_the_batch(
     start: Start, eventually: Eventually, pictures: list[str], tmp_path: Path
 ) -> None:
-    process = start("pictures", "--batch-size", 4, "-o", "rows.json", variables=ENDLESSLY)
-    eventually(grown(tmp_path / "rows.json"))
+    begun = tmp_path / "begun"
+    variables = {**ENDLESSLY, "BATCHES_BEGUN": str(begun)}
+    process = start("pictures", "--batch-size", 4, "-o", "rows.json", variables=variables)
+    eventually(lambda: begun.exists() and begun.stat().st_size == 2)
 
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
