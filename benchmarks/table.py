@@ -108,7 +108,7 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     corpus = Corpus.build([data], recipe.data)
     folder = runs / f"{name}-{seed}"
     start = Checkpoint.load(find_model(BASE)) if name in (BASE, *OBJECTIVES) else None
-    begun, begun_cores, done = time.time(), time.process_time(), (folder / "state.safetensors").exists()
+    begun, done = time.process_time(), (folder / "state.safetensors").exists()
     if name == BASE:
         assert start is not None
         checkpoint = start
@@ -118,9 +118,7 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
             encoder_weights=weights.get(recipe.encoder.name), start=start, cache=cache,
         ).run()  # fmt: skip
     # Of a run that went on nobody knows what it took before.
-    known = not done and name != BASE
-    minutes = (time.time() - begun) / 60 if known else None
-    core_minutes = (time.process_time() - begun_cores) / 60 if known else None
+    core_minutes = None if done or name == BASE else (time.process_time() - begun) / 60
     dev, test = data.split("dev"), data.split("test")
     beams = [row["beam"] for row in rows if row.get("recipe") == name] or list(BEAMS)
     chosen = {beam: dev_score(checkpoint, dev, beam, cache) for beam in beams}
@@ -129,7 +127,7 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     row = {
         "recipe": name, "seed": seed, "beam": beam, "dev": chosen, "test": scores(test, said),
         **({"gain": gain(test, said, cache)} if name in OBJECTIVES else {}),
-        "minutes": minutes, "core_minutes": core_minutes, "threads": torch.get_num_threads(),
+        "core_minutes": core_minutes, "threads": torch.get_num_threads(),
         "epochs": [stage.epochs for stage in recipe.stage],
         "parameters": parameters(checkpoint), "curve": curve(folder / "log.csv"),
         "machine": describe(),
@@ -257,10 +255,12 @@ def table(runs: Sequence[dict[str, Any]], names: Sequence[str], rates: dict[str,
 
 
 def taken(runs: Sequence[dict[str, Any]]) -> str:
-    """Minutes of one core that a run took: the mean, or at most the wall's where the core's were not counted."""
+    """Minutes of one core that a run took: their mean, or "at most" for older rows, which hold those on the wall."""
     counted = [run["core_minutes"] for run in runs if run.get("core_minutes") is not None]
-    wall = [run["minutes"] for run in runs if run["minutes"] is not None and run["threads"] == 1]
-    return f"{statistics.mean(counted):.0f}" if counted else f"≤ {min(wall):.0f}" if wall else ""
+    if counted:
+        return f"{statistics.mean(counted):.0f}"
+    wall = [run["minutes"] for run in runs if run.get("minutes") is not None and run["threads"] == 1]
+    return f"≤ {min(wall):.0f}" if wall else ""
 
 
 def added(runs: Sequence[dict[str, Any]]) -> str:
