@@ -100,6 +100,8 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     from capcli.model.shipped import find_model
     from capcli.training.command import find_recipe
     from capcli.training.corpus import Corpus
+    from capcli.training.features import FeatureCache
+    from capcli.training.folder import held
     from capcli.training.loop import Trainer
     from capcli.training.recipe import Recipe
 
@@ -108,17 +110,23 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     corpus = Corpus.build([data], recipe.data)
     folder = runs / f"{name}-{seed}"
     start = Checkpoint.load(find_model(BASE)) if name in (BASE, *OBJECTIVES) else None
-    begun, done = time.process_time(), (folder / "state.safetensors").exists()
+    core_minutes = None
     if name == BASE:
         assert start is not None
         checkpoint = start
     else:
-        checkpoint = Trainer(
-            recipe, corpus, folder, torch.device("cpu"),
-            encoder_weights=weights.get(recipe.encoder.name), start=start, cache=cache,
-        ).run()  # fmt: skip
-    # Of a run that went on nobody knows what it took before.
-    core_minutes = None if done or name == BASE else (time.process_time() - begun) / 60
+        with held(folder):
+            # Of a run that goes on nobody knows what it took before.
+            anew = not (folder / "state.safetensors").exists()
+            trainer = Trainer(
+                recipe, corpus, folder, torch.device("cpu"),
+                encoder_weights=weights.get(recipe.encoder.name), start=start, cache=cache,
+            )  # fmt: skip
+            # The regions are there for all recipes of an encoder, and none pays for them.
+            FeatureCache(trainer.model.encoder.eval(), corpus.pictures, cache)
+            begun = time.process_time()
+            checkpoint = trainer.run()
+            core_minutes = (time.process_time() - begun) / 60 if anew else None
     dev, test = data.split("dev"), data.split("test")
     beams = [row["beam"] for row in rows if row.get("recipe") == name] or list(BEAMS)
     chosen = {beam: dev_score(checkpoint, dev, beam, cache) for beam in beams}

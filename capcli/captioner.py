@@ -377,7 +377,9 @@ class Captioner:
 
     def _matching(self) -> Matcher:
         if self._matcher is None:
-            raise UsageError(f"{self.name} has no matcher: `capcli train matching --from {self.name}` gives it one")
+            raise UsageError(
+                f"{self.name} has no matcher: `capcli train matching --from MODEL --data DATA` gives it one"
+            )
         return self._matcher
 
     def prepare(self, image: Picture) -> np.ndarray:

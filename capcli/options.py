@@ -18,7 +18,7 @@ def option(
     most: float | None = None,
     flag: str | None = None,
     metavar: str | None = None,
-    tuned: bool = False,
+    shown: str | None = None,
 ) -> Any:
     """A field of an options dataclass.
 
@@ -29,9 +29,9 @@ def option(
         most: the largest number that it takes.
         flag: its short name on the command line, such as `-r`.
         metavar: how the help calls its value.
-        tuned: whether every model brings a value of its own, chosen on its dev pictures.
+        shown: what the help says of its default, where that is not the same for all.
     """
-    metadata = {"help": text, "min": least, "max": most, "flag": flag, "metavar": metavar, "tuned": tuned}
+    metadata = {"help": text, "min": least, "max": most, "flag": flag, "metavar": metavar, "shown": shown}
     return dataclasses.field(default=default, metadata=metadata)
 
 

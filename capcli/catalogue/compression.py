@@ -9,10 +9,9 @@ from capcli.catalogue.facts import Facts
 from capcli.catalogue.options import CompressOptions, MeasureOptions
 from capcli.datasets import read_dataset
 from capcli.errors import DatasetError, UsageError
-from capcli.evaluation.captioning import held_out_share
 from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoder_config
 from capcli.model.device import choose_device
+from capcli.model.header import read_header
 from capcli.model.pruning import prune
 from capcli.training.command import train_on
 from capcli.training.corpus import Corpus
@@ -23,7 +22,7 @@ def compressed(label: str, file: Path, options: CompressOptions) -> Checkpoint:
     """The model of a file with fewer weights, or with such of its layers as int8, once it is saved.
 
     Scores and recipe of the original stay with it: the recipe as its own, the scores under `origin`, as they were not
-    measured with these weights.
+    measured with these weights. Nor was the confidence of a pruned model fitted to what it says now: it has none.
 
     Raises:
         ModelError: if the file cannot be used.
@@ -49,6 +48,7 @@ def compressed(label: str, file: Path, options: CompressOptions) -> Checkpoint:
         quantized=checkpoint.quantized or options.int8,
         pruned=checkpoint.pruned or options.prune is not None,
         scores={},
+        calibration=checkpoint.calibration if options.prune is None else None,
         origin=origin,
     )
 
@@ -72,7 +72,7 @@ class FineTuning:
     def __init__(self, file: Path, recipe: Path, measuring: MeasureOptions, folder: Path) -> None:
         assert measuring.data is not None, "without data there is nothing to train on"
         chosen = Recipe.read(recipe)
-        held_out = max(chosen.data.hold_out, held_out_share(str(file)))
+        held_out = max(chosen.data.hold_out, read_header(file).held_out)
         self._recipe = dataclasses.replace(chosen, data=dataclasses.replace(chosen.data, hold_out=held_out))
         self._folder, self._device = folder, choose_device(measuring.device)
         dataset = read_dataset(measuring.data)
@@ -89,11 +89,10 @@ class FineTuning:
             UsageError: if the folder holds another run.
             CapcliError: as `Trainer.run`.
         """
-        longest = decoder_config(checkpoint.model.config.decoder)[1].max_length
-        data = dataclasses.replace(self._recipe.data, max_length=min(self._recipe.data.max_length, longest))
-        recipe = dataclasses.replace(self._recipe, data=data, decoding=checkpoint.options)
+        recipe = dataclasses.replace(self._recipe, decoding=checkpoint.options)
         best = train_on(self._corpus, recipe, self._folder, self._device, start=checkpoint)
         origin = checkpoint.origin | {"fine_tuning": {"recipe": best.recipe, "data": [self._name]}}
         return dataclasses.replace(
-            checkpoint, model=best.model, options=best.options, calibration=best.calibration, origin=origin
-        )
+            checkpoint, model=best.model, options=best.options, calibration=best.calibration, origin=origin,
+            held_out=best.held_out,
+        )  # fmt: skip

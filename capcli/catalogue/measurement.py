@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from capcli.catalogue.facts import Facts
 from capcli.catalogue.options import MeasureOptions
 from capcli.errors import UnreadableImage, UsageError
-from capcli.evaluation.captioning import Runner, caption_references, held_out_share, run_quietly
+from capcli.evaluation.captioning import Runner, caption_references, run_quietly
 from capcli.evaluation.options import ScoringOptions
 from capcli.evaluation.provenance import machine
 from capcli.evaluation.references import References, dataset_references, read_references
+from capcli.model.header import read_header
 from capcli.model.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def references_of(measuring: MeasureOptions, models: Sequence[Path]) -> Referenc
     if split != "held-out":
         return dataset_references(data, split)
     # What is below the least share is left out by all of them, as the hash of a name decides.
-    share = min(held_out_share(str(model)) for model in models)
+    share = min(read_header(model).held_out for model in models)
     if not share:
         raise UsageError(f"{data}: has no dev split, and no pictures that training held out are known; name a --split")
     return dataset_references(data, "all").held_out(share)

@@ -124,13 +124,15 @@ def evaluate(
 def _captioned(
     dataset: Path, source: SourceOptions, model: ModelOptions, decoding: dict[str, Any]
 ) -> tuple[References, Captioned]:
-    from capcli.evaluation.captioning import caption_references, held_out_share
+    from capcli.evaluation.captioning import caption_references
     from capcli.evaluation.references import dataset_references
+    from capcli.model.header import read_header
+    from capcli.model.shipped import find_model
 
     held_out = source.split == "held-out"
     references = dataset_references(dataset, "all" if held_out else source.split, missing_ok=source.allow_missing)
     if held_out:
-        references = references.held_out(held_out_share(model.model))
+        references = references.held_out(read_header(find_model(model.model)).held_out)
     captioned = caption_references(
         references,
         model,

@@ -74,7 +74,7 @@ def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter
     kind = get_type_hints(group.options)[field.name]
     shown: bool | str = False
     if kind is not bool and field.default not in (None, (), ""):
-        shown = "the model's own" if told["tuned"] else str(field.default)
+        shown = told["shown"] or str(field.default)
     # An option that is a word of Python, such as --as, has a field with an underscore behind it.
     names = [f"--{field.name.rstrip('_').replace('_', '-')}", *([told["flag"]] if told["flag"] else [])]
     option = typer.Option(

@@ -46,7 +46,8 @@ def train(
         typer.Option(help="Pretrained encoder: 'imagenet' (torchvision's own), 'none' or a safetensors file."),
     ] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="Model to go on from, name or file; its vocabulary stays.")
+        str | None,
+        typer.Option("--from", help="Model to go on from, name or file; its encoder, decoder and vocabulary stay."),
     ] = None,
     unlabelled: Annotated[
         list[Path] | None,
@@ -90,6 +91,11 @@ def train(
     if processes.first:
         for name, gain in trained.gains.items():
             tell(f"{name}: {_told(gain, name in trained.chosen)}")
+        if not trained.calibrated:
+            tell(
+                "confidence is the mean probability of a caption's words: what is held out is too little to fit it to "
+                "(50 pictures, with good and bad captions)"
+            )
         typer.echo(trained.file)
 
 

@@ -74,4 +74,6 @@ def decode(
 def check_rerank(options: DecodingOptions, matcher: Matcher | None) -> None:
     """Raises UsageError for options that re-rank by a matcher that the model does not have."""
     if options.rerank and matcher is None:
-        raise UsageError("rerank needs a model with a matcher: `capcli train matching --from MODEL` gives it one")
+        raise UsageError(
+            "rerank needs a model with a matcher: `capcli train matching --from MODEL --data DATA` gives it one"
+        )

@@ -14,6 +14,9 @@ from capcli.options import option
 SAMPLING = ("temperature", "top_p", "top_k")
 """Options that mean nothing to a search."""
 
+OF_THE_MODEL = "the model's own"
+"""What the help says of the defaults that every model brings, chosen on its dev pictures."""
+
 OF_LANGUAGE_MODELS = ("lm_weight", "lm_rescore")
 """Options that mean nothing without a language model."""
 
@@ -32,44 +35,43 @@ class DecodingOptions:
 
     num_captions: int = option(1, "Different captions for each picture, best first.", least=1, most=32)
     beam_size: int = option(
-        3, "Captions kept in view while searching; 1 is greedy, more is slower.", least=1, most=32, tuned=True
+        3, "Captions kept in view while searching; 1 is greedy, more is slower.", least=1, most=32, shown=OF_THE_MODEL
     )
     length_penalty: float = option(
         1.0,
         "A caption's log-probability is divided by its length to this power; more favours long ones.",
         least=0.0,
         most=4.0,
-        tuned=True,
+        shown=OF_THE_MODEL,
     )
     min_length: int = option(0, "Shortest caption, in words.", least=0, most=MOST_WORDS)
-    max_length: int = option(20, "Longest caption, in words.", least=1, most=MOST_WORDS, tuned=True)
+    max_length: int = option(20, "Longest caption, in words.", least=1, most=MOST_WORDS, shown=OF_THE_MODEL)
     no_repeat_ngram: int = option(
         3,
         "Say no run of this many words twice, and no word twice in a row; 0 allows both.",
         least=0,
         most=10,
-        tuned=True,
+        shown=OF_THE_MODEL,
     )
     rerank: float = option(
         0.0,
         "How much a caption's likeness to the picture, -1 to 1, counts beside its score; for models with a matcher.",
         least=0.0,
         most=100.0,
-        tuned=True,
+        shown=OF_THE_MODEL,
     )
     lm_weight: float = option(
         0.0,
         "With --lm: weight of its log-probabilities beside the model's, word by word (shallow fusion).",
         least=0.0,
         most=100.0,
-        tuned=True,
     )
     lm_rescore: float = option(
         0.0,
         "With --lm: weight of its log-probability of captions that a search found; below 0 favours the unusual.",
         least=-100.0,
         most=100.0,
-        tuned=True,
+        shown="-0.4 with --lm",
     )
     prefix: str = option("", "Begin every caption with these words.")
     sample: bool = option(False, "Draw captions at random instead of searching for the likeliest.")

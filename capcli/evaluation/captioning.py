@@ -21,9 +21,7 @@ from capcli.errors import CapcliError, UsageError
 from capcli.evaluation.predictions import Prediction, read_predictions
 from capcli.evaluation.provenance import model_files
 from capcli.evaluation.references import References
-from capcli.model.header import read_header
 from capcli.model.options import ModelOptions
-from capcli.model.shipped import find_model
 from capcli.output import Result, Writer
 from capcli.output.atomic import write_atomic
 from capcli.output.json import dumps
@@ -180,13 +178,6 @@ def caption_references(
         },
         tuple(notes),
     )
-
-
-def held_out_share(model: str) -> float:
-    """The share, 0 to 1, of a dataset without a dev split that a model's training left out; raises ModelError."""
-    data = read_header(find_model(model)).described["recipe"].get("data")
-    share = data.get("hold_out", 0.0) if isinstance(data, dict) else 0.0
-    return float(share) if isinstance(share, (int, float)) else 0.0
 
 
 class _Settings:

@@ -37,7 +37,7 @@ class SourceOptions:
     allow_missing: bool = option(False, "Score what can be scored, and say how many cannot.")
     predictions_out: Path | None = option(None, "Keep the DATASET's captions here, as JSON lines.", metavar="FILE")
     resume: bool = option(False, "Skip images that --predictions-out holds, and go on with it.")
-    overwrite: bool = option(False, "Begin --predictions-out anew.")
+    overwrite: bool = option(False, "Replace reports that are there, and begin --predictions-out anew.")
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in SPLITS:
@@ -55,8 +55,8 @@ class SourceOptions:
             raise UsageError(f"--predictions-out keeps captions that are made, and with {made} none are")
         if self.predictions_out and self.predictions_out.suffix.lower() not in (".jsonl", ".ndjson"):
             raise UsageError(f"--predictions-out {self.predictions_out} holds JSON lines; let its name end in .jsonl")
-        if (self.resume or self.overwrite) and not self.predictions_out:
-            raise UsageError(f"--{'resume' if self.resume else 'overwrite'} needs --predictions-out FILE")
+        if self.resume and not self.predictions_out:
+            raise UsageError("--resume needs --predictions-out FILE")
         if self.resume and self.overwrite:
             raise UsageError("--overwrite and --resume contradict each other")
 
@@ -113,14 +113,17 @@ class ScoringOptions:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Where the reports go beside the table on stdout; files that are there are replaced."""
+    """Where the reports go beside the table on stdout."""
 
     output: Path | None = option(None, "Figures and all it takes to repeat them, as JSON.", flag="-o", metavar="FILE")
     per_image: Path | None = option(None, "Every image with its scores, as CSV.", metavar="FILE")
     html: Path | None = option(None, "A page with plots and the best and worst captions.", metavar="FILE")
 
     def check(self, source: SourceOptions, scoring: ScoringOptions, dataset: Path | None) -> None:
-        """Raises UsageError where a report could not be written, or would take the place of what is read."""
+        """Raises UsageError where a report could not be written, or would take the place of what is there unasked.
+
+        A run that is resumed replaces its reports, which told of fewer captions; nothing replaces what is read.
+        """
         named = (dataset, source.predictions, source.references, scoring.training, *(source.compare or ()))
         read = {_real(path) for path in named if path}
         written: dict[Path, str] = {}
@@ -134,6 +137,8 @@ class ReportOptions:
             if other != name:
                 raise UsageError(f"{other} and {name} both name {path}; name two files")
             check_target(name, path)
+            if path.is_file() and path != source.predictions_out and not (source.overwrite or source.resume):
+                raise UsageError(f"{name} {path} exists; --overwrite replaces it")
 
     def _files(self, source: SourceOptions) -> Iterator[tuple[str, Path]]:
         if source.predictions_out:

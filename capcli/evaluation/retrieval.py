@@ -20,7 +20,7 @@ def check_matcher(model: ModelOptions) -> None:
     if read_header(find_model(model.model)).described.get("matcher") is None:
         raise UsageError(
             f"--retrieval is by a matcher, and {model.model} has none: "
-            f"`capcli train matching --from {model.model}` gives it one"
+            f"`capcli train matching --from {model.model} --data DATA` gives it one"
         )
 
 

@@ -14,6 +14,7 @@ from capcli.errors import CapcliError
 from capcli.metrics.java import VERSIONS, Unavailable, find_jar, find_java
 from capcli.metrics.statistics import Means, Tokens
 
+_DOWNLOAD = "from pycocoevalcap.spice.get_stanford_models import get_stanford_models as get; get()"
 _PARSER = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 
 
@@ -33,7 +34,7 @@ def spice_statistics(references: Sequence[Sequence[Tokens]], hypotheses: Sequenc
         raise ValueError("SPICE needs at least one reference for each image")
     jar, java = find_jar(f"spice/spice-{VERSIONS['SPICE']}.jar"), find_java()
     if not all((jar.parent / "lib" / name).is_file() for name in _PARSER):
-        raise Unavailable("needs Stanford CoreNLP 3.6.0, which pycocoevalcap.spice.get_stanford_models downloads")
+        raise Unavailable(f"needs Stanford CoreNLP 3.6.0, which `python -c '{_DOWNLOAD}'` fetches")
     captions = [
         {"image_id": image, "test": _sentence(words), "refs": [_sentence(reference) for reference in sentences]}
         for image, (sentences, words) in enumerate(zip(references, hypotheses, strict=True))

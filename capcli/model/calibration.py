@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 GOOD = 0.5
-"""Least CIDEr-D of a good caption, against the references people wrote; people reach 0.79 on Flickr8k."""
+"""Least CIDEr-D of a good caption, against the references people wrote; people reach 0.82 on Flickr8k."""
 
 _STEPS = 100
 _FEWEST = 50

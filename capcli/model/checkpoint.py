@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from capcli.decoding.options import DecodingOptions
@@ -22,11 +19,12 @@ from capcli.model.calibration import Calibration
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.decoder import decoder_config
 from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
-from capcli.model.header import FORMAT, KEPT, SCALE, description, kinds, opened
+from capcli.model.header import FORMAT, KEPT, SCALE, Header, description, kinds, opened
 from capcli.model.layers import layer_weights
 from capcli.model.pruning import pack, unpack
 from capcli.model.quantization import dequantize, quantize
 from capcli.model.vocabulary import Vocabulary
+from capcli.output.atomic import write_atomic
 
 LARGEST_VOCABULARY = 1_000_000
 
@@ -53,6 +51,8 @@ class Checkpoint:
             training leaves them zero.
         origin: of a model that was made smaller, what it was made of and how: `model`, `sha256`, `method`, `scores`,
             which are the original's, and if it was fine-tuned `fine_tuning`, of `recipe` and `data`. Empty for others.
+        held_out: the share of a data set without a dev split, chosen by a hash of its pictures' names, that neither the
+            training of this model saw nor that of the one it went on from.
     """
 
     model: CaptioningModel
@@ -63,6 +63,7 @@ class Checkpoint:
     quantized: bool = False
     pruned: bool = False
     origin: dict[str, Any] = dataclasses.field(default_factory=dict)
+    held_out: float = 0.0
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Writes the file atomically: a crash or a full disk leaves the old one whole.
@@ -82,6 +83,7 @@ class Checkpoint:
             "recipe": self.recipe,
             "scores": self.scores,
             "calibration": self.calibration and self.calibration.to_json(),
+            "held_out": self.held_out,
             **({"origin": self.origin} if self.origin else {}),
             **({"left_out": left_out} if self.pruned else {}),
         }
@@ -129,26 +131,15 @@ class Checkpoint:
         model.load_state_dict(tensors, assign=True)
         recipe, scores, origin = (described[part] for part in ("recipe", "scores", "origin"))
         quantized, pruned = (any(name + part in present for name in expected) for part in (SCALE, KEPT))
-        return cls(model.eval(), options, recipe, scores, calibration, quantized, pruned, origin)
+        held_out = Header(described, present).held_out
+        return cls(model.eval(), options, recipe, scores, calibration, quantized, pruned, origin, held_out)
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Writes tensors and metadata to `path` atomically; raises CapcliError where it cannot."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        try:
-            save_file(tensors, name, dict(metadata))
-            with open(name, "rb") as file:  # noqa: PTH123 - os.fsync needs a descriptor
-                os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except (OSError, SafetensorError) as error:
+        write_atomic(path, save(tensors, dict(metadata)))
+    except OSError as error:
         raise CapcliError(f"{path}: cannot be written ({error})") from None
 
 

@@ -35,6 +35,15 @@ class Header:
     described: dict[str, Any]
     tensors: dict[str, tuple[str, tuple[int, ...]]]
 
+    @property
+    def held_out(self) -> float:
+        """The share, 0 to 1, of a data set without a dev split that no training of the model saw, nor of those that it
+        goes back to; older files tell it in their recipe alone.
+        """
+        data = self.described["recipe"].get("data")
+        share = self.described.get("held_out", data.get("hold_out") if isinstance(data, dict) else None)
+        return float(share) if isinstance(share, (int, float)) and 0 <= share < 1 else 0.0
+
 
 @contextmanager
 def opened(path: Path, framework: str) -> Iterator[Any]:

@@ -6,8 +6,6 @@ its file and no less time: torch multiplies by zeros as by other numbers.
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -80,14 +78,6 @@ def hold(model: nn.Module, held: dict[str, Tensor]) -> None:
         if mask.any():
             there = mask.to(weights[name].device)
             weights[name].register_hook(lambda gradient, there=there: gradient.masked_fill(there, 0))
-
-
-def digest(held: dict[str, Tensor]) -> str:
-    """A hash, in hexadecimal, of where zeros are."""
-    found = hashlib.sha256()
-    for name in sorted(held):
-        found.update(name.encode() + np.packbits(held[name].cpu().numpy()).tobytes())
-    return found.hexdigest()
 
 
 def pack(values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:

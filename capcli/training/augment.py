@@ -17,7 +17,7 @@ def augment(image: Image.Image, size: int, crop: float, jitter: float, source: r
     Args:
         image: upright RGB picture.
         size: side of the result in pixels.
-        crop: least share of the area to keep; the sides' ratio changes by up to 4/3 as well.
+        crop: least share of the area to keep; the sides' ratio changes by up to 4/3 as well, as the area allows.
         jitter: greatest relative change of brightness, contrast and saturation, each drawn alone.
         source: where all chance comes from; the same state gives the same picture.
 
@@ -37,7 +37,8 @@ def augment(image: Image.Image, size: int, crop: float, jitter: float, source: r
 def _crop_box(size: tuple[int, int], crop: float, source: random.Random) -> tuple[int, int, int, int]:
     width, height = size
     area = source.uniform(crop, 1.0)
-    ratio = math.exp(source.uniform(-1, 1) * math.log(4 / 3) / 2)
+    # A side longer than the picture's would be cut off, and with it a part of the area.
+    ratio = math.exp(source.uniform(-1, 1) * min(math.log(4 / 3), -math.log(area)) / 2)
     wide = min(width, max(1, round(width * math.sqrt(area) * ratio)))
     high = min(height, max(1, round(height * math.sqrt(area) / ratio)))
     left, top = source.randint(0, width - wide), source.randint(0, height - high)

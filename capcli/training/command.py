@@ -42,11 +42,13 @@ class Trained:
             by data set; on pictures that neither trained nor chose, or on the dev split, which chose, of data that has
             one, unless every stage keeps its last weights. Only the first of several processes has them.
         chosen: names of the data sets whose gain is one on the dev split.
+        calibrated: whether its confidence is fitted to what it says of held-out pictures; of a model that sees.
     """
 
     file: Path
     gains: dict[str, Gain]
     chosen: frozenset[str]
+    calibrated: bool
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -136,11 +138,12 @@ def train_model(
     )  # fmt: skip
     if processes.first:
         best.save(target)
+    calibrated = best.calibration is not None or not sees
     if begin is None or not sees or not processes.first or not changes_captions(chosen):
-        return Trained(target, {}, frozenset())
+        return Trained(target, {}, frozenset(), calibrated)
     told = corpus.dev | corpus.compared
     gains = {name: gain(begin, best, items, place) for name, items in told.items()}
-    return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys() if choosing else ()))
+    return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys() if choosing else ()), calibrated)
 
 
 def train_on(

@@ -46,13 +46,20 @@ class Contrastive(Objective):
     def check(cls, stage: StageRecipe) -> None:
         if stage.train_from >= 0:
             raise UsageError("contrastive training leaves the encoder as the decoder knows it; drop train_from")
+        if stage.batch_size < 2:
+            raise UsageError("contrastive training compares pictures: batch_size must be at least 2")
+        if stage.temperature < COLDEST:
+            raise UsageError(f"contrastive training begins at a temperature of at least {COLDEST}")
 
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         matcher = _matcher(model)
         pictures, sentences = matcher.pictures(batch.regions), matcher.sentences(batch.targets)
+        with torch.no_grad():
+            # The parameter itself, which beyond the bound would have no gradient to come back by.
+            self.log_scale.clamp_(max=-math.log(COLDEST))
         # bfloat16 does not tell similarities apart that the temperature makes as different as day and night.
         with torch.autocast(pictures.device.type, enabled=False):
-            scale = self.log_scale.clamp(max=-math.log(COLDEST)).exp()
+            scale = self.log_scale.exp()
             loss = info_nce(sentences @ pictures.T * scale)
         return loss, {"temperature": float(1 / scale.detach())}
 

@@ -45,8 +45,8 @@ class Corpus:
     ) -> Corpus:
         """Divides the data sets: train and unlisted pictures train, dev pictures judge, test pictures do neither.
 
-        A data set without a dev split gives up the share `hold_out` of its training pictures. A picture that is in
-        one data set's dev or test split is not trained on, whatever another says of it.
+        A data set without a dev split gives up the share `hold_out` of its training pictures. A picture that judges, or
+        is in one data set's test split, is not trained on, whatever another says of it.
 
         Args:
             datasets: the first one's dev chooses.
@@ -67,6 +67,11 @@ class Corpus:
         train, dev, compared = _divided(
             datasets, lambda item, share: is_held_out(item.image, share), recipe.hold_out, "picture", compare=compare
         )
+        # Also what one data set has by chance held out, and another trains on.
+        judged = {item.image.resolve() for items in (*dev.values(), *compared.values()) for item in items}
+        train = [item for item in train if item.image.resolve() not in judged]
+        if not train:
+            raise DatasetError("every picture to train on is one to judge by as well; add other data")
         captions = tuple(tuple(tuple(tokenize(caption)) for caption in item.captions) for item in train)
         named = {item.image.resolve() for dataset in datasets for item in dataset.items}
         others = {path.resolve(): path for path in unlabelled if path.resolve() not in named}
@@ -111,6 +116,12 @@ class Corpus:
         if not train:
             raise DatasetError("every sentence to train on is one to judge by as well; add other data")
         return cls(tuple(train), tuple((words[item.captions[0]],) for item in train), dev)
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Files of the training and the dev pictures, each once."""
+        judged = [item.image for items in self.dev.values() for item in items]
+        return list(dict.fromkeys([item.image for item in self.train] + judged))
 
     def vocabulary(self, min_count: int) -> Vocabulary:
         """Words of the training captions that occur at least `min_count` times; raises DatasetError if none do."""

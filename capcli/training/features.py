@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from capcli.errors import CapcliError, UsageError
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import Encoder
+from capcli.model.fingerprint import fingerprint
 from capcli.output.atomic import write_whole
 from capcli.output.lock import open_locked
 from capcli.pictures.read import read_picture, to_array
@@ -26,6 +28,8 @@ from capcli.training.augment import augment
 
 BATCH = 32
 SYNC_BATCHES = 40
+VERSION = 1
+"""To be raised where the same picture comes to be prepared otherwise, so that no older cache is taken for a new one."""
 
 
 class FeatureCache:
@@ -66,7 +70,8 @@ class FeatureCache:
         self._row = {path: row for row, path in enumerate(pictures)}
         settings = [crop, jitter, seed] if views else []
         named = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in pictures]
-        wanted = [fingerprint(encoder), encoder.config.size, named, views, settings]
+        mixed = bfloat16_pays(next(encoder.parameters()).device)
+        wanted = [VERSION, fingerprint(encoder), asdict(encoder.config), mixed, named, views, settings]
         key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
         rows, columns = encoder.grid
         file = _RowFile(folder / key, ((1 + views) * len(pictures), rows * columns, encoder.width))
@@ -81,13 +86,13 @@ class FeatureCache:
 
         def batches(done: int) -> Generator[np.ndarray, None, None]:
             device = next(encoder.parameters()).device
-            mixed = torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device))
+            precision = torch.autocast(device.type, torch.bfloat16, enabled=mixed)
             with ThreadPoolExecutor(2) as pool:
                 upcoming = [pool.submit(prepare, job) for job in jobs[done : done + BATCH]]
                 for start in range(done, len(jobs), BATCH):
                     batch = np.stack([future.result() for future in upcoming])
                     upcoming = [pool.submit(prepare, job) for job in jobs[start + BATCH : start + 2 * BATCH]]
-                    with torch.inference_mode(), mixed:
+                    with torch.inference_mode(), precision:
                         regions = encoder(torch.from_numpy(batch).to(device))
                     yield regions.to("cpu", torch.float16).numpy()
                     report(start + len(batch), len(jobs))
@@ -177,12 +182,3 @@ class _RowFile:
         return CapcliError(
             f"{self._data}: cannot be written ({error.strerror}); make room or give another --cache folder"
         )
-
-
-def fingerprint(encoder: Encoder) -> str:
-    """A hash of the encoder's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in encoder.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -81,8 +81,7 @@ class Feed:
         if unlabelled:
             log.say(f"{len(unlabelled):,} pictures without captions beside {len(references):,} with them")
         if self.cached and not isinstance(encoder, BlindEncoder):
-            judged = [item.image for items in corpus.dev.values() for item in items]
-            labelled = list(dict.fromkeys([item.image for item in corpus.train] + judged))
+            labelled = corpus.pictures
             log.begin("regions", (1 + stage.views) * (len(labelled) + len(unlabelled)))
             encoder.eval()
             # Caches of their own, so that one of the data sets serves runs with and without unlabelled pictures.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from capcli.errors import UsageError
@@ -12,7 +12,7 @@ from capcli.output.lock import open_locked
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps other runs out of `folder`, which is made if missing, and clears away what a killed run was writing.
+    """Keeps other runs out of `folder`, which is made if missing.
 
     The lock ends with its process, however that ends.
 
@@ -27,7 +27,4 @@ def held(folder: Path) -> Iterator[None]:
     if lock is None:
         raise UsageError(f"{folder}: another run is at work there; wait for it to end or choose another --run folder")
     with lock:
-        for unfinished in folder.glob(".*.safetensors.*"):
-            with suppress(OSError):
-                unfinished.unlink()
         yield

@@ -19,8 +19,9 @@ from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
+from capcli.model.fingerprint import fingerprint
 from capcli.model.header import read_header
-from capcli.model.pruning import digest, hold, zeros
+from capcli.model.pruning import hold, zeros
 from capcli.model.vocabulary import PAD
 from capcli.training.corpus import Corpus
 from capcli.training.feed import Feed
@@ -58,7 +59,8 @@ class Trainer:
             goes on; chance inside a step, such as dropout, is another in each of them.
 
     Raises:
-        UsageError: if the folder holds a run of another recipe or other data, or the model lacks what a stage trains.
+        UsageError: if the folder holds a run of another recipe, of other data or from other weights, or the model lacks
+            what a stage trains.
     """
 
     def __init__(
@@ -78,6 +80,8 @@ class Trainer:
             # Each would compare the pictures of its own share alone.
             raise UsageError("contrastive training compares all of a batch and needs one process: leave torchrun out")
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
+        self.begun_from = encoder_weights or recipe.encoder.weights if start is None else fingerprint(start.model)
+        self.held_out = recipe.data.hold_out if start is None else min(recipe.data.hold_out, start.held_out)
         self.started_from_model, self.processes = start is not None, processes
         self.leaves_matcher = start is not None and start.model.matcher is not None and recipe.matcher is None
         self.cache_folder = cache or folder / "cache"
@@ -103,7 +107,10 @@ class Trainer:
         if self.state_file.exists():
             self.position, run, tensors = load_state(self.state_file)
             if run != self._run_key():
-                raise UsageError(f"{folder}: holds a run of another recipe or other data; choose another --run folder")
+                raise UsageError(
+                    f"{folder}: holds a run of another recipe or data, or from other weights; choose another --run "
+                    "folder"
+                )
             self.model.load_state_dict(tensors["weights"])
             if self.best_file.exists():
                 self.scores = read_header(self.best_file).described["scores"]
@@ -345,7 +352,10 @@ class Trainer:
             kept = {} if "decoder" in self.objective.parts else self.scores
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
             self.scores = kept | {name: kept.get(name, {}) | own for name, own in figures.items()}
-            best = Checkpoint(model, self.recipe.decoding, self.recipe.to_dict(), self.scores, pruned=bool(self.held))
+            best = Checkpoint(
+                model, self.recipe.decoding, self.recipe.to_dict(), self.scores,
+                pruned=bool(self.held), held_out=self.held_out,
+            )  # fmt: skip
             best.save(self.best_file, torch.float32)
         self._assign(training)
         return scores
@@ -366,17 +376,19 @@ class Trainer:
                 parameters[name].copy_(value)
 
     def _save(self) -> None:
+        # Every process goes by it in the next stage.
+        self.position.scaler = self.scaler.state_dict()
         if not self.processes.first:
             return
         self._check_weights()
-        self.position.scaler = self.scaler.state_dict()
         save_state(
             self.state_file,
             self.position,
             self._run_key(),
             self.model.state_dict(),
             self.average,
-            self.objective.state_dict(),
+            # Between two stages it is that of the one that ended.
+            self.objective.state_dict() if self.optimizer else {},
             self.optimizer,
             self.names,
         )
@@ -388,9 +400,7 @@ class Trainer:
             return "of a recipe with more stages"
         recipe = self.recipe.to_dict()
         recipe["stage"] = recipe["stage"][: self.position.stage + 1]
-        model = [self.model.config.to_json(), self.model.vocabulary.words, self.started_from_model]
-        if self.held:
-            model.append(digest(self.held))
+        model = [self.model.config.to_json(), self.model.vocabulary.words, self.begun_from]
         data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
         data += [path.name for path in self.corpus.unlabelled]
         dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]

@@ -35,7 +35,7 @@ def data(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def held_out(scored: Save, tmp_path: Path) -> Callable[[str, float], Path]:
-    return lambda name, share: scored(tmp_path / f"{name}.safetensors", {}, recipe={"data": {"hold_out": share}})
+    return lambda name, share: scored(tmp_path / f"{name}.safetensors", {}, held_out=share)
 
 
 def test_dev_pictures_are_scored_where_there_are_any(data: Callable[..., Path], model: Path) -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from capcli.captioner import Captioner
 from capcli.catalogue.options import CompressOptions, MeasureOptions
 from capcli.cli import app
+from capcli.model.calibration import Calibration
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.pruning import zeros
 
@@ -132,6 +133,14 @@ def zero_share(file: str) -> float:
     return sum(int(zero.sum()) for zero in found) / sum(zero.numel() for zero in found)
 
 
+def test_only_what_says_nearly_the_same_keeps_its_confidence() -> None:
+    fitted = Calibration(2.0, 1.0)
+    dataclasses.replace(Checkpoint.load("whole.safetensors"), calibration=fitted).save("fitted.safetensors")
+    for options, kept in ((INT8, fitted), (PRUNE, None)):
+        assert run(*options, "--overwrite", model="fitted.safetensors").exit_code == 0
+        assert Checkpoint.load("small.safetensors").calibration == kept
+
+
 def test_a_pruned_model_is_smaller_and_the_output_says_that_it_is_not_faster() -> None:
     done = run(*PRUNE)
     assert done.exit_code == 0, done.stderr
@@ -218,7 +227,7 @@ def test_with_data_the_pruned_model_is_fine_tuned_and_scored(tuned: tuple[str, .
     assert "epoch" not in again.stderr
     refused = run("--prune", "0.6", "-o", "third.safetensors", *tuned)
     assert refused.exit_code == 2
-    assert "run: holds a run of another recipe or other data" in refused.stderr
+    assert "run: holds a run of another recipe or data, or from other weights" in refused.stderr
 
 
 def test_data_without_fine_tuning() -> None:

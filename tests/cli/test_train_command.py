@@ -115,6 +115,7 @@ def test_fine_tuning_needs_no_recipe_and_tells_what_it_brought(model: Path, mine
     assert told, result.stderr
     aside = [image for image in mine.parent.glob("*.png") if is_held_out(image, 0.2)]
     assert int(told[1]) == len(aside) > 0
+    assert "capcli: confidence is the mean probability of a caption's words: " in result.stderr
     assert model.read_bytes() == before
     tuned, first = Checkpoint.load(tmp_path / "mine.safetensors"), Checkpoint.load(model)
     assert tuned.options == first.options

@@ -23,7 +23,6 @@ FILE = Path("p.jsonl")
         ({"predictions_out": Path("x.csv")}, "--predictions-out x.csv holds JSON lines; let its name end in .jsonl"),
         ({"predictions_out": Path("x")}, "--predictions-out x holds JSON lines"),
         ({"resume": True}, "--resume needs --predictions-out FILE"),
-        ({"overwrite": True}, "--overwrite needs --predictions-out FILE"),
         ({"resume": True, "overwrite": True, "predictions_out": FILE}, "contradict each other"),
     ],
 )
@@ -71,6 +70,15 @@ def test_a_file_of_the_data_set_is_never_replaced(tmp_path: Path) -> None:
         ReportOptions(output=tmp_path / "rows.jsonl").check(going_on, ScoringOptions(), tmp_path / "data")
 
 
-def test_a_report_that_is_there_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "r.json").touch()
-    ReportOptions(output=tmp_path / "r.json").check(SourceOptions(), ScoringOptions(), tmp_path / "data")
+@pytest.mark.parametrize("name", ["output", "per_image", "html"])
+def test_a_report_that_is_there_is_replaced_where_that_is_asked_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / "r").write_text("precious")
+    reports, data = ReportOptions(**{name: tmp_path / "r"}), tmp_path / "data"
+    with pytest.raises(UsageError, match=r"r exists; --overwrite replaces it"):
+        reports.check(SourceOptions(), ScoringOptions(), data)
+    reports.check(SourceOptions(overwrite=True), ScoringOptions(), data)
+    reports.check(SourceOptions(predictions_out=tmp_path / "rows.jsonl", resume=True), ScoringOptions(), data)
+
+
+def test_a_report_may_go_to_a_device() -> None:
+    ReportOptions(output=Path("/dev/null")).check(SourceOptions(), ScoringOptions(), Path("data"))

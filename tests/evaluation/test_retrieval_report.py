@@ -87,7 +87,7 @@ def test_retrieval_needs_a_matcher_and_a_data_set(folder: Path, tiny_file: Path)
 
     assert told(folder / "data", "--model", tiny_file) == (
         f"capcli: error: --retrieval is by a matcher, and {tiny_file} has none: "
-        f"`capcli train matching --from {tiny_file}` gives it one\n"
+        f"`capcli train matching --from {tiny_file} --data DATA` gives it one\n"
     )
     captions = folder / "data" / "captions.csv"
     assert told("--predictions", captions, "--references", captions) == (
@@ -106,7 +106,7 @@ def test_re_ranking_needs_a_matcher(folder: Path, tiny_file: Path) -> None:
     code, told = caption(tiny_file)
     assert code == 2
     assert told.strip().endswith(
-        "rerank needs a model with a matcher: `capcli train matching --from MODEL` gives it one"
+        "rerank needs a model with a matcher: `capcli train matching --from MODEL --data DATA` gives it one"
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import capcli.model.checkpoint
+import capcli.output.atomic
 from capcli.errors import CapcliError, ModelError
 from capcli.model.calibration import Calibration
 from capcli.model.checkpoint import Checkpoint, NotFinite
 from capcli.model.decoder import decoders
 from capcli.model.header import KEPT, SCALE, read_header
 from capcli.model.pruning import prune, zeros
+from capcli.model.shipped import find_model
 
 Build = Callable[..., Checkpoint]
 
@@ -200,16 +202,39 @@ def test_a_failed_save_leaves_the_old_file_whole(
     tiny_checkpoint().save(file)
     before = file.read_bytes()
 
-    def full(tensors: object, name: str, metadata: object) -> None:
-        Path(name).write_bytes(b"half of it")
+    def full(part: io.FileIO, content: bytes) -> None:
+        part.write(content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(capcli.model.checkpoint, "save_file", full)
+    monkeypatch.setattr(capcli.output.atomic, "write_whole", full)
     with pytest.raises(CapcliError, match=r"model.safetensors: cannot be written \(.*No space left") as caught:
         tiny_checkpoint("lstm").save(file)
     assert "\n" not in str(caught.value)
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions_and_what_links_to_it(
+    tiny_checkpoint: Build, tmp_path: Path
+) -> None:
+    file, link = tmp_path / "model.safetensors", tmp_path / "link.safetensors"
+    tiny_checkpoint().save(file)
+    file.chmod(0o600)
+    link.symlink_to(file)
+    tiny_checkpoint("lstm").save(link)
+    assert link.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert Checkpoint.load(file).model.config.decoder["name"] == "lstm"
+
+
+def test_older_files_tell_in_their_recipe_what_was_held_out(rewrite: Any) -> None:
+    def older(described: dict[str, Any], _: Any) -> None:
+        del described["held_out"]
+        described["recipe"] = {"data": {"hold_out": 0.25}}
+
+    file = rewrite(older)
+    assert read_header(file).held_out == Checkpoint.load(file).held_out == 0.25
+    assert read_header(find_model("base")).held_out == 0.06
 
 
 def test_saving_to_a_folder_that_is_not_there(tiny_checkpoint: Build, tmp_path: Path) -> None:

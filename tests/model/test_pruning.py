@@ -13,7 +13,7 @@ from torch import nn
 from capcli.errors import UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.layers import layer_weights
-from capcli.model.pruning import digest, hold, lamp, pack, prune, unpack, zeros
+from capcli.model.pruning import hold, lamp, pack, prune, unpack, zeros
 
 SHAPES = st.lists(st.integers(0, 6), min_size=1, max_size=4)
 KINDS = (torch.float16, torch.float32, torch.bfloat16, torch.int8)
@@ -57,7 +57,6 @@ def test_more_can_be_pruned_and_less_cannot() -> None:
         prune(model, 0.4)
     prune(model, 0.6)
     assert all(bool(zeros(model)[name][zero].all()) for name, zero in first.items())
-    assert digest(first) == digest({name: zero.clone() for name, zero in first.items()}) != digest(zeros(model))
 
 
 def test_lamp_is_that_of_the_article() -> None:

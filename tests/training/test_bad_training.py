@@ -23,7 +23,6 @@ from capcli.errors import CapcliError, UsageError
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.encoder import Encoder, EncoderConfig
 from capcli.training.features import FeatureCache
-from capcli.training.folder import held
 from capcli.training.loop import Trainer
 from capcli.training.state import load_state
 
@@ -160,13 +159,6 @@ def test_two_runs_in_one_folder(write_recipe: Write, train: Callable[..., tuple[
         assert train(write_recipe()) == (2, refused)
         process.communicate(b"\n")
     assert train(write_recipe()) == (0, "")
-
-
-def test_what_a_killed_run_was_writing_is_cleared_away(tmp_path: Path) -> None:
-    for name in (".state.safetensors.abc", "state.safetensors"):
-        (tmp_path / name).touch()
-    with held(tmp_path):
-        assert {file.name for file in tmp_path.iterdir()} == {"state.safetensors", "lock"}
 
 
 def finite(file: Path) -> bool:

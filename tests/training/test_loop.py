@@ -22,7 +22,9 @@ from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, DatasetError, UsageError
 from capcli.metrics.tokens import tokenize
 from capcli.model.checkpoint import Checkpoint
+from capcli.model.decoder import decoder_config
 from capcli.model.encoder import EncoderConfig
+from capcli.model.header import read_header
 from capcli.model.pruning import prune, zeros
 from capcli.pictures.read import to_array
 from capcli.training.corpus import Corpus
@@ -177,6 +179,9 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
         ([ADVERSARIAL, CACHED], "gru", [("_step", 2), ("_step", 5), ("_judge", 1)]),
         ([ADVERSARIAL_PICTURES], "transformer", [("_step", 3)]),
         ([AUTOENCODER, CACHED], "transformer", [("_step", 2), ("_judge", 2), ("_step", 5)]),
+        # Before the first step of the second stage.
+        ([AUTOENCODER, CACHED], "transformer", [("_step", 7)]),
+        ([ADVERSARIAL, ADVERSARIAL], "gru", [("_step", 7)]),
         ([CACHED | {"epochs": 1}, CONTRASTIVE], "transformer", [("_step", 5), ("_step", 3), ("_judge", 1)]),
     ],
 )
@@ -328,7 +333,7 @@ def test_a_pruned_model_learns_and_keeps_its_zeros_through_interruptions(
     if stage is PRUNED:
         losses = [float(row["loss"]) for row in rows(tmp_path / "run") if row["loss"]]
         assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
-    with pytest.raises(UsageError, match="holds a run of another recipe or other data"):
+    with pytest.raises(UsageError, match="holds a run of another recipe or data, or from other weights"):
         Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.6))
 
 
@@ -420,8 +425,63 @@ def test_what_a_matcher_needs_is_told_before_anything_is_done(
 def test_a_folder_of_another_run_is_refused(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
     trainer(recipe(CACHED), data, tmp_path).run()
     for other in (recipe(CACHED, seed=2), recipe(CACHED | {"epochs": 3}), recipe(CACHED, decoder="lstm")):
-        with pytest.raises(UsageError, match="holds a run of another recipe or other data; choose another --run"):
+        with pytest.raises(UsageError, match=r"holds a run of another recipe or data, .*; choose another --run"):
             trainer(other, data, tmp_path)
+
+
+def test_a_folder_of_a_run_from_another_model_is_refused(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path
+) -> None:
+    start = trainer(recipe(CACHED | {"epochs": 1}), data, tmp_path / "start").run()
+    start.save(tmp_path / "start.safetensors", torch.float32)
+
+    def goes_on(change: float) -> Trainer:
+        begin = Checkpoint.load(tmp_path / "start.safetensors")
+        with torch.no_grad():
+            next(begin.model.decoder.parameters()).add_(change)
+        return Trainer(recipe(CACHED), corpus(data), tmp_path / "run", CPU, start=begin)
+
+    first = goes_on(0.0).run()
+    again = goes_on(0.0).run()
+    assert all(torch.equal(value, again.model.state_dict()[name]) for name, value in first.model.state_dict().items())
+    with pytest.raises(UsageError, match="from other weights; choose another --run folder"):
+        goes_on(1e-3)
+    with pytest.raises(UsageError, match="from other weights; choose another --run folder"):
+        Trainer(recipe(CACHED), corpus(data), tmp_path / "start", CPU, encoder_weights="none")
+
+
+def test_what_a_recipe_asks_of_a_model_that_has_it_not_is_refused(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path
+) -> None:
+    trainer(recipe(CACHED | {"epochs": 1}), data, tmp_path / "start").run().save(tmp_path / "start.safetensors")
+    chosen = recipe(CACHED)
+    for table, other in (
+        ("decoder", recipe(CACHED, decoder="lstm")),
+        ("decoder", recipe(CACHED, dropout=0.7)),
+        ("encoder", dataclasses.replace(chosen, encoder=dataclasses.replace(chosen.encoder, size=96))),
+    ):
+        start = Checkpoint.load(tmp_path / "start.safetensors")
+        with pytest.raises(UsageError, match=rf"model asks for another \[{table}\] than the model has") as caught:
+            Trainer(other, corpus(data), tmp_path / "run", CPU, start=start)
+        assert "\n" not in str(caught.value)
+    # A recipe that leaves them out takes any model, its captions cut at what the model can say.
+    whole = Recipe()
+    plain = dataclasses.replace(chosen, encoder=whole.encoder, decoder=whole.decoder, data=DataRecipe(max_length=30))
+    going_on = Trainer(plain, corpus(data), tmp_path / "run", CPU, start=start)
+    longest = decoder_config(going_on.model.config.decoder)[1].max_length
+    assert going_on.recipe.data.max_length == min(30, longest)
+
+
+def test_what_was_held_out_of_all_that_a_model_goes_back_to_is_in_its_file(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path
+) -> None:
+    start: Checkpoint | None = None
+    for number, (share, known) in enumerate(((0.3, 0.3), (0.4, 0.3), (0.1, 0.1), (0.2, 0.1))):
+        chosen = dataclasses.replace(recipe(CACHED | {"epochs": 1}), data=DataRecipe(min_count=1, hold_out=share))
+        best = Trainer(chosen, corpus(data), tmp_path / str(number), CPU, start=start).run()
+        best.save(tmp_path / "model.safetensors")
+        assert read_header(tmp_path / "model.safetensors").held_out == known
+        start = Checkpoint.load(tmp_path / "model.safetensors")
 
 
 def test_a_broken_state_is_refused(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
@@ -474,6 +534,23 @@ def test_a_data_set_without_dev_pictures_gives_up_a_share_that_stays_the_same(tm
 def test_data_sets_of_one_name_are_told_apart(data: Path) -> None:
     dataset = read_dataset(data)
     assert list(Corpus.build([dataset, dataset], DataRecipe()).dev) == [data.name, f"{data.name}-2"]
+
+
+def test_what_one_data_set_holds_out_no_other_trains_on(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(60)]
+    for name in [*names, "dev.png"]:
+        (tmp_path / name).touch()
+    rows = "".join(f"{name},a thing,train\n" for name in names)
+    (tmp_path / "mine.csv").write_text("image,caption,split\n" + rows)
+    (tmp_path / "other.csv").write_text("image,caption,split\n" + rows + "dev.png,a thing,dev\n")
+    both = [read_dataset(tmp_path / name) for name in ("mine.csv", "other.csv")]
+    for datasets in (both, both[::-1]):
+        found = Corpus.build(datasets, DataRecipe(hold_out=0.5), compare=True)
+        judged = {item.image.name for items in (*found.dev.values(), *found.compared.values()) for item in items}
+        trained = {item.image.name for item in found.train}
+        assert judged | trained == {*names, "dev.png"}
+        assert not judged & trained
+        assert len(judged) > 20
 
 
 def test_nothing_to_judge_by_or_to_train_on(tmp_path: Path) -> None:

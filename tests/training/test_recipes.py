@@ -23,12 +23,14 @@ from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoders
 from capcli.model.encoder import EncoderConfig
+from capcli.model.shipped import find_model
 from capcli.model.vocabulary import SPECIALS, Vocabulary
 from capcli.pictures.read import to_array
 from capcli.training.command import find_recipe, train_model
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.recipe import DataRecipe, Recipe
+from capcli.training.start import settled
 
 FOLDER = resources.files("capcli") / "recipes"
 NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
@@ -209,6 +211,15 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
     after = captions(trained(recipe, data, tmp_path, monkeypatch, start)[0], data)
     right = [sum(map(str.__eq__, said, EXPECTED)) for said in (before, after)]
     assert right[0] < right[1]
+
+
+@pytest.mark.parametrize("name", [*OBJECTIVES, "fine-tune", "matching", "pruned"])
+def test_recipes_that_go_on_from_a_model_go_on_from_the_one_that_ships(name: str) -> None:
+    base = Checkpoint.load(find_model("base"))
+    recipe = settled(shipped(name), base)
+    assert recipe.decoder == base.model.config.decoder
+    assert recipe.data.max_length == 24
+    assert recipe.decoding.replace(rerank=0.0) == base.options
 
 
 def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
