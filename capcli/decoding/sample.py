@@ -44,7 +44,7 @@ def sample(
     B, N, T = uniforms.shape
     device = regions.device
     places = uniforms.flatten(0, 1).to(device)
-    state = decoder.reorder(decoder.start(regions), torch.arange(B, device=device).repeat_interleave(N))
+    state = decoder.begin(regions, N)
     last = torch.full((B * N,), START, device=device)
     alive = torch.ones(B * N, dtype=torch.bool, device=device)
     tokens = torch.empty(B * N, 0, dtype=torch.long, device=device)

@@ -31,6 +31,11 @@ class Decoder(nn.Module, ABC):
     def start(self, regions: Tensor) -> Any:
         """State before the first word, one row per picture, from B x R x D regions."""
 
+    def begin(self, regions: Tensor, count: int) -> Any:
+        """State before the first word of `count` captions of each picture, its rows beside each other."""
+        rows = torch.arange(len(regions), device=regions.device).repeat_interleave(count)
+        return self.reorder(self.start(regions), rows)
+
     @abstractmethod
     def attend(self, tokens: Tensor, state: Any, gates: Tensor | None = None) -> tuple[Tensor, Tensor | None, Any]:
         """Feeds the last words (N indices) and predicts the next, the attention of every head told apart.
@@ -97,8 +102,7 @@ class Decoder(nn.Module, ABC):
 
 def word_by_word(decoder: Decoder, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
     """`Decoder.forward` for a decoder that can only go step by step, since what it sees of a word changes the next."""
-    rows = torch.arange(regions.shape[0], device=regions.device)
-    state = decoder.reorder(decoder.start(regions), rows.repeat_interleave(captions.shape[0] // regions.shape[0]))
+    state = decoder.begin(regions, len(captions) // len(regions))
     said, seen = [], []
     for tokens in captions.unbind(1):
         log_probabilities, weights, state = decoder.step(tokens, state)

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from capcli.model.decoder import Decoder
+from capcli.model.decoder_recurrent import MOST_LAYERS
 from capcli.model.region_encoder import FrontConfig
 from capcli.model.vocabulary import PAD
-
-MOST_LAYERS = 16
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ class PooledDecoder(Decoder):
         return PooledState(state.picture[index], state.hidden[:, index], state.cell[:, index])
 
     def forward(self, regions: Tensor, captions: Tensor) -> tuple[Tensor, None]:
-        rows = torch.arange(regions.shape[0], device=regions.device)
-        state = self.reorder(self.start(regions), rows.repeat_interleave(captions.shape[0] // regions.shape[0]))
-        return self._said(captions, state)[0], None
+        return self._said(captions, self.begin(regions, len(captions) // len(regions)))[0], None
 
     def run(self, inputs: Tensor, state: PooledState) -> tuple[Tensor, PooledState]:
         """Hidden states N x T x H of the highest layer for inputs N x T x I, and the state after them."""

@@ -45,8 +45,7 @@ def mixed(decoder: Decoder, regions: Tensor, targets: Tensor, share: float) -> T
     barred = torch.tensor([*UNSAYABLE, END], device=targets.device)
     inputs = given[:, :1]
     with evaluation_mode(decoder):
-        rows = torch.arange(len(regions), device=regions.device).repeat_interleave(N // len(regions))
-        state = decoder.reorder(decoder.start(regions), rows)
+        state = decoder.begin(regions, N // len(regions))
         for position in range(1, T):
             log_probabilities, _, state = decoder.step(inputs[:, -1], state)
             shares = log_probabilities.index_fill(-1, barred, -torch.inf).softmax(-1)

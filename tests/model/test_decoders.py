@@ -12,7 +12,7 @@ from torch import Tensor
 
 from capcli.errors import UsageError
 from capcli.model.decoder import Decoder, build_decoder, decoder_config, decoders
-from capcli.model.region_encoder import RegionLayer, waves
+from capcli.model.region_encoder import RegionDropout, RegionLayer, waves
 from capcli.model.vocabulary import START
 
 B, D, V, T = 2, 10, 13, 5
@@ -310,6 +310,12 @@ def test_whole_regions_are_hidden_in_training_alone(tiny_settings: Settings, reg
     assert any(not torch.allclose(drawn[0], one) for one in drawn)
     decoder.eval()
     assert torch.equal(decoder(regions, words)[0], decoder(regions, words)[0])
+    dropout, many = RegionDropout(0.3), torch.rand(40, 50, 3) + 1
+    hidden = dropout(many)
+    gone = (hidden == 0).all(-1)
+    assert torch.equal(hidden[~gone], many[~gone])
+    assert gone.float().mean().item() == pytest.approx(0.3, abs=0.05)
+    assert dropout.eval()(many) is many
 
 
 def test_a_relative_bias_is_that_of_the_distance_in_rows_and_columns() -> None:

@@ -43,5 +43,17 @@ def test_a_name_of_no_device(name: str) -> None:
         choose_device(name)
 
 
-def test_bfloat16_is_a_yes_or_no() -> None:
-    assert bfloat16_pays(torch.device("cpu")) in (True, False)
+@pytest.mark.parametrize(("capability", "pays"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_only_newer_cuda_devices_multiply_bfloat16(
+    capability: tuple[int, int], pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert bfloat16_pays(torch.device("cuda")) == pays
+
+
+@pytest.mark.parametrize("has", [False, True])
+def test_a_processor_that_multiplies_bfloat16_is_asked_to(has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has)
+    assert bfloat16_pays(torch.device("cpu")) == has
+    assert not bfloat16_pays(torch.device("mps"))

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toy_objective import REFERENCES, Fixed, Words, batch, build, probability
+from toy_objective import REFERENCES, Fixed, Words, batch, build, probability, regions
 
 from capcli.model.decoder import Decoder
 from capcli.model.vocabulary import END, PAD, START
 from capcli.training.objective import Objective
+from capcli.training.policy import PolicyGradient
 from capcli.training.words import pad, shift
 
 
@@ -44,6 +45,32 @@ def test_sampling_first_leaves_no_weight_without_its_gradient(decoder: Decoder, 
         lowered, _ = loss(critic(3, 4), decoder, [0, 1, 2])
     lowered.backward()
     assert [name for name, parameter in decoder.named_parameters() if parameter.grad is None] == []
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_what_is_reinforced_is_the_policy_that_was_sampled(decoder: Decoder, temperature: float) -> None:
+    judge = build("self-critical", 3, captions=2, temperature=temperature)
+    assert isinstance(judge, PolicyGradient)
+    decoder.eval()
+    words = [[4, 5, END], [6, END], [7, END], [8, 9, END], [4, END], [5, 6, 7]]
+    rewards = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 3.0]])
+    lowered = judge.reinforce(decoder, regions(), words, rewards)
+    # Of two samples each is the other's baseline; the policy at a temperature is softmax(log p / T).
+    expected = torch.zeros(())
+    for row, (caption, advantage) in enumerate(zip(words, [1.0, -1.0, 0.0, 0.0, -3.0, 3.0], strict=True)):
+        target = torch.tensor([caption])
+        log_probabilities, _ = decoder(regions()[row // 2 : row // 2 + 1], shift(target))
+        policy = (log_probabilities / temperature).log_softmax(-1)
+        expected = expected - advantage * policy.gather(-1, target.unsqueeze(-1)).sum()
+    torch.testing.assert_close(lowered, expected / sum(map(len, words)), atol=1e-5, rtol=1e-4)
+
+
+def test_equal_rewards_teach_nothing(decoder: Decoder) -> None:
+    judge = build("self-critical", 3, captions=2)
+    assert isinstance(judge, PolicyGradient)
+    judge.reinforce(decoder, regions(), [[4, END]] * 6, torch.full((3, 2), 0.7)).backward()
+    for parameter in decoder.parameters():
+        assert parameter.grad is None or parameter.grad.abs().max() < 1e-6
 
 
 def test_a_sentence_broken_off_earns_less() -> None:
