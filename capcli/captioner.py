@@ -27,7 +27,7 @@ from capcli.errors import CapcliError, UnreadableImage, UsageError
 from capcli.metrics.tokens import detokenize, tokenize
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.decoder import decoder_config
-from capcli.model.device import bfloat16_pays, choose_device
+from capcli.model.device import bfloat16_pays, choose_device, out_of_memory
 from capcli.model.matcher import Matcher
 from capcli.model.shipped import find_model
 from capcli.pictures.read import read_array, to_array, upright_rgb
@@ -453,7 +453,7 @@ class Captioner:
             try:
                 captions += work(batch)
             except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 if len(batch) == 1:
                     raise CapcliError(
@@ -560,14 +560,6 @@ def _sentinel(told: torch.Tensor | None, count: int) -> Sequence[float | None]:
 def _seed(array: np.ndarray, seed: int) -> int:
     """A number that a picture has anywhere and in any batch."""
     return int.from_bytes(hashlib.blake2b(f"{seed} ".encode() + array.tobytes(), digest_size=8).digest(), "big")
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # On the CPU and on Apple's devices torch has no type for it, only these words.
-    told = str(error).lower()
-    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
-        words in told for words in ("out of memory", "defaultcpuallocator", "alloc_failed")
-    )
 
 
 def _from_array(array: np.ndarray) -> Image.Image:

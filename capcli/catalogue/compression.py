@@ -26,9 +26,11 @@ def compressed(label: str, file: Path, options: CompressOptions) -> Checkpoint:
 
     Raises:
         ModelError: if the file cannot be used.
-        UsageError: if it is int8 already, or pruned as much.
+        UsageError: if it is int8 already, or pruned as much, or no captioning model.
     """
     facts, checkpoint = Facts.read(label, file), Checkpoint.load(file)
+    if not checkpoint.model.config.encoder.sees:
+        raise UsageError(f"{label} is a language model, and compress is for captioning models; take one of those")
     if options.int8 and checkpoint.quantized:
         raise UsageError(f"{label} is stored as int8 already")
     if options.prune is not None:

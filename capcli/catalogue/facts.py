@@ -156,12 +156,15 @@ class Facts:
 
     @property
     def card(self) -> str | None:
-        """Its card in Markdown, None where there is none; raises ModelError where it cannot be read."""
+        """Its card in Markdown, None where there is none; raises ModelError where it cannot be read.
+
+        Bytes that are no text become U+FFFD.
+        """
         if not self.card_file.is_file():
             return None
         try:
-            return self.card_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            return self.card_file.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
             raise ModelError(f"{self.card_file}: cannot be read ({error})") from None
 
     @property

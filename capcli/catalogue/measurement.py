@@ -90,11 +90,22 @@ def timed_pictures(path: Path | None) -> list[Path] | None:
     """Pictures to take the time on: at most `PICTURES` of those that `path` is or holds; None for made ones.
 
     Raises:
-        UsageError: if there are none.
+        UsageError: if there are none, or none of them can be read.
     """
+    if path is None:
+        return None
     from capcli.pictures.find import find_pictures
+    from capcli.pictures.read import read_picture
 
-    return None if path is None else find_pictures([path]).pictures[:PICTURES]
+    pictures = find_pictures([path]).pictures[:PICTURES]
+    refused = []
+    for picture in pictures:
+        try:
+            read_picture(picture)
+            return pictures
+        except UnreadableImage as error:
+            refused.append(str(error))
+    raise UsageError(f"no picture to take the time on can be read: {refused[0]}")
 
 
 def measured(

@@ -52,6 +52,8 @@ def compress(
         smaller = tune(smaller)
     elif options.prune is not None:
         tell("pruned without fine-tuning, which would win back captions: see --data and --recipe")
+    # What came to be there meanwhile stays too; a fine-tuning's folder gives the model to the next command at once.
+    options.target(source)
     smaller.save(target)
     tell(f"wrote {escape(target)}")
     with counting() as progress:

@@ -57,8 +57,8 @@ def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None
     return decorate
 
 
-def _path(name: str) -> Path:
-    # Which Path would take for the current folder.
+def path(name: str) -> Path:
+    """The path of a name; raises BadParameter for an empty one, which `Path` would take for the current folder."""
     if not name:
         raise typer.BadParameter("an empty name is no path")
     return Path(name)
@@ -85,7 +85,7 @@ def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter
         metavar=told["metavar"],
         show_default=shown,
         rich_help_panel=group.title,
-        parser=_path if kind in (Path, Path | None) else None,
+        parser=path if kind in (Path, Path | None) else None,
     )
     taken: Any = list[str] if kind == tuple[str, ...] else kind
     if type(None) not in get_args(taken):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capcli.cli.messages import tell
+from capcli.cli.options import path
 
 if TYPE_CHECKING:
     from capcli.training.gain import Gain
@@ -17,9 +18,10 @@ def train(
     data: Annotated[
         list[Path],
         typer.Option(
+            parser=path,
             help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; for a language model "
             "also .txt, a sentence a line; repeat for more. "
-            "The dev split of the first one chooses the weights."
+            "The dev split of the first one chooses the weights.",
         ),
     ],
     recipe: Annotated[
@@ -31,12 +33,13 @@ def train(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Model file to write.", show_default="NAME.safetensors"),
+        typer.Option("--output", "-o", parser=path, help="Model file to write.", show_default="NAME.safetensors"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file where it exists.")] = False,
     run: Annotated[
         Path | None,
         typer.Option(
+            parser=path,
             help="Folder of checkpoints and log; a stopped run there goes on.",
             show_default="runs/ and the model file's name",
         ),
@@ -52,6 +55,7 @@ def train(
     unlabelled: Annotated[
         list[Path] | None,
         typer.Option(
+            parser=path,
             metavar="FOLDER",
             help="Pictures without captions, sub-folders included, for the recipe's autoencoder stages; repeat for "
             "more. Those that a data set of --data names are left out.",
@@ -59,7 +63,8 @@ def train(
         ),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder of cached regions.", show_default="cache/ in the run's folder")
+        Path | None,
+        typer.Option(parser=path, help="Folder of cached regions.", show_default="cache/ in the run's folder"),
     ] = None,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")

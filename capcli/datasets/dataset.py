@@ -111,14 +111,26 @@ def require_pictures(images: Sequence[Path], source: Path) -> None:
 
 
 def written(captions: Iterable[str]) -> tuple[str, ...]:
-    """Those that are not blank."""
-    return tuple(caption for caption in captions if caption.strip())
+    """Those that are not blank; half a character, as JSON may hold it, becomes U+FFFD."""
+    return tuple(
+        caption.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        for caption in captions
+        if caption.strip()
+    )
 
 
 def locate(name: str, folders: Sequence[Path]) -> Path:
     """The picture `name` in the first of `folders` that has it; if none has, its place in the very first."""
     places = [folder / name for folder in folders]
     return next(filter(is_there, places), places[0])
+
+
+def at_home(path: str | Path) -> Path:
+    """The path, `~` in its place; raises DatasetError for the home of nobody."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DatasetError(f"{path}: no such file or folder") from None
 
 
 def is_there(image: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from capcli.datasets import coco, flickr, karpathy, table, text
-from capcli.datasets.dataset import Dataset, Entry, Item, is_there, merge, require_pictures
+from capcli.datasets.dataset import Dataset, Entry, Item, at_home, is_there, merge, require_pictures
 from capcli.errors import DatasetError
 
 
@@ -34,7 +34,7 @@ def read_entries(path: str | Path) -> tuple[Entry, ...]:
     Raises:
         DatasetError: nothing is there, no reader knows it, the one that does finds it broken, or it has no captions.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     if not (is_there(path) or path.is_dir()):
         raise DatasetError(f"{path}: no such file or folder")
     for reader in READERS:
@@ -55,7 +55,7 @@ def read_dataset(path: str | Path, *, missing_ok: bool = False) -> Dataset:
     Raises:
         DatasetError: as `read_entries`, or if a picture is missing.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     if text.recognises(path):
         return text.read_sentences(path)
     # A picture is one, whatever ids its source gives it.

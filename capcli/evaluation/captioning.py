@@ -115,6 +115,8 @@ def caption_references(
     """
     there = (item.image for item in references.items if item.captions and item.image is not None)
     pictures = list(dict.fromkeys(there))
+    if not pictures:
+        raise UsageError(f"{references.source}: none of its images is on disk, first {references.items[0].name}")
     files = model_files(model)
     rows: list[Prediction] = []
     held: list[Prediction] = []

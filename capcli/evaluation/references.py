@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.datasets import flickr
-from capcli.datasets.dataset import Entry, is_held_out, is_there, read_lines, require_pictures
+from capcli.datasets.dataset import Entry, at_home, is_held_out, is_there, read_lines, require_pictures
 from capcli.datasets.detect import read_entries
 from capcli.errors import DatasetError, UsageError
 
@@ -84,7 +84,7 @@ def read_references(path: Path, split: str | None = None) -> References:
         DatasetError: nothing is there, it is broken (with the line), or nothing knows it.
         UsageError: if there is no such split.
     """
-    return _read(path.expanduser(), split, missing_ok=True)
+    return _read(at_home(path), split, missing_ok=True)
 
 
 def dataset_references(
@@ -94,7 +94,7 @@ def dataset_references(
 
     `default` is the split to take of several where none is named.
     """
-    return _read(path.expanduser(), split, missing_ok=missing_ok, default=default)
+    return _read(at_home(path), split, missing_ok=missing_ok, default=default)
 
 
 def read_training_captions(path: Path) -> frozenset[str]:

@@ -42,3 +42,12 @@ def bfloat16_pays(device: torch.device) -> bool:
         has = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
         return bool(has())
     return False
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, of the machine or of the device."""
+    # On the CPU and on Apple's devices torch has no type for it, only these words.
+    told = str(error).lower()
+    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
+        words in told for words in ("out of memory", "defaultcpuallocator", "alloc_failed")
+    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import difflib
 import math
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,13 +127,17 @@ class Encoder(nn.Module):
         """
         if source == "imagenet":
             try:
-                model = _torchvision_model(self.config.name, None, "DEFAULT")
+                # The download tells of itself on stdout, where results go.
+                with redirect_stdout(sys.stderr):
+                    model = _torchvision_model(self.config.name, None, "DEFAULT")
             except (OSError, RuntimeError) as error:
                 hint = "give --encoder-weights FILE.safetensors"
                 raise ModelError(f"cannot download the weights of {self.config.name} ({error}); {hint}") from None
             state = model.state_dict()
         else:
             state = _read_tensors(Path(source))
+            if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
+                raise ModelError(f"{source}: holds weights that are not finite numbers; download or copy it again")
         model = _torchvision_model(self.config.name, self.config.size)
         _load_into(model, state, source, self.config.name)
         self.trunk.load_state_dict(_trunk(model)[0].state_dict())

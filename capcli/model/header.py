@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,11 +46,22 @@ class Header:
         return float(share) if isinstance(share, (int, float)) and 0 <= share < 1 else 0.0
 
 
+def is_text(path: Path) -> bool:
+    """Whether a path is text in UTF-8, as safetensors has it; elsewhere it may be any bytes."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @contextmanager
 def opened(path: Path, framework: str) -> Iterator[Any]:
     """Opens a safetensors file; what goes wrong with it inside of the block becomes a ModelError too."""
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
+    if not is_text(path):
+        raise ModelError(f"{path}: is no UTF-8, and safetensors opens nothing else; give it another name")
     try:
         with safe_open(path, framework=framework) as file:
             yield file

@@ -39,7 +39,7 @@ class Text(Format):
     def encode(self, result: Result) -> bytes | None:
         if not result.captions:
             return None
-        return os.fsencode(escape(result.path)) + b"\t" + "\t".join(_sentences(result)).encode() + b"\n"
+        return os.fsencode(escape(result.path)) + b"\t" + _encoded("\t".join(_sentences(result))) + b"\n"
 
     def decode(self, row: bytes) -> tuple[Path, State]:
         path, tab, caption = row.rstrip(b"\n").partition(b"\t")
@@ -57,7 +57,12 @@ class Sentences(Format):
     """The captions of a picture, each on a line, without its path."""
 
     def encode(self, result: Result) -> bytes | None:
-        return "".join(f"{sentence}\n" for sentence in _sentences(result)).encode() or None
+        return _encoded("".join(f"{sentence}\n" for sentence in _sentences(result))) or None
+
+
+def _encoded(text: str) -> bytes:
+    # A model's words may be anything, half a character too.
+    return text.encode(errors="replace")
 
 
 def _sentences(result: Result) -> list[str]:

@@ -13,9 +13,11 @@ from pathlib import Path
 import torch
 
 from capcli.datasets import read_dataset
-from capcli.errors import UsageError
+from capcli.errors import CapcliError, UsageError
 from capcli.model.checkpoint import Checkpoint
+from capcli.model.device import out_of_memory
 from capcli.model.encoder import NONE
+from capcli.model.header import is_text
 from capcli.model.shipped import find_model
 from capcli.model.target import check_model_target
 from capcli.pictures.find import find_pictures
@@ -111,6 +113,12 @@ def train_model(
     chosen = Recipe.read(find_recipe(FINE_TUNE if recipe is None else recipe))
     target = Path(output or f"{chosen.name}.safetensors")
     check_model_target(target, overwrite=overwrite)
+    folder = Path(run or Path("runs") / target.stem)
+    for path in (target, folder):
+        if not is_text(path):
+            raise UsageError(f"{path}: is no UTF-8, and safetensors opens nothing else; choose another name")
+    if start is not None and encoder_weights is not None:
+        raise UsageError("--encoder-weights is for a new model, and --from brings an encoder of its own; leave one out")
     if unlabelled and all(stage.objective != "autoencoder" for stage in chosen.stage):
         raise UsageError(
             f'--unlabelled is for stages with objective = "autoencoder", and the recipe {chosen.name} has none'
@@ -131,12 +139,13 @@ def train_model(
         blocks = len(begin.model.encoder.blocks)
         stages = tuple(replace(stage, train_from=min(stage.train_from, blocks - 1)) for stage in chosen.stage)
         chosen = replace(chosen, stage=stages)
-    folder = Path(run or Path("runs") / target.stem)
     best = train_on(
         corpus, chosen, folder, place, encoder_weights=encoder_weights, start=copy.deepcopy(begin),
         cache=Path(cache) if cache else None, processes=processes,
     )  # fmt: skip
     if processes.first:
+        # What came to be there meanwhile stays too; the run's folder gives the model to the next command at once.
+        check_model_target(target, overwrite=overwrite)
         best.save(target)
     calibrated = best.calibration is not None or not sees
     if begin is None or not sees or not processes.first or not changes_captions(chosen):
@@ -164,12 +173,21 @@ def train_on(
 
     Raises:
         UsageError: as `Trainer` does, and while another run is at work in the folder.
+        CapcliError: as `Trainer.run` does, and if memory does not suffice.
     """
-    with held(folder) if processes.first else nullcontext():
-        best = Trainer(
-            recipe, corpus, folder, device,
-            encoder_weights=encoder_weights, start=start, cache=cache, processes=processes,
-        ).run()  # fmt: skip
+    try:
+        with held(folder) if processes.first else nullcontext():
+            best = Trainer(
+                recipe, corpus, folder, device,
+                encoder_weights=encoder_weights, start=start, cache=cache, processes=processes,
+            ).run()  # fmt: skip
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise CapcliError(
+            "not enough memory to train; lower batch_size or captions in the recipe and train in another --run folder, "
+            "or close other programs and go on in this one"
+        ) from None
     if not processes.first or recipe.encoder.name == NONE:
         return best
     if start is not None and not changes_captions(recipe):

@@ -82,7 +82,9 @@ class FeatureCache:
             picture = read_picture(path, at_least=2 * encoder.config.size)
             if view == 0:
                 return to_array(picture, encoder.config.size)
-            return augment(picture, encoder.config.size, crop, jitter, random.Random(f"{seed} {view} {path.name}"))
+            return augment(
+                picture, encoder.config.size, crop, jitter, random.Random(os.fsencode(f"{seed} {view} {path.name}"))
+            )
 
         def batches(done: int) -> Generator[np.ndarray, None, None]:
             device = next(encoder.parameters()).device

@@ -12,15 +12,19 @@ from capcli.output.lock import open_locked
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps other runs out of `folder`, which is made if missing.
+    """Keeps other runs out of `folder`, which is made if missing, and this one out of a folder of something else.
 
     The lock ends with its process, however that ends.
 
     Raises:
-        UsageError: if another run is at work there, or nothing can be written there.
+        UsageError: if another run is at work there, nothing can be written there, or what is there is not a run's.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not any((folder / name).exists() for name in ("lock", "state.safetensors")):
+            for name in ("log.csv", "best.safetensors"):
+                if (folder / name).exists():
+                    raise UsageError(f"{folder}: its {name} is of no run of capcli; choose another --run folder")
         lock = open_locked(folder / "lock")
     except OSError as error:
         raise UsageError(f"{folder}: no checkpoints can be written there ({error.strerror})") from None

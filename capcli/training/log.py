@@ -51,7 +51,7 @@ class TrainingLog:
             writer.writeheader()
             writer.writerows(kept)
             try:
-                write_atomic(path, content.getvalue().encode())
+                write_atomic(path, content.getvalue().encode(errors="surrogateescape"))
             except OSError as error:
                 raise _unwritable(path, error) from None
         self._console = Console(stderr=True)
@@ -101,7 +101,7 @@ class TrainingLog:
             return
         tidy = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in values.items()}
         try:
-            with self._path.open("a", newline="", encoding="utf-8") as file:
+            with self._path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
                 csv.DictWriter(file, COLUMNS).writerow(tidy)
         except OSError as error:
             raise _unwritable(self._path, error) from None
@@ -113,7 +113,8 @@ def _unwritable(path: Path, error: OSError) -> CapcliError:
 
 def _rows_before(path: Path, position: tuple[int, int, int]) -> list[dict[str, Any]]:
     kept = []
-    with path.open(newline="", encoding="utf-8") as file:
+    # As names of data sets are any bytes.
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         for row in csv.DictReader(file):
             try:
                 place = (int(row["stage"]), int(row["epoch"]), int(row["step"]))

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from capcli.errors import CapcliError, UsageError
+from capcli.decoding.prefix import encode_prefix
+from capcli.errors import CapcliError, ModelError, UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
@@ -111,12 +112,23 @@ class Trainer:
                     f"{folder}: holds a run of another recipe or data, or from other weights; choose another --run "
                     "folder"
                 )
-            self.model.load_state_dict(tensors["weights"])
+            try:
+                self.model.load_state_dict(tensors["weights"])
+            except RuntimeError:
+                raise ModelError(f"{self.state_file}: not the state of this model; delete it to start anew") from None
+            judged = (self.position.stage, self.position.epoch) > (0, 0) or self.position.done
+            if judged and not self.best_file.exists():
+                raise UsageError(
+                    f"{folder}: lacks its {self.best_file.name}; delete {self.state_file.name} to start anew, or "
+                    "choose another --run folder"
+                )
             if self.best_file.exists():
                 self.scores = read_header(self.best_file).described["scores"]
             self._restored = tensors
             if self.position.done and self.position.stage + 1 < len(recipe.stage):
                 self.position = self._next_stage(self.position)
+        # Which words there are is known now, and not before.
+        encode_prefix(recipe.decoding, words)
         places = processes.gather(json.dumps([self._run_key(), asdict(self.position)]))
         if len(set(places)) > 1:
             raise UsageError("the processes do not read the same data and the same run folder; they have to share both")
@@ -403,7 +415,7 @@ class Trainer:
         model = [self.model.config.to_json(), self.model.vocabulary.words, self.begun_from]
         data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
         data += [path.name for path in self.corpus.unlabelled]
-        dev = [[item.image.name for item in items] for items in self.corpus.dev.values()]
+        dev = [[[item.image.name, item.captions] for item in items] for items in self.corpus.dev.values()]
         return hashlib.sha256(json.dumps([recipe, model, data, dev]).encode()).hexdigest()
 
     def _autocast(self) -> torch.autocast:

@@ -188,6 +188,10 @@ def _environment() -> tuple[int, int, int]:
         rank, world, local = (int(values[name]) for name in _VARIABLES[:3])
     except ValueError:
         raise UsageError("RANK, WORLD_SIZE and LOCAL_RANK must be numbers; start it with torchrun") from None
+    if not (0 <= rank < world and 0 <= local < world):
+        raise UsageError(
+            f"RANK {rank} and LOCAL_RANK {local} must be 0 to below WORLD_SIZE {world}; start it with torchrun"
+        )
     return rank, world, local
 
 

@@ -18,6 +18,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+LARGEST = (1e12, 1e100)
+"""Of the whole and of the other numbers in a recipe."""
+
 
 @dataclass(frozen=True)
 class DataRecipe:
@@ -150,10 +153,10 @@ class Recipe:
         """
         path = Path(path)
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise UsageError(f"{path}: cannot read the recipe ({error.strerror})") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, and of numbers without end
             raise UsageError(f"{path}: not a TOML recipe: {error}") from None
         try:
             return cls.from_dict(values)
@@ -179,6 +182,8 @@ class Recipe:
         _, config = decoder_config(self.decoder)
         if longest > config.max_length:
             raise UsageError(f"a decoder of max_length {config.max_length} cannot say {longest} words")
+        if not self.name or not self.name.isprintable() or Path(self.name).name != self.name:
+            raise UsageError(f"name is that of a file, without its ending, not {self.name!r}")
         if not self.stage:
             raise UsageError("a recipe needs at least one [[stage]]")
         if not 0 <= self.data.hold_out < 1 or self.data.min_count < 1 or self.data.max_length < 1:
@@ -281,6 +286,8 @@ def _build(kind: type, values: Any, where: str) -> Any:
             accepted = (int, float) if hint is float else (hint,)
             if isinstance(value, bool) != (hint is bool) or not isinstance(value, accepted):
                 raise UsageError(f"{place} must be {hint.__name__}, not {value!r}")
+            if not isinstance(value, str) and abs(value) > (largest := LARGEST[isinstance(value, float)]):
+                raise UsageError(f"{place} is beyond {largest:g}, larger than any number of use")
             built[key] = hint(value)
         else:
             if not isinstance(value, dict):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -74,6 +75,11 @@ def load_state(path: Path) -> tuple[Position, str, dict[str, dict[str, Tensor]]]
         with safe_open(path, framework="pt") as file:
             described = file.metadata() or {}
             position = Position(**json.loads(described["position"]))
+            for told in fields(Position):
+                # A whole number may stand for another.
+                wanted: Any = {"int": int, "float": (int, float), "bool": bool}.get(str(told.type), dict)
+                if not isinstance(getattr(position, told.name), wanted):
+                    raise TypeError(f"its {told.name} is {getattr(position, told.name)!r}")
             for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
                 group, name = key.split(".", 1)
                 groups[group][name] = file.get_tensor(key)
