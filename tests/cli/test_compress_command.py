@@ -283,3 +283,16 @@ def test_every_option_is_one_of_the_command() -> None:
     for options in (CompressOptions, MeasureOptions):
         for field in dataclasses.fields(options):
             assert f"--{field.name.replace('_', '-')}" in told
+
+
+def test_what_cannot_be_measured_is_refused_before_anything_is_written(
+    tiny_language: Callable[..., Checkpoint],
+) -> None:
+    tiny_language(("a", "thing")).save("lm.safetensors")
+    refused = run(*INT8, model="lm.safetensors")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "lm.safetensors is a language model, and compress is for captioning models" in refused.stderr
+    refused = CliRunner().invoke(app, ["compress", "whole.safetensors", *INT8, "--pictures", "data/captions.jsonl"])
+    assert refused.exit_code == 2
+    assert "no picture to take the time on can be read: " in refused.stderr
+    assert not Path("small.safetensors").exists()

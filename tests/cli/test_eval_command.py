@@ -217,7 +217,8 @@ def test_white_space_reaches_the_tokenizer(folder: Path) -> None:
     rouge = []
     for caption in ("1 1/2 miles", "1  1/2 miles"):
         write(folder / "said.jsonl", {f"{i}.png": caption for i in range(4)})
-        assert run("--predictions", "said.jsonl", "--references", "r.json", "-o", "report.json").exit_code == 0
+        asked = ("--predictions", "said.jsonl", "--references", "r.json", "-o", "report.json", "--overwrite")
+        assert run(*asked).exit_code == 0
         rouge.append(json.loads(Path("report.json").read_text())["metrics"]["ROUGE-L"])
     assert rouge[0] == 1
     assert rouge[1] < 1
@@ -241,6 +242,15 @@ def test_a_picture_that_cannot_be_read_is_told_and_not_scored(fake: FakeCaptione
     repaired = run("data", "--predictions-out", "rows.jsonl", "--resume")
     assert repaired.exit_code == 0
     assert repaired.stdout.startswith("base on data, test, 4 images\n")
+
+
+def test_a_data_set_without_any_of_its_pictures_is_told_before_the_model_is_loaded(
+    fake: FakeCaptioner, folder: Path
+) -> None:
+    Path("none.csv").write_text("image,caption\nx.png,a dog\ny.png,a cat\n")
+    result = run("none.csv", "--allow-missing")
+    assert (result.exit_code, result.stdout, fake.seen) == (2, "", 0)
+    assert "none of its images is on disk, first x.png" in result.stderr
 
 
 def test_every_report_is_written(fake: FakeCaptioner, folder: Path) -> None:

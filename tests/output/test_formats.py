@@ -36,6 +36,12 @@ def test_text_is_a_path_a_tab_and_the_captions() -> None:
     )
 
 
+def test_half_a_character_of_a_caption_is_replaced() -> None:
+    odd = Result(Path("a.jpg"), captions=("a thing \ud83d",))
+    assert written(Text(), odd) == b"a.jpg\ta thing ?\n"
+    assert written(Sentences(), odd) == b"a thing ?\n"
+
+
 def test_sentences_are_the_captions_alone() -> None:
     assert written(Sentences(), CAPTIONED, FAILED).decode() == "A dog runs.\nA dog.\n"
 

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torchvision.models import get_model
 from typer.testing import CliRunner
 
+import capcli.model.encoder
+import capcli.training.command
 import capcli.training.features
 import capcli.training.loop
 from capcli.cli import app
@@ -93,6 +96,160 @@ def test_recipes_that_cannot_be(
     code, told = train(write_recipe(stage, **tables))
     assert code == 2
     assert message in told
+
+
+@pytest.mark.parametrize("name", ["log.csv", "best.safetensors"])
+def test_a_folder_of_something_else_stays_as_it_is(
+    name: str, write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("my own")
+    assert train(write_recipe()) == (2, f"run: its {name} is of no run of capcli; choose another --run folder")
+    assert [(file.name, file.read_text()) for file in (tmp_path / "run").iterdir()] == [(name, "my own")]
+
+
+@pytest.mark.parametrize("option", ["--run", "-o", "--cache", "--unlabelled"])
+def test_an_empty_name_is_no_path(option: str, write_recipe: Write, photos: Path) -> None:
+    done = CliRunner().invoke(app, ["train", str(write_recipe()), "--data", str(photos), option, ""])
+    assert done.exit_code == 2
+    assert "an empty name is no path" in done.stderr
+
+
+def test_too_little_memory(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(*arguments: object) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
+
+    recipe = write_recipe()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", step)
+        code, told = train(recipe)
+    assert code == 1
+    assert told.startswith("not enough memory to train; lower batch_size or captions in the recipe")
+    assert train(recipe) == (0, "")
+
+
+def test_a_model_that_came_to_be_meanwhile_is_not_replaced(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*arguments: object) -> None:
+        (tmp_path / "model.safetensors").write_text("precious")
+
+    recipe = write_recipe()
+    with monkeypatch.context() as patch:
+        patch.setattr(capcli.training.command, "calibrate", meanwhile)
+        assert train(recipe) == (2, "model.safetensors exists; --overwrite replaces it")
+    assert (tmp_path / "model.safetensors").read_text() == "precious"
+    assert train(recipe, "--overwrite") == (0, "")
+    assert Checkpoint.load(tmp_path / "model.safetensors")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are text there")
+def test_names_that_are_no_text(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = photos.with_name("caf\udce9")
+    photos.rename(odd)
+    recipe = write_recipe(STAGE | {"views": 1, "epochs": 2})
+    assert train(recipe, data=odd) == (0, "")
+    monkeypatch.setattr(Trainer, "run", no_work)
+    for option, name in (("--run", "caf\udce9/run"), ("-o", "caf\udce9/m.safetensors")):
+        code, told = train(recipe, "--overwrite", option, name, data=odd)
+        assert code == 2
+        assert told.endswith("is no UTF-8, and safetensors opens nothing else; choose another name")
+
+
+def test_nobody_s_home(write_recipe: Write, train: Callable[..., tuple[int, str]]) -> None:
+    code, told = train(write_recipe(), data=Path("~nobody-of-this-name/photos"))
+    assert (code, told) == (2, "~nobody-of-this-name/photos: no such file or folder")
+
+
+def test_encoder_weights_beside_a_model_that_has_its_own(
+    write_recipe: Write, train: Callable[..., tuple[int, str]]
+) -> None:
+    code, told = train(write_recipe(), "--from", "base", "--encoder-weights", "missing.safetensors")
+    assert (code, told) == (
+        2,
+        "--encoder-weights is for a new model, and --from brings an encoder of its own; leave one out",
+    )
+
+
+def test_encoder_weights_that_are_no_numbers(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    state = get_model("mobilenet_v3_small").state_dict()
+    next(iter(state.values()))[0] = torch.nan
+    save_file(state, tmp_path / "broken.safetensors")
+    code, told = train(write_recipe(), "--encoder-weights", "broken.safetensors")
+    assert code == 2
+    assert told.startswith("broken.safetensors: holds weights that are not finite numbers")
+
+
+def test_the_download_of_weights_tells_nothing_on_stdout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def downloaded(name: str, weights: str | None = None, **options: Any) -> Any:
+        if weights:
+            print("Downloading")
+        return get_model(name, **options)
+
+    monkeypatch.setattr(capcli.model.encoder, "get_model", downloaded)
+    Encoder(EncoderConfig("mobilenet_v3_small", 32)).load_pretrained("imagenet")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "Downloading\n")
+
+
+def test_a_run_by_other_captions_is_another_run(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path
+) -> None:
+    recipe = write_recipe()
+    assert train(recipe) == (0, "")
+    table = photos / "captions.csv"
+    table.write_text(table.read_text().replace("9.png,a thing", "9.png,another thing"))
+    code, told = train(recipe, "--overwrite")
+    assert code == 2
+    assert told.startswith("run: holds a run of another recipe or data")
+
+
+def test_a_run_that_lost_its_best_weights(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    recipe = write_recipe()
+    assert train(recipe) == (0, "")
+    (tmp_path / "run" / "best.safetensors").unlink()
+    code, told = train(recipe, "--overwrite")
+    assert code == 2
+    assert told.startswith("run: lacks its best.safetensors; delete state.safetensors to start anew")
+    (tmp_path / "run" / "state.safetensors").unlink()
+    assert train(recipe, "--overwrite") == (0, "")
+
+
+@pytest.mark.parametrize("change", ["position", "tensors"])
+def test_a_state_of_something_else(
+    change: str, write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    recipe, file = write_recipe(), tmp_path / "run" / "state.safetensors"
+    assert train(recipe) == (0, "")
+    with safe_open(file, framework="pt") as state:
+        metadata, tensors = state.metadata(), {name: state.get_tensor(name) for name in state.keys()}  # noqa: SIM118 - no mapping
+    if change == "position":
+        metadata["position"] = metadata["position"].replace('"stage": 0', '"stage": "a"')
+    else:
+        del tensors[next(name for name in tensors if name.startswith("weights."))]
+    save_file(tensors, file, metadata)
+    code, told = train(recipe, "--overwrite")
+    assert code == 2
+    assert told.startswith("run/state.safetensors: not the state of ")
+    assert "delete it to start anew" in told
+
+
+def test_words_of_a_prefix_that_the_model_will_not_know(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "run", no_work)
+    code, told = train(write_recipe(decoding={"max_length": 7, "prefix": "zebra"}))
+    assert (code, told) == (2, "the model does not know the word 'zebra' of the prefix; choose others")
 
 
 def test_encoder_weights_of_another_architecture(

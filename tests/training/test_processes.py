@@ -164,6 +164,13 @@ def test_devices_that_processes_cannot_share() -> None:
             {"WORLD_SIZE": "2", "RANK": "x", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"},
             "must be numbers",
         ),
+        *(
+            (
+                {"WORLD_SIZE": world, "RANK": rank, "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"},
+                f"RANK {rank} and LOCAL_RANK 0 must be 0 to below WORLD_SIZE {world}",
+            )
+            for world, rank in (("2", "2"), ("2", "-1"), ("-1", "0"))
+        ),
     ],
 )
 def test_an_environment_that_is_not_torchruns(

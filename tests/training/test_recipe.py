@@ -165,6 +165,11 @@ def test_stages_that_contradict_themselves(stage: dict[str, Any], message: str) 
     ("values", "message"),
     [
         ({"stage": []}, "at least one"),
+        ({"stage": [{"learning_rate": 10**400}]}, "stage 1.learning_rate is beyond 1e"),
+        ({"stage": [{"epochs": 10**400}]}, "stage 1.epochs is beyond 1e"),
+        ({"name": ""}, "name is that of a file"),
+        ({"name": "a/b"}, "name is that of a file"),
+        ({"name": "a\0b"}, "name is that of a file"),
         ({"data": {"hold_out": 1.0}}, "hold_out from 0 to below 1"),
         ({"data": {"min_count": 0}}, "min_count"),
         ({"data": {"max_length": 0}}, "max_length"),
@@ -214,3 +219,18 @@ def test_every_error_names_the_file_in_one_line(content: bytes | None, message: 
         Recipe.read(file)
     assert str(caught.value).startswith(f"{file}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["seed = " + "9" * 5000, "a = " + "[" * 3000, "seed =", "caf\xe9".encode("latin-1")], ids=range(4)
+)
+def test_files_that_are_no_toml(text: str | bytes, tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UsageError, match=r"odd\.toml: not a TOML recipe: ") as caught:
+        Recipe.read(tmp_path / "odd.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "notepad.toml").write_text('\ufeffname = "mine"\n', encoding="utf-8")
+    assert Recipe.read(tmp_path / "notepad.toml").name == "mine"
