@@ -80,6 +80,9 @@ def test_pictures_that_no_training_held_out(data: Callable[..., Path], model: Pa
 def test_at_most_so_many_photographs_are_timed(tmp_path: Path) -> None:
     for number in range(PICTURES + 1):
         (tmp_path / f"{number}.png").touch()
+    with pytest.raises(UsageError, match=r"no picture to take the time on can be read: .*0\.png: is empty"):
+        timed_pictures(tmp_path)
+    Image.new("RGB", (9, 9)).save(tmp_path / "5.png")
     found = timed_pictures(tmp_path)
     assert found is not None
     assert len(found) == PICTURES

@@ -54,7 +54,7 @@ def test_figures_are_those_of_the_captioner_s_similarities(folder: Path) -> None
 
 def test_they_are_in_the_table_the_json_and_the_page(folder: Path) -> None:
     arguments = ["--retrieval", "--no-java", "--bootstrap-samples", "100", "-o", str(folder / "r.json")]
-    page = ["--html", str(folder / "r.html")]
+    page = ["--html", str(folder / "r.html"), "--overwrite"]
 
     def printed(*arguments: str) -> str:
         model = str(folder / "matching.safetensors")

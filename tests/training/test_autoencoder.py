@@ -220,7 +220,7 @@ def test_a_run_with_other_pictures_is_another_run(recipe: Build, data: Path, tmp
     picture(tmp_path / "more.png", 3)
     datasets, chosen = [read_dataset(data)], recipe({"epochs": 1})
     Trainer(chosen, Corpus.build(datasets, chosen.data), tmp_path / "run", CPU).run()
-    with pytest.raises(UsageError, match="other data"):
+    with pytest.raises(UsageError, match="another recipe or data"):
         Trainer(chosen, Corpus.build(datasets, chosen.data, unlabelled=[tmp_path / "more.png"]), tmp_path / "run", CPU)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import itertools
@@ -63,11 +64,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for square, ground in PAIRS:
         picture = Image.new("RGB", (64, 64), COLOURS[ground])
         picture.paste(COLOURS[square], (16, 16, 48, 48))
-        for copy in ("dev", *range(COPIES)):
-            name = f"{square}-{ground}-{copy}.png"
+        for which in ("dev", *range(COPIES)):
+            name = f"{square}-{ground}-{which}.png"
             picture.save(folder / name)
             # Twice, since CIDEr-D as a reward wants two captions of a picture.
-            rows += [(name, said(square, ground), "dev" if copy == "dev" else "train")] * 2
+            rows += [(name, said(square, ground), "dev" if which == "dev" else "train")] * 2
     with (folder / "captions.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return folder
@@ -131,7 +132,7 @@ def trained(
 
     def trainer() -> Trainer:
         # All recipes share the regions of their encoder.
-        return Trainer(recipe, corpus, folder / "run", CPU, start=start, cache=data / "cache")
+        return Trainer(recipe, corpus, folder / "run", CPU, start=copy.deepcopy(start), cache=data / "cache")
 
     with monkeypatch.context() as patch:
         original = Trainer._step
