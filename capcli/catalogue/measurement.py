@@ -105,7 +105,7 @@ def timed_pictures(path: Path | None) -> list[Path] | None:
             return pictures
         except UnreadableImage as error:
             refused.append(str(error))
-    raise UsageError(f"no picture to take the time on can be read: {refused[0]}")
+    raise _unreadable(refused)
 
 
 def measured(
@@ -176,6 +176,10 @@ def scores_of(measured: Measured) -> dict[str, dict[str, Any]]:
     return {name: {"images": len(comparison.b.pairs), **figures}}
 
 
+def _unreadable(refused: Sequence[str]) -> UsageError:
+    return UsageError(f"no picture to take the time on can be read: {refused[0]}")
+
+
 def _prepared(
     captioners: Sequence[Captioner], pictures: Sequence[Path] | None
 ) -> tuple[list[np.ndarray], str, tuple[str, ...]]:
@@ -191,7 +195,7 @@ def _prepared(
         except UnreadableImage as error:
             refused.append(str(error))
     if not rows:
-        raise UsageError(f"no picture to take the time on can be read: {refused[0]}")
+        raise _unreadable(refused)
     told = f"{len(rows)} photograph{'' if len(rows) == 1 else 's'}"
     if pictures is None:
         told = f"{len(rows)} made pictures (--pictures PATH takes photographs)"
