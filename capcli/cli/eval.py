@@ -94,7 +94,7 @@ def evaluate(
         model = ModelOptions(**place)
         if figures.retrieval:
             check_matcher(model)
-        references, captioned = _captioned(dataset, sources, model, decoding)
+        references, captioned = _captioned(dataset, sources, figures, model, decoding)
         predictions, how["run"] = captioned.predictions, captioned.run
         how["system"] = captioned.run["model"]["name"]
         failed = sum(prediction.error is not None for prediction in predictions)
@@ -122,10 +122,11 @@ def evaluate(
 
 
 def _captioned(
-    dataset: Path, source: SourceOptions, model: ModelOptions, decoding: dict[str, Any]
+    dataset: Path, source: SourceOptions, scoring: ScoringOptions, model: ModelOptions, decoding: dict[str, Any]
 ) -> tuple[References, Captioned]:
     from capcli.evaluation.captioning import caption_references
     from capcli.evaluation.references import dataset_references
+    from capcli.evaluation.scores import check_people
     from capcli.model.header import read_header
     from capcli.model.shipped import find_model
 
@@ -133,6 +134,8 @@ def _captioned(
     references = dataset_references(dataset, "all" if held_out else source.split, missing_ok=source.allow_missing)
     if held_out:
         references = references.held_out(read_header(find_model(model.model)).held_out)
+    if scoring.human:
+        check_people([item.captions for item in references.items])
     captioned = caption_references(
         references,
         model,

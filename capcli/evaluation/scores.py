@@ -291,9 +291,8 @@ def human(
         CapcliError: METEOR's program fails.
     """
     whole = zip(_tokenize_references(references), ptb_tokenize_lines(hypotheses), strict=True)
+    check_people(references)
     pairs = [(sentences, words) for sentences, words in whole if len(sentences) > 1]
-    if not pairs:
-        raise UsageError("no image has two references, and a person is scored against what others said of an image")
     images, said = [sentences for sentences, _ in pairs], [words for _, words in pairs]
     people, captions = [], []
     with _measures(java, aligned) as (measures, why):
@@ -308,6 +307,12 @@ def human(
         return _summary(parts, reasons, len(images), samples, seed, left_out=len(references) - len(images))
 
     return Human(averaged(people, _NOT_OF_PEOPLE), averaged(captions, _NOT_BY_TURNS))
+
+
+def check_people(references: Sequence[Sequence[str]]) -> None:
+    """Raises UsageError where `human` has nobody to score: no image has more than one reference."""
+    if all(len(sentences) < 2 for sentences in references):
+        raise UsageError("no image has two references, and a person is scored against what others said of an image")
 
 
 def human_alignments(references: Sequence[Sequence[str]]) -> int:

@@ -253,6 +253,16 @@ def test_a_data_set_without_any_of_its_pictures_is_told_before_the_model_is_load
     assert "none of its images is on disk, first x.png" in result.stderr
 
 
+def test_people_who_were_alone_with_their_picture_are_refused_before_the_model_is_loaded(
+    fake: FakeCaptioner, folder: Path
+) -> None:
+    Path("one.csv").write_text("image,caption\ndata/0.png,a dog\ndata/1.png,a cat\n")
+    result = run("one.csv", "--human")
+    assert (result.exit_code, result.stdout, fake.seen) == (2, "", 0)
+    assert "no image has two references" in result.stderr
+    assert run("one.csv").exit_code == 0
+
+
 def test_every_report_is_written(fake: FakeCaptioner, folder: Path) -> None:
     result = run("data", "--human", "--training", "data", "--per-image", "i.csv", "--html", "r.html", "-o", "r.json")
     assert result.exit_code == 0
