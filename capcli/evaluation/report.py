@@ -193,6 +193,7 @@ def evaluate(
         "seed": scoring.bootstrap_seed,
         "aligned": counted(progress, len(captions) + (human_alignments(sentences) if scoring.human else 0)),
     }
+    # First, because it is this that may be impossible.
     people = human(sentences, captions, **how) if scoring.human else None
     scores = score(sentences, captions, spice=scoring.spice, training=training, **how)
     return Report(system, references, matching, scores, people, settings or {}, run or {}, retrieval)

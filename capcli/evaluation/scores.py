@@ -290,8 +290,8 @@ def human(
         UsageError: no image has more than one reference.
         CapcliError: METEOR's program fails.
     """
-    whole = zip(_tokenize_references(references), ptb_tokenize_lines(hypotheses), strict=True)
     check_people(references)
+    whole = zip(_tokenize_references(references), ptb_tokenize_lines(hypotheses), strict=True)
     pairs = [(sentences, words) for sentences, words in whole if len(sentences) > 1]
     images, said = [sentences for sentences, _ in pairs], [words for _, words in pairs]
     people, captions = [], []
