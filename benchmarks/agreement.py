@@ -30,7 +30,7 @@ from capcli.evaluation.matching import match
 from capcli.evaluation.predictions import read_predictions
 from capcli.evaluation.references import read_references
 from capcli.metrics.java import find_java
-from capcli.metrics.ptb import ptb_tokenize_lines
+from capcli.metrics.ptb.tokenizer import ptb_tokenize_lines
 
 
 class Corpus(NamedTuple):

@@ -31,7 +31,8 @@ from machine import describe
 from photographs import make_photographs
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption, Captioner
+    from capcli.caption import Caption
+    from capcli.captioner import Captioner
     from capcli.pictures.stream import ReadingPool
 
 WORDS = 12
@@ -92,10 +93,10 @@ def caption_all(
     captioner: Captioner, pictures: Sequence[Path], pool: ReadingPool, options: argparse.Namespace
 ) -> float:
     """Seconds that all pictures take."""
-    from capcli.batch import Tally
     from capcli.cli.caption import run
     from capcli.output.options import OutputOptions
     from capcli.output.outputs import Outputs
+    from capcli.runs.tally import Tally
 
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("wb") as nowhere:
@@ -107,10 +108,10 @@ def caption_all(
 
 def attend_all(captioner: Captioner, pictures: Sequence[Path], pool: ReadingPool, options: argparse.Namespace) -> float:
     """Seconds that all pictures take; rows go nowhere, as those of the other turn go to a file."""
-    from capcli.batch import Tally
     from capcli.cli.attend import run
     from capcli.heatmap.files import Drawings
     from capcli.heatmap.options import AttendOptions
+    from capcli.runs.tally import Tally
 
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("wb") as nowhere:

@@ -33,10 +33,10 @@ def main() -> None:
     from capcli.captioner import Captioner
     from capcli.datasets import read_dataset
     from capcli.errors import CapcliError
-    from capcli.model.calibration import GOOD
-    from capcli.model.checkpoint import Checkpoint
     from capcli.model.device import choose_device
-    from capcli.model.shipped import find_model
+    from capcli.modelfile.calibration import GOOD
+    from capcli.modelfile.checkpoint import Checkpoint
+    from capcli.modelfile.shipped import find_model
     from capcli.training.calibrate import calibrate, judged
 
     print(f"machine: {describe()}")

@@ -85,9 +85,9 @@ def small_model(path: Path) -> Path:
 
     from capcli.decoding.options import DecodingOptions
     from capcli.model.captioning import CaptioningModel, ModelConfig
-    from capcli.model.checkpoint import Checkpoint
     from capcli.model.encoder import EncoderConfig
-    from capcli.model.vocabulary import SPECIALS, Vocabulary
+    from capcli.modelfile.checkpoint import Checkpoint
+    from capcli.words.vocabulary import SPECIALS, Vocabulary
 
     torch.manual_seed(0)
     decoder = {"name": "transformer", "width": 16, "heads": 2, "layers": 1}

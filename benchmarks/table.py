@@ -30,7 +30,7 @@ from machine import describe
 
 if TYPE_CHECKING:
     from capcli.datasets import Item
-    from capcli.model.checkpoint import Checkpoint
+    from capcli.modelfile.checkpoint import Checkpoint
 
 REPOSITORY = Path(__file__).parents[1]
 RESULTS = REPOSITORY / "docs" / "table.jsonl"
@@ -96,16 +96,16 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     import torch
 
     from capcli.datasets import read_dataset
-    from capcli.model.checkpoint import Checkpoint
-    from capcli.model.shipped import find_model
+    from capcli.modelfile.checkpoint import Checkpoint
+    from capcli.modelfile.shipped import find_model
     from capcli.training.command import find_recipe
     from capcli.training.corpus import Corpus
     from capcli.training.features import FeatureCache
     from capcli.training.folder import held
     from capcli.training.loop import Trainer
-    from capcli.training.recipe import Recipe
+    from capcli.training.recipe_reader import read_recipe
 
-    recipe = replace(Recipe.read(find_recipe(name)), seed=seed)
+    recipe = replace(read_recipe(find_recipe(name)), seed=seed)
     data = read_dataset(dataset)
     corpus = Corpus.build([data], recipe.data)
     folder = runs / f"{name}-{seed}"
@@ -190,8 +190,8 @@ def scores(items: Sequence[Item], said: Sequence[str]) -> dict[str, float | None
 def gain(items: Sequence[Item], said: Sequence[str], cache: Path) -> dict[str, list[float | None]]:
     """By how much GAINED of captions are above those of `base` as it ships, and the paired 95 % interval of that."""
     from capcli.evaluation.scores import compare
-    from capcli.model.checkpoint import Checkpoint
-    from capcli.model.shipped import find_model
+    from capcli.modelfile.checkpoint import Checkpoint
+    from capcli.modelfile.shipped import find_model
 
     base = Checkpoint.load(find_model(BASE))
     before = captions(base, items, base.options.beam_size, cache)
@@ -217,7 +217,7 @@ def curve(log: Path) -> list[list[float]]:
 def speed(runs: Path, results: Path) -> None:
     """Times the models of the first seeds in turns, and appends a row of images per second by recipe."""
     from capcli.captioner import BATCH, Captioner
-    from capcli.catalogue.speed import made_pictures, measure
+    from capcli.compression.speed import made_pictures, measure
 
     rows = [row for row in read_rows(results) if row.get("seed") == 1]
     captioners = [Captioner.load(runs / f"{row['recipe']}-1.safetensors", device="cpu") for row in rows]

@@ -126,13 +126,13 @@ def from_memory(options: argparse.Namespace) -> dict[str, Any]:
 def from_disk(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    from capcli.batch import Tally
     from capcli.captioner import Captioner
     from capcli.cli.caption import run
     from capcli.output.options import OutputOptions
     from capcli.output.outputs import Outputs
     from capcli.pictures.find import find_pictures
     from capcli.pictures.stream import ReadingPool
+    from capcli.runs.tally import Tally
 
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder, ReadingPool() as pool:

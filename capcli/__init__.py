@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from capcli.errors import CapcliError, DatasetError, ModelError, UnreadableImage, UsageError
+from capcli.version import __version__
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption, Captioner, Word
+    from capcli.caption import Caption, Word
+    from capcli.captioner import Captioner
 
-__version__ = "0.1.0"
 __all__ = [
     "CapcliError",
     "Caption",
@@ -30,9 +31,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The captioner brings torch, which takes seconds; `capcli --help` must not wait for it.
-    if name in ("Caption", "Captioner", "Word"):
-        from capcli import captioner
+    # `capcli --help` must not wait for torch, which the captioner brings, nor for numpy.
+    if name == "Captioner":
+        from capcli.captioner import Captioner
 
-        return getattr(captioner, name)
+        return Captioner
+    if name in ("Caption", "Word"):
+        from capcli import caption
+
+        return getattr(caption, name)
     raise AttributeError(f"module 'capcli' has no attribute {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
@@ -17,6 +17,7 @@ from PIL import Image
 from capcli.attribution import DEFAULT_METHOD, check_method
 from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
+from capcli.caption import Caption, Word
 from capcli.decoding.decode import check_rerank, decode
 from capcli.decoding.forced import Forced, forced
 from capcli.decoding.hypothesis import Hypothesis
@@ -24,87 +25,18 @@ from capcli.decoding.language import LM_RESCORE, LanguageModel
 from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, UnreadableImage, UsageError
-from capcli.metrics.tokens import detokenize, tokenize
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoder_config
+from capcli.model.decoders.registry import decoder_config
 from capcli.model.device import bfloat16_pays, choose_device, out_of_memory
 from capcli.model.matcher import Matcher
-from capcli.model.shipped import find_model
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.shipped import find_model
 from capcli.pictures.read import read_array, to_array, upright_rgb
+from capcli.words.tokens import detokenize, tokenize
 
 BATCH = 16
 """Pictures that are captioned at once where nothing else is asked for."""
 
 Picture = str | Path | Image.Image | np.ndarray
-
-
-@dataclass(frozen=True)
-class Word:
-    """One word of a caption.
-
-    Attributes:
-        text: the word, in lower case; "'s" and the like are words of their own.
-        log_probability: natural logarithm of its probability given the picture and the words before it; minus
-            infinity for a word that the model does not know.
-        attention: rows x columns weights over `box` that sum to 1: those of the decoder, averaged over layers and
-            heads, or from `Captioner.attend` by the method that was asked for; None for a model without attention.
-        heads: layers x heads x rows x columns, the decoder's weights apart; from `Captioner.attend` alone.
-        known: whether the word is one of the model's.
-        box: left, top, right and bottom of the grid that the weights are for, as shares of the upright picture's
-            width and height; it may begin or end outside the picture.
-        sentinel: how much of what the decoder looked at for the word was its own memory and not the picture, 0 to 1
-            (the visual sentinel's share of adaptive attention); None for a model without a sentinel.
-    """
-
-    text: str
-    log_probability: float
-    attention: np.ndarray | None
-    heads: np.ndarray | None = None
-    known: bool = True
-    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    sentinel: float | None = None
-
-    def heatmap(self, size: tuple[int, int]) -> np.ndarray:
-        """Where the model looked, as a smooth map for drawing.
-
-        Args:
-            size: width and height of the upright picture in pixels, as `PIL.Image.Image.size` has them.
-
-        Returns:
-            float32 array of shape (height, width), from 0 to 1, which the strongest place has.
-
-        Raises:
-            UsageError: for a model without attention.
-        """
-        from capcli.heatmap.arrays import heatmap
-
-        if self.attention is None:
-            raise UsageError(f"there is no attention for the word {self.text!r}; models that have it, such as base, do")
-        return heatmap(self.attention, size, self.box)
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A sentence about a picture.
-
-    Attributes:
-        text: the sentence.
-        words: its words with their log-probabilities and attention.
-        confidence: how likely the caption is good, 0 to 1, by the model's `Calibration`; of a model without one, the
-            geometric mean of the probabilities of the words after the prefix and of the end.
-        alternatives: the other captions of the picture where `num_captions` asks for several, best first; they
-            have none themselves.
-        uncertain: whether the confidence is below `min_confidence`.
-    """
-
-    text: str
-    words: tuple[Word, ...]
-    confidence: float
-    alternatives: tuple[Caption, ...] = ()
-    uncertain: bool = False
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class Captioner:

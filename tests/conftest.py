@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -16,10 +17,14 @@ import torch
 
 from capcli.decoding.options import DecodingOptions
 from capcli.model.captioning import CaptioningModel, ModelConfig
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoders
+from capcli.model.decoders.registry import decoders
 from capcli.model.encoder import EncoderConfig
-from capcli.model.vocabulary import SPECIALS, Vocabulary
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.words.vocabulary import SPECIALS, Vocabulary
+
+# How long an example takes says how busy the machine is, not whether it is right.
+hypothesis.settings.register_profile("capcli", deadline=None)
+hypothesis.settings.load_profile("capcli")
 
 TINY = {
     "width": 16,
@@ -134,3 +139,14 @@ def tiny_file(tiny_checkpoint: Callable[..., Checkpoint], tmp_path_factory: pyte
     file = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     tiny_checkpoint().save(file)
     return file
+
+
+@pytest.fixture
+def scored(tiny_checkpoint: Callable[..., Checkpoint]) -> Callable[..., Path]:
+    """Saves a tiny model that says it has certain scores."""
+
+    def save(file: Path, scores: dict[str, object], **changes: object) -> Path:
+        dataclasses.replace(tiny_checkpoint(), scores=scores, **changes).save(file)  # type: ignore[arg-type]
+        return file
+
+    return save

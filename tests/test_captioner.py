@@ -13,10 +13,10 @@ from PIL import Image
 
 from capcli import Caption, Captioner
 from capcli.errors import CapcliError, ModelError, UnreadableImage, UsageError
-from capcli.metrics.tokens import detokenize
-from capcli.model.calibration import Calibration
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoders
+from capcli.model.decoders.registry import decoders
+from capcli.modelfile.calibration import Calibration
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.words.tokens import detokenize
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,1 @@
-"""What is known of model files, what can be measured of several side by side, and how one is made smaller.
-
-Only measuring and compressing need torch; the rest reads headers.
-"""
+"""What a model file says of itself, and whether it is sound. Only the checks of its weights need torch."""

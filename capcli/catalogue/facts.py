@@ -10,8 +10,8 @@ from typing import Any
 
 from capcli.errors import ModelError
 from capcli.evaluation.provenance import file_hash
-from capcli.model.header import KEPT, SCALE, Header, read_header
-from capcli.model.vocabulary import SPECIALS
+from capcli.modelfile.header import KEPT, SCALE, Header, read_header
+from capcli.words.vocabulary import SPECIALS
 
 _KINDS = {"I8": "int8", "F16": "float16", "BF16": "bfloat16", "F32": "float32"}
 

@@ -34,7 +34,7 @@ def checks(facts: Facts) -> Iterator[Check]:
     """
     yield _hash(facts)
     # Brings torch.
-    from capcli.model.checkpoint import Checkpoint, NotFinite
+    from capcli.modelfile.checkpoint import Checkpoint, NotFinite
 
     finite = True
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -13,18 +13,11 @@ from rich.text import Text
 
 from capcli.catalogue.facts import Facts
 from capcli.catalogue.soundness import Check
-from capcli.evaluation.report import titled
-from capcli.evaluation.table import figure, interval, print_comparison
+from capcli.evaluation.table import figure
+from capcli.files.names import escape
 from capcli.output.table import new_table, print_table
-from capcli.output.text import escape
-
-if TYPE_CHECKING:
-    from capcli.catalogue.measurement import Measured
-    from capcli.evaluation.scores import Difference
 
 _SHORT = 12
-
-_SHOWN = ("CIDEr-D", "BLEU-4", "ROUGE-L")
 
 # What steers a terminal; a card may be a stranger's like its file.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -40,8 +33,8 @@ def print_list(models: Sequence[Facts]) -> None:
     numbers = ("size", "dev CIDEr-D", "test CIDEr-D")
     table = new_table(("name", "size", "SHA-256", "trained on", "dev CIDEr-D", "test CIDEr-D"), numbers)
     for one in models:
-        known = (_score(one.best_known(part)) for part in ("dev", "test"))
-        table.add_row(*_cells(one.label, megabytes(one.size), one.sha256[:_SHORT], ", ".join(one.trained_on), *known))
+        known = (score(one.best_known(part)) for part in ("dev", "test"))
+        table.add_row(*cells(one.label, megabytes(one.size), one.sha256[:_SHORT], ", ".join(one.trained_on), *known))
     print_table("", table)
 
 
@@ -49,7 +42,7 @@ def print_facts(facts: Facts) -> None:
     """Prints what a model file says of itself, its scores, and its card if it has one, to stdout."""
     rows = [
         ("file", str(facts.file)),
-        ("size", f"{megabytes(facts.size)}, {facts.parameters:,} parameters, mostly {_stored(facts)}"),
+        ("size", f"{megabytes(facts.size)}, {facts.parameters:,} parameters, mostly {stored(facts)}"),
         ("SHA-256", facts.sha256),
         ("encoder", facts.encoder),
         ("decoder", facts.decoder),
@@ -66,22 +59,22 @@ def print_facts(facts: Facts) -> None:
         rows.append(("fine-tuned by", _recipe(tuned)))
     table = new_table(("", ""), ())
     for row in rows:
-        table.add_row(*_cells(*row))
-    print_table(_plain(facts.label), table)
+        table.add_row(*cells(*row))
+    print_table(plain(facts.label), table)
     if facts.scores:
         metrics = list(dict.fromkeys(metric for figures in facts.scores.values() for metric in figures))
-        table = new_table(("measured on", *map(_plain, metrics)), [_plain(metric) for metric in metrics])
+        table = new_table(("measured on", *map(plain, metrics)), [plain(metric) for metric in metrics])
         for name, figures in facts.scores.items():
-            table.add_row(*_cells(name, *(_figure(metric, figures.get(metric)) for metric in metrics)))
+            table.add_row(*cells(name, *(shown_figure(metric, figures.get(metric)) for metric in metrics)))
         print()
         print_table("", table)
     print()
-    if (card := facts.card) is None:
-        print(_plain(f"No card {facts.card_file.name} is beside the file."))
+    if facts.card is None:
+        print(plain(f"No card {facts.card_file.name} is beside the file."))
         return
-    plain = _STEERING.sub("\ufffd", card)
+    card = _STEERING.sub("\ufffd", facts.card)
     console = Console()
-    console.print(Markdown(plain, hyperlinks=False)) if console.is_terminal else sys.stdout.write(plain)
+    console.print(Markdown(card, hyperlinks=False)) if console.is_terminal else sys.stdout.write(card)
 
 
 def print_checks(facts: Facts, found: Sequence[Check]) -> None:
@@ -89,99 +82,14 @@ def print_checks(facts: Facts, found: Sequence[Check]) -> None:
     words = {True: "ok", False: "FAILED", None: "not compared"}
     table = new_table(("", "", ""), ())
     for check in found:
-        table.add_row(*_cells(check.name, words[check.passed], check.told))
+        table.add_row(*cells(check.name, words[check.passed], check.told))
     told = "not sound" if any(check.passed is False for check in found) else "sound"
-    print_table(_plain(f"{facts.label}, {facts.file}: {told}"), table)
+    print_table(plain(f"{facts.label}, {facts.file}: {told}"), table)
 
 
-def print_compared(measured: Measured) -> None:
-    """Prints models side by side to stdout, then the scores of each other than the first against the first's."""
-    facts, speed = measured.facts, measured.speed
-    table = new_table(("", *(_plain(one.label) for one in facts)), ())
-
-    def row(name: str, cells: Iterable[str]) -> None:
-        table.add_row(*_cells(name, *cells))
-
-    row("size", (megabytes(one.size) for one in facts))
-    row("stored as", (_stored(one) for one in facts))
-    row("encoder", (one.encoder for one in facts))
-    row("decoder", (str(one.header.described["decoder"]["name"]) for one in facts))
-    row("parameters", (f"{one.parameters:,}" for one in facts))
-    row("vocabulary", (f"{one.words:,}" for one in facts))
-    row("images/s", (f"{speed.rate(place):.1f}" for place in range(len(facts))))
-    row("speed", ("", *(f"{speed.ratio(place)[0]:.2f} times" for place in range(1, len(facts)))))
-    row("computes in", (_precision(each) for each in speed.precision))
-    if not measured.comparisons:
-        for name in dict.fromkeys(name for one in facts for name in one.scores):
-            row(f"CIDEr-D, {name}", (_score(one.scores.get(name, {}).get("CIDEr-D")) for one in facts))
-    notes = [_timed(measured)]
-    notes += [f"{one.label} is {speed.verdict(place)}" for place, one in enumerate(facts) if place]
-    if not measured.comparisons:
-        notes.append("scores are those that the files hold; --data DATASET measures them on the same pictures")
-    print_table("", table, [_plain(note) for note in notes])
-    for comparison in measured.comparisons:
-        print()
-        print_comparison(comparison)
-
-
-def print_compressed(measured: Measured) -> None:
-    """Prints a model before and after it was made smaller to stdout."""
-    (before, after), speed = measured.facts, measured.speed
-    table = new_table(("", "before", "after", "change"), ("before", "after"))
-    share = f"{after.size / before.size:.1%} of the size"
-    table.add_row(*_cells("size", megabytes(before.size), megabytes(after.size), share))
-    table.add_row(*_cells("stored as", _stored(before), _stored(after), ""))
-    middle, least, most = speed.ratio(1)
-    rates = (f"{speed.rate(place):.1f}" for place in (0, 1))
-    table.add_row(*_cells("images/s", *rates, f"{middle:.2f} times, {least:.2f} to {most:.2f}"))
-    for comparison in measured.comparisons:
-        for name in _SHOWN:
-            if one := comparison.differences.metrics.get(name):
-                table.add_row(*_cells(name, _figure(name, one.a), _figure(name, one.b), _difference(name, one)))
-    notes = [
-        f"{speed.verdict(1)}; {_computing(measured)}",
-        _timed(measured),
-    ]
-    for comparison in measured.comparisons:
-        notes.append(
-            f"scored on {titled(comparison.references, len(comparison.a.pairs))}; intervals: 95 %, paired bootstrap "
-            "over images"
-        )
-    if not measured.comparisons:
-        notes.append("not scored: --data DATASET captions its dev pictures before and after")
-    print_table(_plain(f"{before.label} -> {after.label}"), table, [_plain(note) for note in notes])
-
-
-def _timed(measured: Measured) -> str:
-    speed = measured.speed
-    return f"images/s: {measured.timed_on} in memory, {speed.device}, median of {len(speed.rounds)} rounds in turns"
-
-
-def _computing(measured: Measured) -> str:
-    """How the second of two models computes, and whether that is what differs."""
-    (_, before), (_, after) = measured.speed.precision
-    told = []
-    if before != after:
-        told.append(f"its decoder computes in {after}, which was {before}")
-    if measured.facts[1].zeros:
-        told.append("its zeros make the file smaller and nothing faster, as they are computed with like other numbers")
-    return "; ".join(told) or f"its weights are floats again once loaded, and it computes as before, in {after}"
-
-
-def _stored(facts: Facts) -> str:
+def stored(facts: Facts) -> str:
     """The type of most of its numbers, and how many are zeros that need none."""
     return facts.stored + (f", {facts.zeros / facts.parameters:.1%} zeros" if facts.zeros else "")
-
-
-def _precision(each: Sequence[str]) -> str:
-    encoder, decoder = each
-    return encoder if encoder == decoder else f"{encoder}, decoder {decoder}"
-
-
-def _difference(name: str, one: Difference) -> str:
-    # Adding 0 makes one of minus 0.
-    told = f"{round(one.value, 3) + 0:+.3f}"
-    return ", ".join(part for part in (told, interval(name, one.low, one.high)) if part)
 
 
 def _recipe(recipe: dict[str, Any]) -> str:
@@ -197,20 +105,20 @@ def _recipe(recipe: dict[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _figure(name: str, value: float | None) -> str:
+def shown_figure(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if name == "images" else figure(name, value)
 
 
-def _score(value: float | None) -> str:
+def score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _cells(*texts: str) -> list[Text]:
-    return [Text(_plain(text)) for text in texts]
+def cells(*texts: str) -> list[Text]:
+    return [Text(plain(text)) for text in texts]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text that can be printed: without what steers a terminal, and without undecodable bytes of file names."""
     return escape(text.encode("utf-8", "replace").decode())

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from capcli.cli import attend, caption, compress, eval, models, train
 from capcli.cli.messages import tell
 from capcli.errors import CapcliError
-from capcli.output.text import escape
+from capcli.files.names import escape
 
 
 class _Commands(TyperGroup):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol, TypeVar
 import typer
 
 from capcli.attribution import DEFAULT_METHOD
-from capcli.batch import Tally, captioned, refused, resumed
 from capcli.cli.batches import account, conclude, work_off
 from capcli.cli.faithfulness import measure
 from capcli.cli.interrupt import finishing
@@ -23,17 +22,21 @@ from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingOptions
 from capcli.errors import UnreadableImage, UsageError
 from capcli.evaluation.options import CheckOptions
+from capcli.files.names import escape
 from capcli.heatmap.files import DrawingError, Drawings
 from capcli.heatmap.options import AttendOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Result
-from capcli.output.text import escape
 from capcli.pictures.options import InputOptions
+from capcli.runs.batches import captioned, refused
+from capcli.runs.resuming import resumed
+from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from capcli.captioner import Caption, Captioner
+    from capcli.caption import Caption
+    from capcli.captioner import Captioner
     from capcli.pictures.stream import Reading, ReadingPool
 
 _T = TypeVar("_T")
@@ -177,7 +180,7 @@ def run(
 
     Args:
         captioner: the model.
-        pictures: as `capcli.batch.captioned` takes them.
+        pictures: as `capcli.runs.batches.captioned` takes them.
         drawings: takes what is to be drawn.
         pool: reads the pictures for the model.
         tally: counts them.

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import typer
 
-from capcli.batch import Tally
 from capcli.cli.interrupt import Interrupt
 from capcli.cli.messages import tell
 from capcli.cli.progress import Bar
+from capcli.files.names import escape
 from capcli.output import Result
-from capcli.output.text import escape
+from capcli.runs.tally import Tally
 
 _T = TypeVar("_T")
 

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capcli.batch import Tally, results, resumed
 from capcli.cli.batches import account, conclude, work_off
 from capcli.cli.interrupt import finishing
 from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingOptions
+from capcli.files.names import escape
 from capcli.model.options import ModelOptions
 from capcli.output import Result, Writer
 from capcli.output.options import OutputOptions
-from capcli.output.text import escape
 from capcli.pictures.find import Found
 from capcli.pictures.options import InputOptions
+from capcli.runs.batches import results
+from capcli.runs.resuming import resumed
+from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
     from capcli.captioner import Captioner
@@ -124,7 +126,7 @@ def run(
 
     Args:
         captioner: the model.
-        pictures: as `capcli.batch.results` takes them.
+        pictures: as `capcli.runs.batches.results` takes them.
         outputs: takes the results.
         pool: reads the pictures.
         tally: counts them.

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from capcli.catalogue.options import CompressOptions, MeasureOptions
 from capcli.cli.eval import run_with_bar
 from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
-from capcli.model.shipped import find_model
-from capcli.output.text import escape
+from capcli.compression.options import CompressOptions, MeasureOptions
+from capcli.files.names import escape
+from capcli.modelfile.shipped import find_model
 
 
 @takes(how=Group(CompressOptions, "Compression"), where=Group(MeasureOptions, "Before and after"))
@@ -37,14 +37,14 @@ def compress(
     source = find_model(model)
     target = options.target(source)
 
-    from capcli.catalogue.measurement import measured, references_of, scores_of, timed_pictures
+    from capcli.compression.measurement import measured, references_of, scores_of, timed_pictures
 
     # Everything that can be wrong with data and pictures is told before torch takes its seconds.
     references, pictures = references_of(measuring, [source]), timed_pictures(measuring.pictures)
 
     tuning = options.fine_tuning(measuring.data)
 
-    from capcli.catalogue.compression import FineTuning, compressed
+    from capcli.compression.smaller_models import FineTuning, compressed
 
     tune = FineTuning(source, tuning[0], measuring, tuning[1]) if tuning else None
     smaller = compressed(model, source, options)
@@ -76,7 +76,7 @@ def compress(
 
         sys.stdout.write(dumps(found.to_json(), indent=2).decode() + "\n")
     else:
-        from capcli.catalogue.table import print_compressed
+        from capcli.compression.table import print_compressed
 
         print_compressed(found)
     if found.unreadable:

@@ -18,18 +18,18 @@ from capcli.cli.progress import counting
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, UsageError
 from capcli.evaluation.options import ReportOptions, ScoringOptions, SourceOptions
+from capcli.files.atomic import write_atomic
+from capcli.files.names import escape
 from capcli.model.options import ModelOptions
-from capcli.output.atomic import write_atomic
-from capcli.output.text import escape
 
 if TYPE_CHECKING:
-    from capcli.batch import Tally
     from capcli.captioner import Captioner
     from capcli.evaluation.captioning import Captioned
     from capcli.evaluation.predictions import Prediction
     from capcli.evaluation.references import References
     from capcli.output import Writer
     from capcli.pictures.stream import ReadingPool
+    from capcli.runs.tally import Tally
 
 _PATHS = ("dataset", "predictions", "references", "training")
 
@@ -127,8 +127,8 @@ def _captioned(
     from capcli.evaluation.captioning import caption_references
     from capcli.evaluation.references import dataset_references
     from capcli.evaluation.scores import check_people
-    from capcli.model.header import read_header
-    from capcli.model.shipped import find_model
+    from capcli.modelfile.header import read_header
+    from capcli.modelfile.shipped import find_model
 
     held_out = source.split == "held-out"
     references = dataset_references(dataset, "all" if held_out else source.split, missing_ok=source.allow_missing)

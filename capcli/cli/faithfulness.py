@@ -15,9 +15,9 @@ from capcli.cli.messages import tell
 from capcli.cli.progress import counting
 from capcli.errors import CapcliError, UnreadableImage, UsageError
 from capcli.evaluation.options import CheckOptions
+from capcli.files.names import escape
 from capcli.heatmap.files import check_folder
 from capcli.model.options import ModelOptions
-from capcli.output.text import escape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +132,7 @@ def _titled(references: References) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    from capcli.output.atomic import write_atomic
+    from capcli.files.atomic import write_atomic
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from capcli.catalogue.options import MeasureOptions
 from capcli.cli.eval import run_with_bar
 from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
+from capcli.compression.options import MeasureOptions
 from capcli.errors import ModelError, UsageError
-from capcli.model.shipped import find_model, shipped_models
-from capcli.output.text import escape
+from capcli.files.names import escape
+from capcli.modelfile.shipped import find_model, shipped_models
 
 app = typer.Typer(help="List, show, verify and compare models.", no_args_is_help=True)
 
@@ -111,7 +111,7 @@ def compare(
         twice = next(model for model in models if models.count(model) > 1)
         raise UsageError(f"{twice} is named twice; name two models or more")
 
-    from capcli.catalogue.measurement import measured, references_of, timed_pictures
+    from capcli.compression.measurement import measured, references_of, timed_pictures
 
     references, pictures = references_of(measuring, list(files.values())), timed_pictures(measuring.pictures)
     with counting() as progress:
@@ -123,7 +123,7 @@ def compare(
     if as_json:
         _print_json(found.to_json())
     else:
-        from capcli.catalogue.table import print_compared
+        from capcli.compression.table import print_compared
 
         print_compared(found)
     if found.unreadable:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
-from capcli.output.text import escape
+from capcli.files.names import escape
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption
+    from capcli.caption import Caption
 
 # Enough for a panel as wide as a terminal ever is, two pixels in a character.
 _SIDE = 640

@@ -13,8 +13,8 @@ from capcli.decoding.hypothesis import Hypothesis, best_first
 from capcli.decoding.language import LanguageModel
 from capcli.decoding.limits import allowed
 from capcli.decoding.options import DecodingOptions
-from capcli.model.decoder import Decoder
-from capcli.model.vocabulary import END, START
+from capcli.model.decoders.contract import Decoder
+from capcli.words.vocabulary import END, START
 
 
 @torch.no_grad()

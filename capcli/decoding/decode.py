@@ -15,7 +15,7 @@ from capcli.decoding.options import DecodingOptions
 from capcli.decoding.rerank import rerank, similarities
 from capcli.decoding.sample import sample_distinct
 from capcli.errors import UsageError
-from capcli.model.decoder import Decoder
+from capcli.model.decoders.contract import Decoder
 from capcli.model.matcher import Matcher
 
 

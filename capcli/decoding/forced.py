@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from capcli.model.decoder import Decoder
-from capcli.model.vocabulary import END, START
+from capcli.model.decoders.contract import Decoder
+from capcli.words.vocabulary import END, START
 
 
 @dataclass(frozen=True)

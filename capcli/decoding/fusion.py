@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from capcli.decoding.language import LanguageModel
-from capcli.model.vocabulary import END
+from capcli.words.vocabulary import END
 
 
 class Fusion:

@@ -14,8 +14,8 @@ from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.model.captioning import CaptioningModel
-from capcli.model.decoder import decoder_config
-from capcli.model.vocabulary import Vocabulary
+from capcli.model.decoders.registry import decoder_config
+from capcli.words.vocabulary import Vocabulary
 
 LM_RESCORE = -0.4
 """`lm_rescore` where a language model is given and nothing else is asked for: the best of -0.4,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import ModelError
-from capcli.model.vocabulary import END, PAD, UNSAYABLE
+from capcli.words.vocabulary import END, PAD, UNSAYABLE
 
 
 def allowed(log_probabilities: Tensor, tokens: Tensor, options: DecodingOptions, prefix: Sequence[int] = ()) -> Tensor:

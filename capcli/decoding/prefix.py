@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
-from capcli.metrics.tokens import tokenize
-from capcli.model.vocabulary import Vocabulary
+from capcli.words.tokens import tokenize
+from capcli.words.vocabulary import Vocabulary
 
 
 def encode_prefix(options: DecodingOptions, vocabulary: Vocabulary) -> list[int]:

@@ -11,8 +11,8 @@ from torch import Tensor
 from capcli.decoding.hypothesis import Hypothesis, best_first
 from capcli.decoding.limits import allowed
 from capcli.decoding.options import DecodingOptions
-from capcli.model.decoder import Decoder
-from capcli.model.vocabulary import END, PAD, SPECIALS, START
+from capcli.model.decoders.contract import Decoder
+from capcli.words.vocabulary import END, PAD, SPECIALS, START
 
 ROUNDS = 10
 """How often captions are drawn anew for a picture whose captions are too much alike."""

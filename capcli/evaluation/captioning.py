@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from capcli.batch import Tally, results, resumed
 from capcli.datasets.dataset import parse_json, read_text
 from capcli.datasets.records import Record
 from capcli.decoding.options import DecodingOptions
@@ -21,12 +20,15 @@ from capcli.errors import CapcliError, UsageError
 from capcli.evaluation.predictions import Prediction, read_predictions
 from capcli.evaluation.provenance import model_files
 from capcli.evaluation.references import References
+from capcli.files.atomic import write_atomic
 from capcli.model.options import ModelOptions
 from capcli.output import Result, Writer
-from capcli.output.atomic import write_atomic
 from capcli.output.json import dumps
 from capcli.output.options import OutputOptions
 from capcli.output.outputs import Outputs
+from capcli.runs.batches import results
+from capcli.runs.resuming import resumed
+from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
     from capcli.captioner import Captioner

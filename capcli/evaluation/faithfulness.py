@@ -19,7 +19,8 @@ from capcli.metrics.bootstrap import full, interval, resample
 from capcli.metrics.statistics import Sums
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption, Captioner, Picture
+    from capcli.caption import Caption
+    from capcli.captioner import Captioner, Picture
 
 FRACTIONS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Shares of the regions at which the curves are taken."""

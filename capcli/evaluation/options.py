@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from capcli.errors import UsageError
+from capcli.files.target import check_target
 from capcli.options import option
-from capcli.output.target import check_target
 
 SPLITS = ("test", "dev", "train", "all", "held-out")
 

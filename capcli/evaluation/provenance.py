@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from capcli.model.options import ModelOptions
-from capcli.model.shipped import find_model
+from capcli.modelfile.shipped import find_model
 from capcli.output.json import dumps
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from capcli.errors import UsageError
 from capcli.evaluation.references import References
-from capcli.model.header import read_header
 from capcli.model.options import ModelOptions
-from capcli.model.shipped import find_model
+from capcli.modelfile.header import read_header
+from capcli.modelfile.shipped import find_model
 
 if TYPE_CHECKING:
     from capcli.metrics.retrieval import Retrieval

@@ -18,7 +18,7 @@ from capcli.metrics.diversity import Diversity, identity_statistics, length_stat
 from capcli.metrics.jackknife import jackknife_interval
 from capcli.metrics.java import Unavailable
 from capcli.metrics.meteor import Meteor
-from capcli.metrics.ptb import ptb_tokenize_lines
+from capcli.metrics.ptb.tokenizer import ptb_tokenize_lines
 from capcli.metrics.randomization import p_value, shuffle
 from capcli.metrics.rouge import rouge_l_statistics
 from capcli.metrics.spice import spice_statistics

@@ -11,8 +11,8 @@ from capcli.evaluation.comparison import Comparison
 from capcli.evaluation.notes import RETRIEVAL
 from capcli.evaluation.report import Report
 from capcli.evaluation.scores import Score
+from capcli.files.names import escape
 from capcli.output.table import PIPE_WIDTH, new_table, print_table
-from capcli.output.text import escape
 
 if TYPE_CHECKING:
     from capcli.evaluation.faithfulness import Check

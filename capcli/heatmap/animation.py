@@ -17,7 +17,7 @@ from capcli.heatmap.sentence import parts, probability
 from capcli.heatmap.text import drawable, font, wrap
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption
+    from capcli.caption import Caption
 
 KINDS = ("gif", "webp")
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capcli.errors import CapcliError, UsageError
+from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.heatmap.mark import MARK, is_marked
-from capcli.output.atomic import disk_is_full, write_atomic
 from capcli.output.naming import Naming
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from capcli.captioner import Caption
+    from capcli.caption import Caption
     from capcli.heatmap.page import Entry
 
 _ENDINGS = {

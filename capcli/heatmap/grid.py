@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-    from capcli.captioner import Caption
+    from capcli.caption import Caption
     from capcli.heatmap.layout import Box, Line
 
 
@@ -34,7 +34,7 @@ def grid(picture: Image.Image, caption: Caption, *, width: int = 1200) -> Image.
     """
     from PIL import Image, ImageDraw
 
-    from capcli.captioner import Caption
+    from capcli.caption import Caption
     from capcli.errors import UsageError
     from capcli.heatmap.layout import layout
     from capcli.heatmap.overlay import overlay

@@ -63,13 +63,13 @@ class AttendOptions:
     @property
     def chosen(self) -> frozenset[str]:
         """The words to draw, as the model spells them; empty for all."""
-        from capcli.metrics.tokens import tokenize
+        from capcli.words.tokens import tokenize
 
         return frozenset(tokenize((self.words or "").replace(",", " ")))
 
 
 def _check_sentence(text: str) -> None:
-    from capcli.metrics.tokens import tokenize
+    from capcli.words.tokens import tokenize
 
     try:
         text.encode()

@@ -12,7 +12,7 @@ from capcli.heatmap.overlay import OPACITY, overlay
 if TYPE_CHECKING:
     from PIL import Image
 
-    from capcli.captioner import Caption
+    from capcli.caption import Caption
 
 _LONGEST = 40
 

@@ -25,7 +25,7 @@ from capcli.heatmap.sentence import parts, probability
 from capcli.output.html import data_uri, document, jpeg
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption, Word
+    from capcli.caption import Caption, Word
 
 PAGE_BYTES = 400_000
 """What a page is kept below, as long as its weights take less than half of it."""

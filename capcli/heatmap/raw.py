@@ -24,7 +24,7 @@ Both formats hold the same, under the same names; T is the number of words.
 with its first row at the top: row i of R covers the pixels from top + i (bottom - top) / R to
 top + (i + 1) (bottom - top) / R, and columns likewise. `box` may begin and end outside the picture, as the regions that
 a model looks at need not divide it evenly. "Upright" is as EXIF's orientation says to show the picture. How capcli
-itself makes a smooth map of it, `capcli.heatmap.arrays` says.
+itself makes a smooth map of it, `capcli.attribution.smooth_map` says.
 
 npz loads with `numpy.load(path)`, without pickle, and is exact; JSON has the weights to 7 decimal places.
 """
@@ -41,7 +41,7 @@ from capcli.heatmap.mark import MARK
 from capcli.output.json import dumps
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption
+    from capcli.caption import Caption
 
 _DECIMALS = 7
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from capcli.metrics.tokens import spans
+from capcli.words.tokens import spans
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption, Word
+    from capcli.caption import Caption, Word
 
 UNKNOWN = "unknown"
 """What stands in place of the probability of a word that the model does not know."""

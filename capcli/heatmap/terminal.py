@@ -16,7 +16,7 @@ from capcli.heatmap.overlay import overlay
 from capcli.heatmap.sentence import probability
 
 if TYPE_CHECKING:
-    from capcli.captioner import Caption, Word
+    from capcli.caption import Caption, Word
 
 COLOURS = ("truecolor", "256", "none")
 

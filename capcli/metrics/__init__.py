@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from capcli.metrics.bleu import bleu
 from capcli.metrics.cider import CiderD, corpus_cider_d
-from capcli.metrics.ptb import ptb_tokenize, ptb_tokenize_lines
+from capcli.metrics.ptb.tokenizer import ptb_tokenize, ptb_tokenize_lines
 from capcli.metrics.rouge import rouge_l
-from capcli.metrics.tokens import detokenize, tokenize
+from capcli.words.tokens import detokenize, tokenize
 
 __all__ = [
     "CiderD",

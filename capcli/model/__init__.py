@@ -1,1 +1,1 @@
-"""Encoder, decoders, vocabulary and the one-file checkpoint that holds them."""
+"""Encoder, decoders, matcher, and the network they make together."""

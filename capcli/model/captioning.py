@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from capcli.model.decoder import build_decoder
+from capcli.model.decoders.registry import build_decoder
 from capcli.model.encoder import EncoderConfig
 from capcli.model.encoder_blind import build_encoder
 from capcli.model.matcher import Matcher, build_matcher
-from capcli.model.vocabulary import Vocabulary
+from capcli.words.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from capcli.errors import UsageError
 from capcli.model.settings import checked
-from capcli.model.vocabulary import END, PAD
+from capcli.words.vocabulary import END, PAD
 
 BATCH = 512
 """Sentences that are embedded at once, which bounds the memory."""

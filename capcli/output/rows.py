@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import BinaryIO
 
 from capcli.errors import CapcliError, UsageError
+from capcli.files.atomic import replacing, write_whole
+from capcli.files.lock import open_locked
 from capcli.output import Result, State
-from capcli.output.atomic import replacing, write_whole
 from capcli.output.format import Format
-from capcli.output.lock import open_locked
 
 
 class RowStream:

@@ -30,7 +30,7 @@ def new_table(columns: Sequence[str], numbers: Collection[str]) -> Table:
 def print_table(title: str, table: Table, footnotes: Sequence[str] = (), console: Console | None = None) -> None:
     """Prints a table to stdout, its title above it unless that is empty, and footnotes below.
 
-    Nothing of it may steer a terminal, see `capcli.output.text.escape`. `console` is by default stdout's own.
+    Nothing of it may steer a terminal, see `capcli.files.names.escape`. `console` is by default stdout's own.
     """
     console = console or Console()
     if console.is_terminal:

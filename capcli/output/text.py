@@ -7,30 +7,14 @@ in it are written as in Python (`\t`, `\n`, `\x1b`, `\\`), so that a row is alwa
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
+from capcli.files.names import escape, unescape
 from capcli.output import Result, State
 from capcli.output.format import Format
 
 UNCERTAIN = "[uncertain] "
 """Stands before a caption whose confidence is below the least that was asked for."""
-
-_CONTROL = (*range(0x20), *range(0x7F, 0xA0))
-# Windows allows no control characters in names, and there the backslash parts folders.
-_ESCAPES = {} if os.sep == "\\" else {code: repr(chr(code))[1:-1] for code in (*_CONTROL, ord("\\"))}
-_CHARACTERS = {escape: chr(code) for code, escape in _ESCAPES.items()}
-_ESCAPE = re.compile(r"\\(?:x..|.)")
-
-
-def escape(path: str | Path) -> str:
-    """A path on one line, free of tabs and of anything that steers a terminal."""
-    return str(path).translate(_ESCAPES)
-
-
-def unescape(text: str) -> Path:
-    """The path that `escape` wrote."""
-    return Path(_ESCAPE.sub(lambda match: _CHARACTERS.get(match[0], match[0]), text) if _CHARACTERS else text)
 
 
 class Text(Format):

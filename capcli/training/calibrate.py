@@ -12,9 +12,9 @@ import torch
 from capcli.captioner import BATCH, Captioner
 from capcli.datasets import Item
 from capcli.metrics.cider import CiderD
-from capcli.metrics.tokens import tokenize
-from capcli.model.calibration import GOOD, Calibration
-from capcli.model.checkpoint import Checkpoint
+from capcli.modelfile.calibration import GOOD, Calibration
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.words.tokens import tokenize
 
 
 def calibrate(checkpoint: Checkpoint, items: Sequence[Item], device: torch.device) -> Calibration | None:

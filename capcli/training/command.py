@@ -14,12 +14,12 @@ import torch
 
 from capcli.datasets import read_dataset
 from capcli.errors import CapcliError, UsageError
-from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import out_of_memory
 from capcli.model.encoder import NONE
-from capcli.model.header import is_text
-from capcli.model.shipped import find_model
-from capcli.model.target import check_model_target
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.header import is_text
+from capcli.modelfile.shipped import find_model
+from capcli.modelfile.target import check_model_target
 from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
@@ -28,6 +28,7 @@ from capcli.training.gain import Gain, gain
 from capcli.training.loop import Trainer
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
+from capcli.training.recipe_reader import read_recipe
 from capcli.training.start import changes_captions
 
 FINE_TUNE = "fine-tune"
@@ -110,7 +111,7 @@ def train_model(
     """
     if recipe is None and start is None:
         raise UsageError(f"name a RECIPE ({', '.join(shipped_recipes())}), or a model to fine-tune with --from")
-    chosen = Recipe.read(find_recipe(FINE_TUNE if recipe is None else recipe))
+    chosen = read_recipe(find_recipe(FINE_TUNE if recipe is None else recipe))
     target = Path(output or f"{chosen.name}.safetensors")
     check_model_target(target, overwrite=overwrite)
     folder = Path(run or Path("runs") / target.stem)

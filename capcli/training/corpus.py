@@ -9,9 +9,9 @@ from pathlib import Path
 from capcli.datasets import Dataset, Item
 from capcli.datasets.dataset import is_held_out, is_held_out_sentence
 from capcli.errors import DatasetError, UsageError
-from capcli.metrics.tokens import tokenize
-from capcli.model.vocabulary import SPECIALS, Vocabulary
 from capcli.training.recipe import DataRecipe
+from capcli.words.tokens import tokenize
+from capcli.words.vocabulary import SPECIALS, Vocabulary
 
 
 @dataclass(frozen=True)

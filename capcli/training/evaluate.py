@@ -14,10 +14,10 @@ from capcli.decoding.decode import decode
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.metrics.cider import corpus_cider_d
-from capcli.metrics.tokens import tokenize
 from capcli.model.captioning import CaptioningModel
-from capcli.model.vocabulary import PAD
 from capcli.training.words import pad, shift, target
+from capcli.words.tokens import tokenize
+from capcli.words.vocabulary import PAD
 
 BATCH = 32
 

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from capcli.errors import CapcliError, UsageError
+from capcli.files.atomic import write_whole
+from capcli.files.lock import open_locked
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import Encoder
-from capcli.model.fingerprint import fingerprint
-from capcli.output.atomic import write_whole
-from capcli.output.lock import open_locked
+from capcli.modelfile.fingerprint import fingerprint
 from capcli.pictures.read import read_picture, to_array
 from capcli.training.augment import augment
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from capcli.errors import UsageError
-from capcli.output.lock import open_locked
+from capcli.files.lock import open_locked
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from torch import Tensor
 from capcli.captioner import Captioner
 from capcli.datasets import Item
 from capcli.evaluation.scores import Difference, compare
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoder_config
+from capcli.model.decoders.registry import decoder_config
 from capcli.model.device import bfloat16_pays
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.pictures.read import read_array
 from capcli.training.evaluate import perplexity
 

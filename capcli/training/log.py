@@ -21,7 +21,7 @@ from rich.progress import (
 )
 
 from capcli.errors import CapcliError
-from capcli.output.atomic import write_atomic
+from capcli.files.atomic import write_atomic
 
 COLUMNS = (
     *("stage", "epoch", "step", "loss", "reward", "discriminator_accuracy", "temperature", "learning_rate"),

@@ -17,22 +17,23 @@ from torch import Tensor, nn
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, ModelError, UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
-from capcli.model.checkpoint import Checkpoint
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
-from capcli.model.fingerprint import fingerprint
-from capcli.model.header import read_header
-from capcli.model.pruning import hold, zeros
-from capcli.model.vocabulary import PAD
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.fingerprint import fingerprint
+from capcli.modelfile.header import read_header
+from capcli.modelfile.pruning import hold, zeros
 from capcli.training.corpus import Corpus
 from capcli.training.feed import Feed
 from capcli.training.log import TrainingLog
-from capcli.training.objective import Batch, Objective, objectives
+from capcli.training.objectives.contract import Batch, Objective
+from capcli.training.objectives.registry import objectives
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe, StageRecipe
 from capcli.training.seed import seed_of
 from capcli.training.start import settled, trained_parts
 from capcli.training.state import Position, load_state, restore_optimizer, save_state
+from capcli.words.vocabulary import PAD
 
 SAVE_SECONDS = 300.0
 LOG_STEPS = 20

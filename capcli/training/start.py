@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoder_config
-from capcli.training.objective import objectives
+from capcli.model.decoders.registry import decoder_config
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.training.objectives.registry import objectives
 from capcli.training.recipe import Recipe
+from capcli.training.recipe_reader import check_recipe
 
 
 def trained_parts(recipe: Recipe) -> set[str]:
@@ -56,7 +57,7 @@ def settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
         if config.matcher is not None and outdates_matcher(recipe):
             matcher, decoding = None, replace(decoding, rerank=0.0)
         recipe = replace(recipe, data=data, encoder=encoder, decoder=config.decoder, matcher=matcher, decoding=decoding)
-        recipe.check()
+        check_recipe(recipe)
     elif "decoder" not in parts:
         raise UsageError(f"no stage of {recipe.name} trains a decoder: name a model that has learnt to speak by --from")
     if recipe.matcher is None and ("matcher" in parts or recipe.decoding.rerank):

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from capcli.errors import ModelError
-from capcli.model.checkpoint import write_safetensors
+from capcli.modelfile.checkpoint import write_safetensors
 
 
 @dataclass

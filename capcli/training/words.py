@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from capcli.model.vocabulary import END, PAD, START
+from capcli.words.vocabulary import END, PAD, START
 
 
 def target(caption: Sequence[int], longest: int) -> list[int]:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from capcli.model.checkpoint import Checkpoint
+from capcli.modelfile.checkpoint import Checkpoint
 
 
 @pytest.fixture
@@ -18,14 +17,3 @@ def model(tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path) -> Path:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     file.with_suffix(".md").write_text(f"# Model card: mine\n\n`mine.safetensors`, SHA-256 `{digest}`.\n")
     return file
-
-
-@pytest.fixture
-def scored(tiny_checkpoint: Callable[..., Checkpoint]) -> Callable[..., Path]:
-    """Saves a tiny model that says it has certain scores."""
-
-    def save(file: Path, scores: dict[str, object], **changes: object) -> Path:
-        dataclasses.replace(tiny_checkpoint(), scores=scores, **changes).save(file)  # type: ignore[arg-type]
-        return file
-
-    return save

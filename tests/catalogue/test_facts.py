@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from capcli.catalogue.facts import Facts
 from capcli.errors import ModelError
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.pruning import prune, zeros
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.pruning import prune, zeros
 
 Save = Callable[..., Path]
 

@@ -20,12 +20,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from capcli.attribution import DEFAULT_METHOD, METHODS
-from capcli.captioner import Caption, Captioner
+from capcli.caption import Caption
+from capcli.captioner import Captioner
 from capcli.cli import app
 from capcli.decoding.options import DecodingOptions
 from capcli.heatmap.options import KINDS, AttendOptions
-from capcli.model.checkpoint import Checkpoint
 from capcli.model.options import ModelOptions
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.pictures.options import InputOptions
 
 Attend = Callable[..., Result]
@@ -520,7 +521,7 @@ def test_a_full_disk_ends_it_in_one_line_and_leaves_no_half_file(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         file.write(content)
 
-    monkeypatch.setattr("capcli.output.atomic.write_whole", write)
+    monkeypatch.setattr("capcli.files.atomic.write_whole", write)
     result = attend("in", "-o", "out", "--as", kind, *SENTENCE)
     assert result.exit_code == 1
     assert "no space left on device" in result.stderr.splitlines()[-1]

@@ -14,11 +14,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from capcli.captioner import Captioner
-from capcli.catalogue.options import CompressOptions, MeasureOptions
 from capcli.cli import app
-from capcli.model.calibration import Calibration
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.pruning import zeros
+from capcli.compression.options import CompressOptions, MeasureOptions
+from capcli.modelfile.calibration import Calibration
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.pruning import zeros
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from capcli.captioner import Captioner
 from capcli.cli import app
 from capcli.errors import UsageError
-from capcli.model.checkpoint import Checkpoint
+from capcli.modelfile.checkpoint import Checkpoint
 
 # Some of the tiny captioner's words, in another order.
 WORDS = ("ball", "the", "runs", "a", "cat")

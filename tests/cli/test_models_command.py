@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from capcli.catalogue.options import MeasureOptions
 from capcli.cli import app
-from capcli.model import shipped
-from capcli.model.checkpoint import Checkpoint
+from capcli.compression.options import MeasureOptions
+from capcli.modelfile import shipped
+from capcli.modelfile.checkpoint import Checkpoint
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from capcli.captioner import Captioner
 from capcli.cli import app
 from capcli.datasets import read_dataset
 from capcli.datasets.dataset import is_held_out
-from capcli.metrics.tokens import tokenize
-from capcli.model.checkpoint import Checkpoint
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.command import train_model
 from capcli.training.gain import gain
+from capcli.words.tokens import tokenize
 
 COLOURS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255)}
 COPIES = 10

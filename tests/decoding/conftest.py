@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from capcli.model.decoder import Decoder
-from capcli.model.vocabulary import END
+from capcli.model.decoders.contract import Decoder
+from capcli.words.vocabulary import END
 
 
 class ToyDecoder(Decoder):

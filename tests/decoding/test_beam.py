@@ -14,8 +14,9 @@ from capcli.decoding.beam import beam_search
 from capcli.decoding.forced import forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
-from capcli.model.decoder import Decoder, build_decoder, decoders
-from capcli.model.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
+from capcli.model.decoders.contract import Decoder
+from capcli.model.decoders.registry import build_decoder, decoders
+from capcli.words.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
 
 NEVER = -1e9
 Toy = Callable[..., Any]

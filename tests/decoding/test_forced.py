@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from capcli.decoding.forced import forced
-from capcli.model.decoder import Decoder, build_decoder
-from capcli.model.vocabulary import END, START
+from capcli.model.decoders.contract import Decoder
+from capcli.model.decoders.registry import build_decoder
+from capcli.words.vocabulary import END, START
 
 R, D, V = 6, 10, 13
 GRID = (2, 3)

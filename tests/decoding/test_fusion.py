@@ -15,9 +15,9 @@ from capcli.decoding.decode import decode
 from capcli.decoding.language import LanguageModel
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import build_decoder, decoders
-from capcli.model.vocabulary import END, SPECIALS, START, Vocabulary
+from capcli.model.decoders.registry import build_decoder, decoders
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.words.vocabulary import END, SPECIALS, START, Vocabulary
 
 CPU = torch.device("cpu")
 WORDS = ("a", "dog", "runs")

@@ -8,7 +8,7 @@ import torch
 from capcli.decoding.limits import allowed
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import ModelError
-from capcli.model.vocabulary import END
+from capcli.words.vocabulary import END
 
 A, B, C = 4, 5, 6
 

@@ -5,7 +5,7 @@ import pytest
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import UsageError
-from capcli.model.vocabulary import SPECIALS, Vocabulary
+from capcli.words.vocabulary import SPECIALS, Vocabulary
 
 VOCABULARY = Vocabulary([*SPECIALS, "a", "photo", "of", "dog", "'s"])
 

@@ -13,8 +13,9 @@ from capcli.decoding.forced import forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.sample import sample, sample_distinct
-from capcli.model.decoder import Decoder, build_decoder
-from capcli.model.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
+from capcli.model.decoders.contract import Decoder
+from capcli.model.decoders.registry import build_decoder
+from capcli.words.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
 
 Toy = Callable[..., Any]
 Regions = Callable[..., Tensor]

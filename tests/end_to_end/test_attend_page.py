@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capcli.captioner import Caption, Word
-from capcli.heatmap.arrays import heatmap
+from capcli.attribution.smooth_map import heatmap
+from capcli.caption import Caption, Word
 from capcli.heatmap.overlay import OPACITY, overlay
 from capcli.heatmap.page import Entry, index, page, thumbnail
 from capcli.metrics import tokenize

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from capcli.model.shipped import find_model
+from capcli.modelfile.shipped import find_model
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capcli.model.shipped import find_model
+from capcli.modelfile.shipped import find_model
 
 if TYPE_CHECKING:
     import subprocess

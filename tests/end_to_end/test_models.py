@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from capcli.model.shipped import find_model
+from capcli.modelfile.shipped import find_model
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -108,7 +108,7 @@ def test_decoding_options_reach_the_search(capcli: Run, examples: Path) -> None:
 def test_a_copy_of_the_model_file_says_the_same(
     capcli: Run, examples: Path, captions: dict[str, str], tmp_path: Path
 ) -> None:
-    from capcli.model.shipped import find_model
+    from capcli.modelfile.shipped import find_model
 
     shutil.copy(find_model("base"), tmp_path / "copy.safetensors")
     done = capcli("caption", examples / "cat.jpg", "--model", "copy.safetensors", cwd=tmp_path)
@@ -126,7 +126,7 @@ def test_the_api_and_the_command_agree(examples: Path, json_rows: list[dict[str,
 
 
 def test_the_weights_ship_with_their_card_and_stay_small() -> None:
-    from capcli.model.shipped import find_model
+    from capcli.modelfile.shipped import find_model
 
     weights = find_model("base")
     assert weights.stat().st_size <= 64 * 1024 * 1024
@@ -134,8 +134,8 @@ def test_the_weights_ship_with_their_card_and_stay_small() -> None:
 
 
 def test_the_confidence_is_calibrated_and_the_surer_captions_are_better() -> None:
-    from capcli.model.checkpoint import Checkpoint
-    from capcli.model.shipped import find_model
+    from capcli.modelfile.checkpoint import Checkpoint
+    from capcli.modelfile.shipped import find_model
 
     weights = find_model("base")
     calibration = Checkpoint.load(weights).calibration

@@ -10,7 +10,7 @@ import pytest
 
 from capcli import Captioner
 from capcli.attribution import METHODS
-from capcli.captioner import Caption, Word
+from capcli.caption import Caption, Word
 from capcli.errors import UsageError
 from capcli.evaluation.faithfulness import FRACTIONS, Check, check, curves, is_content
 from capcli.evaluation.table import print_check

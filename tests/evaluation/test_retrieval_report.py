@@ -17,8 +17,8 @@ from capcli.cli import app
 from capcli.evaluation.references import dataset_references
 from capcli.evaluation.retrieval import retrieval
 from capcli.metrics.retrieval import retrieve
-from capcli.model.checkpoint import Checkpoint
 from capcli.model.options import ModelOptions
+from capcli.modelfile.checkpoint import Checkpoint
 
 CAPTIONS = [["a dog runs", "the dog"], ["a ball"], ["the grass", "on the grass", "a dog on the grass"]]
 

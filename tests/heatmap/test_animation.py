@@ -8,7 +8,7 @@ import skimage.data
 from PIL import Image, ImageSequence
 from sample_captions import caption, peak, word
 
-from capcli.captioner import Caption, Word
+from capcli.caption import Caption, Word
 from capcli.errors import UsageError
 from capcli.heatmap.animation import DURATION, KINDS, animation
 from capcli.heatmap.overlay import overlay

@@ -11,7 +11,7 @@ from PIL import Image
 from sample_captions import caption, peak, word
 
 import capcli.heatmap
-from capcli.captioner import Word
+from capcli.caption import Word
 from capcli.errors import UsageError
 from capcli.heatmap.grid import grid
 from capcli.heatmap.layout import layout

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from capcli.captioner import Caption, Word
+from capcli.caption import Caption, Word
 from capcli.heatmap.page import PAGE_BYTES, Entry, index, page, thumbnail
 from capcli.heatmap.sentence import probability
 from capcli.metrics import detokenize, tokenize

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sample_captions import caption
 
-from capcli.captioner import Caption
+from capcli.caption import Caption
 from capcli.errors import UsageError
 from capcli.heatmap.files import Drawings, check_folder
 from capcli.heatmap.mark import MARK, is_marked

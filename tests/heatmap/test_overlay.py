@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sample_captions import peak
 
+from capcli.attribution.smooth_map import heatmap
 from capcli.errors import UsageError
-from capcli.heatmap.arrays import heatmap
 from capcli.heatmap.colour import colours
 from capcli.heatmap.overlay import OPACITY, alphas, overlay
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_captions import caption, word
 
-from capcli.captioner import Caption
+from capcli.caption import Caption
 from capcli.heatmap import raw
 
 FACTS: dict[str, Any] = {"path": "holiday/a.jpg", "size": (640, 480), "method": "gradient", "model": "base"}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sample_captions import caption, word
 
 from capcli.heatmap.sentence import parts, probability
-from capcli.metrics.tokens import detokenize
+from capcli.words.tokens import detokenize
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.cells import cell_len
 from sample_captions import caption, peak, word
 
-from capcli.captioner import Word
+from capcli.caption import Word
 from capcli.errors import UsageError
 from capcli.heatmap.overlay import overlay
 from capcli.heatmap.terminal import COLOURS, SHADES, render

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from capcli.errors import ModelError, UsageError
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.header import read_header
-from capcli.model.layers import layer_weights
 from capcli.model.matcher import Matcher, build_matcher
-from capcli.model.pruning import prune
-from capcli.model.vocabulary import END, PAD
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.header import read_header
+from capcli.modelfile.layers import layer_weights
+from capcli.modelfile.pruning import prune
+from capcli.words.vocabulary import END, PAD
 
 TINY = {"width": 8, "embedding": 6, "heads": 2}
 

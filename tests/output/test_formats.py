@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from sample_results import CAPTIONED, FAILED, NAMES, UNCERTAIN
 
+from capcli.files.names import escape, unescape
 from capcli.output import Result, State
 from capcli.output.csv import COLUMNS, Csv
 from capcli.output.format import Format
 from capcli.output.json import Coco, JsonArray, JsonLines
 from capcli.output.options import FORMATS
 from capcli.output.rows import RowStream
-from capcli.output.text import Sentences, Text, escape, unescape
+from capcli.output.text import Sentences, Text
 
 
 def written(form: Format, *results: Result) -> bytes:

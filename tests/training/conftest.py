@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from toy_objective import WIDTH, WORDS
 
-from capcli.model.decoder import Decoder, build_decoder, decoders
+from capcli.model.decoders.contract import Decoder
+from capcli.model.decoders.registry import build_decoder, decoders
 
 Write = Callable[..., Path]
 

@@ -23,8 +23,8 @@ import capcli.training.loop
 from capcli.cli import app
 from capcli.datasets import read_dataset
 from capcli.errors import CapcliError, UsageError
-from capcli.model.checkpoint import Checkpoint
 from capcli.model.encoder import Encoder, EncoderConfig
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.features import FeatureCache
 from capcli.training.loop import Trainer
 from capcli.training.state import load_state
@@ -358,7 +358,7 @@ def test_weights_that_explode_in_the_last_step_are_not_kept(
 FULL_DISK = """
 import resource, sys
 import capcli.training.loop
-from capcli.model.checkpoint import Checkpoint
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.loop import Trainer
 
 capcli.training.loop.SAVE_SECONDS = -1.0

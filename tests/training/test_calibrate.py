@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 import capcli.captioner
-from capcli.captioner import Caption, Word
+from capcli.caption import Caption, Word
 from capcli.datasets import Item
-from capcli.model.checkpoint import Checkpoint
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training import calibrate as module
 from capcli.training.calibrate import calibrate, judged
 

@@ -20,18 +20,19 @@ from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, DatasetError, UsageError
-from capcli.metrics.tokens import tokenize
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoder_config
+from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import EncoderConfig
-from capcli.model.header import read_header
-from capcli.model.pruning import prune, zeros
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.header import read_header
+from capcli.modelfile.pruning import prune, zeros
 from capcli.pictures.read import to_array
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
-from capcli.training.objective import Objective
+from capcli.training.objectives.contract import Objective
 from capcli.training.processes import Processes
 from capcli.training.recipe import DataRecipe, Recipe
+from capcli.training.recipe_reader import build_recipe
+from capcli.words.tokens import tokenize
 
 COLOURS = {
     "red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255),
@@ -82,7 +83,7 @@ def weights(data: Path) -> Path:
 def recipe(tiny_settings: Callable[..., dict[str, Any]], weights: Path) -> Callable[..., Recipe]:
     def build(*stages: dict[str, Any], decoder: str = "transformer", seed: int = 1, **options: Any) -> Recipe:
         common = {"batch_size": 4, "warmup": 2, "average": 0.5, "captions": 2}
-        return Recipe.from_dict(
+        return build_recipe(
             {
                 "seed": seed,
                 "data": {"min_count": 1},

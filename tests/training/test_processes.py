@@ -17,11 +17,11 @@ import capcli.training.loop
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.captioning import CaptioningModel
-from capcli.model.checkpoint import Checkpoint
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.processes import Processes, joined
-from capcli.training.recipe import Recipe
+from capcli.training.recipe_reader import read_recipe
 
 Write = Callable[..., Path]
 
@@ -66,7 +66,7 @@ def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
     recipe = write_recipe(CACHED, PICTURES, **tables)
 
     def trainer(run: Path) -> Trainer:
-        chosen = Recipe.read(recipe)
+        chosen = read_recipe(recipe)
         return Trainer(chosen, Corpus.build([read_dataset(photos)], chosen.data), run, torch.device("cpu"))
 
     start = trainer(tmp_path / "one")

@@ -21,17 +21,18 @@ from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.captioning import CaptioningModel, ModelConfig
-from capcli.model.checkpoint import Checkpoint
-from capcli.model.decoder import decoders
+from capcli.model.decoders.registry import decoders
 from capcli.model.encoder import EncoderConfig
-from capcli.model.shipped import find_model
-from capcli.model.vocabulary import SPECIALS, Vocabulary
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.shipped import find_model
 from capcli.pictures.read import to_array
 from capcli.training.command import find_recipe, train_model
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.recipe import DataRecipe, Recipe
+from capcli.training.recipe_reader import build_recipe, read_recipe
 from capcli.training.start import settled
+from capcli.words.vocabulary import SPECIALS, Vocabulary
 
 FOLDER = resources.files("capcli") / "recipes"
 NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
@@ -91,7 +92,7 @@ def weights(data: Path) -> Path:
 
 
 def shipped(name: str) -> Recipe:
-    return Recipe.read(str(FOLDER / f"{name}.toml"))
+    return read_recipe(str(FOLDER / f"{name}.toml"))
 
 
 def tiny(recipe: Recipe, weights: Path) -> Recipe:
@@ -117,7 +118,7 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
         # What a captioner is given beside what it has already, comes after a stage that teaches it to speak.
         values["matcher"] = recipe.matcher | {"width": 64, "embedding": 32}
         stages = [stage | {"objective": "cross-entropy"}, stage | {"temperature": 0.1, "epochs": 15}]
-    return Recipe.from_dict(values | {"stage": stages})
+    return build_recipe(values | {"stage": stages})
 
 
 class Interrupted(KeyboardInterrupt):

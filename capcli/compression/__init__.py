@@ -1,0 +1,1 @@
+"""Smaller models, and models measured side by side."""

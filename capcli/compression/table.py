@@ -1,0 +1,104 @@
+"""Models side by side on a terminal, plain where they go into a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from capcli.catalogue.table import cells, megabytes, plain, score, shown_figure, stored
+from capcli.evaluation.report import titled
+from capcli.evaluation.table import interval, print_comparison
+from capcli.output.table import new_table, print_table
+
+if TYPE_CHECKING:
+    from capcli.compression.measurement import Measured
+    from capcli.evaluation.scores import Difference
+
+_SHOWN = ("CIDEr-D", "BLEU-4", "ROUGE-L")
+
+
+def print_compared(measured: Measured) -> None:
+    """Prints models side by side to stdout, then the scores of each other than the first against the first's."""
+    facts, speed = measured.facts, measured.speed
+    table = new_table(("", *(plain(one.label) for one in facts)), ())
+
+    def row(name: str, texts: Iterable[str]) -> None:
+        table.add_row(*cells(name, *texts))
+
+    row("size", (megabytes(one.size) for one in facts))
+    row("stored as", (stored(one) for one in facts))
+    row("encoder", (one.encoder for one in facts))
+    row("decoder", (str(one.header.described["decoder"]["name"]) for one in facts))
+    row("parameters", (f"{one.parameters:,}" for one in facts))
+    row("vocabulary", (f"{one.words:,}" for one in facts))
+    row("images/s", (f"{speed.rate(place):.1f}" for place in range(len(facts))))
+    row("speed", ("", *(f"{speed.ratio(place)[0]:.2f} times" for place in range(1, len(facts)))))
+    row("computes in", (_precision(each) for each in speed.precision))
+    if not measured.comparisons:
+        for name in dict.fromkeys(name for one in facts for name in one.scores):
+            row(f"CIDEr-D, {name}", (score(one.scores.get(name, {}).get("CIDEr-D")) for one in facts))
+    notes = [_timed(measured)]
+    notes += [f"{one.label} is {speed.verdict(place)}" for place, one in enumerate(facts) if place]
+    if not measured.comparisons:
+        notes.append("scores are those that the files hold; --data DATASET measures them on the same pictures")
+    print_table("", table, [plain(note) for note in notes])
+    for comparison in measured.comparisons:
+        print()
+        print_comparison(comparison)
+
+
+def print_compressed(measured: Measured) -> None:
+    """Prints a model before and after it was made smaller to stdout."""
+    (before, after), speed = measured.facts, measured.speed
+    table = new_table(("", "before", "after", "change"), ("before", "after"))
+    share = f"{after.size / before.size:.1%} of the size"
+    table.add_row(*cells("size", megabytes(before.size), megabytes(after.size), share))
+    table.add_row(*cells("stored as", stored(before), stored(after), ""))
+    middle, least, most = speed.ratio(1)
+    rates = (f"{speed.rate(place):.1f}" for place in (0, 1))
+    table.add_row(*cells("images/s", *rates, f"{middle:.2f} times, {least:.2f} to {most:.2f}"))
+    for comparison in measured.comparisons:
+        for name in _SHOWN:
+            if one := comparison.differences.metrics.get(name):
+                table.add_row(
+                    *cells(name, shown_figure(name, one.a), shown_figure(name, one.b), _difference(name, one))
+                )
+    notes = [
+        f"{speed.verdict(1)}; {_computing(measured)}",
+        _timed(measured),
+    ]
+    for comparison in measured.comparisons:
+        notes.append(
+            f"scored on {titled(comparison.references, len(comparison.a.pairs))}; intervals: 95 %, paired bootstrap "
+            "over images"
+        )
+    if not measured.comparisons:
+        notes.append("not scored: --data DATASET captions its dev pictures before and after")
+    print_table(plain(f"{before.label} -> {after.label}"), table, [plain(note) for note in notes])
+
+
+def _timed(measured: Measured) -> str:
+    speed = measured.speed
+    return f"images/s: {measured.timed_on} in memory, {speed.device}, median of {len(speed.rounds)} rounds in turns"
+
+
+def _computing(measured: Measured) -> str:
+    """How the second of two models computes, and whether that is what differs."""
+    (_, before), (_, after) = measured.speed.precision
+    told = []
+    if before != after:
+        told.append(f"its decoder computes in {after}, which was {before}")
+    if measured.facts[1].zeros:
+        told.append("its zeros make the file smaller and nothing faster, as they are computed with like other numbers")
+    return "; ".join(told) or f"its weights are floats again once loaded, and it computes as before, in {after}"
+
+
+def _precision(each: Sequence[str]) -> str:
+    encoder, decoder = each
+    return encoder if encoder == decoder else f"{encoder}, decoder {decoder}"
+
+
+def _difference(name: str, one: Difference) -> str:
+    # Adding 0 makes one of minus 0.
+    told = f"{round(one.value, 3) + 0:+.3f}"
+    return ", ".join(part for part in (told, interval(name, one.low, one.high)) if part)

@@ -1,0 +1,217 @@
+"""One safetensors file is a whole model: weights, and in its metadata everything else, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import CapcliError, ModelError, UsageError
+from capcli.files.atomic import write_atomic
+from capcli.model.captioning import CaptioningModel, ModelConfig
+from capcli.model.decoders.registry import decoder_config
+from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
+from capcli.modelfile.calibration import Calibration
+from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, description, kinds, opened
+from capcli.modelfile.layers import layer_weights
+from capcli.modelfile.pruning import pack, unpack
+from capcli.modelfile.quantization import dequantize, quantize
+from capcli.words.vocabulary import Vocabulary
+
+LARGEST_VOCABULARY = 1_000_000
+
+_KINDS = ("F16", "BF16", "F32")
+
+
+class NotFinite(ModelError):  # noqa: N818 - says what the weights are
+    """A model file whole but for weights that are infinite or not numbers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a model file holds.
+
+    Attributes:
+        model: the model, on the CPU, in float32 and evaluation mode.
+        options: the decoding options chosen for it on dev.
+        recipe: the recipe that trained it, as plain values.
+        scores: figures it was measured at, by data set and metric.
+        calibration: of its confidence, or None where it was not calibrated.
+        quantized: whether the file holds the weights of the layers as int8, half the size of float16. Loaded they are
+            float32 again; see `Captioner` for how it computes with them.
+        pruned: whether the file leaves out the zeros among the weights of the layers. Loaded they are there again, and
+            training leaves them zero.
+        origin: of a model that was made smaller, what it was made of and how: `model`, `sha256`, `method`, `scores`,
+            which are the original's, and if it was fine-tuned `fine_tuning`, of `recipe` and `data`. Empty for others.
+        held_out: the share of a data set without a dev split, chosen by a hash of its pictures' names, that neither the
+            training of this model saw nor that of the one it went on from.
+    """
+
+    model: CaptioningModel
+    options: DecodingOptions
+    recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    scores: dict[str, Any] = dataclasses.field(default_factory=dict)
+    calibration: Calibration | None = None
+    quantized: bool = False
+    pruned: bool = False
+    origin: dict[str, Any] = dataclasses.field(default_factory=dict)
+    held_out: float = 0.0
+
+    def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
+        """Writes the file atomically: a crash or a full disk leaves the old one whole.
+
+        Args:
+            path: where to; its folder exists.
+            dtype: storage of the weights, but for those that are int8.
+
+        Raises:
+            CapcliError: if the file cannot be written.
+        """
+        tensors, left_out = self._stored(dtype)
+        described = {
+            **self.model.config.to_json(),
+            "vocabulary": list(self.model.vocabulary.words),
+            "decoding": dataclasses.asdict(self.options),
+            "recipe": self.recipe,
+            "scores": self.scores,
+            "calibration": self.calibration and self.calibration.to_json(),
+            "held_out": self.held_out,
+            **({"origin": self.origin} if self.origin else {}),
+            **({"left_out": left_out} if self.pruned else {}),
+        }
+        write_safetensors(Path(path), tensors, {"format": FORMAT, "capcli": json.dumps(described)})
+
+    def _stored(self, dtype: torch.dtype) -> tuple[dict[str, Tensor], int]:
+        """The tensors of the file, and how many zeros are not among them."""
+        tensors, left_out = dict[str, Tensor](), 0
+        layers = layer_weights(self.model)
+        for name, value in self.model.state_dict().items():
+            stored = value.to(dtype)
+            if self.quantized and name in layers:
+                stored, tensors[name + SCALE] = quantize(value)
+            if self.pruned and name in layers and not value.all():
+                stored, tensors[name + KEPT] = pack(stored, value != 0)
+                left_out += value.numel() - stored.numel()
+            tensors[name] = stored.contiguous()
+        return tensors, left_out
+
+    @classmethod
+    def load(cls, path: str | Path) -> Checkpoint:
+        """Reads a model file; safe for files of strangers: nothing in it is executed, and names, types and shapes
+        of the tensors are checked against the config before any is read.
+
+        Raises:
+            ModelError: if it is missing, truncated, of another program, or its tensors do not fit its config.
+            NotFinite: the kind of ModelError for weights that fit and are no numbers.
+        """
+        path = Path(path)
+        with opened(path, "pt") as file:
+            described = description(path, file.metadata() or {})
+            model, options, calibration = _build(path, described)
+            expected = model.state_dict()
+            present = kinds(file)
+            left_out = _compare(path, expected, present)
+            if described["left_out"] != left_out:
+                raise ModelError(
+                    f"{path}: its description cannot be used (it leaves {left_out:,} zeros out, and says "
+                    f"that it leaves out {described['left_out']!r})"
+                )
+            tensors = {name: _tensor(path, file, name, like.shape, present) for name, like in expected.items()}
+            tensors = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+            raise NotFinite(f"{path}: holds weights that are not finite numbers; train it again")
+        model.load_state_dict(tensors, assign=True)
+        recipe, scores, origin = (described[part] for part in ("recipe", "scores", "origin"))
+        quantized, pruned = (any(name + part in present for name in expected) for part in (SCALE, KEPT))
+        held_out = Header(described, present).held_out
+        return cls(model.eval(), options, recipe, scores, calibration, quantized, pruned, origin, held_out)
+
+
+def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes tensors and metadata to `path` atomically; raises CapcliError where it cannot."""
+    try:
+        write_atomic(path, save(tensors, dict(metadata)))
+    except OSError as error:
+        raise CapcliError(f"{path}: cannot be written ({error})") from None
+
+
+def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, DecodingOptions, Calibration | None]:
+    try:
+        words = described["vocabulary"]
+        if len(words) > LARGEST_VOCABULARY or not all(isinstance(word, str) for word in words):
+            raise ValueError("its vocabulary is no list of words")
+        encoder: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described["encoder"].items()}
+        matcher = described.get("matcher")  # most models have none
+        config = ModelConfig(
+            EncoderConfig(**encoder), dict(described["decoder"]), None if matcher is None else dict(matcher)
+        )
+        if not 1 <= config.encoder.size <= LARGEST_INPUT:
+            raise ValueError(f"input size {config.encoder.size} is out of range")
+        for three in (config.encoder.mean, config.encoder.std):
+            if len(three) != 3 or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in three):
+                raise ValueError(f"{three} is no value for each of red, green and blue")
+        if min(config.encoder.std) <= 0:
+            raise ValueError("a standard deviation must be above 0")
+        # On the meta device a hostile config costs no memory; shapes are compared before anything is allocated.
+        with torch.device("meta"):
+            model = CaptioningModel(config, Vocabulary(words))
+        options, longest = DecodingOptions(**described["decoding"]), decoder_config(config.decoder)[1].max_length
+        if options.max_length > longest:
+            raise ValueError(f"its decoder cannot say {options.max_length} words")
+        if options.rerank and model.matcher is None:
+            raise ValueError("it re-ranks captions and has no matcher to do so")
+        calibrated = described.get("calibration")  # older files have none
+        return model, options, Calibration.from_json(calibrated) if calibrated else None
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, UsageError) as error:
+        raise ModelError(f"{path}: its description cannot be used ({error})") from None
+
+
+def _compare(path: Path, expected: Mapping[str, Tensor], present: Mapping[str, tuple[str, tuple[int, ...]]]) -> int:
+    """How many zeros a file leaves out; raises ModelError unless names, types and shapes of its tensors are those of
+    the config.
+    """
+    left_out = 0
+    wanted: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
+    for name, tensor in expected.items():
+        known: tuple[str, ...] = _KINDS
+        shape = tuple(tensor.shape)
+        kind, held = present.get(name, ("", ()))
+        if len(shape) > 1 and kind == "I8":
+            wanted[name + SCALE], known = (("F32",), shape[:1]), ("I8",)
+        if len(shape) > 1 and name + KEPT in present:
+            count = tensor.numel()
+            wanted[name + KEPT] = (("U8",), (-(-count // 8),))
+            # How many numbers are kept the bits will tell; more than all of them cannot be.
+            shape = held if len(held) == 1 and held[0] <= count else (count,)
+            left_out += count - shape[0]
+        wanted[name] = known, shape
+    odd = sorted(wanted.keys() ^ present.keys())
+    if odd:
+        what = "lacks" if odd[0] in wanted else "has an unexpected"
+        raise ModelError(f"{path}: its tensors do not fit its config: it {what} {odd[0]!r} ({len(odd)} such)")
+    for name, (known, shape) in wanted.items():
+        kind, held = present[name]
+        if kind not in known:
+            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is of type {kind}")
+        if held != shape:
+            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is {held}, not {shape}")
+    return left_out
+
+
+def _tensor(path: Path, file: Any, name: str, shape: tuple[int, ...], present: Mapping[str, Any]) -> Tensor:
+    """The weight of a name in an open file, whole and as floats."""
+    tensor: Tensor = file.get_tensor(name)
+    if name + KEPT in present:
+        try:
+            tensor = unpack(tensor, file.get_tensor(name + KEPT), shape)
+        except ValueError as error:
+            raise ModelError(f"{path}: its tensors do not fit its config: {name!r}: {error}") from None
+    return dequantize(tensor, file.get_tensor(name + SCALE)) if name + SCALE in present else tensor

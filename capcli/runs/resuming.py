@@ -1,0 +1,30 @@
+"""What is left to do of a run that an earlier one began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def resumed(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> tuple[list[Path | None], set[Path]]:
+    """What is to be read so that a resumed run goes on with the very batches of an undisturbed one.
+
+    The last digits of a confidence depend on what is computed together with a picture. Therefore the batch in which
+    the earlier run ended is computed once more as a whole, and what that run left out on its way, such as failures
+    that have no rows, is tried apart from it.
+
+    Args:
+        todo: the pictures that are left, in the order of `pictures`.
+        pictures: all pictures of the run.
+        batch_size: pictures captioned at once.
+
+    Returns:
+        files as `results` takes them, and those of them that are there only to fill a batch.
+    """
+    left = set(todo)
+    reached = next((place for place in range(len(pictures), 0, -1) if pictures[place - 1] not in left), 0)
+    if reached == len(pictures):
+        return list(todo), set()
+    start = reached - reached % batch_size
+    apart = [picture for picture in pictures[:start] if picture in left]
+    return [*apart, None, *pictures[start:]], set(pictures[start:]) - left

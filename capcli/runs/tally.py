@@ -1,0 +1,47 @@
+"""An account of every picture of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capcli.output import Result
+
+
+@dataclass
+class Tally:
+    """What became of the pictures of a run.
+
+    Attributes:
+        captioned: pictures with captions.
+        skipped: pictures that an earlier run settled, `failed_before` of them as failures.
+        failed: pictures with an error.
+        uncertain: captioned ones below the least confidence.
+        undrawn: pictures whose captions have no word to draw; they are not among the captioned.
+        seconds: the run took, without loading the model.
+    """
+
+    captioned: int = 0
+    skipped: int = 0
+    failed_before: int = 0
+    failed: int = 0
+    uncertain: int = 0
+    undrawn: int = 0
+    seconds: float = 0.0
+
+    def count(self, result: Result) -> None:
+        if result.error is None:
+            self.captioned += 1
+            self.uncertain += result.uncertain
+        else:
+            self.failed += 1
+
+    def __str__(self) -> str:
+        before = f" ({self.failed_before:,} failed before, see --retry-failed)" if self.failed_before else ""
+        told = f"captioned {self.captioned:,}, skipped {self.skipped:,}{before}, failed {self.failed:,}"
+        if self.uncertain:
+            told += f", uncertain {self.uncertain:,}"
+        if self.undrawn:
+            told += f", nothing to draw {self.undrawn:,}"
+        if self.seconds:
+            told += f", {self.captioned / self.seconds:.1f} images/s"
+        return told

@@ -1,0 +1,62 @@
+"""Adversarial training (Dai et al. 2017): captions that a discriminator takes for a person's become likelier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from capcli.errors import UsageError
+from capcli.model.captioning import CaptioningModel
+from capcli.training.mode import evaluation_mode
+from capcli.training.objectives.contract import Batch
+from capcli.training.objectives.discriminator import Discriminator
+from capcli.training.objectives.policy import PolicyGradient
+from capcli.training.objectives.reward import CiderReward
+from capcli.training.recipe import Recipe, StageRecipe
+from capcli.training.words import pad
+
+
+class Adversarial(PolicyGradient):
+    """The captioner by policy gradient against a discriminator that learns beside it, from the same samples.
+
+    The reward is (1 - `cider`) * r(I, S) + `cider` * CIDEr-D. r is the discriminator's probability, as in SeqGAN (Yu et
+    al. 2017) and Dai et al.: from 0 to 1, no caption can outweigh all others as it could by a logarithm, and it
+    spreads about as widely as CIDEr-D does, so that the mix is what the share says. A whole caption is judged; against
+    the other samples of the picture as baseline there are no roll-outs, as Dai et al. have for every word.
+
+    Neither learns through the other: rewards are numbers, and the discriminator's regions are detached.
+    """
+
+    def __init__(
+        self, stage: StageRecipe, recipe: Recipe, model: CaptioningModel, references: Sequence[Sequence[Sequence[int]]]
+    ) -> None:
+        super().__init__(stage, recipe, model, references)
+        self.learning_rate = stage.discriminator_learning_rate
+        self.discriminator = Discriminator(model.encoder.width, len(model.vocabulary))
+        self._cider = CiderReward(references) if stage.cider else None
+
+    @classmethod
+    def check(cls, stage: StageRecipe) -> None:
+        super().check(stage)
+        if stage.batch_size < 2:
+            raise UsageError("adversarial training shows captions of other pictures: batch_size must be at least 2")
+
+    def rewards(self, batch: Batch, words: Sequence[Sequence[int]]) -> Tensor:
+        with evaluation_mode(self.discriminator):
+            logits = self.discriminator(batch.regions, pad(words).to(batch.regions.device))
+        believed = torch.sigmoid(logits).cpu()
+        if self._cider is None:
+            return believed
+        return torch.lerp(believed, self._cider(batch.pictures, words), self.stage.cider)
+
+    def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        words = self.draw(model.decoder, batch.regions)
+        rewards = self.rewards(batch, words)
+        drawn = pad(words).to(batch.regions.device)
+        loss, accuracy = self.discriminator.loss(batch.regions, batch.targets, drawn)
+        loss = loss + self.beside(model, batch)
+        if batch.progress >= self.stage.discriminator_pretraining:
+            loss = loss + self.reinforce(model.decoder, batch.regions, words, rewards)
+        return loss, {"reward": float(rewards.mean()), "discriminator_accuracy": accuracy}

@@ -1,0 +1,39 @@
+"""Language modelling: cross-entropy of sentences that nothing is seen with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from capcli.datasets import Item
+from capcli.decoding.options import DecodingOptions
+from capcli.model.captioning import CaptioningModel
+from capcli.training.evaluate import perplexity
+from capcli.training.objectives.cross_entropy import CrossEntropy
+from capcli.training.recipe import Recipe, StageRecipe
+
+
+class Language(CrossEntropy):
+    """Cross-entropy, judged by the perplexity of held-out sentences in the place of captions of held-out pictures."""
+
+    metric = "perplexity"
+    lower_is_better = True
+
+    def __init__(
+        self, stage: StageRecipe, recipe: Recipe, model: CaptioningModel, references: Sequence[Sequence[Sequence[int]]]
+    ) -> None:
+        super().__init__(stage, recipe, model, references)
+        self._longest = recipe.data.max_length
+
+    def judge(
+        self,
+        model: CaptioningModel,
+        items: Sequence[Item],
+        options: DecodingOptions,
+        regions: Callable[[Sequence[Path]], Tensor],
+    ) -> float:
+        """`perplexity`, captions cut at the recipe's `max_length`."""
+        return perplexity(model, items, self._longest, lambda files: model.encoder(torch.empty(len(files))))

@@ -1,0 +1,88 @@
+"""The layout of the package: an arrow only ever points down, and functions and classes stay small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import floors
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+# These may only fall, until they are 3 and 2.
+LONG_FUNCTIONS = 11
+LARGE_CLASSES = 4
+
+MODULES = floors.read_modules(REPOSITORY)
+IMPORTS = floors.read_imports(MODULES)
+
+
+def test_every_room_is_on_a_floor():
+    assert {floors.room_of(module) for module in MODULES} == set(floors.FLOORS)
+
+
+def test_no_arrow_points_up():
+    found = floors.upward(IMPORTS)
+    assert not found, "\n".join(["imports of a higher floor:", *map(str, found)])
+
+
+def test_no_circle_is_closed():
+    found = floors.circles(IMPORTS)
+    assert not found, "\n".join(["modules that import each other:", *(" <-> ".join(circle) for circle in found)])
+
+
+def test_long_functions_become_no_more():
+    found = floors.long_functions(MODULES)
+    limit = f"at most {LONG_FUNCTIONS} functions may be longer than {floors.LONGEST_FUNCTION} lines:"
+    assert len(found) <= LONG_FUNCTIONS, "\n".join([limit, *found])
+
+
+def test_large_classes_become_no_more():
+    found = floors.large_classes(MODULES)
+    limit = f"at most {LARGE_CLASSES} classes may have more than {floors.MOST_METHODS} methods:"
+    assert len(found) <= LARGE_CLASSES, "\n".join([limit, *found])
+
+
+@pytest.fixture
+def toy_package(tmp_path: Path) -> Path:
+    """A package whose decoding imports a command, and whose two pictures import each other inside functions."""
+    files = {
+        "__init__.py": "",
+        "cli/__init__.py": "from capcli.pictures import read",
+        "cli/caption.py": "",
+        "decoding/__init__.py": "",
+        "decoding/beam.py": "def search():\n    from capcli.cli import caption",
+        "pictures/__init__.py": "",
+        "pictures/find.py": "if TYPE_CHECKING:\n    from capcli.pictures.read import a, b",
+        "pictures/read.py": "def read():\n    from . import find",
+    }
+    for name, text in files.items():
+        file = tmp_path / "capcli" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return tmp_path
+
+
+def test_an_import_inside_a_function_counts(toy_package):
+    found = floors.upward(floors.read_imports(floors.read_modules(toy_package)))
+    assert [str(each) for each in found] == [
+        f"{toy_package}/capcli/decoding/beam.py:2: capcli.decoding.beam -> capcli.cli.caption"
+    ]
+
+
+def test_a_circle_through_a_function_and_a_type_is_found(toy_package):
+    imports = floors.read_imports(floors.read_modules(toy_package))
+    assert floors.circles(imports) == [["capcli.pictures.find", "capcli.pictures.read"]]
+
+
+def test_lines_and_methods_are_counted(tmp_path):
+    file = tmp_path / "capcli" / "one.py"
+    file.parent.mkdir()
+    methods = "".join(f"    def m{number}(self): pass\n" for number in range(floors.MOST_METHODS))
+    body = "    pass\n" * (floors.LONGEST_FUNCTION - 1)
+    file.write_text(f"class Full:\n{methods}def full():\n{body}")
+    modules = {"capcli.one": file}
+    assert (floors.long_functions(modules), floors.large_classes(modules)) == ([], [])
+    file.write_text(f"class Fuller:\n{methods}    def more(self): pass\ndef fuller():\n{body}    pass\n")
+    assert floors.large_classes(modules) == [f"{file}:1: Fuller has 13 methods"]
+    assert floors.long_functions(modules) == [f"{file}:15: fuller has 61 lines"]
