@@ -26,7 +26,7 @@ from scoring import find_toolkit, toolkit
 
 from capcli.errors import CapcliError
 from capcli.evaluation import score
-from capcli.evaluation.matching import match
+from capcli.evaluation.pairing import match
 from capcli.evaluation.predictions import read_predictions
 from capcli.evaluation.references import read_references
 from capcli.metrics.java import find_java

@@ -84,8 +84,8 @@ def small_model(path: Path) -> Path:
     import torch
 
     from capcli.decoding.options import DecodingOptions
-    from capcli.model.captioning import CaptioningModel, ModelConfig
     from capcli.model.encoder import EncoderConfig
+    from capcli.model.network import CaptioningModel, ModelConfig
     from capcli.modelfile.checkpoint import Checkpoint
     from capcli.words.vocabulary import SPECIALS, Vocabulary
 

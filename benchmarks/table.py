@@ -101,9 +101,9 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     from capcli.training.command import find_recipe
     from capcli.training.corpus import Corpus
     from capcli.training.features import FeatureCache
-    from capcli.training.folder import held
     from capcli.training.loop import Trainer
     from capcli.training.recipe_reader import read_recipe
+    from capcli.training.run_folder import lock_run_folder
 
     recipe = replace(read_recipe(find_recipe(name)), seed=seed)
     data = read_dataset(dataset)
@@ -115,7 +115,7 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
         assert start is not None
         checkpoint = start
     else:
-        with held(folder):
+        with lock_run_folder(folder):
             # Of a run that goes on nobody knows what it took before.
             anew = not (folder / "state.safetensors").exists()
             trainer = Trainer(

@@ -19,11 +19,11 @@ from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.caption import Caption, Word
 from capcli.decoding.decode import check_rerank, decode
-from capcli.decoding.forced import Forced, forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.language import LM_RESCORE, LanguageModel
 from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
+from capcli.decoding.teacher_forcing import Forced, teacher_force
 from capcli.errors import CapcliError, UnreadableImage, UsageError
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.device import bfloat16_pays, choose_device, out_of_memory
@@ -250,7 +250,7 @@ class Captioner:
             # Of the model's own captions the probabilities are known, and maps need no more digits than bfloat16 has.
             quick = given is None and method == "gradient" and self._dtype is not self._decoder_dtype
             with torch.autocast(self.device.type, torch.bfloat16, enabled=quick):
-                told = forced(self._decoder, regions, tokens, gradients=method == "gradient", state=state)
+                told = teacher_force(self._decoder, regions, tokens, gradients=method == "gradient", state=state)
             maps = [
                 self._occlusion(array, one) if method == "occlusion" else relevance(one_told, method)
                 for array, one, one_told in zip(batch, tokens, told, strict=True)
@@ -274,7 +274,7 @@ class Captioner:
         """
         tokens = self._vocabulary.encode(words)
         parts = [arrays[start : start + BATCH] for start in range(0, len(arrays), BATCH)]
-        told = [one for part in parts for one in forced(self._decoder, self.encode(part), [tokens] * len(part))]
+        told = [one for part in parts for one in teacher_force(self._decoder, self.encode(part), [tokens] * len(part))]
         return np.stack([one.log_probabilities.numpy() for one in told])
 
     def similarities(self, images: Picture | Iterable[Picture], sentences: Sequence[str]) -> np.ndarray:

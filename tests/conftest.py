@@ -16,9 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import torch
 
 from capcli.decoding.options import DecodingOptions
-from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.decoders.registry import decoders
 from capcli.model.encoder import EncoderConfig
+from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.words.vocabulary import SPECIALS, Vocabulary
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from capcli.decoding.forced import Forced
+from capcli.decoding.teacher_forcing import Forced
 
 _WINDOW = 3
 

@@ -28,8 +28,8 @@ from capcli.heatmap.options import AttendOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Result
 from capcli.pictures.options import InputOptions
-from capcli.runs.batches import captioned, refused
-from capcli.runs.resuming import resumed
+from capcli.runs.batches import caption_batches, report_unreadable
+from capcli.runs.resuming import plan_resume
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _draw(
             captioner = Captioner.load(given.model, given.device, given.lm)
             if decoding.get("num_captions", 1) > 1:
                 tell("the best caption of each picture is drawn, the others are not")
-            pictures, mates = resumed(todo, found.pictures, given.batch_size)
+            pictures, mates = plan_resume(todo, found.pictures, given.batch_size)
             with finishing() as interrupt:
                 run(
                     captioner,
@@ -180,7 +180,7 @@ def run(
 
     Args:
         captioner: the model.
-        pictures: as `capcli.runs.batches.captioned` takes them.
+        pictures: as `capcli.runs.batches.caption_batches` takes them.
         drawings: takes what is to be drawn.
         pool: reads the pictures for the model.
         tally: counts them.
@@ -232,7 +232,7 @@ def run(
         reading, caption = one
         if reading.path in mates:
             return
-        result = refused(reading) if caption is None else draw(reading.path, caption)
+        result = report_unreadable(reading) if caption is None else draw(reading.path, caption)
         if result is None:
             tally.undrawn += 1
             return
@@ -243,7 +243,7 @@ def run(
     # Of no picture at all: what is wrong with the options is told before anything is made.
     work(np.empty((0, captioner.size, captioner.size, 3), np.uint8))
     drawings.begin()
-    batches = captioned(work, pictures, pool, size=captioner.size, batch_size=batch_size)
+    batches = caption_batches(work, pictures, pool, size=captioner.size, batch_size=batch_size)
     work_off(_one_by_one(batches), keep, tally, total=total, interrupt=interrupt)
     index = drawings.finish()
     if index:

@@ -22,8 +22,8 @@ from capcli.output import Result, Writer
 from capcli.output.options import OutputOptions
 from capcli.pictures.find import Found
 from capcli.pictures.options import InputOptions
-from capcli.runs.batches import results
-from capcli.runs.resuming import resumed
+from capcli.runs.batches import caption_pictures
+from capcli.runs.resuming import plan_resume
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def caption(
                 captioner.check(chosen)
                 with finishing() as interrupt:
                     arriving = _arriving(watch, options, found, sinks, interrupt, tally) if watch else ()
-                    pictures, mates = resumed(todo, found.pictures, given.batch_size)
+                    pictures, mates = plan_resume(todo, found.pictures, given.batch_size)
                     run(
                         captioner,
                         chain(pictures, arriving),
@@ -126,7 +126,7 @@ def run(
 
     Args:
         captioner: the model.
-        pictures: as `capcli.runs.batches.results` takes them.
+        pictures: as `capcli.runs.batches.caption_pictures` takes them.
         outputs: takes the results.
         pool: reads the pictures.
         tally: counts them.
@@ -142,7 +142,7 @@ def run(
         if result.path not in mates:
             account(outputs.write(result), tally)
 
-    batches = results(captioner, pictures, pool, options, batch_size=batch_size, with_words=with_words)
+    batches = caption_pictures(captioner, pictures, pool, options, batch_size=batch_size, with_words=with_words)
     work_off(batches, keep, tally, total=total, interrupt=interrupt)
 
 

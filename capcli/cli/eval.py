@@ -24,7 +24,7 @@ from capcli.model.options import ModelOptions
 
 if TYPE_CHECKING:
     from capcli.captioner import Captioner
-    from capcli.evaluation.captioning import Captioned
+    from capcli.evaluation.dataset_captions import Captioned
     from capcli.evaluation.predictions import Prediction
     from capcli.evaluation.references import References
     from capcli.output import Writer
@@ -124,7 +124,7 @@ def evaluate(
 def _captioned(
     dataset: Path, source: SourceOptions, scoring: ScoringOptions, model: ModelOptions, decoding: dict[str, Any]
 ) -> tuple[References, Captioned]:
-    from capcli.evaluation.captioning import caption_references
+    from capcli.evaluation.dataset_captions import caption_references
     from capcli.evaluation.references import dataset_references
     from capcli.evaluation.scores import check_people
     from capcli.modelfile.header import read_header

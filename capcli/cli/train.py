@@ -11,7 +11,7 @@ from capcli.cli.messages import tell
 from capcli.cli.options import path
 
 if TYPE_CHECKING:
-    from capcli.training.gain import Gain
+    from capcli.training.improvement import Gain
 
 
 def train(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from capcli.catalogue.facts import Facts
 from capcli.compression.options import MeasureOptions
 from capcli.errors import UnreadableImage, UsageError
-from capcli.evaluation.captioning import Runner, caption_references, run_quietly
+from capcli.evaluation.dataset_captions import Runner, caption_references, run_quietly
 from capcli.evaluation.options import ScoringOptions
 from capcli.evaluation.provenance import machine
 from capcli.evaluation.references import References, dataset_references, read_references

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from capcli.decoding.forced import forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
+from capcli.decoding.teacher_forcing import teacher_force
 from capcli.errors import UsageError
-from capcli.model.captioning import CaptioningModel
 from capcli.model.decoders.registry import decoder_config
+from capcli.model.network import CaptioningModel
 from capcli.words.vocabulary import Vocabulary
 
 LM_RESCORE = -0.4
@@ -73,7 +73,7 @@ class LanguageModel:
     def scores(self, hypotheses: Sequence[Hypothesis], length_penalty: float) -> list[float]:
         """The log-probability of each caption, its end included if it has one, over its steps ** length_penalty."""
         captions = [self.words[one.tokens].tolist() for one in hypotheses]
-        told = forced(self.model.decoder, self._regions(len(captions)), captions)
+        told = teacher_force(self.model.decoder, self._regions(len(captions)), captions)
         steps = [len(one.tokens) + (one.end_log_probability is not None) for one in hypotheses]
         return [
             float(one.log_probabilities[:count].sum()) / count**length_penalty

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from capcli.errors import UsageError
-from capcli.evaluation.matching import Matching, match
 from capcli.evaluation.notes import CIDER, alone, few, java_versions, programs, remarks, several
 from capcli.evaluation.options import ScoringOptions
+from capcli.evaluation.pairing import Matching, match
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
 from capcli.evaluation.references import References

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 
-from capcli.evaluation.matching import Pair
+from capcli.evaluation.pairing import Pair
 from capcli.metrics.java import VERSIONS, java_version
 
 CIDER = "papers and the COCO toolkit print CIDEr-D as CIDEr; CIDEr here is the 2015 paper's, which is higher"

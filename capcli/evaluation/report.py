@@ -12,9 +12,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from capcli.errors import UsageError
-from capcli.evaluation.matching import Matching, Pair, match
 from capcli.evaluation.notes import CIDER, HUMAN, RETRIEVAL, alone, few, java_versions, programs, remarks
 from capcli.evaluation.options import ScoringOptions
+from capcli.evaluation.pairing import Matching, Pair, match
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
 from capcli.evaluation.references import References

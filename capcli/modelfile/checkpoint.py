@@ -16,11 +16,11 @@ from torch import Tensor
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, ModelError, UsageError
 from capcli.files.atomic import write_atomic
-from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
+from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.calibration import Calibration
-from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, description, kinds, opened
+from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, description, opened, tensor_types
 from capcli.modelfile.layers import layer_weights
 from capcli.modelfile.pruning import pack, unpack
 from capcli.modelfile.quantization import dequantize, quantize
@@ -117,7 +117,7 @@ class Checkpoint:
             described = description(path, file.metadata() or {})
             model, options, calibration = _build(path, described)
             expected = model.state_dict()
-            present = kinds(file)
+            present = tensor_types(file)
             left_out = _compare(path, expected, present)
             if described["left_out"] != left_out:
                 raise ModelError(

@@ -77,10 +77,10 @@ def read_header(path: str | Path) -> Header:
     """
     path = Path(path)
     with opened(path, "numpy") as file:
-        return Header(description(path, file.metadata() or {}), kinds(file))
+        return Header(description(path, file.metadata() or {}), tensor_types(file))
 
 
-def kinds(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+def tensor_types(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Type and shape of every tensor of an open safetensors file."""
     slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
     return {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from capcli.pictures.stream import Reading, ReadingPool
 
 
-def results(
+def caption_pictures(
     captioner: Captioner,
     pictures: Iterable[Path | None],
     pool: ReadingPool,
@@ -47,11 +47,11 @@ def results(
     def work(arrays: np.ndarray) -> list[Caption]:
         return captioner.caption_arrays(arrays, options)
 
-    for batch in captioned(work, pictures, pool, size=captioner.size, batch_size=batch_size):
+    for batch in caption_batches(work, pictures, pool, size=captioner.size, batch_size=batch_size):
         yield [_result(reading, caption, captioner.name, with_words) for reading, caption in batch]
 
 
-def captioned(
+def caption_batches(
     work: Callable[[np.ndarray], list[Caption]],
     pictures: Iterable[Path | None],
     pool: ReadingPool,
@@ -82,7 +82,7 @@ def captioned(
         yield [(reading, None if reading.array is None else next(captions)) for reading in readings]
 
 
-def refused(reading: Reading) -> Result:
+def report_unreadable(reading: Reading) -> Result:
     """What became of a picture that could not be read."""
     assert reading.error is not None, "a reading has pixels or an error"
     return Result(reading.path, error=reading.error.reason)
@@ -90,7 +90,7 @@ def refused(reading: Reading) -> Result:
 
 def _result(reading: Reading, best: Caption | None, model: str, with_words: bool) -> Result:
     if best is None:
-        return refused(reading)
+        return report_unreadable(reading)
     said = (best, *best.alternatives)
     words = tuple((word.text, word.log_probability, word.sentinel) for word in best.words) if with_words else None
     return Result(

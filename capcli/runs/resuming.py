@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def resumed(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> tuple[list[Path | None], set[Path]]:
-    """What is to be read so that a resumed run goes on with the very batches of an undisturbed one.
+def plan_resume(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> tuple[list[Path | None], set[Path]]:
+    """Plans what a resumed run reads, so that it goes on with the very batches of an undisturbed one.
 
     The last digits of a confidence depend on what is computed together with a picture. Therefore the batch in which
     the earlier run ended is computed once more as a whole, and what that run left out on its way, such as failures
@@ -19,7 +19,7 @@ def resumed(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> 
         batch_size: pictures captioned at once.
 
     Returns:
-        files as `results` takes them, and those of them that are there only to fill a batch.
+        files as `caption_pictures` takes them, and those of them that are there only to fill a batch.
     """
     left = set(todo)
     reached = next((place for place in range(len(pictures), 0, -1) if pictures[place - 1] not in left), 0)

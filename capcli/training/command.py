@@ -23,13 +23,13 @@ from capcli.modelfile.target import check_model_target
 from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
-from capcli.training.folder import held
-from capcli.training.gain import Gain, gain
+from capcli.training.improvement import Gain, measure_gain
 from capcli.training.loop import Trainer
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
 from capcli.training.recipe_reader import read_recipe
-from capcli.training.start import changes_captions
+from capcli.training.run_folder import lock_run_folder
+from capcli.training.starting_model import changes_captions
 
 FINE_TUNE = "fine-tune"
 """The recipe for a model to go on from where none is named."""
@@ -152,7 +152,7 @@ def train_model(
     if begin is None or not sees or not processes.first or not changes_captions(chosen):
         return Trained(target, {}, frozenset(), calibrated)
     told = corpus.dev | corpus.compared
-    gains = {name: gain(begin, best, items, place) for name, items in told.items()}
+    gains = {name: measure_gain(begin, best, items, place) for name, items in told.items()}
     return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys() if choosing else ()), calibrated)
 
 
@@ -177,7 +177,7 @@ def train_on(
         CapcliError: as `Trainer.run` does, and if memory does not suffice.
     """
     try:
-        with held(folder) if processes.first else nullcontext():
+        with lock_run_folder(folder) if processes.first else nullcontext():
             best = Trainer(
                 recipe, corpus, folder, device,
                 encoder_weights=encoder_weights, start=start, cache=cache, processes=processes,

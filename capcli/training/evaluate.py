@@ -14,8 +14,8 @@ from capcli.decoding.decode import decode
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.metrics.cider import corpus_cider_d
-from capcli.model.captioning import CaptioningModel
-from capcli.training.words import pad, shift, target
+from capcli.model.network import CaptioningModel
+from capcli.training.targets import pad, shift, target
 from capcli.words.tokens import tokenize
 from capcli.words.vocabulary import PAD
 

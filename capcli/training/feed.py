@@ -20,7 +20,7 @@ from capcli.training.corpus import Corpus
 from capcli.training.features import FeatureCache
 from capcli.training.log import TrainingLog
 from capcli.training.recipe import Recipe, StageRecipe
-from capcli.training.words import pad, target
+from capcli.training.targets import pad, target
 
 BUCKET_BATCHES = 16
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, ModelError, UsageError
-from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
+from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.fingerprint import fingerprint
 from capcli.modelfile.header import read_header
@@ -31,7 +31,7 @@ from capcli.training.objectives.registry import objectives
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe, StageRecipe
 from capcli.training.seed import seed_of
-from capcli.training.start import settled, trained_parts
+from capcli.training.starting_model import adapt_recipe, trained_parts
 from capcli.training.state import Position, load_state, restore_optimizer, save_state
 from capcli.words.vocabulary import PAD
 
@@ -77,7 +77,7 @@ class Trainer:
         cache: Path | None = None,
         processes: Processes = Processes(),
     ) -> None:
-        recipe = settled(recipe, start)
+        recipe = adapt_recipe(recipe, start)
         if processes.world > 1 and "matcher" in trained_parts(recipe):
             # Each would compare the pictures of its own share alone.
             raise UsageError("contrastive training compares all of a batch and needs one process: leave torchrun out")

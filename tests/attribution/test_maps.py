@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from capcli.attribution import METHODS, check_method
 from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
-from capcli.decoding.forced import Forced
+from capcli.decoding.teacher_forcing import Forced
 from capcli.errors import UsageError
 
 GRIDS = st.tuples(st.integers(1, 6), st.integers(1, 6))

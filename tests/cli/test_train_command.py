@@ -21,7 +21,7 @@ from capcli.datasets import read_dataset
 from capcli.datasets.dataset import is_held_out
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.command import train_model
-from capcli.training.gain import gain
+from capcli.training.improvement import measure_gain
 from capcli.words.tokens import tokenize
 
 COLOURS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255)}
@@ -225,7 +225,7 @@ def test_neither_a_recipe_nor_a_model_is_one_line(mine: Path) -> None:
 def test_perplexity_is_that_of_the_log_probabilities(model: Path, mine: Path, tmp_path: Path) -> None:
     items = read_dataset(mine).items[:5]
     first = Checkpoint.load(model)
-    told = gain(first, first, items, torch.device("cpu"))
+    told = measure_gain(first, first, items, torch.device("cpu"))
     assert told.perplexity[0] == told.perplexity[1]
     assert (told.cider_d.value, told.pictures) == (0, 5)
     captioner = Captioner.load(model, device="cpu")
@@ -242,7 +242,7 @@ def test_of_a_caption_that_is_too_long_for_the_decoder_the_first_words_count(
 ) -> None:
     checkpoint = tiny_checkpoint(max_length=6)
     items = read_dataset(table(tmp_path, "long", ["a dog runs on the grass on the grass"])).items[:1]
-    told = gain(checkpoint, checkpoint, items, torch.device("cpu"))
+    told = measure_gain(checkpoint, checkpoint, items, torch.device("cpu"))
     checkpoint.save(tmp_path / "model.safetensors", torch.float32)
     captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
     array = captioner.prepare(items[0].image)[None]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from capcli.decoding.beam import beam_search
-from capcli.decoding.forced import forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
+from capcli.decoding.teacher_forcing import teacher_force
 from capcli.model.decoders.contract import Decoder
 from capcli.model.decoders.registry import build_decoder, decoders
 from capcli.words.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
@@ -281,7 +281,7 @@ def test_a_sentinels_shares_are_those_of_their_words(tiny_settings: Any, shaken:
     regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(6))
     for picture, hypotheses in enumerate(beam_search(decoder, regions, plain(3, 6, 1.0))):
         for hypothesis in hypotheses:
-            (told,) = forced(decoder, regions[picture : picture + 1], [hypothesis.tokens])
+            (told,) = teacher_force(decoder, regions[picture : picture + 1], [hypothesis.tokens])
             torch.testing.assert_close(hypothesis.sentinel, told.sentinel, rtol=1e-3, atol=1e-4)
 
 

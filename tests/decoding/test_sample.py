@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from capcli.decoding.beam import beam_search
-from capcli.decoding.forced import forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.sample import sample, sample_distinct
+from capcli.decoding.teacher_forcing import teacher_force
 from capcli.model.decoders.contract import Decoder
 from capcli.model.decoders.registry import build_decoder
 from capcli.words.vocabulary import END, PAD, SPECIALS, START, UNKNOWN
@@ -114,7 +114,7 @@ def test_a_sentinels_shares_are_those_of_their_words(tiny_settings: Any, shaken:
     regions = torch.randn(2, 6, 10, generator=seeded())
     for picture, captions in enumerate(draw(decoder, regions, 3, 5)):
         for drawn in captions:
-            (told,) = forced(decoder, regions[picture : picture + 1], [drawn.tokens])
+            (told,) = teacher_force(decoder, regions[picture : picture + 1], [drawn.tokens])
             torch.testing.assert_close(drawn.sentinel, told.sentinel, rtol=1e-3, atol=1e-4)
 
 

@@ -12,7 +12,7 @@ from capcli.model.decoders.contract import Decoder
 from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.objectives.registry import objectives
 from capcli.training.recipe_reader import build_recipe
-from capcli.training.words import pad, shift
+from capcli.training.targets import pad, shift
 from capcli.words.vocabulary import END
 
 REFERENCES = [[[4, 5]], [[6, 7]], [[8, 9]]]

@@ -13,9 +13,9 @@ from torchvision.models import get_model, list_models
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import ModelError, UsageError
-from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.depthwise import DepthwiseConv2d
 from capcli.model.encoder import Encoder, EncoderConfig
+from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.words.vocabulary import SPECIALS, Vocabulary
 

@@ -307,7 +307,8 @@ def test_places_where_nothing_can_be_written(
 
 def test_two_runs_in_one_folder(write_recipe: Write, train: Callable[..., tuple[int, str]]) -> None:
     other = (
-        "from capcli.training.folder import held; from pathlib import Path\nwith held(Path('run')): print(); input()"
+        "from capcli.training.run_folder import lock_run_folder; from pathlib import Path\n"
+        "with lock_run_folder(Path('run')): print(); input()"
     )
     with subprocess.Popen([sys.executable, "-c", other], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

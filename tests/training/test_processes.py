@@ -16,7 +16,7 @@ import torch
 import capcli.training.loop
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
-from capcli.model.captioning import CaptioningModel
+from capcli.model.network import CaptioningModel
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer

@@ -20,9 +20,9 @@ from torchvision.models import get_model
 from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
-from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.decoders.registry import decoders
 from capcli.model.encoder import EncoderConfig
+from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.shipped import find_model
 from capcli.pictures.read import to_array
@@ -31,7 +31,7 @@ from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.recipe import DataRecipe, Recipe
 from capcli.training.recipe_reader import build_recipe, read_recipe
-from capcli.training.start import settled
+from capcli.training.starting_model import adapt_recipe
 from capcli.words.vocabulary import SPECIALS, Vocabulary
 
 FOLDER = resources.files("capcli") / "recipes"
@@ -218,7 +218,7 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
 @pytest.mark.parametrize("name", [*OBJECTIVES, "fine-tune", "matching", "pruned"])
 def test_recipes_that_go_on_from_a_model_go_on_from_the_one_that_ships(name: str) -> None:
     base = Checkpoint.load(find_model("base"))
-    recipe = settled(shipped(name), base)
+    recipe = adapt_recipe(shipped(name), base)
     assert recipe.decoder == base.model.config.decoder
     assert recipe.data.max_length == 24
     assert recipe.decoding.replace(rerank=0.0) == base.options

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from capcli.errors import UsageError
-from capcli.model.captioning import CaptioningModel
-from capcli.training.mode import evaluation_mode
+from capcli.model.network import CaptioningModel
+from capcli.training.evaluation_mode import evaluation_mode
 from capcli.training.objectives.contract import Batch
 from capcli.training.objectives.discriminator import Discriminator
 from capcli.training.objectives.policy import PolicyGradient
 from capcli.training.objectives.reward import CiderReward
 from capcli.training.recipe import Recipe, StageRecipe
-from capcli.training.words import pad
+from capcli.training.targets import pad
 
 
 class Adversarial(PolicyGradient):

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from capcli.datasets import Item
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
-from capcli.model.captioning import CaptioningModel
+from capcli.model.network import CaptioningModel
 from capcli.model.region_encoder import RegionEncoder
 from capcli.training.evaluate import BATCH
 from capcli.training.objectives.contract import Batch, Objective

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from capcli.datasets import Item
 from capcli.decoding.options import DecodingOptions
-from capcli.model.captioning import CaptioningModel
+from capcli.model.network import CaptioningModel
 from capcli.training.evaluate import evaluate
 from capcli.training.recipe import Recipe, StageRecipe
 

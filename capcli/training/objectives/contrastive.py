@@ -15,8 +15,8 @@ from capcli.datasets import Item
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.metrics.retrieval import retrieve
-from capcli.model.captioning import CaptioningModel
 from capcli.model.matcher import Matcher
+from capcli.model.network import CaptioningModel
 from capcli.training.evaluate import BATCH
 from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.recipe import Recipe, StageRecipe

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from capcli.model.captioning import CaptioningModel
+from capcli.model.network import CaptioningModel
 from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.objectives.losses import cross_entropy, doubly_stochastic
 from capcli.training.recipe import StageRecipe
-from capcli.training.words import shift
+from capcli.training.targets import shift
 
 
 class CrossEntropy(Objective):

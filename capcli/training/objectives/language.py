@@ -10,7 +10,7 @@ from torch import Tensor
 
 from capcli.datasets import Item
 from capcli.decoding.options import DecodingOptions
-from capcli.model.captioning import CaptioningModel
+from capcli.model.network import CaptioningModel
 from capcli.training.evaluate import perplexity
 from capcli.training.objectives.cross_entropy import CrossEntropy
 from capcli.training.recipe import Recipe, StageRecipe

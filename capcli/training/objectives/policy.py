@@ -11,14 +11,14 @@ from torch import Tensor
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.sample import sample
 from capcli.errors import UsageError
-from capcli.model.captioning import CaptioningModel
 from capcli.model.decoders.contract import Decoder
-from capcli.training.mode import evaluation_mode
+from capcli.model.network import CaptioningModel
+from capcli.training.evaluation_mode import evaluation_mode
 from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.objectives.cross_entropy import forced_loss
 from capcli.training.objectives.losses import policy_gradient
 from capcli.training.recipe import Recipe, StageRecipe
-from capcli.training.words import pad, shift
+from capcli.training.targets import pad, shift
 from capcli.words.vocabulary import END
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from capcli.model.captioning import CaptioningModel
 from capcli.model.decoders.contract import Decoder
-from capcli.training.mode import evaluation_mode
+from capcli.model.network import CaptioningModel
+from capcli.training.evaluation_mode import evaluation_mode
 from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.objectives.cross_entropy import forced_loss
-from capcli.training.words import shift
+from capcli.training.targets import shift
 from capcli.words.vocabulary import END, PAD, UNSAYABLE
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from capcli.model.captioning import CaptioningModel
+from capcli.model.network import CaptioningModel
 from capcli.training.objectives.contract import Batch
 from capcli.training.objectives.policy import PolicyGradient
 from capcli.training.objectives.reward import CiderReward

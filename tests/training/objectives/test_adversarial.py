@@ -10,7 +10,7 @@ from toy_objective import REFERENCES, WIDTH, WORDS, Fixed, Words, batch, build, 
 from capcli.model.decoders.contract import Decoder
 from capcli.training.objectives.adversarial import Adversarial
 from capcli.training.objectives.discriminator import Discriminator
-from capcli.training.words import pad
+from capcli.training.targets import pad
 from capcli.words.vocabulary import END, PAD, SPECIALS
 
 REAL = pad([[*captions[0], END] for captions in REFERENCES])

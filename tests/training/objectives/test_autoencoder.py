@@ -18,8 +18,8 @@ from capcli.cli import app
 from capcli.datasets import Item, read_dataset
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import DatasetError, UsageError
-from capcli.model.captioning import CaptioningModel, ModelConfig
 from capcli.model.encoder import EncoderConfig
+from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from capcli.captioner import Captioner
 from capcli.cli import app
 from capcli.datasets import Item, read_dataset
-from capcli.decoding.forced import forced
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.sample import sample_distinct
+from capcli.decoding.teacher_forcing import teacher_force
 from capcli.errors import DatasetError, UsageError
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.command import find_recipe, train_model
@@ -99,7 +99,7 @@ def test_perplexity_is_that_of_the_words_and_ends(tiny_language: Callable[..., C
     model, recipe = tiny_language(["and", "a", "dog", "cat"]).model, tiny()
     items = [Item(Path("none.jpg"), tuple(SENTENCES[place : place + 2]), "dev") for place in range(0, 8, 2)]
     captions = [model.vocabulary.encode(tokenize(caption)) for caption in SENTENCES]
-    told = forced(model.decoder, model.encoder(torch.zeros(len(captions))), captions)
+    told = teacher_force(model.decoder, model.encoder(torch.zeros(len(captions))), captions)
     logs = torch.cat([one.log_probabilities for one in told])
     objective = Language(recipe.stage[0], recipe, model, [])
     found = objective.judge(model, items, recipe.decoding, lambda files: pytest.fail("no picture is opened"))

@@ -6,7 +6,7 @@ from toy_objective import WORDS, Fixed, Words, batch, build, regions
 
 from capcli.model.decoders.contract import Decoder
 from capcli.training.objectives.scheduled_sampling import mixed
-from capcli.training.words import pad, shift
+from capcli.training.targets import pad, shift
 from capcli.words.vocabulary import END, PAD, SPECIALS, START
 
 LONG = [[8, 7, 9, 8, 7, 9, 8, END]] * 3 + [[9, 8, END]] * 3

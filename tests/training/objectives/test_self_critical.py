@@ -7,7 +7,7 @@ from toy_objective import REFERENCES, Fixed, Words, batch, build, probability, r
 from capcli.model.decoders.contract import Decoder
 from capcli.training.objectives.contract import Objective
 from capcli.training.objectives.policy import PolicyGradient
-from capcli.training.words import pad, shift
+from capcli.training.targets import pad, shift
 from capcli.words.vocabulary import END, PAD, START
 
 

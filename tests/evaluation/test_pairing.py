@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capcli.errors import UsageError
-from capcli.evaluation.matching import match
+from capcli.evaluation.pairing import match
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.references import Reference, References
 

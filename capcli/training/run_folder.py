@@ -11,7 +11,7 @@ from capcli.files.lock import open_locked
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def lock_run_folder(folder: Path) -> Iterator[None]:
     """Keeps other runs out of `folder`, which is made if missing, and this one out of a folder of something else.
 
     The lock ends with its process, however that ends.

@@ -26,8 +26,8 @@ from capcli.output import Result, Writer
 from capcli.output.json import dumps
 from capcli.output.options import OutputOptions
 from capcli.output.outputs import Outputs
-from capcli.runs.batches import results
-from capcli.runs.resuming import resumed
+from capcli.runs.batches import caption_pictures
+from capcli.runs.resuming import plan_resume
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run_quietly(
 ) -> None:
     """A `Runner` that prints nothing."""
     start = time.monotonic()
-    for batch in results(captioner, pictures, pool, options, batch_size=batch_size):
+    for batch in caption_pictures(captioner, pictures, pool, options, batch_size=batch_size):
         for result in batch:
             if result.path not in mates:
                 tally.count(outputs.write(result))
@@ -159,7 +159,7 @@ def caption_references(
         kept = _Kept(outputs, _Settings(keep, settings) if keep is not None else None)
         if rows:
             kept.go_on()
-        paths, mates = resumed(todo, pictures, model.batch_size)
+        paths, mates = plan_resume(todo, pictures, model.batch_size)
         run(
             captioner,
             paths,

@@ -31,7 +31,7 @@ class Forced:
     sentinel: Tensor | None = None
 
 
-def forced(
+def teacher_force(
     decoder: Decoder,
     regions: Tensor,
     captions: Sequence[Sequence[int]],

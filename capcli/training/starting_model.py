@@ -32,7 +32,7 @@ def outdates_matcher(recipe: Recipe) -> bool:
     return outdated
 
 
-def settled(recipe: Recipe, start: Checkpoint | None) -> Recipe:
+def adapt_recipe(recipe: Recipe, start: Checkpoint | None) -> Recipe:
     """The recipe with what the model to start from decides; without a matcher where it would be an outdated one.
 
     Raises:

@@ -17,8 +17,8 @@ from PIL import Image
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
-from capcli.evaluation import captioning
-from capcli.evaluation.captioning import caption_references
+from capcli.evaluation import dataset_captions
+from capcli.evaluation.dataset_captions import caption_references
 from capcli.evaluation.references import References, read_references
 from capcli.model.options import ModelOptions
 
@@ -139,7 +139,7 @@ def test_a_run_killed_before_its_settings_are_written_leaves_no_others(
     def killed(path: Path, content: bytes) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(captioning, "write_atomic", killed)
+    monkeypatch.setattr(dataset_captions, "write_atomic", killed)
     with pytest.raises(KeyboardInterrupt):
         caption_references(references, model, {"beam_size": 2}, keep=keep, overwrite=True)
     with pytest.raises(UsageError, match="is not beside it"):

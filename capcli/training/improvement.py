@@ -38,7 +38,7 @@ class Gain:
     perplexity: tuple[float, float]
 
 
-def gain(before: Checkpoint, after: Checkpoint, items: Sequence[Item], device: torch.device) -> Gain:
+def measure_gain(before: Checkpoint, after: Checkpoint, items: Sequence[Item], device: torch.device) -> Gain:
     """Compares two models of the same vocabulary on at least one picture.
 
     Raises:

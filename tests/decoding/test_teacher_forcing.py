@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from capcli.decoding.forced import forced
+from capcli.decoding.teacher_forcing import teacher_force
 from capcli.model.decoders.contract import Decoder
 from capcli.model.decoders.registry import build_decoder
 from capcli.words.vocabulary import END, START
@@ -29,7 +29,7 @@ def regions() -> Tensor:
 
 @pytest.mark.parametrize("gradients", [False, True])
 def test_words_are_as_likely_as_under_teacher_forcing(decoder: Decoder, regions: Tensor, gradients: bool) -> None:
-    for row, told in enumerate(forced(decoder, regions, CAPTIONS, gradients=gradients)):
+    for row, told in enumerate(teacher_force(decoder, regions, CAPTIONS, gradients=gradients)):
         words = [START, *CAPTIONS[row], END]
         log_probabilities, attention = decoder(regions[row : row + 1], torch.tensor([words[:-1]]))
         expected = log_probabilities[0].gather(1, torch.tensor(words[1:]).unsqueeze(1)).squeeze(1)
@@ -43,7 +43,7 @@ def test_relevance_is_the_slope_of_a_word_by_a_gate_of_its_own_step(decoder: Dec
     decoder = decoder.double()
     regions = regions[:1].double()
     words, step = CAPTIONS[0], 2
-    told = forced(decoder, regions, [words], gradients=True)[0]
+    told = teacher_force(decoder, regions, [words], gradients=True)[0]
     assert told.relevance is not None
     with torch.no_grad():
         state = decoder.start(regions)
@@ -63,9 +63,9 @@ def test_relevance_is_the_slope_of_a_word_by_a_gate_of_its_own_step(decoder: Dec
 
 
 def test_a_caption_is_the_same_alone_and_among_longer_ones(decoder: Decoder, regions: Tensor) -> None:
-    together = forced(decoder, regions, CAPTIONS, gradients=True)
+    together = teacher_force(decoder, regions, CAPTIONS, gradients=True)
     for row, caption in enumerate(CAPTIONS):
-        alone = forced(decoder, regions[row : row + 1], [caption], gradients=True)[0]
+        alone = teacher_force(decoder, regions[row : row + 1], [caption], gradients=True)[0]
         for one, other in (
             (together[row].log_probabilities, alone.log_probabilities),
             (together[row].attention, alone.attention),
@@ -77,8 +77,8 @@ def test_a_caption_is_the_same_alone_and_among_longer_ones(decoder: Decoder, reg
 def test_regions_from_inference_mode_have_gradients_too(decoder: Decoder, regions: Tensor) -> None:
     with torch.inference_mode():
         frozen = regions.clone()
-        inside = forced(decoder, frozen, CAPTIONS, gradients=True)
-    outside = forced(decoder, frozen, CAPTIONS, gradients=True)
+        inside = teacher_force(decoder, frozen, CAPTIONS, gradients=True)
+    outside = teacher_force(decoder, frozen, CAPTIONS, gradients=True)
     assert inside[0].relevance is not None and outside[0].relevance is not None
     assert inside[0].relevance.abs().sum() > 0
     torch.testing.assert_close(inside[0].relevance, outside[0].relevance)
@@ -88,7 +88,7 @@ def test_a_decoder_without_attention_tells_probabilities_alone(
     toy: Callable[..., Any], numbered: Callable[..., Tensor]
 ) -> None:
     blind = toy(5, attends=False)
-    told = forced(blind, numbered(1), [[5, 6]], gradients=True)[0]
+    told = teacher_force(blind, numbered(1), [[5, 6]], gradients=True)[0]
     expected = [float(blind.row(prefix)[word]) for prefix, word in (((1, 1), 5), ((1, 1, 5), 6), ((1, 1, 5, 6), END))]
     assert told.log_probabilities.tolist() == pytest.approx(expected)
     assert told.attention is None
@@ -99,7 +99,7 @@ def test_shares_of_a_sentinel_are_those_of_the_steps(
     tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[..., Any], regions: Tensor
 ) -> None:
     decoder = shaken(build_decoder(tiny_settings("adaptive"), D, GRID, V)).requires_grad_(False)
-    for row, told in enumerate(forced(decoder, regions, CAPTIONS)):
+    for row, told in enumerate(teacher_force(decoder, regions, CAPTIONS)):
         state, shares = decoder.start(regions[row : row + 1]), []
         for word in [START, *CAPTIONS[row]][: len(CAPTIONS[row])]:
             _, _, state = decoder.step(torch.tensor([word]), state)
