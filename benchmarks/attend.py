@@ -132,7 +132,7 @@ def attend_all(captioner: Captioner, pictures: Sequence[Path], pool: ReadingPool
 
 
 def draw(captioner: Captioner, photograph: Path, method: str | None) -> None:
-    from capcli.attribution import DEFAULT_METHOD
+    from capcli.attribution.methods import DEFAULT_METHOD
     from capcli.heatmap.files import Drawings
 
     caption = captioner.attend(photograph, method=method or DEFAULT_METHOD)

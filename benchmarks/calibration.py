@@ -34,8 +34,8 @@ def main() -> None:
     from capcli.datasets import read_dataset
     from capcli.errors import CapcliError
     from capcli.model.device import choose_device
-    from capcli.modelfile.calibration import GOOD
     from capcli.modelfile.checkpoint import Checkpoint
+    from capcli.modelfile.confidence import GOOD
     from capcli.modelfile.shipped import find_model
     from capcli.training.calibrate import calibrate, judged
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from capcli.attribution import DEFAULT_METHOD, check_method
 from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
+from capcli.attribution.methods import DEFAULT_METHOD, check_method
 from capcli.caption import Caption, Word
 from capcli.decoding.decode import check_rerank, decode
 from capcli.decoding.hypothesis import Hypothesis
@@ -29,6 +29,7 @@ from capcli.model.decoders.registry import decoder_config
 from capcli.model.device import bfloat16_pays, choose_device, out_of_memory
 from capcli.model.matcher import Matcher
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.confidence import compute_confidence
 from capcli.modelfile.shipped import find_model
 from capcli.pictures.read import read_array, to_array, upright_rgb
 from capcli.words.tokens import detokenize, tokenize
@@ -152,7 +153,7 @@ class Captioner:
             images: as `caption` takes them.
             caption: a sentence to look at in place of the model's own; it may hold words that the model does not
                 know, whose maps are the decoder's attention whatever the method.
-            method: `gradient`, `attention` or `occlusion`: see `capcli.attribution`.
+            method: `gradient`, `attention` or `occlusion`: see `capcli.attribution.methods`.
             **options: of decoding, as `caption` takes them.
 
         Returns:
@@ -457,13 +458,8 @@ class Captioner:
         )
         if own:
             return replace(caption, words=words, alternatives=())
-        confidence = self._confidence([*(word.log_probability for word in words), end])
+        confidence = compute_confidence([*(word.log_probability for word in words), end], self.calibration)
         return replace(caption, words=words, confidence=confidence, uncertain=confidence < options.min_confidence)
-
-    def _confidence(self, log_probabilities: Sequence[float]) -> float:
-        """Of a caption whose words, those that were left to the model, and end have these; 1 where there are none."""
-        mean = math.exp(sum(log_probabilities) / len(log_probabilities)) if log_probabilities else 1.0
-        return mean if self.calibration is None else self.calibration(mean)
 
     def _caption(self, hypothesis: Hypothesis, given: int, options: DecodingOptions) -> Caption:
         tokens = [self._vocabulary.words[index] for index in hypothesis.tokens]
@@ -481,7 +477,8 @@ class Captioner:
             )
         )
         end = hypothesis.end_log_probability
-        confidence = self._confidence([*hypothesis.log_probabilities[given:], *([] if end is None else [end])])
+        chosen = [*hypothesis.log_probabilities[given:], *([] if end is None else [end])]
+        confidence = compute_confidence(chosen, self.calibration)
         return Caption(detokenize(tokens), words, confidence, uncertain=confidence < options.min_confidence)
 
 

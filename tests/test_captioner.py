@@ -14,8 +14,8 @@ from PIL import Image
 from capcli import Caption, Captioner
 from capcli.errors import CapcliError, ModelError, UnreadableImage, UsageError
 from capcli.model.decoders.registry import decoders
-from capcli.modelfile.calibration import Calibration
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.confidence import Calibration
 from capcli.words.tokens import detokenize
 
 

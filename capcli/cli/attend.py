@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol, TypeVar
 
 import typer
 
-from capcli.attribution import DEFAULT_METHOD
+from capcli.attribution.methods import DEFAULT_METHOD
 from capcli.cli.batches import account, conclude, work_off
 from capcli.cli.faithfulness import measure
 from capcli.cli.interrupt import finishing

@@ -72,7 +72,7 @@ def compress(
     for note in found.notes:
         tell(escape(note))
     if as_json:
-        from capcli.output.json import dumps
+        from capcli.files.json import dumps
 
         sys.stdout.write(dumps(found.to_json(), indent=2).decode() + "\n")
     else:

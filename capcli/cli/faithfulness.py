@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from capcli.attribution import METHODS
+from capcli.attribution.methods import METHODS
 from capcli.cli.messages import tell
 from capcli.cli.progress import counting
 from capcli.errors import CapcliError, UnreadableImage, UsageError
@@ -62,7 +62,7 @@ def measure(
     from capcli.evaluation.faithfulness import check, curves
     from capcli.evaluation.provenance import machine, model_files, versions
     from capcli.evaluation.table import print_check
-    from capcli.output.json import dumps
+    from capcli.files.json import dumps
 
     captioner = Captioner.load(model.model, model.device, model.lm)
     chosen = captioner.options.replace(**decoding)

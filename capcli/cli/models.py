@@ -131,6 +131,6 @@ def compare(
 
 
 def _print_json(content: Any) -> None:
-    from capcli.output.json import dumps
+    from capcli.files.json import dumps
 
     sys.stdout.write(dumps(content, indent=2).decode("utf-8", "replace") + "\n")

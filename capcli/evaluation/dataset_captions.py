@@ -21,9 +21,9 @@ from capcli.evaluation.predictions import Prediction, read_predictions
 from capcli.evaluation.provenance import model_files
 from capcli.evaluation.references import References
 from capcli.files.atomic import write_atomic
+from capcli.files.json import dumps
 from capcli.model.options import ModelOptions
 from capcli.output import Result, Writer
-from capcli.output.json import dumps
 from capcli.output.options import OutputOptions
 from capcli.output.outputs import Outputs
 from capcli.runs.batches import caption_pictures

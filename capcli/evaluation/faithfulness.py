@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from capcli.attribution import METHODS
 from capcli.attribution.cover import cover
+from capcli.attribution.methods import METHODS
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.evaluation.plot import beside, lines
@@ -154,7 +154,7 @@ def check(
     Args:
         captioner: the model.
         images: as `Captioner.caption` takes them, several.
-        methods: of `capcli.attribution.METHODS`.
+        methods: of `capcli.attribution.methods.METHODS`.
         options: of decoding the captions, in place of the model's own.
         seed: of the random covers, of ties in maps and of the resamples.
         samples: resamples of the pictures for 95 % intervals.

@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from capcli.files.json import dumps
 from capcli.model.options import ModelOptions
 from capcli.modelfile.shipped import find_model
-from capcli.output.json import dumps
 
 
 def file_hash(path: Path) -> str:

@@ -18,7 +18,7 @@ from capcli.evaluation.pairing import Matching, Pair, match
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
 from capcli.evaluation.references import References
-from capcli.output.json import dumps
+from capcli.files.json import dumps
 
 if TYPE_CHECKING:
     from capcli.evaluation.scores import Human, Scores

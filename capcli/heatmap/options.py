@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from capcli.attribution import DEFAULT_METHOD, METHODS
+from capcli.attribution.methods import DEFAULT_METHOD, METHODS
 from capcli.errors import UsageError
 from capcli.options import one_of, option
 

@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from capcli.files.json import dumps
 from capcli.heatmap.mark import MARK
-from capcli.output.json import dumps
 
 if TYPE_CHECKING:
     from capcli.caption import Caption

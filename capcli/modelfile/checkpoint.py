@@ -19,7 +19,7 @@ from capcli.files.atomic import write_atomic
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
 from capcli.model.network import CaptioningModel, ModelConfig
-from capcli.modelfile.calibration import Calibration
+from capcli.modelfile.confidence import Calibration
 from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, description, opened, tensor_types
 from capcli.modelfile.layers import layer_weights
 from capcli.modelfile.pruning import pack, unpack

@@ -8,23 +8,10 @@ from pathlib import Path
 
 from capcli.errors import UsageError
 from capcli.options import one_of, option
-from capcli.output.csv import Csv
-from capcli.output.format import Format
-from capcli.output.json import Coco, JsonArray, JsonLines
-from capcli.output.text import Text
+from capcli.output.formats.registry import ENDINGS, FORMATS
 
-FORMATS: dict[str, type[Format]] = {
-    "text": Text,
-    "tsv": Text,
-    "csv": Csv,
-    "json": JsonArray,
-    "jsonl": JsonLines,
-    "coco": Coco,
-}
 KINDS = ("txt", "json", "xmp")
 """Kinds of sidecars."""
-
-_ENDINGS = {".txt": "text", ".tsv": "tsv", ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 @dataclass(frozen=True)
@@ -78,4 +65,4 @@ class OutputOptions:
     def row_format(self) -> str:
         """Name of the format of rows."""
         ending = self.output.suffix.lower() if self.output else ""
-        return self.format or _ENDINGS.get(ending, "text")
+        return self.format or ENDINGS.get(ending, "text")

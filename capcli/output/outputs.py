@@ -11,12 +11,13 @@ from typing import BinaryIO
 
 from capcli.errors import CapcliError, UsageError
 from capcli.output import Result, State
-from capcli.output.format import Format
-from capcli.output.json import JsonLines
-from capcli.output.options import FORMATS, OutputOptions
+from capcli.output.formats.contract import Format
+from capcli.output.formats.json import JsonLines
+from capcli.output.formats.registry import FORMATS
+from capcli.output.formats.text import Sentences
+from capcli.output.options import OutputOptions
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.sidecar import SidecarError, Sidecars
-from capcli.output.text import Sentences
 from capcli.pictures.find import EXTENSIONS
 
 

@@ -14,7 +14,7 @@ from capcli.errors import CapcliError, UsageError
 from capcli.files.atomic import replacing, write_whole
 from capcli.files.lock import open_locked
 from capcli.output import Result, State
-from capcli.output.format import Format
+from capcli.output.formats.contract import Format
 
 
 class RowStream:

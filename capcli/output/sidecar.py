@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from capcli.files.atomic import disk_is_full, write_atomic
+from capcli.files.json import dumps
 from capcli.output import Result, State
-from capcli.output.json import dumps
 from capcli.output.naming import Naming, absolute
 from capcli.output.xmp import NotXmp, has_caption, merge_xmp, new_xmp
 

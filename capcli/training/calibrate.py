@@ -12,8 +12,8 @@ import torch
 from capcli.captioner import BATCH, Captioner
 from capcli.datasets import Item
 from capcli.metrics.cider import CiderD
-from capcli.modelfile.calibration import GOOD, Calibration
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.confidence import GOOD, Calibration
 from capcli.words.tokens import tokenize
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageFilter
 
-from capcli.attribution import METHODS, check_method
 from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
+from capcli.attribution.methods import METHODS, check_method
 from capcli.decoding.teacher_forcing import Forced
 from capcli.errors import UsageError
 

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from capcli.attribution import DEFAULT_METHOD, METHODS
+from capcli.attribution.methods import DEFAULT_METHOD, METHODS
 from capcli.caption import Caption
 from capcli.captioner import Captioner
 from capcli.cli import app

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from capcli.captioner import Captioner
 from capcli.cli import app
 from capcli.compression.options import CompressOptions, MeasureOptions
-from capcli.modelfile.calibration import Calibration
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.confidence import Calibration
 from capcli.modelfile.pruning import zeros
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from capcli import Captioner
-from capcli.attribution import METHODS
+from capcli.attribution.methods import METHODS
 from capcli.caption import Caption, Word
 from capcli.errors import UsageError
 from capcli.evaluation.faithfulness import FRACTIONS, Check, check, curves, is_content

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from capcli.errors import DatasetError
 from capcli.evaluation.predictions import Prediction, read_predictions
 from capcli.output import Result
-from capcli.output.options import FORMATS
+from capcli.output.formats.registry import FORMATS
 
 ROWS = [{"image_id": 7, "caption": "A dog."}, {"image_id": 8, "caption": "A  cat.\n"}]
 

@@ -18,7 +18,7 @@ from sample_results import CAPTIONED, FAILED, NAMES, UNCERTAIN
 
 from capcli.errors import CapcliError, UsageError
 from capcli.output import Result, State
-from capcli.output.options import FORMATS
+from capcli.output.formats.registry import FORMATS
 from capcli.output.rows import RowFile
 
 RESULTS = (CAPTIONED, UNCERTAIN, FAILED, Result(Path('x\n"y",.jpg'), ("A dog.",), (0.5,), "base"))
@@ -215,7 +215,7 @@ def test_a_second_run_is_refused_while_the_first_one_lives(tmp_path: Path) -> No
 HOLD = """
 import os, signal, sys
 from pathlib import Path
-from capcli.output.json import JsonLines
+from capcli.output.formats.json import JsonLines
 from capcli.output.rows import RowFile
 rows = RowFile(Path(sys.argv[1]), JsonLines())
 print("locked", flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from capcli.files.names import escape, unescape
 from capcli.output import Result, State
-from capcli.output.format import Format
+from capcli.output.formats.contract import Format
 
 UNCERTAIN = "[uncertain] "
 """Stands before a caption whose confidence is below the least that was asked for."""

@@ -1,8 +1,9 @@
-"""What a confidence means: from the probabilities of words to how often such captions are good."""
+"""The confidence of a caption: from the probabilities of its words to how often such captions are good."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,17 @@ class Calibration:
         """Raises TypeError, KeyError or ValueError for values that `to_json` did not give."""
         rows = tuple((float(c), float(share), int(count)) for c, share, count in values["table"])
         return cls(float(values["slope"]), float(values["intercept"]), rows)
+
+
+def compute_confidence(log_probabilities: Sequence[float], calibration: Calibration | None) -> float:
+    """The confidence, 0 to 1, of a caption.
+
+    Args:
+        log_probabilities: natural logarithms, of the words that the model chose and of the end; none are certain.
+        calibration: of the model; without one the confidence is the geometric mean of the probabilities.
+    """
+    mean = math.exp(sum(log_probabilities) / len(log_probabilities)) if log_probabilities else 1.0
+    return mean if calibration is None else calibration(mean)
 
 
 def _table(confidences: np.ndarray, good: np.ndarray) -> tuple[tuple[float, float, int], ...]:

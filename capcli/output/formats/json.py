@@ -6,17 +6,11 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from capcli.files.json import dumps
 from capcli.output import Result, State
-from capcli.output.format import Format
-
-
-def dumps(value: Any, indent: int | None = None) -> bytes:
-    """JSON in UTF-8."""
-    # An undecodable byte of a name stands in the string as a lone surrogate, which UTF-8 cannot hold;
-    # written with a backslash it is the JSON escape that Python reads back to the same name.
-    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
+from capcli.output.formats.contract import Format
 
 
 class JsonLines(Format):

@@ -15,12 +15,12 @@ from sample_results import CAPTIONED, FAILED, NAMES, UNCERTAIN
 
 from capcli.files.names import escape, unescape
 from capcli.output import Result, State
-from capcli.output.csv import COLUMNS, Csv
-from capcli.output.format import Format
-from capcli.output.json import Coco, JsonArray, JsonLines
-from capcli.output.options import FORMATS
+from capcli.output.formats.contract import Format
+from capcli.output.formats.csv import COLUMNS, Csv
+from capcli.output.formats.json import Coco, JsonArray, JsonLines
+from capcli.output.formats.registry import FORMATS
+from capcli.output.formats.text import Sentences, Text
 from capcli.output.rows import RowStream
-from capcli.output.text import Sentences, Text
 
 
 def written(form: Format, *results: Result) -> bytes:

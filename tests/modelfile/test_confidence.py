@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capcli.modelfile.calibration import Calibration
+from capcli.modelfile.confidence import Calibration
 
 numbers = st.floats(-20, 20)
 means = st.floats(1e-12, 1.0)

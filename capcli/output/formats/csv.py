@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from capcli.output import Result, State
-from capcli.output.format import Format
+from capcli.output.formats.contract import Format
 
 COLUMNS = ("path", "caption", "captions", "confidence", "confidences", "model", "uncertain", "words", "error")
 

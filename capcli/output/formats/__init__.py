@@ -1,0 +1,1 @@
+"""How rows look: `contract` says what each format does, `registry` lists them, and every other file holds some."""
