@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import floors
@@ -29,6 +30,10 @@ def test_no_arrow_points_up():
 def test_no_circle_is_closed():
     found = floors.circles(IMPORTS)
     assert not found, "\n".join(["modules that import each other:", *(" <-> ".join(circle) for circle in found)])
+
+
+def test_rooms_that_need_no_torch_load_without_it():
+    assert not floors.loading_torch(MODULES)
 
 
 def test_long_functions_become_no_more():
@@ -75,6 +80,21 @@ def test_a_circle_through_a_function_and_a_type_is_found(toy_package):
     assert floors.circles(imports) == [["capcli.pictures.find", "capcli.pictures.read"]]
 
 
+def test_torch_is_found_behind_other_modules_and_packages(tmp_path):
+    files = {
+        "model/__init__.py": "import torch",
+        "model/options.py": "",
+        "files/lock.py": "try:\n    from capcli.model.options import option\nexcept ImportError: pass",
+        "files/names.py": "def escape():\n    import torch",
+        "files/json.py": "from capcli.files import lock",
+    }
+    for name, text in files.items():
+        file = tmp_path / "capcli" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert floors.loading_torch(floors.read_modules(tmp_path)) == ["capcli.files.json", "capcli.files.lock"]
+
+
 def test_lines_and_methods_are_counted(tmp_path):
     file = tmp_path / "capcli" / "one.py"
     file.parent.mkdir()
@@ -86,3 +106,19 @@ def test_lines_and_methods_are_counted(tmp_path):
     file.write_text(f"class Fuller:\n{methods}    def more(self): pass\ndef fuller():\n{body}    pass\n")
     assert floors.large_classes(modules) == [f"{file}:1: Fuller has 13 methods"]
     assert floors.long_functions(modules) == [f"{file}:15: fuller has 61 lines"]
+
+
+def test_the_documents_name_the_rooms_from_the_top_down():
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    rooms = [room for room in floors.FLOORS if room.isidentifier() and not room.startswith("_")]
+    assert named[: len(rooms)] == rooms
+
+
+def test_every_path_in_the_documents_exists():
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", page)
+    assert len(paths) > 40
+    places = (REPOSITORY, REPOSITORY / "capcli")
+    assert not [path for path in paths if not any((place / path).exists() for place in places)]

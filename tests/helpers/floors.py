@@ -6,7 +6,7 @@ As a program it prints what it found, and how long functions and classes are: `p
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,14 @@ FLOORS = (
     "version",
 )
 """The rooms of capcli from the top to the ground: each may import those below it."""
+
+WITHOUT_TORCH = (
+    "__main__", "cli", "", "catalogue", "evaluation", "heatmap", "runs", "caption", "output", "pictures", "datasets",
+    "metrics", "files", "words", "options", "errors", "version",
+)  # fmt: skip
+"""Rooms that load without torch, which takes seconds; their functions may import it."""
+
+_TORCH = ("torch", "torchvision", "safetensors.torch")
 
 LONGEST_FUNCTION = 60
 """Lines, from `def` or its first decorator to the end."""
@@ -141,6 +149,37 @@ def _reach(start: str, targets: Mapping[str, set[str]]) -> set[str]:
     return reached
 
 
+def loading_torch(modules: Mapping[str, Path]) -> list[str]:
+    """Modules in the rooms of `WITHOUT_TORCH` that load torch as they are imported, or import one that does."""
+    at_once = {
+        module: set(_loaded(ast.parse(file.read_text(encoding="utf-8")).body, modules))
+        for module, file in modules.items()
+    }
+    # A module loads the packages that it lies in, too.
+    for module in modules:
+        at_once[module].update(name for name in modules if module.startswith(f"{name}."))
+    return [
+        module
+        for module in modules
+        if room_of(module) in WITHOUT_TORCH and any(name in _TORCH for name in _reach(module, at_once))
+    ]
+
+
+def _loaded(body: Sequence[ast.stmt], modules: Mapping[str, Path]) -> Iterator[str]:
+    """What is imported while a module is: outside of functions, and not for types alone."""
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                submodule = f"{node.module}.{name.name}"
+                yield submodule if submodule in modules else node.module or ""
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            yield from _loaded([*node.body, *node.orelse], modules)
+        elif isinstance(node, ast.Try):
+            yield from _loaded([*node.body, *node.orelse, *node.finalbody], modules)
+
+
 def long_functions(modules: Mapping[str, Path]) -> list[str]:
     """A line for each function of more than `LONGEST_FUNCTION` lines."""
     return [
@@ -175,6 +214,7 @@ def main() -> None:
     for title, lines in (
         ("arrows that point up", [str(each) for each in upward(imports)]),
         ("circles", [" <-> ".join(circle) for circle in circles(imports)]),
+        ("modules that should load without torch", loading_torch(modules)),
         (f"functions of more than {LONGEST_FUNCTION} lines", long_functions(modules)),
         (f"classes of more than {MOST_METHODS} methods", large_classes(modules)),
     ):
