@@ -37,17 +37,17 @@ def compress(
     source = find_model(model)
     target = options.target(source)
 
-    from capcli.compression.measurement import measured, references_of, scores_of, timed_pictures
+    from capcli.compression.measurement import find_references, measure_models, scores_of, timed_pictures
 
     # Everything that can be wrong with data and pictures is told before torch takes its seconds.
-    references, pictures = references_of(measuring, [source]), timed_pictures(measuring.pictures)
+    references, pictures = find_references(measuring, [source]), timed_pictures(measuring.pictures)
 
     tuning = options.fine_tuning(measuring.data)
 
-    from capcli.compression.smaller_models import FineTuning, compressed
+    from capcli.compression.smaller_models import FineTuning, compress_model
 
     tune = FineTuning(source, tuning[0], measuring, tuning[1]) if tuning else None
-    smaller = compressed(model, source, options)
+    smaller = compress_model(model, source, options)
     if tune:
         smaller = tune(smaller)
     elif options.prune is not None:
@@ -57,7 +57,7 @@ def compress(
     smaller.save(target)
     tell(f"wrote {escape(target)}")
     with counting() as progress:
-        found = measured(
+        found = measure_models(
             {model: source, str(target): target},
             measuring,
             references,

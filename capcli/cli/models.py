@@ -111,11 +111,11 @@ def compare(
         twice = next(model for model in models if models.count(model) > 1)
         raise UsageError(f"{twice} is named twice; name two models or more")
 
-    from capcli.compression.measurement import measured, references_of, timed_pictures
+    from capcli.compression.measurement import find_references, measure_models, timed_pictures
 
-    references, pictures = references_of(measuring, list(files.values())), timed_pictures(measuring.pictures)
+    references, pictures = find_references(measuring, list(files.values())), timed_pictures(measuring.pictures)
     with counting() as progress:
-        found = measured(
+        found = measure_models(
             files, measuring, references, pictures, run=partial(run_with_bar, named=True), progress=progress
         )
     for note in found.notes:

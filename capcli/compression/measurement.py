@@ -62,7 +62,7 @@ class Measured:
         return {"models": models, "timed_on": self.timed_on, "notes": list(self.notes), "machine": machine()}
 
 
-def references_of(measuring: MeasureOptions, models: Sequence[Path]) -> References | None:
+def find_references(measuring: MeasureOptions, models: Sequence[Path]) -> References | None:
     """The pictures to score on that none of the models was trained on, unless the options name a split.
 
     Raises:
@@ -108,7 +108,7 @@ def timed_pictures(path: Path | None) -> list[Path] | None:
     raise _unreadable(refused)
 
 
-def measured(
+def measure_models(
     models: Mapping[str, Path],
     measuring: MeasureOptions,
     references: References | None,

@@ -18,7 +18,7 @@ from capcli.training.corpus import Corpus
 from capcli.training.recipe_reader import read_recipe
 
 
-def compressed(label: str, file: Path, options: CompressOptions) -> Checkpoint:
+def compress_model(label: str, file: Path, options: CompressOptions) -> Checkpoint:
     """The model of a file with fewer weights, or with such of its layers as int8, once it is saved.
 
     Scores and recipe of the original stay with it: the recipe as its own, the scores under `origin`, as they were not

@@ -20,7 +20,7 @@ from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
 from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.confidence import Calibration
-from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, description, opened, tensor_types
+from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, open_model_file, read_description, tensor_types
 from capcli.modelfile.layers import layer_weights
 from capcli.modelfile.pruning import pack, unpack
 from capcli.modelfile.quantization import dequantize, quantize
@@ -113,8 +113,8 @@ class Checkpoint:
             NotFinite: the kind of ModelError for weights that fit and are no numbers.
         """
         path = Path(path)
-        with opened(path, "pt") as file:
-            described = description(path, file.metadata() or {})
+        with open_model_file(path, "pt") as file:
+            described = read_description(path, file.metadata() or {})
             model, options, calibration = _build(path, described)
             expected = model.state_dict()
             present = tensor_types(file)

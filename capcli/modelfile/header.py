@@ -56,7 +56,7 @@ def is_text(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path, framework: str) -> Iterator[Any]:
+def open_model_file(path: Path, framework: str) -> Iterator[Any]:
     """Opens a safetensors file; what goes wrong with it inside of the block becomes a ModelError too."""
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
@@ -76,8 +76,8 @@ def read_header(path: str | Path) -> Header:
         ModelError: if the file is missing, truncated or of another program.
     """
     path = Path(path)
-    with opened(path, "numpy") as file:
-        return Header(description(path, file.metadata() or {}), tensor_types(file))
+    with open_model_file(path, "numpy") as file:
+        return Header(read_description(path, file.metadata() or {}), tensor_types(file))
 
 
 def tensor_types(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -86,8 +86,8 @@ def tensor_types(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
 
 
-def description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What the metadata of a model file hold; raises ModelError for those of another program."""
+def read_description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Reads what the metadata of a model file hold; raises ModelError for those of another program."""
     if metadata.get("format") != FORMAT:
         raise ModelError(f"{path}: not a capcli model; `capcli train` makes them, and 'base' is the one that ships")
     try:

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from capcli.compression.measurement import PICTURES, Measured, measured, references_of, scores_of, timed_pictures
+from capcli.compression.measurement import (
+    PICTURES,
+    Measured,
+    find_references,
+    measure_models,
+    scores_of,
+    timed_pictures,
+)
 from capcli.compression.options import MeasureOptions
 from capcli.datasets.dataset import is_held_out
 from capcli.errors import DatasetError, UsageError
@@ -39,10 +46,10 @@ def held_out(scored: Save, tmp_path: Path) -> Callable[[str, float], Path]:
 
 
 def test_dev_pictures_are_scored_where_there_are_any(data: Callable[..., Path], model: Path) -> None:
-    references = references_of(MeasureOptions(data=data("train", "dev", "test", "dev")), [model])
+    references = find_references(MeasureOptions(data=data("train", "dev", "test", "dev")), [model])
     assert references is not None
     assert [item.name for item in references.items] == ["1.png", "3.png"]
-    assert references_of(MeasureOptions(), [model]) is None
+    assert find_references(MeasureOptions(), [model]) is None
 
 
 def test_elsewhere_those_that_all_models_were_not_trained_on(
@@ -50,7 +57,7 @@ def test_elsewhere_those_that_all_models_were_not_trained_on(
 ) -> None:
     folder = data(*[None] * 60)
     models = [held_out("most", 0.9), held_out("some", 0.4)]
-    references = references_of(MeasureOptions(data=folder), models)
+    references = find_references(MeasureOptions(data=folder), models)
     assert references is not None
     expected = {f"{number}.png" for number in range(60) if is_held_out(Path(f"{number}.png"), 0.4)}
     assert {item.name for item in references.items} == expected
@@ -59,22 +66,22 @@ def test_elsewhere_those_that_all_models_were_not_trained_on(
 
 def test_a_split_may_be_named(data: Callable[..., Path], model: Path) -> None:
     folder = data("train", "dev", "test")
-    references = references_of(MeasureOptions(data=folder, split="test"), [model])
+    references = find_references(MeasureOptions(data=folder, split="test"), [model])
     assert references is not None
     assert [item.name for item in references.items] == ["2.png"]
 
 
 def test_pictures_that_no_training_held_out(data: Callable[..., Path], model: Path) -> None:
     with pytest.raises(UsageError, match=r"no dev split, and no pictures that training held out are known; name a"):
-        references_of(MeasureOptions(data=data(None, None)), [model])
+        find_references(MeasureOptions(data=data(None, None)), [model])
     with pytest.raises(UsageError, match="no pictures but test ones; --split test takes them"):
-        references_of(MeasureOptions(data=data("test", name="tests")), [model])
+        find_references(MeasureOptions(data=data("test", name="tests")), [model])
     with pytest.raises(UsageError, match="--split says which"):
         MeasureOptions(split="dev")
     with pytest.raises(UsageError, match="did you mean test"):
         MeasureOptions(data=Path(), split="tset")
     with pytest.raises(DatasetError):
-        references_of(MeasureOptions(data=Path("absent")), [model])
+        find_references(MeasureOptions(data=Path("absent")), [model])
 
 
 def test_at_most_so_many_photographs_are_timed(tmp_path: Path) -> None:
@@ -99,12 +106,12 @@ def two(model: Path, scored: Save, tmp_path: Path) -> dict[str, Path]:
 def test_pictures_that_cannot_be_read_are_left_out_and_named(two: dict[str, Path], tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    found = measured(two, MeasureOptions(device="cpu"), None, [tmp_path / "bad.png", tmp_path / "good.png"])
+    found = measure_models(two, MeasureOptions(device="cpu"), None, [tmp_path / "bad.png", tmp_path / "good.png"])
     assert (found.timed_on, found.speed.pictures, found.comparisons) == ("1 photograph", 1, ())
     (note,) = found.notes
     assert "bad.png" in note
     with pytest.raises(UsageError, match=r"no picture to take the time on can be read: .*bad\.png"):
-        measured(two, MeasureOptions(device="cpu"), None, [tmp_path / "bad.png"])
+        measure_models(two, MeasureOptions(device="cpu"), None, [tmp_path / "bad.png"])
 
 
 def test_every_other_model_is_scored_against_the_first(data: Callable[..., Path], two: dict[str, Path]) -> None:
@@ -112,7 +119,7 @@ def test_every_other_model_is_scored_against_the_first(data: Callable[..., Path]
     (folder / "1.png").write_bytes(b"no picture")
     measuring = MeasureOptions(data=folder, device="cpu", batch_size=2)
     models = {**two, "again": two["mine"]}
-    found = measured(models, measuring, references_of(measuring, list(models.values())), [folder / "0.png"])
+    found = measure_models(models, measuring, find_references(measuring, list(models.values())), [folder / "0.png"])
     small, again = found.comparisons
     assert (small.settings["compare"], again.settings["compare"]) == (("mine", "small"), ("mine", "again"))
     assert [pair.reference.name for pair in small.a.pairs] == ["0.png", "2.png"]
@@ -126,7 +133,7 @@ def test_every_other_model_is_scored_against_the_first(data: Callable[..., Path]
 def test_scores_are_those_of_the_second_model(data: Callable[..., Path], two: dict[str, Path]) -> None:
     folder = data("dev", "dev")
     measuring = MeasureOptions(data=folder, device="cpu")
-    found: Measured = measured(two, measuring, references_of(measuring, list(two.values())), [folder / "0.png"])
+    found: Measured = measure_models(two, measuring, find_references(measuring, list(two.values())), [folder / "0.png"])
     ((name, figures),) = scores_of(found).items()
     assert name == "data dev"
     assert figures["images"] == 2
