@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from capcli.datasets.dataset import Entry, image_folders, locate, member, parse_json, read_text, written
+from capcli.datasets.dataset import Entry, image_folders, locate, member, number_of, parse_json, read_text
 from capcli.errors import DatasetError
 
 EXPECTS = "COCO (captions*.json, or annotations/captions_*.json, with images and annotations)"
@@ -64,14 +64,14 @@ def _read(file: Path, split: str | None) -> Iterator[Entry]:
         # Annotations that come without pictures may know them by their ids alone.
         name = image.get("file_name")
         name = name if isinstance(name, str) else key
-        yield Entry(f"{file}: images[{number}]", name, locate(name, folders), written(texts), split, key)
+        yield Entry.of(f"{file}: images[{number}]", name, locate(name, folders), texts, split, key)
 
 
 def _id(record: Any, key: str, file: Path, where: str) -> str:
     value = record.get(key) if isinstance(record, dict) else None
-    if not isinstance(value, int | str):
+    if not isinstance(value, int | float | str):
         raise DatasetError(f"{file}: {where} has no {key!r}")
-    return str(value)
+    return number_of(str(value)) or str(value)
 
 
 def _folders(file: Path) -> list[Path]:

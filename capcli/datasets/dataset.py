@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from capcli.errors import DatasetError
+from capcli.output.text import escape
 
 SPLITS = ("train", "dev", "test", "rest")
 
@@ -32,6 +34,7 @@ class Entry:
         captions: as they are written, blank ones left out; possibly none.
         split: one of SPLITS; None where the source has no splits.
         id: its number in the source, where it has one.
+        blank: how many blank captions were left out.
     """
 
     where: str
@@ -40,6 +43,17 @@ class Entry:
     captions: tuple[str, ...]
     split: str | None = None
     id: str | None = None
+    blank: int = 0
+
+    @classmethod
+    def of(
+        cls, where: str, name: str, image: Path, texts: Collection[str], split: str | None = None, id: str | None = None
+    ) -> Entry:
+        """The entry of captions of which some may be blank; half a character, as JSON may hold it, becomes U+FFFD."""
+        captions = tuple(
+            text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") for text in texts if text.strip()
+        )
+        return cls(where, name, image, captions, split, id, len(texts) - len(captions))
 
 
 @dataclass(frozen=True)
@@ -95,8 +109,8 @@ def merge(entries: Iterable[Entry], source: Path) -> tuple[Entry, ...]:
             continue
         if first.split != entry.split:
             raise DatasetError(f"{entry.where}: {entry.name} is in two splits, {first.split} and {entry.split}")
-        captions = first.captions + entry.captions
-        merged[entry.image, entry.id] = replace(first, captions=captions)
+        captions, blank = first.captions + entry.captions, first.blank + entry.blank
+        merged[entry.image, entry.id] = replace(first, captions=captions, blank=blank)
     if not any(entry.captions for entry in merged.values()):
         raise DatasetError(f"{source}: has no captions")
     return tuple(merged.values())
@@ -110,19 +124,21 @@ def require_pictures(images: Sequence[Path], source: Path) -> None:
         raise DatasetError(f"{source}: {count} missing on disk, first {missing[0]}")
 
 
-def written(captions: Iterable[str]) -> tuple[str, ...]:
-    """Those that are not blank; half a character, as JSON may hold it, becomes U+FFFD."""
-    return tuple(
-        caption.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        for caption in captions
-        if caption.strip()
-    )
-
-
 def locate(name: str, folders: Sequence[Path]) -> Path:
-    """The picture `name` in the first of `folders` that has it; if none has, its place in the very first."""
-    places = [folder / name for folder in folders]
+    r"""The picture `name` in the first of `folders` that has it; if none has, its place in the very first.
+
+    A name that no folder has is looked for as a path of Windows, with `/` for each backslash.
+    """
+    # A name may hold what was read as an escape, as that of photos\train.jpg in JSON does.
+    names = dict.fromkeys((name, escape(name).replace("\\", "/")))
+    places = [folder / spelling for spelling in names for folder in folders]
     return next(filter(is_there, places), places[0])
+
+
+def number_of(name: str) -> str | None:
+    """The digits of an image's number: "3" for 3, and for the 3.0 that data frames make of it; None for a file name."""
+    number = re.fullmatch(r"(\d+)(\.0+)?", name)
+    return number[1] if number else None
 
 
 def at_home(path: str | Path) -> Path:

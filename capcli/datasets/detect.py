@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from capcli.datasets import coco, flickr, karpathy, table, text
+from capcli.datasets import coco, flickr, karpathy, pairs, table, text
 from capcli.datasets.dataset import Dataset, Entry, Item, at_home, is_there, merge, require_pictures
 from capcli.errors import DatasetError
 
@@ -25,7 +25,7 @@ class Reader(Protocol):
 
 
 # From the most particular to the most general: a Flickr8k folder may well hold other people's tables.
-READERS: tuple[Reader, ...] = (flickr, karpathy, coco, table)
+READERS: tuple[Reader, ...] = (flickr, karpathy, coco, table, pairs)
 
 
 def read_entries(path: str | Path) -> tuple[Entry, ...]:

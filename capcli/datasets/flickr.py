@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from capcli.datasets.dataset import Entry, image_folders, is_there, locate, read_lines, read_text, written
+from capcli.datasets.dataset import Entry, image_folders, is_there, locate, read_lines, read_text
 from capcli.errors import DatasetError
 
 EXPECTS = "Flickr8k (Flickr8k.token.txt or captions.txt), Flickr30k (results_20130124.token or results.csv)"
@@ -50,7 +50,7 @@ def entries(path: Path) -> Iterator[Entry]:
         image = locate(name, folders)
         # The published token file captions a "2258277193_586949ec62.jpg.1" that was never in the archive.
         if _PICTURE.search(name) or is_there(image):
-            yield Entry(str(file), name, image, written(texts), splits.get(name, "rest") if splits else None)
+            yield Entry.of(str(file), name, image, texts, splits.get(name, "rest") if splits else None)
 
 
 _Reader = Callable[[Path], Iterator[tuple[str, str]]]
@@ -71,7 +71,7 @@ def _reader(file: Path) -> _Reader | None:
         return None
     header, reader = _TABLES[file.name]
     first = read_text(file).partition("\n")[0]
-    return reader if re.sub(r"\s", "", first).lower() == header else None
+    return reader if header.fullmatch(first.strip()) else None
 
 
 def _token_lines(file: Path) -> Iterator[tuple[str, str]]:
@@ -83,12 +83,17 @@ def _token_lines(file: Path) -> Iterator[tuple[str, str]]:
         yield match["image"].strip(), match["caption"]
 
 
-def _comma_lines(file: Path) -> Iterator[tuple[str, str]]:
+def _caption_lines(file: Path) -> Iterator[tuple[str, str]]:
     # By hand, because copies are about in which captions with commas or a lone quotation mark are not quoted.
-    for number, line in read_lines(file)[1:]:
-        name, comma, caption = line.partition(",")
-        if not comma or not name.strip():
-            raise DatasetError(f"{file}, line {number}: not of the form name.jpg,caption")
+    (_, header), *lines = read_lines(file)
+    separator = header[len("image") :].strip(" ")[0]
+    for number, line in lines:
+        name, found, caption = line.partition(separator)
+        # An empty caption loses its tab to stripping.
+        whole = found or (separator == "\t" and _PICTURE.search(name))
+        if not whole or not name.strip():
+            form = separator.replace("\t", "<TAB>").join(("name.jpg", "caption"))
+            raise DatasetError(f"{file}, line {number}: not of the form {form}")
         if len(caption) > 1 and caption[0] == caption[-1] == '"':
             caption = caption[1:-1].replace('""', '"')
         yield name.strip(), caption
@@ -102,11 +107,11 @@ def _bar_lines(file: Path) -> Iterator[tuple[str, str]]:
         yield match["image"].strip(), match["caption"].strip()
 
 
-_TABLES: dict[str, tuple[str, _Reader]] = {
-    "captions.txt": ("image,caption", _comma_lines),
-    "results.csv": ("image_name|comment_number|comment", _bar_lines),
+_TABLES: dict[str, tuple[re.Pattern[str], _Reader]] = {
+    "captions.txt": (re.compile(r"image *[,;\t] *caption", re.IGNORECASE), _caption_lines),
+    "results.csv": (re.compile(r"image_name\s*\|\s*comment_number\s*\|\s*comment", re.IGNORECASE), _bar_lines),
 }
-"""Of each table the header, without white space, and what reads it."""
+"""Of each table the header, and what reads it."""
 
 
 def _splits(folder: Path) -> dict[str, str]:

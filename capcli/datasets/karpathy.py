@@ -15,7 +15,6 @@ from capcli.datasets.dataset import (
     only,
     parse_json,
     read_text,
-    written,
 )
 from capcli.errors import DatasetError
 
@@ -54,10 +53,10 @@ def entries(path: Path) -> Iterator[Entry]:
             name = str(PurePosixPath(image["filepath"], name))
             place = place if is_there(place) else locate(name, folders)
         sentences = member(image, "sentences", list, file, where)
-        captions = written(_text(sentence, file, where) for sentence in sentences)
+        captions = [_text(sentence, file, where) for sentence in sentences]
         # Results on COCO go by COCO's number, those on Flickr by the place in the file.
         key = next((str(image[key]) for key in ("cocoid", "imgid") if isinstance(image.get(key), int)), None)
-        yield Entry(f"{file}: {where}", name, place, captions, _SPLITS[split], key)
+        yield Entry.of(f"{file}: {where}", name, place, captions, _SPLITS[split], key)
 
 
 def _text(sentence: Any, file: Path, where: str) -> str:

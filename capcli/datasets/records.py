@@ -1,9 +1,7 @@
-"""Rows of files that people keep captions in: JSON, JSON lines or CSV."""
+"""Rows of files that people keep captions in: JSON, JSON lines, CSV or lines of text."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from capcli.datasets.dataset import parse_json, read_lines, read_text
+from capcli.datasets.separated import Header, read_header, read_rows
 from capcli.errors import DatasetError
+from capcli.output.text import UNCERTAIN, unescape
 
 IMAGE_KEYS = ("image_id", "image", "path", "file_name", "filename", "file")
 """Under these a row names its image, by its id or by its file."""
@@ -19,8 +19,11 @@ IMAGE_KEYS = ("image_id", "image", "path", "file_name", "filename", "file")
 CAPTION_KEYS = ("caption", "text")
 
 _LINES = (".jsonl", ".ndjson")
+_TABLES = (".csv", ".tsv")
 _SECTIONS = frozenset(("images", "annotations"))
-_KNOWN = frozenset((*IMAGE_KEYS, *CAPTION_KEYS, "captions"))
+_IMAGES = frozenset(IMAGE_KEYS)
+_CAPTIONS = frozenset((*CAPTION_KEYS, "captions"))
+_KNOWN = _IMAGES | _CAPTIONS
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Record:
 
     Attributes:
         where: file and line, or file and place in its list.
-        fields: what it holds; from a CSV only texts, under lower-case names.
+        fields: what it holds; from a table only texts, under lower-case names.
     """
 
     where: str
@@ -77,20 +80,28 @@ class Record:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The rows of a CSV (whose name ends so), of JSON lines, of a JSON array of objects, or of {image: captions}.
+    """The rows of a table, of JSON lines, of a JSON array of objects, of {image: captions}, or of `path<TAB>caption`.
+
+    What its name ends in says which it is: a table for .csv and .tsv, JSON for .json, .jsonl and .ndjson; in any other
+    file its first line says so. A table has a header, whose columns are separated by commas, semicolons, tabs or bars,
+    and Excel's `sep=;` may stand above it. Only in a .csv it cannot be left out: other tables without one hold the rows
+    that capcli writes as text.
 
     Raises:
         DatasetError: it cannot be read, is broken (with the line), holds something else, or names an image twice where
             that would lose captions.
     """
-    if path.suffix.lower() == ".csv":
-        return _csv(path)
-    if path.suffix.lower() in _LINES:
+    text, ending = read_text(path), path.suffix.lower()
+    if ending in _LINES:
         return _lines(path)
-    text = read_text(path)
-    if text.lstrip().startswith("["):
-        return _array(parse_json(text, path), path)
-    return _one_object(text, path) if _is_one_object(text) else _lines(path)
+    if ending not in _TABLES and (ending == ".json" or text.lstrip()[:1] in ("", "{", "[")):
+        if text.lstrip().startswith("["):
+            return _array(parse_json(text, path), path)
+        return _one_object(text, path) if _is_one_object(text) else _lines(path)
+    header = read_header(text, _KNOWN)
+    if ending == ".csv" or (_IMAGES.intersection(header.columns) and _CAPTIONS.intersection(header.columns)):
+        return _table(path, text, header)
+    return _rows_of_text(path, text)
 
 
 def _lines(path: Path) -> list[Record]:
@@ -145,29 +156,34 @@ def _texts(value: Any) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(text, str) for text in value) else None
 
 
-def _csv(path: Path) -> list[Record]:
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+def _table(path: Path, text: str, header: Header) -> list[Record]:
+    if _IMAGES.isdisjoint(header.columns):
+        raise DatasetError(
+            f"{path}, line {header.line}: the header names no image column ({', '.join(IMAGE_KEYS)}); "
+            "columns are separated by commas, semicolons, tabs or bars"
+        )
+    twice = next((name for name in header.columns if name in _KNOWN and header.columns.count(name) > 1), None)
+    if twice is not None:
+        raise DatasetError(f"{path}, line {header.line}: two columns are called {twice}")
+    return [Record(f"{path}, line {line}", fields) for line, fields in read_rows(text, header, path)]
+
+
+def _rows_of_text(path: Path, text: str) -> list[Record]:
     records = []
-    line = 1  # at which a record begins: a quotation mark that is never closed is found missing only at the end
-    try:
-        header = [name.strip().lower() for name in reader.fieldnames or []]
-        if not set(header) & set(IMAGE_KEYS):
-            raise DatasetError(f"{path}, line 1: the header names no image column ({', '.join(IMAGE_KEYS)})")
-        reader.fieldnames = header
-        line = reader.line_num + 1
-        for row in reader:
-            where = f"{path}, line {line}"
-            if None in row:
-                raise DatasetError(f"{where}: more fields than the header (a comma without quotes?)")
-            if None in row.values():
-                raise DatasetError(f"{where}: fewer fields than the header")
-            records.append(Record(where, row))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DatasetError(f"{path}, line {line}: broken CSV ({error})") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            name, tab, sentences = line.rstrip("\r").partition("\t")
+            if not (name.strip() and tab):
+                raise DatasetError(f"{path}, line {number}: not of the form path<TAB>caption")
+            captions = sentences.removeprefix(UNCERTAIN).split("\t")
+            fields = {"path": str(unescape(name)), "caption": captions[0], "captions": captions}
+            records.append(Record(f"{path}, line {number}", fields))
     return records
 
 
 def _is_name(value: Any) -> bool:
     # To Python True is a whole number, but it is no id.
-    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, str) and bool(value.strip()))
+    number = (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and value.is_integer()
+    )
+    return number or (isinstance(value, str) and bool(value.strip()))

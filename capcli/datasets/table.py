@@ -1,20 +1,20 @@
-"""Plain tables: CSV, JSON lines or JSON of pictures and captions."""
+"""Plain tables: CSV, TSV, JSON lines or JSON of pictures and captions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from capcli.datasets.dataset import SPLITS, Entry, image_folders, locate, only, written
+from capcli.datasets.dataset import SPLITS, Entry, image_folders, locate, number_of, only
 from capcli.datasets.records import read_records
 from capcli.errors import DatasetError
 
 EXPECTS = (
-    "a table (.csv, .jsonl or .ndjson with image and caption or captions), "
+    "a table (.csv, .tsv, .jsonl or .ndjson with image and caption or captions), "
     "or such rows or {image: [captions]} in a .json file"
 )
 
-_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _SPLITS = {
     **{split: split for split in SPLITS},
     "val": "dev",
@@ -47,10 +47,10 @@ def entries(path: Path) -> Iterator[Entry]:
         if split and split not in _SPLITS:
             raise DatasetError(f"{record.where}: unknown split {split!r} (known: {', '.join(_SPLITS)})")
         names = record.names()
-        number = next((name for name in names if name.isdecimal()), None)
-        name = next((name for name in names if not name.isdecimal()), names[0])
-        captions = written(record.captions())
-        yield Entry(record.where, name, locate(name, folders), captions, _SPLITS.get(split, default), number)
+        number = next(filter(None, map(number_of, names)), None)
+        name = next((name for name in names if number_of(name) is None), names[0])
+        image = locate(name, folders)
+        yield Entry.of(record.where, name, image, record.captions(), _SPLITS.get(split, default), number)
 
 
 def _tables(folder: Path) -> list[Path]:

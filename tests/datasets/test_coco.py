@@ -77,3 +77,10 @@ def test_broken_files(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "captions.json").write_text(text)
     with pytest.raises(DatasetError, match=message):
         read_dataset(tmp_path)
+
+
+def test_ids_that_a_data_frame_made_floats_are_the_numbers(tmp_path: Path, touch: Callable[..., None]) -> None:
+    touch(tmp_path, "x.jpg")
+    images, annotations = [{"id": 3, "file_name": "x.jpg"}], [{"image_id": 3.0, "caption": "A dog."}]
+    (tmp_path / "captions.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    assert [item.captions for item in read_dataset(tmp_path).items] == [("A dog.",)]

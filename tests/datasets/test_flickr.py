@@ -67,6 +67,20 @@ def test_captions_txt_without_lists_is_all_train(tmp_path: Path, touch: Callable
     assert {item.split for item in items} == {"train"}
 
 
+@pytest.mark.parametrize(("separator", "form"), [(";", "name.jpg;caption"), ("\t", "name.jpg<TAB>caption")])
+def test_captions_txt_that_a_spreadsheet_saved(
+    tmp_path: Path, touch: Callable[..., None], separator: str, form: str
+) -> None:
+    touch(tmp_path / "Images", "a.jpg", "b.jpg")
+    rows = ["image", "caption"], ["a.jpg", "A dog , a cat ."], ["a.jpg", ""], ["b.jpg", '"Hello" on a wall .']
+    text = "".join(f"{separator.join(row)}\r\n" for row in rows)
+    (tmp_path / "captions.txt").write_text(text, encoding="utf-8-sig", newline="")
+    assert [item.captions for item in read_dataset(tmp_path).items] == [("A dog , a cat .",), ('"Hello" on a wall .',)]
+    (tmp_path / "captions.txt").write_text(f"{text}A dog.\n")
+    with pytest.raises(DatasetError, match=f"line 5: not of the form {form}"):
+        read_dataset(tmp_path)
+
+
 def test_captions_txt_with_other_content_is_not_flickr8k(tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_text("a dog\na cat\n")
     assert not flickr.recognises(tmp_path)
