@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +44,7 @@ def evaluate(
     dataset: Annotated[
         Path | None,
         typer.Argument(
-            metavar="DATASET", help="Flickr8k, Flickr30k or COCO folder, Karpathy JSON, CSV or JSON lines, to caption."
+            metavar="DATASET", help="Pictures with references to caption: a folder, Karpathy or COCO JSON, or a table."
         ),
     ] = None,
     *,
@@ -107,7 +106,7 @@ def evaluate(
     with counting() as progress:
         report = scored(references, predictions, figures, training=training, progress=progress, **how)
 
-    _tell_all(references.notes, report.notes)
+    _tell_all(report.notes)
     print_report(report)
     if to.output:
         _write(to.output, json_report(report.to_json()))
@@ -211,7 +210,7 @@ def _compare(
     a, b = map(read_predictions, files)
     with counting() as progress:
         comparison = compare(references, a, b, scoring, progress=progress, **how)
-    _tell_all(references.notes, comparison.notes)
+    _tell_all(comparison.notes)
     print_comparison(comparison)
     if to.output:
         _write(to.output, json_report(comparison.to_json()))
@@ -224,6 +223,6 @@ def _write(path: Path, content: bytes) -> None:
         raise CapcliError(f"{path}: {(error.strerror or str(error)).lower()}; the report is not written") from None
 
 
-def _tell_all(*notes: Sequence[str]) -> None:
-    for note in dict.fromkeys(chain.from_iterable(notes)):
+def _tell_all(notes: Sequence[str]) -> None:
+    for note in notes:
         tell(escape(note))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from capcli.errors import DatasetError
-from capcli.output.text import escape
+from capcli.files.names import escape
 
 SPLITS = ("train", "dev", "test", "rest")
 

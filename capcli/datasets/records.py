@@ -11,7 +11,7 @@ from typing import Any
 from capcli.datasets.dataset import parse_json, read_lines, read_text
 from capcli.datasets.separated import Header, read_header, read_rows
 from capcli.errors import DatasetError
-from capcli.output.text import UNCERTAIN, unescape
+from capcli.files.text_row import read_text_row
 
 IMAGE_KEYS = ("image_id", "image", "path", "file_name", "filename", "file")
 """Under these a row names its image, by its id or by its file."""
@@ -172,12 +172,13 @@ def _rows_of_text(path: Path, text: str) -> list[Record]:
     records = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            name, tab, sentences = line.rstrip("\r").partition("\t")
-            if not (name.strip() and tab):
-                raise DatasetError(f"{path}, line {number}: not of the form path<TAB>caption")
-            captions = sentences.removeprefix(UNCERTAIN).split("\t")
-            fields = {"path": str(unescape(name)), "caption": captions[0], "captions": captions}
-            records.append(Record(f"{path}, line {number}", fields))
+            where = f"{path}, line {number}"
+            try:
+                row = read_text_row(line.rstrip("\r"))
+            except ValueError as error:
+                raise DatasetError(f"{where}: {error}") from None
+            fields = {"path": str(row.path), "caption": row.captions[0], "captions": list(row.captions)}
+            records.append(Record(where, fields))
     return records
 
 

@@ -47,7 +47,7 @@ def read_header(text: str, known: Set[str]) -> Header:
         Header(tuple(_names(next(csv.reader([first], delimiter=separator), []))), separator, line, start)
         for separator in (told[1] if told else _SEPARATORS)
     ]
-    return max(headers, key=lambda header: len(known.intersection(header.columns)))
+    return max(headers, key=lambda header: len(known & set(header.columns)))
 
 
 def read_rows(text: str, header: Header, path: Path) -> Iterator[tuple[int, dict[str, str]]]:

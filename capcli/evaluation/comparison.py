@@ -134,7 +134,7 @@ def compare(
         "seed": scoring.bootstrap_seed,
         "aligned": counted(progress, 2 * len(sentences)),
     }
-    notes = [f"not scored: {told}" for told in missing]
+    notes = [*references.notes, *(f"not scored: {told}" for told in missing)]
     notes += [f"{name}: {note}" for name, one in (("A", first), ("B", second)) for note in remarks(one.pairs)]
     notes += alone(len(sentences))
     return Comparison(references, first, second, scores.compare(sentences, *said, **how), notes, settings or {})

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 
 from capcli.evaluation.pairing import Pair
+from capcli.evaluation.special_tokens import note_special_tokens
 from capcli.metrics.java import VERSIONS, java_version
 
 CIDER = "papers and the COCO toolkit print CIDEr-D as CIDEr; CIDEr here is the 2015 paper's, which is higher"
@@ -37,7 +38,7 @@ def remarks(pairs: Sequence[Pair]) -> list[str]:
         notes.append(
             f"{told} in another script, first {foreign[0].reference.name}; tokenizer and METEOR are made for English"
         )
-    return notes
+    return notes + note_special_tokens("caption", ((pair.reference.name, pair.caption) for pair in pairs))
 
 
 def alone(images: int) -> list[str]:

@@ -26,7 +26,7 @@ class SourceOptions:
         None, "Images to take; by default test, or the only split there is.", metavar="|".join(SPLITS)
     )
     predictions: Path | None = option(
-        None, "Score these captions: JSON lines, COCO's list of results, or CSV.", metavar="FILE"
+        None, "Score these captions: rows of capcli in any format, COCO's list of results, or a table.", metavar="FILE"
     )
     compare: tuple[Path, Path] | None = option(
         None, "Two such files: is the second better than the first?", metavar="FILE FILE"

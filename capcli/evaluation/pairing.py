@@ -8,9 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from capcli.datasets.dataset import number_of
 from capcli.errors import UsageError
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.references import Reference, References
+from capcli.files.names import escape
 from capcli.pictures.find import EXTENSIONS
 
 
@@ -63,10 +65,10 @@ class Matching:
 def match(references: References, predictions: Sequence[Prediction]) -> Matching:
     """Finds each prediction's image.
 
-    A number is looked up among the ids, and where the source has none, among the twelve digits that end the names of
-    COCO's pictures. A file name must be equal; else the images of the same name in any folder count: one alone
-    is taken, of several the one whose folders agree. Where one side leaves out the ending of a picture's name, the
-    rest must be equal.
+    A number, 3.0 for 3 too, is looked up among the ids, and where the source has none, among the twelve digits that end
+    the names of COCO's pictures. A file name must be equal; else the images of the same name in any folder count: one
+    alone is taken, of several the one whose folders agree. Where one side leaves out the ending of a picture's name,
+    the rest must be equal.
 
     Raises:
         UsageError: if a name fits several images, two predictions are about one image, or none is about any.
@@ -131,12 +133,11 @@ class _Index:
         return next(iter(places), None)
 
     def _find(self, name: str, where: str) -> int | None:
-        parts = _parts(name)
-        places = self._ids.get(_number(name)) or self._names.get(parts) or self._files.get(parts[-1])
-        if places is None:
-            stem = _stem(parts[-1])
-            # Two endings that differ are two pictures.
-            places = (self._stems if stem == parts[-1] else self._files).get(stem, [])
+        # A data frame makes 3.0 of the number 3, and in a path of Windows `\t` may have been read as a tab.
+        for spelling in dict.fromkeys((name, number_of(name) or name, escape(name))):
+            parts = _parts(spelling)
+            if places := self._places(spelling, parts):
+                break
         if len(places) > 1:
             agreeing = [place for place in places if _agree(parts, _parts(self._references[place].name))]
             places = agreeing or places
@@ -144,6 +145,14 @@ class _Index:
             fitting = " and ".join(self._references[place].name for place in places[:2])
             raise UsageError(f"{where}: {name} fits {len(places)} images, such as {fitting}; name more of its folders")
         return places[0] if places else None
+
+    def _places(self, name: str, parts: tuple[str, ...]) -> list[int]:
+        places = self._ids.get(_number(name)) or self._names.get(parts) or self._files.get(parts[-1])
+        if places is None:
+            stem = _stem(parts[-1])
+            # Two endings that differ are two pictures.
+            places = (self._stems if stem == parts[-1] else self._files).get(stem, [])
+        return places
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -47,10 +47,11 @@ class Prediction:
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """Reads JSON lines such as capcli's own, COCO's list of results, a CSV with a header, or {image: caption}.
+    """Reads rows that capcli wrote in any format, COCO's list of results, a table with a header, or {image: caption}.
 
-    A row names its image under `image_id`, `image`, `path`, `file_name`, `filename` or `file`, has its caption
-    under `caption` or `text`, and may have a `confidence`. A row of capcli's with an `error` is a failure.
+    See `capcli.datasets.records.read_records` for the kinds of files. A row names its image under `image_id`, `image`,
+    `path`, `file_name`, `filename` or `file`, has its caption under `caption` or `text`, and may have a `confidence`.
+    A row of capcli's with an `error` is a failure.
 
     Raises:
         DatasetError: the file cannot be read, a row is broken (with its line), or there are none.
@@ -66,7 +67,8 @@ def _confidence(record: Record) -> float | None:
     if value is None or value == "":
         return None
     try:
-        confidence = float(value)
+        # In many countries spreadsheets save 0,25 for 0.25.
+        confidence = float(value.replace(",", ".") if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
         confidence = -1.0
     if not 0 <= confidence <= 1:

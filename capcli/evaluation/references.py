@@ -11,6 +11,7 @@ from capcli.datasets import flickr
 from capcli.datasets.dataset import Entry, at_home, is_held_out, is_there, read_lines, require_pictures
 from capcli.datasets.detect import read_entries
 from capcli.errors import DatasetError, UsageError
+from capcli.evaluation.special_tokens import note_special_tokens
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Reference:
         id: its number in the source, where it has one.
         image: the file, where it is there.
         split: "train", "dev", "test" or "rest"; None where the source has no splits.
+        blank: how many blank captions were left out.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Reference:
     id: str | None = None
     image: Path | None = None
     split: str | None = None
+    blank: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,18 @@ class References:
     @property
     def notes(self) -> list[str]:
         """What a reader of figures must know, a line each."""
+        notes = []
         bare = [item for item in self.items if not item.captions]
-        if not bare:
-            return []
-        told = "1 image has" if len(bare) == 1 else f"{len(bare):,} images have"
-        return [f"{told} no references and {'is' if len(bare) == 1 else 'are'} left out, first {bare[0].name}"]
+        if bare:
+            told = "1 image has" if len(bare) == 1 else f"{len(bare):,} images have"
+            notes.append(f"{told} no references and {'is' if len(bare) == 1 else 'are'} left out, first {bare[0].name}")
+        partly = [item for item in self.items if item.captions and item.blank]
+        if partly:
+            count = sum(item.blank for item in partly)
+            told = "1 reference is" if count == 1 else f"{count:,} references are"
+            notes.append(f"{told} empty and left out, first of {partly[0].name}")
+        texts = ((item.name, caption) for item in self.items for caption in item.captions)
+        return notes + note_special_tokens("reference", texts)
 
     def held_out(self, share: float) -> References:
         """The images that training leaves out of a dataset without a dev split, see `is_held_out`.
@@ -129,7 +139,14 @@ def _read(path: Path, wanted: str | None, *, missing_ok: bool, default: str = "t
     if not missing_ok:
         require_pictures(captioned, path)
     items = (
-        Reference(name, entry.captions, entry.id, entry.image if is_there(entry.image) else None, entry.split)
+        Reference(
+            name,
+            entry.captions,
+            entry.id,
+            entry.image if is_there(entry.image) else None,
+            entry.split,
+            entry.blank,
+        )
         for name, entry in chosen
     )
     return References(path, path.stem if path.is_file() else path.resolve().name, split, tuple(items))

@@ -83,7 +83,9 @@ class Report:
     @property
     def notes(self) -> list[str]:
         """What a reader of the figures must know, a line each."""
-        notes = [f"not scored: {self.matching.missing}"] if self.matching.missing else []
+        notes = [*self.references.notes]
+        if self.matching.missing:
+            notes.append(f"not scored: {self.matching.missing}")
         notes += [*remarks(self.pairs), *alone(len(self.pairs))]
         if self.human and self.human.person.left_out:
             notes.append(f"a person's scores leave out {self.human.person.left_out:,} images with a single reference")

@@ -40,6 +40,11 @@ def predictions(*names: str | tuple[str, ...]) -> list[Prediction]:
         ("x/1056338697_4f7d7ce270.JPG", True, "x/1056338697_4f7d7ce270"),
         ("1056338697_4f7d7ce270", False, "x/1056338697_4f7d7ce270.jpg"),
         ("3.jpg", False, "3"),
+        ("a.jpg", True, "1.0"),
+        ("3.jpg", False, "3.0"),
+        ("val2014/COCO_val2014_000000391895.jpg", False, "391895.0"),
+        ("3.0", False, "3.0"),
+        ("in/train.jpg", False, "in\train.jpg"),
     ],
 )
 def test_a_prediction_finds_its_image(name: str, ids: bool, prediction: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ ROWS = [{"image_id": 7, "caption": "A dog."}, {"image_id": 8, "caption": "A  cat
         ("rows.txt", "\n".join(map(json.dumps, ROWS))),
         ("rows.csv", 'image_id,caption\n7,A dog.\n8,"A  cat.\n"\n'),
         ("rows.csv", '\ufeffCaption, Image_ID\nA dog.,7\n"A  cat.\n",8\n'),
+        ("rows.csv", '\ufeffsep=;\r\nimage_id;caption\r\n7;A dog.\r\n8;"A  cat.\n"\r\n'),
+        ("rows.tsv", 'image_id\tcaption\n7\tA dog.\n8\t"A  cat.\n"\n'),
+        ("rows.txt", 'image_id;caption\n7;A dog.\n8;"A  cat.\n"\n'),
+        ("rows", 'image_id,caption\n7,A dog.\n8,"A  cat.\n"\n'),
         ("rows.json", json.dumps({row["image_id"]: row["caption"] for row in ROWS})),
         ("rows.json", json.dumps({row["image_id"]: [row["caption"]] for row in ROWS}, indent=1)),
         ("rows", json.dumps({row["image_id"]: row["caption"] for row in ROWS}, indent=1)),
@@ -37,24 +42,49 @@ def test_each_format_gives_names_and_captions(tmp_path: Path, name: str, text: s
     ]
 
 
-@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "coco"])
-def test_what_capcli_writes_is_read_back(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "ending"),
+    [("csv", "csv"), ("json", "json"), ("jsonl", "jsonl"), ("coco", "json"), ("tsv", "tsv"), ("text", "txt")],
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=str)
+def test_what_capcli_writes_is_read_back(tmp_path: Path, form: str, ending: str, mark: bytes, newline: bytes) -> None:
     encode = FORMATS[form]()
     results = [
-        Result(Path("a/x, y.jpg"), ('A "dog".',), (0.25,), "base"),
+        Result(Path("a/x, y.jpg"), ('A "dog".', "A hound."), (0.25, 0.125), "base"),
+        Result(Path("c.jpg"), ("A cat.",), (0.125,), "base", uncertain=True),
         Result(Path("b.jpg"), error="is empty (0 bytes)"),
     ]
     rows = [row for result in results if (row := encode.encode(result)) is not None]
-    file = tmp_path / f"rows.{'json' if form == 'coco' else form}"
-    file.write_bytes(encode.begin + encode.between.join(rows) + encode.end)
-    good, *failed = read_predictions(file)
-    assert (good.names[-1], good.caption, good.confidence, good.model) == (
-        str(Path("a/x, y.jpg")),
-        'A "dog".',
-        0.25,
-        "base",
-    )
-    assert [(row.caption, row.error) for row in failed] == ([] if form == "coco" else [(None, "is empty (0 bytes)")])
+    content = encode.begin + encode.between.join(rows) + encode.end
+    file = tmp_path / f"rows.{ending}"
+    file.write_bytes(mark + content.replace(b"\n", newline))
+    good, unsure, *failed = read_predictions(file)
+    told = form not in ("tsv", "text")
+    assert (good.names[-1], good.caption) == (str(Path("a/x, y.jpg")), 'A "dog".')
+    assert (unsure.names[-1], unsure.caption) == ("c.jpg", "A cat.")
+    assert (good.confidence, good.model) == ((0.25, "base") if told else (None, None))
+    accounted = told and form != "coco"
+    assert [(row.caption, row.error) for row in failed] == ([(None, "is empty (0 bytes)")] if accounted else [])
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="names have no control characters there")
+@pytest.mark.parametrize("name", ["a\tb.jpg", "a\\b.jpg", "\x1b[31m.jpg", "a\nb.jpg"], ids=repr)
+def test_names_come_back_from_rows_of_text(tmp_path: Path, name: str) -> None:
+    row = FORMATS["tsv"]().encode(Result(Path(name), ("A dog.",), (0.5,), "base"))
+    assert row
+    (tmp_path / "rows.tsv").write_bytes(row)
+    assert [row.names for row in read_predictions(tmp_path / "rows.tsv")] == [(name,)]
+
+
+def test_a_row_of_text_may_have_an_empty_caption(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text("a.jpg\t\nb.jpg\tA cat.\n")
+    assert [row.caption for row in read_predictions(tmp_path / "rows.tsv")] == ["", "A cat."]
+
+
+def test_a_spreadsheet_s_decimal_comma_is_a_confidence(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("image;caption;confidence\na.jpg;A dog.;0,25\nb.jpg;A cat.;0.5\n")
+    assert [row.confidence for row in read_predictions(tmp_path / "rows.csv")] == [0.25, 0.5]
 
 
 def test_an_empty_caption_is_a_caption(tmp_path: Path) -> None:
@@ -87,6 +117,10 @@ def test_a_single_row_is_no_mapping(tmp_path: Path) -> None:
         ("p.csv", 'image,caption\na,"b\n', "p.csv, line 2: broken CSV"),
         ("p.csv", "caption\na\n", "p.csv, line 1: the header names no image column"),
         ("p.jsonl", "", "p.jsonl: holds no predictions"),
+        ("p.txt", "A dog runs.\n", "p.txt, line 1: not of the form path<TAB>caption"),
+        ("p.tsv", "a.jpg\tA dog.\nA cat.\n", "p.tsv, line 2: not of the form path<TAB>caption"),
+        ("p.csv", "a;b\n", "columns are separated by commas, semicolons, tabs or bars"),
+        ("p.csv", "image;caption;confidence\na;b;1,5\n", "line 2: its confidence is '1,5', not a number from 0 to 1"),
         ("absent.csv", None, "absent.csv: No such file"),
     ],
 )

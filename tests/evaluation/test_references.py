@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,8 +218,38 @@ def test_captions_are_kept_as_they_are_written(write: Callable[[str, Any], Path]
 def test_images_without_references_are_counted(
     write: Callable[[str, Any], Path], images: list[int], notes: list[str]
 ) -> None:
-    content = COCO | {"images": [{"id": image, "file_name": f"{image}.jpg"} for image in images]}
+    annotations = [annotation for annotation in COCO["annotations"] if annotation["caption"].strip()]
+    named = [{"id": image, "file_name": f"{image}.jpg"} for image in images]
+    content = {"images": named, "annotations": annotations}
     assert read_references(write("r.json", content)).notes == notes
+
+
+def test_empty_references_are_counted(write: Callable[[str, Any], Path]) -> None:
+    one = write("one.json", COCO)
+    assert read_references(one).notes == ["1 reference is empty and left out, first of a.jpg"]
+    several = write("several.csv", "image,caption\na.jpg,\na.jpg,A dog.\na.jpg, \nb.jpg,\n")
+    assert read_references(several).notes == [
+        "1 image has no references and is left out, first b.jpg",
+        "2 references are empty and left out, first of a.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("captions", "told"),
+    [
+        (
+            ["<start> A dog . <end>"],
+            "1 reference holds special tokens that are scored as words, as in the COCO toolkit, first <start> of a.jpg",
+        ),
+        (["A dog.", "A <unk> cat.", "[PAD] A hen."], "2 references hold special tokens .*, first <unk> of a.jpg"),
+        (["startseq a dog endseq"], "first startseq of a.jpg"),
+        (["A dog.</s>"], "first </s> of a.jpg"),
+        (["A dog.<|endoftext|>"], "first <|endoftext|> of a.jpg".replace("|", r"\|")),
+    ],
+)
+def test_special_tokens_are_noted(write: Callable[[str, Any], Path], captions: list[str], told: str) -> None:
+    (note,) = read_references(write("r.json", {"a.jpg": captions, "b.jpg": ["I <3 cats > dogs [sic]."]})).notes
+    assert re.search(told, note)
 
 
 def test_flickr30k_needs_no_pictures(write: Callable[[str, Any], Path], tmp_path: Path) -> None:

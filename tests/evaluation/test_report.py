@@ -56,6 +56,25 @@ def test_the_json_report_has_every_metric_or_the_reason() -> None:
     assert {"python", "capcli", "numpy"} <= content["versions"].keys()
 
 
+def test_the_report_says_what_is_odd_about_references_and_captions() -> None:
+    items = (*references().items[:2], Reference("c.jpg", ("<start> A man . <end>",), blank=2), Reference("d.jpg", ()))
+    odd = References(Path("r.json"), "pets", "test", items)
+    found = evaluate(odd, predictions(SAID | {"b.jpg": "<start> two cats <pad>"}), SCORING)
+    notes = [
+        "1 image has no references and is left out, first d.jpg",
+        "2 references are empty and left out, first of c.jpg",
+        "1 reference holds special tokens that are scored as words, as in the COCO toolkit, first <start> of c.jpg",
+        "1 caption holds special tokens that are scored as words, as in the COCO toolkit, first <start> of b.jpg",
+    ]
+    assert found.notes == notes
+    assert [note for note in found.to_json()["notes"] if note in notes] == notes
+    compared = compare(odd, predictions(), predictions(SAID | {"b.jpg": "A [UNK]."}), SCORING)
+    assert compared.notes == [
+        *notes[:3],
+        "B: 1 caption holds special tokens that are scored as words, as in the COCO toolkit, first [UNK] of b.jpg",
+    ]
+
+
 def test_the_same_input_gives_the_same_report() -> None:
     assert json_report(report().to_json()) == json_report(report().to_json())
 

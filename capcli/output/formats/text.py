@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from capcli.files.names import escape, unescape
+from capcli.files.names import escape
+from capcli.files.text_row import UNCERTAIN, read_text_row
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
-
-UNCERTAIN = "[uncertain] "
-"""Stands before a caption whose confidence is below the least that was asked for."""
 
 
 class Text(Format):
@@ -26,11 +24,10 @@ class Text(Format):
         return os.fsencode(escape(result.path)) + b"\t" + _encoded("\t".join(_sentences(result))) + b"\n"
 
     def decode(self, row: bytes) -> tuple[Path, State]:
-        path, tab, caption = row.rstrip(b"\n").partition(b"\t")
-        if not (path and tab and caption):
-            raise ValueError("a row is a path, a tab and a caption")
-        state = State.UNCERTAIN if caption.startswith(UNCERTAIN.encode()) else State.CAPTIONED
-        return unescape(os.fsdecode(path)), state
+        path, captions, uncertain = read_text_row(os.fsdecode(row.rstrip(b"\r\n")))
+        if not captions[0]:
+            raise ValueError("a row has a caption")
+        return path, State.UNCERTAIN if uncertain else State.CAPTIONED
 
     def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
         # Of the first row of a text nothing tells that it is one.

@@ -1,0 +1,28 @@
+"""A row of text: `path<TAB>caption`, with further captions after further tabs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from capcli.files.names import unescape
+
+UNCERTAIN = "[uncertain] "
+"""Stands before a caption whose confidence is below the least that was asked for."""
+
+
+class TextRow(NamedTuple):
+    """What a row says: the picture, its captions, the best first, and whether that one is uncertain."""
+
+    path: Path
+    captions: tuple[str, ...]
+    uncertain: bool
+
+
+def read_text_row(line: str) -> TextRow:
+    """The row in a line without its line break; raises ValueError if it has no path or no tab."""
+    name, tab, sentences = line.partition("\t")
+    if not (name.strip() and tab):
+        raise ValueError("not of the form path<TAB>caption")
+    captions = tuple(sentences.removeprefix(UNCERTAIN).split("\t"))
+    return TextRow(unescape(name), captions, sentences.startswith(UNCERTAIN))
