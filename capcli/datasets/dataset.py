@@ -130,9 +130,9 @@ def locate(name: str, folders: Sequence[Path]) -> Path:
     A name that no folder has is looked for as a path of Windows, with `/` for each backslash.
     """
     # A name may hold what was read as an escape, as that of photos\train.jpg in JSON does.
-    names = dict.fromkeys((name, escape(name).replace("\\", "/")))
-    places = [folder / spelling for spelling in names for folder in folders]
-    return next(filter(is_there, places), places[0])
+    spellings = dict.fromkeys((name, escape(name).replace("\\", "/")))
+    places = (folder / spelling for spelling in spellings for folder in folders)
+    return next(filter(is_there, places), folders[0] / name)
 
 
 def number_of(name: str) -> str | None:

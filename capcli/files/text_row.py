@@ -22,7 +22,7 @@ class TextRow(NamedTuple):
 def read_text_row(line: str) -> TextRow:
     """The row in a line without its line break; raises ValueError if it has no path or no tab."""
     name, tab, sentences = line.partition("\t")
-    if not (name.strip() and tab):
+    if not (name and tab):
         raise ValueError("not of the form path<TAB>caption")
     captions = tuple(sentences.removeprefix(UNCERTAIN).split("\t"))
     return TextRow(unescape(name), captions, sentences.startswith(UNCERTAIN))
