@@ -1,6 +1,7 @@
 r"""Names of files that are safe on a terminal and fit on one line.
 
-Control characters and backslashes are written as in Python (`\t`, `\n`, `\x1b`, `\\`); all else stays as it is.
+Control characters, backslashes and byte order marks are written as in Python (`\t`, `\n`, `\x1b`, `\\`, `\ufeff`); all
+else stays as it is.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import re
 from pathlib import Path
 
 _CONTROL = (*range(0x20), *range(0x7F, 0xA0))
+# Unseen, and at the beginning of a file it is no part of a name.
+_MARK = 0xFEFF
 # Windows allows no control characters in names, and there the backslash parts folders.
-_ESCAPES = {} if os.sep == "\\" else {code: repr(chr(code))[1:-1] for code in (*_CONTROL, ord("\\"))}
+_ESCAPES = {} if os.sep == "\\" else {code: repr(chr(code))[1:-1] for code in (*_CONTROL, _MARK, ord("\\"))}
 _CHARACTERS = {escape: chr(code) for code, escape in _ESCAPES.items()}
-_ESCAPE = re.compile(r"\\(?:x..|.)")
+_ESCAPE = re.compile(r"\\(?:x..|u....|.)")
 
 
 def escape(path: str | Path) -> str:

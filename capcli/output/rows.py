@@ -53,7 +53,9 @@ class RowFile:
     """Keeps results in a file of its own, appended row by row; what is written stays whole at any moment.
 
     A run that was killed, or that filled the disk, may leave its last row broken off. Opening the file again
-    recognises that row and drops it. While it is open no other process can open it so.
+    recognises that row and drops it. Where another program saved the rows since, such as a spreadsheet, they stay as
+    they are, and new ones follow in its way: by its line ends, separator and columns. While it is open no other process
+    can open it so.
 
     Args:
         path: the file.
@@ -152,11 +154,16 @@ class RowFile:
 
     def _read(self) -> None:
         self._file.seek(0)
-        start = self._file.read(len(self._format.begin))
-        if start != self._format.begin and not self._format.begin.startswith(start):
+        head = self._file.read(1 << 16)
+        try:
+            self._format = self._format.continuing(head)
+        except ValueError as error:
+            raise self._foreign(str(error)) from None
+        begin = self._format.begin
+        if not (head.startswith(begin) or begin.startswith(head)):
             raise self._foreign("its beginning is another")
-        if start == self._format.begin:
-            self._end = len(start)
+        if head.startswith(begin):
+            self._end = len(begin)
             for number, (row, end) in enumerate(self._rows(), 1):
                 try:
                     path, state = self._format.decode(row)

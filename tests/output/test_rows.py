@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import os
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from sample_results import CAPTIONED, FAILED, NAMES, UNCERTAIN
 
 from capcli.errors import CapcliError, UsageError
 from capcli.output import Result, State
+from capcli.output.formats.csv import COLUMNS
 from capcli.output.formats.registry import FORMATS
 from capcli.output.rows import RowFile
 
@@ -96,6 +100,98 @@ def test_a_file_broken_off_anywhere_loses_only_its_last_row(
         for result in left:
             rows.write(result)
     assert (folder / "rows").read_bytes() == whole
+
+
+@every_format
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=repr)
+@pytest.mark.parametrize("done", range(1, len(RESULTS)))
+def test_a_file_that_an_editor_saved_is_gone_on_with_in_its_way(
+    tmp_path: Path, form: str, mark: bytes, newline: bytes, done: int
+) -> None:
+    results = (*RESULTS[:3], Result(Path('"y",.jpg'), ("A dog.",), (0.5,), "base"))
+    before = mark + write(tmp_path / "done", form, *results[:done]).replace(b"\n", newline)
+    whole = mark + write(tmp_path / "whole", form, *results).replace(b"\n", newline)
+    for cut in range(4):  # a run that goes on with it may be killed too
+        (tmp_path / "rows").write_bytes(before)
+        write(tmp_path / "rows", form, *results[done:], resume=True)
+        assert (tmp_path / "rows").read_bytes() == whole
+        left = len(whole) - cut
+        if left >= len(before):
+            (tmp_path / "rows").write_bytes(whole[:left])
+            with opened(tmp_path / "rows", form, resume=True) as rows:
+                for result in results:
+                    if rows.state(result.path) is None:
+                        rows.write(result)
+            assert (tmp_path / "rows").read_bytes() == whole
+
+
+def spreadsheet(content: bytes, columns: Sequence[str] = COLUMNS, separator: str = ";", filled: bool = True) -> bytes:
+    """A CSV of capcli's as a spreadsheet saves it: `filled` says whether it separates empty cells at a row's end."""
+    header, *records = csv.reader(io.StringIO(content.decode(), newline=""))
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator)
+    writer.writerow(columns)
+    for record in records:
+        cells = [dict(zip(header, record, strict=True)).get(column, "") for column in columns]
+        cells = ["TRUE" if cell == "true" else cell for cell in cells]
+        while not filled and not cells[-1]:
+            del cells[-1]
+        writer.writerow(cells)
+    return text.getvalue().encode("utf-8-sig")
+
+
+@pytest.mark.parametrize("separator", ",;\t")
+@pytest.mark.parametrize("columns", [COLUMNS, ("my notes", *reversed(COLUMNS), "")], ids=["same", "others"])
+@pytest.mark.parametrize("filled", [True, False], ids=["filled", "ragged"])
+@pytest.mark.parametrize("first", ["", "sep={}\r\n"])
+def test_a_csv_that_a_spreadsheet_saved_is_gone_on_with(
+    tmp_path: Path, separator: str, columns: tuple[str, ...], filled: bool, first: str
+) -> None:
+    saved = spreadsheet(write(tmp_path / "done", "csv", *RESULTS[:3]), columns, separator, filled)
+    saved = codecs.BOM_UTF8 + first.format(separator).encode() + saved.removeprefix(codecs.BOM_UTF8)
+    (tmp_path / "rows").write_bytes(saved)
+    with opened(tmp_path / "rows", "csv", resume=True) as rows:
+        states = [rows.state(result.path) for result in RESULTS]
+        assert states == [State.CAPTIONED, State.UNCERTAIN, State.FAILED, None]
+        rows.write(Result(Path("z;,.jpg"), ("A dog; a cat.",), (0.5,), "base"))
+        rows.write(RESULTS[3])
+    after = (tmp_path / "rows").read_bytes()
+    assert after.startswith(saved)
+    added = after.removeprefix(saved).decode()
+    assert added.count("\r\n") == 2
+    records = list(csv.DictReader(io.StringIO(added, newline=""), columns, delimiter=separator, strict=True))
+    assert [(record["path"], record["caption"], record["confidence"]) for record in records] == [
+        ("z;,.jpg", "A dog; a cat.", "0.5"),
+        ('x\n"y",.jpg', "A dog.", "0.5"),
+    ]
+    with opened(tmp_path / "rows", "csv", resume=True) as rows:
+        assert rows.state(Path("z;,.jpg")) is State.CAPTIONED
+        rows.forget({FAILED.path, Path("z;,.jpg")})
+    kept = [line for line in after.splitlines(keepends=True) if FAILED.path.name.encode() not in line]
+    assert (tmp_path / "rows").read_bytes() == b"".join(line for line in kept if b"z;," not in line)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (spreadsheet(b"path,caption\na.jpg,A dog.\n", ("path", "caption")), "its header lacks captions, confidence, "),
+        ("path,caption\n".encode("utf-16"), "it is in UTF-16, not UTF-8"),
+        (
+            spreadsheet((",".join(COLUMNS) + "\né.jpg,A dog.,,,,,,,\n").encode())[3:].decode().encode("cp1252"),
+            "row 1: it is not in UTF-8",
+        ),
+        (spreadsheet((",".join(COLUMNS) + "\n,,,,,,,,\n").encode()), "row 1: a record has a path"),
+    ],
+    ids=["columns", "UTF-16", "CP1252", "blank row"],
+)
+def test_a_csv_that_cannot_be_gone_on_with_is_left_as_it_is(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "rows").write_bytes(content)
+    with pytest.raises(UsageError, match="does not hold rows of this format") as told:
+        opened(tmp_path / "rows", "csv", resume=True)
+    assert why in str(told.value)
+    assert "\n" not in str(told.value)
+    assert (tmp_path / "rows").read_bytes() == content
 
 
 @every_format

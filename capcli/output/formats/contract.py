@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -38,6 +39,23 @@ class Format:
                 end += len(line)
                 yield line, end
 
+    def continuing(self, head: bytes) -> Format:
+        """This format as a file has it that another program may have saved since: after its byte order mark, say.
+
+        Args:
+            head: what the file begins with, 64 KiB or all of it.
+
+        Raises:
+            ValueError: no row of this format can follow.
+        """
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ValueError("it is in UTF-16, not UTF-8")
+        mark = head[: len(codecs.BOM_UTF8)] if head.startswith(codecs.BOM_UTF8) else b""
+        newline = b"\r\n" if head.partition(b"\n")[0].endswith(b"\r") else b"\n"
+        if not mark and newline == b"\n":
+            return self
+        return Saved(self, mark + self.begin.replace(b"\n", newline), newline)
+
     def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
         """Whether what follows the last whole row may be a row that was broken off.
 
@@ -46,3 +64,31 @@ class Format:
             first: whether there is no whole row.
         """
         return b"\n" not in fragment
+
+
+class Saved(Format):
+    """A format as another program saved a file of it.
+
+    Args:
+        format: the rows.
+        begin: what the file begins with.
+        newline: how its lines end.
+    """
+
+    def __init__(self, format: Format, begin: bytes, newline: bytes) -> None:
+        self._format, self._newline = format, newline
+        self.begin = begin
+        self.between, self.end = (part.replace(b"\n", newline) for part in (format.between, format.end))
+
+    def encode(self, result: Result) -> bytes | None:
+        row = self._format.encode(result)
+        return row[:-1] + self._newline if row is not None and row.endswith(b"\n") else row
+
+    def decode(self, row: bytes) -> tuple[Path, State]:
+        return self._format.decode(row)
+
+    def rows(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+        return self._format.rows(file)
+
+    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
+        return self._format.may_be_torn(fragment.replace(self._newline, b"\n"), first=first)

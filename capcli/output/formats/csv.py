@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from capcli.datasets.separated import read_header
 from capcli.output import Result, State
-from capcli.output.formats.contract import Format
+from capcli.output.formats.contract import Format, Saved
 
 COLUMNS = ("path", "caption", "captions", "confidence", "confidences", "model", "uncertain", "words", "error")
 
@@ -25,21 +27,28 @@ class Csv(Format):
     begin = (",".join(COLUMNS) + "\n").encode()
 
     def encode(self, result: Result) -> bytes | None:
-        row = result.row()
-        cells = [row.get(column, "") for column in COLUMNS]
-        return _record([json.dumps(c, ensure_ascii=False) if isinstance(c, (list, bool)) else c for c in cells])
+        return _record(result, COLUMNS, ",")
 
     def decode(self, row: bytes) -> tuple[Path, State]:
-        try:
-            (record,) = csv.reader(io.StringIO(row.decode("utf-8", "surrogateescape"), newline=""), strict=True)
-        except csv.Error as error:
-            raise ValueError(str(error)) from None
-        if len(record) != len(COLUMNS):
+        cells = _cells(row.decode("utf-8", "surrogateescape"), ",")
+        if len(cells) != len(COLUMNS):
             raise ValueError(f"a record has {len(COLUMNS)} fields")
-        cells = dict(zip(COLUMNS, record, strict=True))
-        if cells["error"]:
-            return Path(cells["path"]), State.FAILED
-        return Path(cells["path"]), State.UNCERTAIN if cells["uncertain"] == "true" else State.CAPTIONED
+        return _state(dict(zip(COLUMNS, cells, strict=True)))
+
+    def continuing(self, head: bytes) -> Format:
+        """The same table as a spreadsheet saved it: by another separator, in another order, with more columns."""
+        if head.startswith(self.begin) or self.begin.startswith(head):
+            return self
+        super().continuing(head)
+        text = head.decode("utf-8-sig", "surrogateescape")
+        header = read_header(text, set(COLUMNS))
+        lacking = [column for column in COLUMNS if header.columns.count(column) != 1]
+        line, newline, _ = text[header.start :].partition("\n")
+        if lacking or not newline:
+            raise ValueError(f"its header lacks {', '.join(lacking) or 'a line end'}")
+        mark = head[: len(head) - len(head.removeprefix(codecs.BOM_UTF8))]
+        begin = mark + f"{text[: header.start]}{line}\n".encode("utf-8", "surrogateescape")
+        return Saved(_Table(header.columns, header.separator), begin, b"\r\n" if line.endswith("\r") else b"\n")
 
     def rows(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         record = b""
@@ -55,12 +64,51 @@ class Csv(Format):
         return fragment.startswith(b'"') or super().may_be_torn(fragment, first=first)
 
 
-def _record(cells: Sequence[object]) -> bytes:
+class _Table(Csv):
+    """The records of a table that a spreadsheet saved."""
+
+    def __init__(self, columns: Sequence[str], separator: str) -> None:
+        self._columns, self._separator = columns, separator
+
+    def encode(self, result: Result) -> bytes | None:
+        return _record(result, self._columns, self._separator)
+
+    def decode(self, row: bytes) -> tuple[Path, State]:
+        try:
+            cells = _cells(row.decode(), self._separator)
+        except UnicodeDecodeError:
+            raise ValueError("it is not in UTF-8") from None
+        if any(cells[len(self._columns) :]):
+            raise ValueError(f"a record has at most {len(self._columns)} fields")
+        # Spreadsheets may leave out what separates empty cells at the end.
+        cells += [""] * (len(self._columns) - len(cells))
+        return _state(dict(zip(self._columns, cells, strict=False)))
+
+
+def _record(result: Result, columns: Sequence[str], separator: str) -> bytes:
+    row = result.row()
+    values = [row.get(column, "") for column in columns]
+    texts = [json.dumps(v, ensure_ascii=False) if isinstance(v, (list, bool)) else str(v) for v in values]
+    # csv.writer leaves a carriage return unquoted, at which readers end the record.
+    special = {separator, *',"\r\n'}
+    cells = ['"' + text.replace('"', '""') + '"' if special & set(text) else text for text in texts]
     # Undecodable bytes are lone surrogates of one kind, and Windows has names with others.
     errors = "surrogatepass" if os.name == "nt" else "surrogateescape"
-    return (",".join(_cell(str(cell)) for cell in cells) + "\n").encode("utf-8", errors)
+    return (separator.join(cells) + "\n").encode("utf-8", errors)
 
 
-def _cell(text: str) -> str:
-    # csv.writer leaves a carriage return unquoted, at which readers end the record.
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
+def _cells(record: str, separator: str) -> list[str]:
+    try:
+        (cells,) = csv.reader(io.StringIO(record, newline=""), delimiter=separator, strict=True)
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    return cells
+
+
+def _state(cells: Mapping[str, str]) -> tuple[Path, State]:
+    if not cells["path"]:
+        raise ValueError("a record has a path")
+    if cells["error"]:
+        return Path(cells["path"]), State.FAILED
+    # Spreadsheets write true in capitals, and in the language of the country.
+    return Path(cells["path"]), State.UNCERTAIN if cells["uncertain"] else State.CAPTIONED

@@ -47,7 +47,7 @@ class JsonArray(JsonLines):
 
     def rows(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         for line, end in super().rows(file):
-            row = line.rstrip(b",\n")
+            row = line.rstrip(b",\r\n")
             if row and row != b"]":
                 yield row, end - len(line) + len(row)
 
