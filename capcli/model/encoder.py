@@ -160,13 +160,40 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Encodes B x 3 x S x S or B x S x S x 3 uint8 pictures, values 0 to 255, to B x R x D regions."""
+        return _regions(self.trunk(self._normalize(images)))
+
+    def encode_below(self, images: Tensor, block: int) -> Tensor:
+        """What the blocks below `block` make of pictures as `forward` takes them: B x H x W x C.
+
+        Raises:
+            UsageError: for a trunk whose blocks do not follow each other alone, such as a vision transformer's.
+        """
+        seen = self._normalize(images)
+        for module in self._sequence()[:block]:
+            seen = module(seen)
+        return seen.permute(0, 2, 3, 1)
+
+    def encode_from(self, seen: Tensor, block: int) -> Tensor:
+        """B x R x D regions from what `encode_below` gave for the same block; raises UsageError as it does."""
+        seen = seen.permute(0, 3, 1, 2)
+        for module in self._sequence()[block:]:
+            seen = module(seen)
+        return _regions(seen)
+
+    def _sequence(self) -> nn.Sequential:
+        if self._opened or not isinstance(self.trunk, nn.Sequential):
+            raise UsageError(
+                f"the blocks of {self.config.name} cannot be computed apart; set features = 'pictures' to fine-tune it"
+            )
+        return self.trunk
+
+    def _normalize(self, images: Tensor) -> Tensor:
         if images.shape[-1] == 3:
             images = images.permute(0, 3, 1, 2)
         mean = torch.tensor(self.config.mean, device=images.device).view(-1, 1, 1) * 255
         std = torch.tensor(self.config.std, device=images.device).view(-1, 1, 1) * 255
         dtype = next(self.trunk.parameters()).dtype
-        images = ((images - mean) / std).to(dtype=dtype, memory_format=torch.channels_last)
-        return _map(self.trunk(images)).flatten(2).transpose(1, 2)
+        return ((images - mean) / std).to(dtype=dtype, memory_format=torch.channels_last)
 
 
 class _Strides:
@@ -289,6 +316,11 @@ def _opened(module: nn.Module, path: list[str]) -> Iterator[nn.Module]:
             yield from _opened(child, path[1:])
         else:
             yield child
+
+
+def _regions(seen: Tensor | dict[str, Tensor]) -> Tensor:
+    """What a trunk gives as B x R x D."""
+    return _map(seen).flatten(2).transpose(1, 2)
 
 
 def _map(seen: Tensor | dict[str, Tensor]) -> Tensor:

@@ -10,24 +10,27 @@ from capcli.model.encoder import Encoder, EncoderConfig
 
 
 class BlindEncoder(nn.Module):
-    """No weights and one region that never changes: with it any decoder is a language model.
+    """No weights and regions that never change: with it any decoder is a language model.
+
+    Args:
+        config: what it is built from; only the name counts.
+        regions: R x D, in the place of a picture's.
 
     Attributes:
-        config: what it is built from; only the name counts.
-        width: of the region.
-        grid: its row and column.
+        config: as given.
+        width: of the regions.
+        grid: their rows and columns.
         box: as `Encoder.box`, all that there is to see.
         blocks: none to train.
     """
 
-    width = 1
-    grid = (1, 1)
     box = (0.0, 0.0, 1.0, 1.0)
     blocks: tuple[nn.Module, ...] = ()
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, regions: Tensor = torch.ones(1, 1)) -> None:
         super().__init__()
-        self.config = config
+        self.config, self._regions = config, regions
+        self.grid, self.width = (1, regions.shape[0]), regions.shape[1]
 
     def load_pretrained(self, source: str) -> None:
         """Raises UsageError for all but the `imagenet` of a recipe that names no weights: there are none to load."""
@@ -38,8 +41,8 @@ class BlindEncoder(nn.Module):
         """Freezes nothing, as there is nothing."""
 
     def forward(self, rows: Tensor) -> Tensor:
-        """B x 1 x 1 regions for B rows of anything, on its device."""
-        return torch.ones(len(rows), 1, 1, device=rows.device)
+        """B x R x D regions for B rows of anything, on its device."""
+        return self._regions.to(rows.device).expand(len(rows), -1, -1)
 
 
 def build_encoder(config: EncoderConfig) -> Encoder | BlindEncoder:

@@ -132,7 +132,10 @@ def train_model(
     choosing = any(stage.keep == "best" for stage in chosen.stage)
     datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]
     if sees:
-        corpus = Corpus.build(datasets, chosen.data, compare=begin is not None and choosing, unlabelled=pictures)
+        corpus = Corpus.build(
+            datasets, chosen.data, compare=begin is not None and choosing, unlabelled=pictures,
+            with_sentences=any(stage.objective == "language" for stage in chosen.stage),
+        )  # fmt: skip
     else:
         corpus = Corpus.of_sentences(datasets, chosen.data)
     if recipe is None and begin is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,6 +26,9 @@ class Corpus:
         dev: held-out pictures by name of the data set; the first one's score chooses the weights.
         compared: pictures by name of the data set that neither train nor choose, to tell models apart by.
         unlabelled: training pictures without captions.
+        sources: of each training picture the number of its data set, from 0.
+        sentences: tokens of sentences without pictures, for the decoder alone.
+        choosing: names of the data sets in `dev` whose mean score chooses the weights.
     """
 
     train: tuple[Item, ...]
@@ -33,6 +36,9 @@ class Corpus:
     dev: dict[str, tuple[Item, ...]]
     compared: dict[str, tuple[Item, ...]] = field(default_factory=dict)
     unlabelled: tuple[Path, ...] = ()
+    sources: tuple[int, ...] = ()
+    sentences: tuple[tuple[str, ...], ...] = ()
+    choosing: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -42,6 +48,7 @@ class Corpus:
         *,
         compare: bool = False,
         unlabelled: Sequence[Path] = (),
+        with_sentences: bool = False,
     ) -> Corpus:
         """Divides the data sets: train and unlisted pictures train, dev pictures judge, test pictures do neither.
 
@@ -49,21 +56,24 @@ class Corpus:
         is in one data set's test split, is not trained on, whatever another says of it.
 
         Args:
-            datasets: the first one's dev chooses.
+            datasets: the first one's dev chooses, unless the recipe names others.
             recipe: `[data]`.
             compare: use half of what data sets without a dev split give up for `compared`.
             unlabelled: pictures to train on without captions; those that a data set names are left out.
+            with_sentences: take data sets of sentences without pictures, for a stage that trains on them.
 
         Raises:
-            UsageError: for a data set of sentences without pictures.
+            UsageError: for a data set of sentences that no stage trains on, and a name in `choose_by` that is none of a
+                data set with dev pictures.
             DatasetError: if no picture is left to train on or to judge by, or none of `unlabelled` is.
         """
-        for dataset in datasets:
-            if not dataset.pictures:
-                raise UsageError(
-                    f"{dataset.name}: holds sentences without pictures, on which only a language model trains; take a "
-                    "recipe such as language-model, or data with pictures"
-                )
+        texts = [dataset for dataset in datasets if not dataset.pictures]
+        if texts and not with_sentences:
+            raise UsageError(
+                f"{texts[0].name}: holds sentences without pictures, and no stage of the recipe trains on them; take a "
+                "recipe with objective = 'language', or data with pictures"
+            )
+        datasets = [dataset for dataset in datasets if dataset.pictures]
         train, dev, compared = _divided(
             datasets, lambda item, share: is_held_out(item.image, share), recipe.hold_out, "picture", compare=compare
         )
@@ -77,7 +87,12 @@ class Corpus:
         others = {path.resolve(): path for path in unlabelled if path.resolve() not in named}
         if unlabelled and not others:
             raise DatasetError("the data sets name every unlabelled picture already; leave --unlabelled out")
-        return cls(tuple(train), captions, dev, compared, tuple(others.values()))
+        number = {item.image: number for number, dataset in enumerate(datasets) for item in dataset.items}
+        sentences = tuple(tuple(tokenize(item.captions[0])) for text in texts for item in text.items)
+        return cls(
+            tuple(train), captions, dev, compared, tuple(others.values()), tuple(number[item.image] for item in train),
+            tuple(filter(None, sentences)), _choosing(recipe, dev),
+        )  # fmt: skip
 
     @classmethod
     def of_sentences(cls, datasets: Sequence[Dataset], recipe: DataRecipe) -> Corpus:
@@ -115,7 +130,21 @@ class Corpus:
         train = [item for item in train if words[item.captions[0]] not in judged]
         if not train:
             raise DatasetError("every sentence to train on is one to judge by as well; add other data")
-        return cls(tuple(train), tuple((words[item.captions[0]],) for item in train), dev)
+        captions = tuple((words[item.captions[0]],) for item in train)
+        return cls(tuple(train), captions, dev, sources=(0,) * len(train), choosing=_choosing(recipe, dev))
+
+    def as_sentences(self, vocabulary: Vocabulary) -> Corpus:
+        """The sentences and every training caption, each for itself, without those that hold unknown words."""
+        captions = [caption for captions in self.captions for caption in captions]
+        known = [words for words in (*self.sentences, *captions) if words and all(word in vocabulary for word in words)]
+        nowhere = Item(Path(), (), "train")
+        return replace(
+            self,
+            train=(nowhere,) * len(known),
+            captions=tuple((words,) for words in known),
+            sources=(0,) * len(known),
+            unlabelled=(),
+        )
 
     @property
     def pictures(self) -> list[Path]:
@@ -174,6 +203,13 @@ def _divided(
     if not dev:
         raise DatasetError(f"no {what} is left to judge by; add a dev split or raise [data] hold_out")
     return train, dev, compared
+
+
+def _choosing(recipe: DataRecipe, dev: Mapping[str, Sequence[Item]]) -> tuple[str, ...]:
+    for name in recipe.choose_by:
+        if name not in dev:
+            raise UsageError(f"[data] choose_by: no data set with dev pictures is named {name!r}; {', '.join(dev)} are")
+    return recipe.choose_by or (next(iter(dev)),)
 
 
 def _unused(name: str, taken: dict[str, tuple[Item, ...]]) -> str:

@@ -1,4 +1,4 @@
-"""Regions of a frozen encoder, computed once and kept on disk."""
+"""What the frozen blocks of an encoder make of pictures, computed once and kept on disk."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from capcli.errors import CapcliError, UsageError
 from capcli.files.atomic import write_whole
@@ -33,7 +34,10 @@ VERSION = 1
 
 
 class FeatureCache:
-    """A float16 array (1 + views) x pictures x R x D on disk, view 0 of the plain pictures, the others augmented.
+    """A float16 array (1 + views) x pictures x ... on disk, view 0 of the plain pictures, the others augmented.
+
+    A row holds a picture's R x D regions or, where only the encoder's lower blocks are frozen, the H x W x C that these
+    give (`Encoder.encode_below`).
 
     Beside the array lies the number of rows that are whole, so that what was stopped goes on and nothing that is not
     there is taken for regions.
@@ -46,11 +50,12 @@ class FeatureCache:
         crop: see `augment`.
         jitter: see `augment`.
         seed: source of the augmentation.
+        below: keep what the blocks below this one give; None for the regions.
         report: called with (pictures done, all) while computing.
 
     Raises:
         UnreadableImage: for the first picture that cannot be read.
-        UsageError: while another process computes the same regions.
+        UsageError: while another process computes the same rows, and for an encoder without blocks to keep apart.
         CapcliError: if they cannot be written; what is there is kept.
     """
 
@@ -64,6 +69,7 @@ class FeatureCache:
         crop: float = 1.0,
         jitter: float = 0.0,
         seed: int = 0,
+        below: int | None = None,
         report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.views = views
@@ -71,10 +77,19 @@ class FeatureCache:
         settings = [crop, jitter, seed] if views else []
         named = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in pictures]
         mixed = bfloat16_pays(next(encoder.parameters()).device)
-        wanted = [VERSION, fingerprint(encoder), asdict(encoder.config), mixed, named, views, settings]
+        frozen = encoder if below is None else nn.Sequential(*encoder.blocks[:below])
+        wanted = [VERSION, fingerprint(frozen), asdict(encoder.config), mixed, named, views, settings]
+        wanted += [] if below is None else [below]
         key = hashlib.sha256(json.dumps(wanted).encode()).hexdigest()[:16]
-        rows, columns = encoder.grid
-        file = _RowFile(folder / key, ((1 + views) * len(pictures), rows * columns, encoder.width))
+
+        def compute(images: torch.Tensor) -> torch.Tensor:
+            device = next(encoder.parameters()).device
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                images = images.to(device)
+                return encoder(images) if below is None else encoder.encode_below(images, below)
+
+        blank = torch.zeros(1, encoder.config.size, encoder.config.size, 3, dtype=torch.uint8)
+        file = _RowFile(folder / key, ((1 + views) * len(pictures), *compute(blank).shape[1:]))
         jobs = [(view, path) for view in range(1 + views) for path in pictures]
 
         def prepare(job: tuple[int, Path]) -> np.ndarray:
@@ -87,24 +102,20 @@ class FeatureCache:
             )
 
         def batches(done: int) -> Generator[np.ndarray, None, None]:
-            device = next(encoder.parameters()).device
-            precision = torch.autocast(device.type, torch.bfloat16, enabled=mixed)
             with ThreadPoolExecutor(2) as pool:
                 upcoming = [pool.submit(prepare, job) for job in jobs[done : done + BATCH]]
                 for start in range(done, len(jobs), BATCH):
                     batch = np.stack([future.result() for future in upcoming])
                     upcoming = [pool.submit(prepare, job) for job in jobs[start + BATCH : start + 2 * BATCH]]
-                    with torch.inference_mode(), precision:
-                        regions = encoder(torch.from_numpy(batch).to(device))
-                    yield regions.to("cpu", torch.float16).numpy()
+                    yield compute(torch.from_numpy(batch)).to("cpu", torch.float16).contiguous().numpy()
                     report(start + len(batch), len(jobs))
 
         if not file.whole:
             file.fill(batches)
         self._array = file.read()
 
-    def regions(self, pictures: Sequence[Path], views: Sequence[int] | None = None) -> torch.Tensor:
-        """float32 regions B x R x D of the pictures, each in its view (plain without `views`)."""
+    def rows(self, pictures: Sequence[Path], views: Sequence[int] | None = None) -> torch.Tensor:
+        """float32 B x ... of the pictures, each in its view (plain without `views`)."""
         count = len(self._row)
         chosen = views or [0] * len(pictures)
         rows = [view * count + self._row[path] for view, path in zip(chosen, pictures, strict=True)]
@@ -114,7 +125,7 @@ class FeatureCache:
 class _RowFile:
     """An array of float16, written row by row to `NAME.npy`; `NAME.done` says how many rows are on the disk."""
 
-    def __init__(self, name: Path, shape: tuple[int, int, int]) -> None:
+    def __init__(self, name: Path, shape: tuple[int, ...]) -> None:
         self._data, self._progress = name.with_suffix(".npy"), name.with_suffix(".done")
         self._shape = shape
         header = io.BytesIO()

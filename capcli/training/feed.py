@@ -23,6 +23,10 @@ from capcli.training.recipe import Recipe, StageRecipe
 from capcli.training.targets import pad, target
 
 BUCKET_BATCHES = 16
+DRAWN_AT_ONCE = 64
+
+Draw = tuple[int, int]
+"""A training picture, and how many times an epoch has drawn it before."""
 
 
 class Feed:
@@ -43,7 +47,8 @@ class Feed:
         share: what of each batch is prepared here, where others prepare the rest.
 
     Attributes:
-        cached: whether batches hold regions; pictures otherwise.
+        cached: whether batches hold what the cache does; pictures otherwise.
+        below: what the cache holds is that of the encoder's blocks below this one; None for regions.
         count: pictures in an epoch.
 
     Raises:
@@ -75,11 +80,16 @@ class Feed:
         if not self._pictures:
             raise UsageError(f"{stage.objective} training needs pictures with at least {least_captions} captions")
         self.cached = stage.features == "cached"
+        self._sources: dict[int, list[int]] = {}
+        for picture in self._pictures:
+            source = corpus.sources[picture] if picture < len(corpus.sources) else -1
+            self._sources.setdefault(source, []).append(picture)
         self.count = min(stage.pictures or len(self._pictures), len(self._pictures))
         self._size = encoder.config.size
         self._files = [item.image for item in corpus.train] + unlabelled
         if unlabelled:
             log.say(f"{len(unlabelled):,} pictures without captions beside {len(references):,} with them")
+        self.below = stage.train_from if self.cached and stage.train_from >= 0 else None
         if self.cached and not isinstance(encoder, BlindEncoder):
             labelled = corpus.pictures
             log.begin("regions", (1 + stage.views) * (len(labelled) + len(unlabelled)))
@@ -99,84 +109,116 @@ class Feed:
         stage = self._stage
         return FeatureCache(
             encoder, files, folder, views=stage.views, crop=stage.crop, jitter=stage.jitter,
-            seed=self._recipe.seed, report=report,
+            seed=self._recipe.seed, below=self.below, report=report,
         )  # fmt: skip
 
     def batches(self, epoch: int, first_step: int) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Batches of an epoch from step `first_step` on.
 
         Yields:
-            B indices into the training pictures, as `Batch.pictures` has them; and of those in `share`, if any, B x R x
-            D regions on the CPU, or where the encoder runs B x S x S x 3 uint8 pictures on its device, and N x T words
-            as `Batch.targets` has them, on the CPU.
+            B indices into the training pictures, as `Batch.pictures` has them; and of those in `share`, if any, what
+            the cache holds of them on the CPU, or where the whole encoder runs B x S x S x 3 uint8 pictures on its
+            device, and N x T words as `Batch.targets` has them, on the CPU.
         """
         groups = self._groups(epoch)[first_step:]
         with ThreadPoolExecutor(2) as pool:
 
-            def begin(group: list[int]) -> list[Future[np.ndarray]]:
-                return [] if self.cached else [pool.submit(self._picture, epoch, picture) for picture in group]
+            def begin(group: list[Draw]) -> list[Future[np.ndarray]]:
+                return [] if self.cached else [pool.submit(self._picture, epoch, draw) for draw in group]
 
             upcoming = [begin(group[self._share]) for group in groups[:2]]
             for index, group in enumerate(groups):
                 if index + 2 < len(groups):
                     upcoming.append(begin(groups[index + 2][self._share]))
                 ready, mine = upcoming.pop(0), group[self._share]
+                picked = [picture for picture, _ in group]
                 if not mine:
-                    yield group, torch.empty(0), torch.empty(0, 0, dtype=torch.int64)
+                    yield picked, torch.empty(0), torch.empty(0, 0, dtype=torch.int64)
                     continue
-                targets = pad([caption for picture in mine for caption in self._captions(epoch, picture)])
+                targets = pad([caption for draw in mine for caption in self._captions(epoch, draw)])
                 if self.cached:
-                    views = [self._chance(epoch, picture).randint(0, self._stage.views) for picture in mine]
-                    inputs = self._regions([self._files[picture] for picture in mine], views)
+                    views = [self._chance(epoch, draw).randint(0, self._stage.views) for draw in mine]
+                    inputs = self._rows([self._files[picture] for picture, _ in mine], views)
+                    if isinstance(self._encoder, BlindEncoder):
+                        inputs = inputs[:1]  # all rows are the same, and captions may share them
                 else:
                     device = next(self._encoder.parameters()).device
                     inputs = torch.from_numpy(np.stack([future.result() for future in ready])).to(device)
-                yield group, inputs, targets
+                yield picked, inputs, targets
 
     def plain(self, files: Sequence[Path]) -> Tensor:
         """Regions B x R x D of pictures as they are, for evaluation, on the encoder's device."""
+        if isinstance(self._encoder, BlindEncoder):
+            return self._rows(files, [0] * len(files))
         device = next(self._encoder.parameters()).device
         if self.cached:
-            return self._regions(files, [0] * len(files)).to(device)
+            rows = self._rows(files, [0] * len(files)).to(device)
+            return rows if self.below is None else self._encoder.encode_from(rows, self.below)
         arrays = [read_array(file, self._size) for file in files]
         return self._encoder(torch.from_numpy(np.stack(arrays)).to(device))
 
-    def _groups(self, epoch: int) -> list[list[int]]:
+    def anchors(self) -> Tensor:
+        """Mean regions P x D, float32 on the CPU, of all training pictures as they are, by the encoder as it is."""
+        parts = []
+        for start in range(0, len(self._files), DRAWN_AT_ONCE):
+            parts.append(self.plain(self._files[start : start + DRAWN_AT_ONCE]).mean(1, dtype=torch.float32).cpu())
+        return torch.cat(parts)
+
+    def _draws(self, source: random.Random) -> list[Draw]:
+        """The pictures of an epoch, shuffled: of each data set its share, by turns of all its pictures."""
+        if self._recipe.data.temperature == 1 or len(self._sources) == 1:
+            shuffled = [(picture, 0) for picture in self._pictures]
+        else:
+            weights = [len(pictures) ** self._recipe.data.temperature for pictures in self._sources.values()]
+            shuffled = []
+            for pictures, weight in zip(self._sources.values(), weights, strict=True):
+                wanted = round(len(self._pictures) * weight / sum(weights))
+                turns, rest = divmod(wanted, len(pictures))
+                shuffled += [(picture, turn) for turn in range(turns) for picture in pictures]
+                shuffled += [(picture, turns) for picture in source.sample(pictures, rest)]
+        source.shuffle(shuffled)
+        return shuffled[: self.count]
+
+    def _groups(self, epoch: int) -> list[list[Draw]]:
         """Shuffled batches whose captions are of like length, for padding costs as much as words."""
         source = random.Random(f"{self._key} {epoch} order")
-        shuffled = list(self._pictures)
-        source.shuffle(shuffled)
-        shuffled = shuffled[: self.count]
+        shuffled = self._draws(source)
         size, pool = self._stage.batch_size, self._stage.batch_size * BUCKET_BATCHES
-        ordered: list[int] = []
+        ordered: list[Draw] = []
         for start in range(0, len(shuffled), pool):
             ordered += sorted(
                 shuffled[start : start + pool],
-                key=lambda picture: max(map(len, self._captions(epoch, picture)), default=0),
+                key=lambda draw: max(map(len, self._captions(epoch, draw)), default=0),
             )
         groups = [ordered[i : i + size] for i in range(0, len(ordered), size)]
         source.shuffle(groups)
         return groups
 
-    def _captions(self, epoch: int, picture: int) -> list[list[int]]:
-        """The captions, ends included, that a picture is trained on in an epoch."""
+    def _captions(self, epoch: int, draw: Draw) -> list[list[int]]:
+        """The captions, ends included, that a drawn picture is trained on in an epoch."""
         if not self._words:
             return []
-        captions, count = self._references[picture], self._stage.captions
-        source = random.Random(f"{self._key} {epoch} {picture} captions")
+        captions, count = self._references[draw[0]], self._stage.captions
+        source = self._source(epoch, draw, "captions")
         drawn = source.sample(captions, min(count, len(captions)))
         drawn += source.choices(captions, k=count - len(drawn))
         return [target(caption, self._recipe.data.max_length) for caption in drawn]
 
-    def _regions(self, files: Sequence[Path], views: Sequence[int]) -> Tensor:
-        """Regions B x R x D of the pictures, each in its view, from the cache where there is something to see."""
+    def _rows(self, files: Sequence[Path], views: Sequence[int]) -> Tensor:
+        """What the cache holds of the pictures, each in its view; where nothing is seen, the regions of that."""
         if isinstance(self._encoder, BlindEncoder):
             return self._encoder(torch.empty(len(files)))
-        return torch.cat([self._held[file].regions([file], [view]) for file, view in zip(files, views, strict=True)])
+        return torch.cat([self._held[file].rows([file], [view]) for file, view in zip(files, views, strict=True)])
 
-    def _picture(self, epoch: int, picture: int) -> np.ndarray:
-        image = read_picture(self._files[picture], at_least=2 * self._size)
-        return augment(image, self._size, self._stage.crop, self._stage.jitter, self._chance(epoch, picture))
+    def _picture(self, epoch: int, draw: Draw) -> np.ndarray:
+        image = read_picture(self._files[draw[0]], at_least=2 * self._size)
+        return augment(image, self._size, self._stage.crop, self._stage.jitter, self._chance(epoch, draw))
 
-    def _chance(self, epoch: int, picture: int) -> random.Random:
-        return random.Random(f"{self._key} {epoch} {picture} view")
+    def _chance(self, epoch: int, draw: Draw) -> random.Random:
+        return self._source(epoch, draw, "view")
+
+    def _source(self, epoch: int, draw: Draw, what: str) -> random.Random:
+        picture, turn = draw
+        return random.Random(
+            f"{self._key} {epoch} {picture} {turn} {what}" if turn else f"{self._key} {epoch} {picture} {what}"
+        )

@@ -24,7 +24,7 @@ from capcli.errors import CapcliError
 from capcli.files.atomic import write_atomic
 
 COLUMNS = (
-    *("stage", "epoch", "step", "loss", "reward", "discriminator_accuracy", "temperature", "learning_rate"),
+    *("stage", "epoch", "step", "loss", "reward", "discriminator_accuracy", "temperature", "drift", "learning_rate"),
     *("images_per_second", "dev", "metric", "score"),
 )
 

@@ -9,17 +9,22 @@ import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, ModelError, UsageError
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import EncoderConfig
+from capcli.model.encoder_blind import BlindEncoder
 from capcli.model.network import CaptioningModel, ModelConfig
-from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.checkpoint import Checkpoint, write_safetensors
 from capcli.modelfile.fingerprint import fingerprint
 from capcli.modelfile.header import read_header
 from capcli.modelfile.pruning import hold, zeros
@@ -136,6 +141,7 @@ class Trainer:
         self.model.to(device)
         hold(self.model, self.held)
         self.average: dict[str, Tensor] = {}
+        self.anchors: Tensor | None = None
         self.objective: Objective
         self.optimizer: torch.optim.Optimizer | None = None
         self.names: list[str] = []
@@ -188,14 +194,23 @@ class Trainer:
     def _stage(self, stage: StageRecipe, log: TrainingLog) -> None:
         at = self.position
         model = self.model
-        model.encoder.train_from(None if stage.train_from < 0 else stage.train_from)
+        resting = stage.train_from < 0 or not stage.encoder_learning_rate
+        model.encoder.train_from(None if resting else stage.train_from)
         self._prepare_objective(stage)
         self._prepare_optimizer(stage)
+        corpus, encoded, encoder = self.corpus, self.encoded, model.encoder
+        if stage.objective == "language" and model.config.encoder.sees:
+            corpus = corpus.as_sentences(model.vocabulary)
+            encoded = [[model.vocabulary.encode(words)] for (words,) in corpus.captions]
+            # Noise that never changes. Of equal regions layer norm would leave nothing but the dropout's noise.
+            shape, source = (math.prod(encoder.grid), encoder.width), torch.Generator().manual_seed(0)
+            encoder = BlindEncoder(encoder.config, torch.randn(shape, generator=source))
         with self.processes.first_ahead():  # which computes the regions that the others read
             feed = Feed(
-                stage, at.stage, self.recipe, self.corpus, self.encoded, model.encoder, self.cache_folder, log,
+                stage, at.stage, self.recipe, corpus, encoded, encoder, self.cache_folder, log,
                 least_captions=self.objective.least_captions, share=self.processes.share,
             )  # fmt: skip
+            self.anchors = self._anchors(stage, feed)
         steps = math.ceil(feed.count / stage.batch_size)
         title = f"stage {at.stage + 1}/{len(self.recipe.stage)} {stage.objective}"
         if self.started_from_model and (at.stage, at.epoch, at.step) == (0, 0, 0):
@@ -289,12 +304,17 @@ class Trainer:
         values: dict[str, float] = {}
         if batch.pictures:
             with self._autocast():
-                batch = replace(
-                    batch,
-                    regions=batch.regions.to(self.device) if feed.cached else self.model.encoder(batch.regions),
-                    targets=batch.targets.to(self.device),
-                )
+                regions, encoder = batch.regions.to(self.device), self.model.encoder
+                if feed.below is not None:
+                    regions = encoder.encode_from(regions, feed.below)
+                elif not feed.cached:
+                    regions = encoder(regions)
+                batch = replace(batch, regions=regions, targets=batch.targets.to(self.device))
                 loss, figures = self.objective.loss(self.model, batch)
+                if self.anchors is not None:
+                    anchors = self.anchors[torch.tensor(batch.pictures)].to(self.device)
+                    drift = 1 - F.cosine_similarity(regions.float().mean(1), anchors).mean()
+                    loss, figures = loss + stage.anchor * drift, figures | {"drift": drift.item()}
             values = {"loss": loss.item(), **figures}
         # Losses are means over words, or over pictures where there are none, and shares count by the same.
         weight = int((batch.targets != PAD).sum()) or len(batch.pictures)
@@ -336,13 +356,32 @@ class Trainer:
         if not all(bool(tensor.isfinite().all()) for tensor in weights):
             raise self._diverged("weights became infinite", self.position.step)
 
+    def _anchors(self, stage: StageRecipe, feed: Feed) -> Tensor | None:
+        """What `anchor` compares with: from the stage's begin, so a file keeps it for a run that is gone on with."""
+        if not stage.anchor:
+            return None
+        at, file = self.position, self.folder / f"anchors-{self.position.stage + 1}.safetensors"
+        if self.processes.first and (at.epoch, at.step) == (0, 0):
+            self.model.eval()
+            with torch.inference_mode(), self._autocast():
+                anchors = feed.anchors()
+            write_safetensors(file, {"anchors": anchors.clone()}, {})
+        try:
+            return load_file(file)["anchors"]
+        except (OSError, SafetensorError, KeyError) as error:
+            raise ModelError(f"{file}: cannot be read ({error}); delete {self.state_file} to start anew") from None
+
     def _judge(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
         """Dev scores by data set, of which the first decides whether the weights are kept."""
         at = self.position
         scores = self.processes.gather(self._scores(feed, log) if self.processes.first else {})[0]
-        merit = self._merit(next(iter(scores.values())))
+        merit = self._chosen_by(scores)
         at.best, at.waited = (merit, 0) if self._keeps(merit) else (at.best, at.waited + 1)
         return scores
+
+    def _chosen_by(self, scores: dict[str, float]) -> float:
+        """The merit by which weights are chosen: of the mean of the data sets that choose."""
+        return self._merit(fmean(scores[name] for name in self.corpus.choosing or tuple(scores)[:1]))
 
     def _keeps(self, merit: float) -> bool:
         """Whether weights of this merit on dev take the place of those kept before."""
@@ -355,12 +394,14 @@ class Trainer:
         self._assign(self.average)
         model.eval()
         scores = {}
-        for name, items in self.corpus.dev.items():
+        judged = self.recipe.data.choose_by or tuple(self.corpus.dev)
+        for name in judged:
+            items = self.corpus.dev[name]
             with self._autocast():
                 scores[name] = self.objective.judge(model, items, self.recipe.decoding, feed.plain)
             figure = {"dev": name, "metric": self.objective.metric, "score": scores[name]}
             log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figure)
-        if self._keeps(self._merit(next(iter(scores.values())))):
+        if self._keeps(self._chosen_by(scores)):
             # What captions scored holds on only if the words are the same.
             kept = {} if "decoder" in self.objective.parts else self.scores
             figures = {f"dev {name}": {self.objective.metric: score} for name, score in scores.items()}
@@ -416,6 +457,7 @@ class Trainer:
         model = [self.model.config.to_json(), self.model.vocabulary.words, self.begun_from]
         data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
         data += [path.name for path in self.corpus.unlabelled]
+        data += self.corpus.sentences
         dev = [[[item.image.name, item.captions] for item in items] for items in self.corpus.dev.values()]
         return hashlib.sha256(json.dumps([recipe, model, data, dev]).encode()).hexdigest()
 

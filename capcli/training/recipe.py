@@ -18,11 +18,17 @@ class DataRecipe:
         hold_out: share of a dataset without a dev split that is never trained on, 0 to below 1; its pictures are
             chosen by a hash of their file names, so they stay the same from run to run.
         max_length: of longer training captions only this many words are learnt, without an end.
+        temperature: data sets take part in proportion to their number of pictures to this power, 0 to 1: at 1 all
+            pictures count the same, at 0 all data sets do.
+        choose_by: names of the data sets whose mean score on dev chooses the weights; by default the first one's does,
+            and the others' are logged.
     """
 
     min_count: int = 5
     hold_out: float = 0.05
     max_length: int = 30
+    temperature: float = 1.0
+    choose_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,23 +54,29 @@ class StageRecipe:
         objective: `cross-entropy`, `scheduled-sampling` (Bengio et al. 2015), `self-critical` (Rennie et al. 2017) or
             `adversarial` (Dai et al. 2017); `autoencoder`, which trains the region encoder alone and needs no captions;
             `contrastive`, which trains the matcher and leaves encoder and decoder as they are (Radford et al. 2021);
-            or, of a language model, `language`, which is cross-entropy judged by perplexity, and whose pictures are
-            sentences.
+            or `language`, which trains a language model, or a captioner's decoder with nothing to see, on sentences,
+            and is judged by perplexity.
         epochs: passes over the training pictures, each followed by a look at dev.
         pictures: pictures in an epoch, drawn anew each time; 0 for all.
-        features: `cached` reads frozen regions computed once; `pictures` runs the encoder on augmented pictures.
+        features: `cached` reads what the frozen blocks of the encoder make of each picture, computed once;
+            `pictures` runs all of the encoder on augmented pictures.
         views: cached only: augmented versions of each picture in the cache, beside the plain one.
-        train_from: first block of the encoder's trunk to fine-tune, -1 for none; needs `features = "pictures"`.
+        train_from: first block of the encoder's trunk to fine-tune, -1 for none.
         batch_size: pictures per step.
         captions: captions per picture and step, drawn from the references, and sampled by policy gradients
             (`self-critical` and `adversarial`).
         learning_rate: peak rate of all but the encoder and the discriminator (AdamW).
-        encoder_learning_rate: peak rate of the encoder.
+        encoder_learning_rate: peak rate of the encoder; at 0 its blocks from `train_from` on are computed, not trained.
+        anchor: weight of a loss that keeps the encoder from forgetting: one minus the cosine between the mean of a
+            picture's regions and what it was, for the plain picture, when the stage began (after Li and Hoiem 2016,
+            "Learning without Forgetting", with features in place of class scores).
         final_learning_rate: rate at the end of the cosine, as a share of the peak.
         warmup: steps of linear warm-up.
         weight_decay: decoupled weight decay of matrices.
         clip: largest norm of the gradient.
         label_smoothing: share of the target spread over all words.
+        word_dropout: share of the words fed to the decoder that are replaced by `<unknown>` (Bowman et al. 2016,
+            section 3.1); cross-entropy only.
         doubly_stochastic: weight of the penalty on regions that attention leaves out (Xu et al. 2015, eq. 14).
         sampling_probability: scheduled sampling only: share of the input words that are the model's own at the end of
             the stage; it rises linearly from 0.
@@ -94,11 +106,13 @@ class StageRecipe:
     captions: int = 2
     learning_rate: float = 3e-4
     encoder_learning_rate: float = 5e-5
+    anchor: float = 0.0
     final_learning_rate: float = 0.05
     warmup: int = 200
     weight_decay: float = 0.01
     clip: float = 1.0
     label_smoothing: float = 0.1
+    word_dropout: float = 0.0
     doubly_stochastic: float = 0.0
     sampling_probability: float = 0.25
     temperature: float = 1.0

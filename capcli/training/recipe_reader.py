@@ -67,6 +67,8 @@ def check_recipe(recipe: Recipe) -> None:
         raise UsageError("a recipe needs at least one [[stage]]")
     if not 0 <= recipe.data.hold_out < 1 or recipe.data.min_count < 1 or recipe.data.max_length < 1:
         raise UsageError("[data] needs hold_out from 0 to below 1, min_count and max_length of at least 1")
+    if not 0 <= recipe.data.temperature <= 1:
+        raise UsageError(f"[data] temperature must be 0 to 1, not {recipe.data.temperature}")
     if not 32 <= recipe.encoder.size <= LARGEST_INPUT:
         raise UsageError(f"[encoder] size must be 32 to {LARGEST_INPUT} pixels, not {recipe.encoder.size}")
     check_name(recipe.encoder.name)
@@ -77,6 +79,11 @@ def check_recipe(recipe: Recipe) -> None:
         decoder = build_decoder(recipe.decoder, 1, (1, 1), 1)
         if recipe.matcher is not None:
             build_matcher(recipe.matcher, 1, 1)
+    if recipe.encoder.name != NONE and all(stage.objective == "language" for stage in recipe.stage):
+        raise UsageError(
+            "objective 'language' alone makes a language model: set [encoder] name = 'none', or add a [[stage]] that "
+            f"trains {recipe.encoder.name} or the decoder on pictures"
+        )
     for number, stage in enumerate(recipe.stage, 1):
         _check_stage(stage, f"stage {number}")
         if stage.objective == "autoencoder" and not config.region_layers:
@@ -84,10 +91,10 @@ def check_recipe(recipe: Recipe) -> None:
                 f"stage {number}: an autoencoder trains the region encoder, and the decoder {recipe.decoder['name']} "
                 "has region_layers = 0; set it to at least 1"
             )
-        if (stage.objective == "language") != (recipe.encoder.name == NONE):
+        if recipe.encoder.name == NONE and stage.objective != "language":
             raise UsageError(
-                f"stage {number}: objective 'language' and [encoder] name = 'none' make a language model together, "
-                f"not {stage.objective!r} with {recipe.encoder.name!r}"
+                f"stage {number}: a language model ([encoder] name = 'none') is trained by objective 'language', "
+                f"not {stage.objective!r}"
             )
         if recipe.encoder.name == NONE and stage.features != "cached":
             raise UsageError(f"stage {number}: a language model sees no pictures; leave features out")
@@ -104,8 +111,10 @@ def _check_stage(stage: StageRecipe, name: str) -> None:
     one_of(f"{name}: keep", stage.keep, ("best", "last"))
     if stage.features not in ("cached", "pictures"):
         raise UsageError(f"{name}: features must be 'cached' or 'pictures', not {stage.features!r}")
-    if stage.train_from >= 0 and stage.features == "cached":
-        raise UsageError(f"{name}: a fine-tuned encoder (train_from) needs features = 'pictures'")
+    if stage.train_from == 0 and stage.features == "cached":
+        raise UsageError(f"{name}: an encoder that is trained whole (train_from = 0) needs features = 'pictures'")
+    if stage.anchor and (stage.train_from < 1 or stage.features != "cached"):
+        raise UsageError(f"{name}: anchor holds an encoder that is trained on cached features from block 1 or later on")
     if not 0 < stage.masked < 1:
         raise UsageError(f"{name}: masked must be above 0 and below 1")
     for key in ("epochs", "batch_size", "captions", "patience"):
@@ -116,13 +125,15 @@ def _check_stage(stage: StageRecipe, name: str) -> None:
             raise UsageError(f"{name}: {key} must be above 0")
     for key in (
         "pictures", "views", "encoder_learning_rate", "final_learning_rate", "warmup", "weight_decay",
-        "doubly_stochastic", "cross_entropy",
+        "doubly_stochastic", "cross_entropy", "anchor",
     ):  # fmt: skip
         if not getattr(stage, key) >= 0:
             raise UsageError(f"{name}: {key} must be at least 0")
     for key in ("jitter", "sampling_probability", "cider"):
         if not 0 <= getattr(stage, key) <= 1:
             raise UsageError(f"{name}: {key} must be 0 to 1")
+    if not 0 <= stage.word_dropout < 1:
+        raise UsageError(f"{name}: word_dropout must be 0 to below 1")
     if not 0 <= stage.discriminator_pretraining < 1:
         raise UsageError(f"{name}: discriminator_pretraining must be 0 to below 1")
     if not 0 <= stage.average < 1 or not 0 < stage.crop <= 1 or not 0 <= stage.label_smoothing < 1:
@@ -158,6 +169,10 @@ def _build(kind: type, values: Any, where: str) -> Any:
             if not isinstance(value, str) and abs(value) > (largest := LARGEST[isinstance(value, float)]):
                 raise UsageError(f"{place} is beyond {largest:g}, larger than any number of use")
             built[key] = hint(value)
+        elif hint == tuple[str, ...]:
+            if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+                raise UsageError(f"{place} must be a list of names, not {value!r}")
+            built[key] = tuple(value)
         else:
             if not isinstance(value, dict):
                 raise UsageError(f"[{place}] must be a table")

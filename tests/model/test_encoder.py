@@ -363,3 +363,18 @@ def test_the_shipped_encoder_looks_half_a_region_up_and_left_of_an_even_division
     # Five strides of 2 with odd kernels and even padding: centres at 0, 32, 64, ... of 224.
     box = Encoder(EncoderConfig("efficientnet_b4", 224)).box
     assert box == pytest.approx((-15.5 / 224, -15.5 / 224, 208.5 / 224, 208.5 / 224))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "resnet18"])
+@torch.no_grad()
+def test_blocks_computed_apart_give_the_same_regions(name: str) -> None:
+    encoder, images = Encoder(EncoderConfig(name, SIZE)), pictures()
+    for block in (1, len(encoder.blocks) - 1):
+        apart = encoder.encode_from(encoder.encode_below(images, block), block)
+        torch.testing.assert_close(apart, encoder(images))
+
+
+def test_a_trunk_that_is_no_sequence_cannot_be_computed_in_parts() -> None:
+    encoder = Encoder(EncoderConfig("swin_t", SIZE))
+    with pytest.raises(UsageError, match="the blocks of swin_t cannot be computed apart; set features = 'pictures'"):
+        encoder.encode_below(pictures(), 1)

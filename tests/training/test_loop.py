@@ -100,6 +100,7 @@ def recipe(tiny_settings: Callable[..., dict[str, Any]], weights: Path) -> Calla
 
 CACHED = {"epochs": 2, "views": 1}
 PICTURES = {"epochs": 2, "features": "pictures", "train_from": 10, "learning_rate": 1e-3}
+ANCHORED = CACHED | {"train_from": 10, "anchor": 1.0, "word_dropout": 0.2, "learning_rate": 1e-3}
 CRITICAL = {"epochs": 2, "objective": "self-critical", "captions": 3, "learning_rate": 1e-4}
 CRITICAL_PICTURES = CRITICAL | {"features": "pictures", "train_from": 12, "cross_entropy": 0.2}
 SCHEDULED = {"epochs": 2, "objective": "scheduled-sampling", "sampling_probability": 1.0}
@@ -172,6 +173,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
         ([CACHED, CACHED | {"features": "pictures"}], "lstm", [("_step", 8)]),
         ([PICTURES], "lstm", [("_step", 5)]),
         ([PICTURES | {"train_from": 0}], "lstm", [("_step", 3)]),
+        ([ANCHORED], "transformer", [("_step", 2), ("_judge", 1)]),
         ([PICTURES], "transformer", [("_step", 2), ("_judge", 2)]),
         ([CACHED, CRITICAL], "transformer", [("_step", 8), ("_save", 2)]),
         ([CRITICAL_PICTURES], "transformer", [("_step", 4)]),

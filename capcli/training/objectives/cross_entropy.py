@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from capcli.model.network import CaptioningModel
@@ -9,13 +10,22 @@ from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.objectives.losses import cross_entropy, doubly_stochastic
 from capcli.training.recipe import StageRecipe
 from capcli.training.targets import shift
+from capcli.words.vocabulary import SPECIALS, UNKNOWN
 
 
 class CrossEntropy(Objective):
     """Makes the references' words likely, each given those before it: teacher forcing."""
 
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        return forced_loss(self.stage, model, batch), {}
+        return forced_loss(self.stage, model, batch, self._inputs(batch.targets)), {}
+
+    def _inputs(self, targets: Tensor) -> Tensor:
+        """The words before the targets, some of them hidden, so that the decoder has to look."""
+        inputs = shift(targets)
+        if not self.stage.word_dropout:
+            return inputs
+        hidden = torch.rand(inputs.shape, device=inputs.device) < self.stage.word_dropout
+        return inputs.masked_fill(hidden & (inputs >= len(SPECIALS)), UNKNOWN)
 
 
 def forced_loss(stage: StageRecipe, model: CaptioningModel, batch: Batch, inputs: Tensor | None = None) -> Tensor:

@@ -1,11 +1,10 @@
-"""Language modelling: cross-entropy of sentences that nothing is seen with."""
+"""Language modelling: cross-entropy of sentences with nothing to see."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from capcli.datasets import Item
@@ -27,6 +26,11 @@ class Language(CrossEntropy):
     ) -> None:
         super().__init__(stage, recipe, model, references)
         self._longest = recipe.data.max_length
+        self._sees = model.config.encoder.sees
+
+    def trains(self, parameter: str) -> bool:
+        # Of a captioner nothing that looks at regions: what it would learn from a place that is empty is no use.
+        return super().trains(parameter) and not (self._sees and parameter.startswith("decoder.region_"))
 
     def judge(
         self,
@@ -36,4 +40,4 @@ class Language(CrossEntropy):
         regions: Callable[[Sequence[Path]], Tensor],
     ) -> float:
         """`perplexity`, captions cut at the recipe's `max_length`."""
-        return perplexity(model, items, self._longest, lambda files: model.encoder(torch.empty(len(files))))
+        return perplexity(model, items, self._longest, regions)
