@@ -26,8 +26,10 @@ class OutputOptions:
     format: str | None = option(
         None, "How rows look; by default what FILE's ending says, else text.", metavar="|".join(FORMATS)
     )
-    sidecar: str | None = option(
-        None, "Also write a file for each picture, beside it: xmp merges into one there is.", metavar="|".join(KINDS)
+    sidecar: tuple[str, ...] = option(
+        (),
+        "Also write a file for each picture, beside it; may be repeated. xmp merges into the file that is there.",
+        metavar="|".join(KINDS),
     )
     sidecar_dir: Path | None = option(
         None, "Write sidecars here, with the folders below the deepest one that holds all PATHs.", metavar="DIR"
@@ -42,7 +44,8 @@ class OutputOptions:
 
     def __post_init__(self) -> None:
         one_of("format", self.format, FORMATS)
-        one_of("sidecar", self.sidecar, KINDS)
+        for kind in self.sidecar:
+            one_of("sidecar", kind, KINDS)
         if self.overwrite and self.resumes:
             raise UsageError(f"--overwrite and --{'resume' if self.resume else 'retry-failed'} contradict each other")
         if self.resumes and not (self.output or self.sidecar):
@@ -53,7 +56,7 @@ class OutputOptions:
             raise UsageError("-o and --errors take a file; without -o rows go to stdout")
         if self.sidecar_dir and not self.sidecar:
             raise UsageError(f"--sidecar-dir needs --sidecar {'|'.join(KINDS)}")
-        if self.with_words and self.row_format in ("text", "tsv") and self.sidecar != "json":
+        if self.with_words and self.row_format in ("text", "tsv") and "json" not in self.sidecar:
             raise UsageError(f"--with-words does not fit into {self.row_format}; choose --format jsonl, json or csv")
 
     @property

@@ -39,7 +39,6 @@ class Outputs:
 
     def __init__(self, options: OutputOptions, stdout: BinaryIO, base: Path, *, alone: bool = False) -> None:
         self._options = options
-        self._sidecars: Sidecars | None = None
         self._errors: RowFile | None = None
         self.notes: list[str] = []
         form = FORMATS[options.row_format]()
@@ -55,8 +54,10 @@ class Outputs:
             stack.enter_context(self._rows)
             if options.errors is not None:
                 self._errors = stack.enter_context(self._file(options.errors, JsonLines()))
-            if options.sidecar is not None:
-                self._sidecars = Sidecars(options.sidecar, options.sidecar_dir, base, overwrite=options.overwrite)
+            self._sidecars = [
+                Sidecars(kind, options.sidecar_dir, base, overwrite=options.overwrite)
+                for kind in dict.fromkeys(options.sidecar)
+            ]
             self._stack = stack.pop_all()
 
     def todo(self, pictures: Sequence[Path]) -> list[Path]:
@@ -70,12 +71,12 @@ class Outputs:
         for picture in pictures:
             if any(file.is_file(picture) for file in files):
                 raise UsageError(f"{picture} is to be captioned, and an output would take its place; name another file")
-        if self._sidecars:
-            places = (self._options.output, self._options.errors)
-            self._sidecars.reserve([*pictures, *(place for place in places if place)])
+        places = (self._options.output, self._options.errors)
+        for sidecars in self._sidecars:
+            sidecars.reserve([*pictures, *(place for place in places if place)])
         if not self._options.resumes:
-            if self._sidecars and not self._options.overwrite:
-                self._refuse_sidecars(self._sidecars, pictures)
+            if not self._options.overwrite:
+                self._refuse_sidecars(pictures)
             return list(pictures)
         todo = [picture for picture in pictures if not self.settled(picture)]
         if pictures and len(todo) == len(pictures) and any(file.count for file in files):
@@ -108,22 +109,21 @@ class Outputs:
         """Hand a result to every place that does not hold it yet.
 
         Returns:
-            the result, or an error if it could not be written to the picture's sidecar.
+            the result, or an error if a sidecar could not be written; the row and the other sidecars are.
 
         Raises:
             CapcliError: if the disk is full.
         """
-        written = result
-        if self._sidecars:
+        failures = []
+        for sidecars in self._sidecars:
             try:
-                self._sidecars.write(result)
+                sidecars.write(result)
             except SidecarError as error:
-                written = Result(result.path, error=str(error))
+                failures.append(str(error))
             except OSError as error:
                 told = (error.strerror or str(error)).lower()
-                raise CapcliError(
-                    f"{self._sidecars.path_of(result.path)}: {told}; --resume goes on from there"
-                ) from None
+                raise CapcliError(f"{sidecars.path_of(result.path)}: {told}; --resume goes on from there") from None
+        written = Result(result.path, error="; ".join(failures)) if failures else result
         if self._errors is not None and written.error is not None:
             self._errors.write(written)
         if not isinstance(self._rows, RowFile) or self._rows.state(result.path) is None:
@@ -133,18 +133,20 @@ class Outputs:
     @property
     def kept_sidecars(self) -> int:
         """How many sidecars held another caption already and were left as they were."""
-        return self._sidecars.kept if self._sidecars else 0
+        return sum(sidecars.kept for sidecars in self._sidecars)
 
     def _complete(self, picture: Path) -> bool:
         """Whether every place that keeps captions has those of the picture."""
         state = self._rows.state(picture) if isinstance(self._rows, RowFile) else None
         if isinstance(self._rows, RowFile) and state not in (State.CAPTIONED, State.UNCERTAIN):
             return False
-        if self._sidecars is None:
+        if not self._sidecars:
             return state is not None
-        # An uncertain caption has no sidecar of a kind that cannot say so.
-        left_out = state is State.UNCERTAIN and self._sidecars.kind != "json"
-        return left_out or self._sidecars.state(picture) is State.CAPTIONED
+        return all(
+            # An uncertain caption has no sidecar of a kind that cannot say so.
+            (state is State.UNCERTAIN and sidecars.kind != "json") or sidecars.state(picture) is State.CAPTIONED
+            for sidecars in self._sidecars
+        )
 
     def __enter__(self) -> Outputs:
         return self
@@ -157,12 +159,17 @@ class Outputs:
             raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
         return RowFile(path, form, resume=self._options.resumes, overwrite=self._options.overwrite)
 
-    def _refuse_sidecars(self, sidecars: Sidecars, pictures: Sequence[Path]) -> None:
-        held = [picture for picture in pictures if sidecars.state(picture) is State.CAPTIONED]
+    def _refuse_sidecars(self, pictures: Sequence[Path]) -> None:
+        held = {
+            picture: sidecars.path_of(picture)
+            for sidecars in reversed(self._sidecars)
+            for picture in pictures
+            if sidecars.state(picture) is State.CAPTIONED
+        }
         if held:
             raise UsageError(
                 f"{len(held)} of {len(pictures)} pictures have captions in their sidecars already, such as "
-                f"{sidecars.path_of(held[0])}; --resume skips these pictures, --overwrite replaces the captions"
+                f"{next(iter(held.values()))}; --resume skips these pictures, --overwrite replaces the captions"
             )
 
 

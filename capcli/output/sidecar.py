@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,12 @@ class Sidecars:
     """Writes one file for each picture: `txt` the captions, a line each; `json` the fields of a row; `xmp` metadata.
 
     A sidecar is named after the picture without its ending, as Lightroom does, where no other picture would have the
-    same: see `Naming`. A sidecar a.jpg.xmp that is there already, as from darktable, is the picture's. Sidecars are
-    written whole or not at all. An uncertain caption is written to `json` only, which can say so.
+    same: see `Naming`. A sidecar a.jpg.xmp that is there already, as from darktable, is the picture's, and so is a.XMP,
+    whatever the case of its ending. Sidecars are written whole or not at all. An uncertain caption is written to `json`
+    only, which can say so.
+
+    A sidecar that cannot be written, because its name is longer than the file system allows for example, is left out:
+    the picture keeps its row and its sidecars of other kinds, and counts as failed.
 
     Args:
         kind: `txt`, `json` or `xmp`.
@@ -48,9 +53,11 @@ class Sidecars:
 
     def path_of(self, picture: Path) -> Path:
         """The sidecar of a picture; no two pictures share one."""
-        whole = self._naming.whole(picture, f".{self.kind}")
-        there = os.path.exists(whole)  # noqa: PTH110 - Path.exists raises for long names
-        return whole if there else self._naming.path_of(picture, f".{self.kind}")
+        whole = _in_any_case(self._naming.whole(picture, f".{self.kind}"))
+        if whole is not None:
+            return whole
+        path = self._naming.path_of(picture, f".{self.kind}")
+        return _in_any_case(path) or path
 
     def state(self, picture: Path) -> State | None:
         """Whether the picture's sidecar holds a caption; failures leave none."""
@@ -120,6 +127,13 @@ class Sidecars:
             return not other.exists() or other.samefile(picture)
         except OSError:
             return True
+
+
+def _in_any_case(path: Path) -> Path | None:
+    """The file of this name that is there, whatever the case of its ending."""
+    letters = ((letter, letter.upper()) for letter in path.suffix[1:])
+    paths = (path.with_suffix("".join((".", *ending))) for ending in product(*letters))
+    return next((path for path in paths if os.path.exists(path)), None)  # noqa: PTH110 - Path.exists raises for long names
 
 
 class _Foreign(Exception):  # noqa: N818 - a verdict, not a fault

@@ -67,15 +67,55 @@ def test_a_list_of_errors_remembers_for_a_format_that_has_no_row_for_them() -> N
 
 
 def test_sidecars_resume_too() -> None:
-    run(DOG[A], BAD[B], sidecar="txt")
-    assert run(sidecar="txt", resume=True) == [B, C]
+    run(DOG[A], BAD[B], sidecar=("txt",))
+    assert run(sidecar=("txt",), resume=True) == [B, C]
+
+
+def test_several_kinds_of_sidecars_are_written_at_once() -> None:
+    kinds = ("txt", "xmp", "json", "txt")
+    assert run(DOG[A], BAD[B], DOG[C], sidecar=kinds) == [A, B, C]
+    assert Path("a.txt").read_text() == "A dog in a.jpg.\n"
+    assert b"A dog in a.jpg." in Path("a.xmp").read_bytes()
+    assert json.loads(Path("a.json").read_text()) == DOG[A].row()
+    Path("c.xmp").unlink()
+    assert run(DOG[C], sidecar=kinds, resume=True) == [B, C]
+    assert b"A dog in c.jpg." in Path("c.xmp").read_bytes()
+    with pytest.raises(UsageError, match=r"2 of 3 pictures have captions in their sidecars already, such as a\.txt"):
+        run(sidecar=kinds)
+
+
+def test_a_sidecar_that_fails_keeps_neither_the_row_nor_another_sidecar_from_being_written() -> None:
+    Path("a.txt").mkdir()
+    Path("a.json").write_text("[]")
+    with Outputs(OutputOptions(output=Path("rows.jsonl"), sidecar=("txt", "json", "xmp")), io.BytesIO(), Path()) as to:
+        written = to.write(DOG[A])
+    assert written.error == (
+        "its sidecar a.txt cannot be written (is a directory); "
+        "its sidecar a.json is there and is not capcli's, and was left as it is"
+    )
+    assert rows() == [DOG[A].row()]
+    assert b"A dog in a.jpg." in Path("a.xmp").read_bytes()
+
+
+def test_a_sidecar_whose_name_is_too_long_is_left_out_and_the_row_is_written() -> None:
+    long = Path("a" * 251 + ".jpg")
+    long.touch()
+    result = Result(long, ("A dog.",), (0.5,), "base")
+    with Outputs(OutputOptions(output=Path("rows.jsonl"), sidecar=("json", "txt")), io.BytesIO(), Path()) as to:
+        assert to.todo([long]) == [long]
+        error = to.write(result).error
+    assert error is not None
+    assert error.endswith("cannot be written (file name too long)")
+    assert rows() == [result.row()]
+    assert long.with_suffix(".txt").read_text() == "A dog.\n"
+    assert not [entry for entry in Path().iterdir() if entry.suffix not in (".jpg", ".txt", ".jsonl")]
 
 
 def test_what_a_killed_run_wrote_in_one_place_only_is_completed_in_the_other() -> None:
-    run(DOG[A], DOG[B], output=Path("rows.jsonl"), sidecar="txt")
+    run(DOG[A], DOG[B], output=Path("rows.jsonl"), sidecar=("txt",))
     Path("a.txt").unlink()
     Path("c.txt").write_text("A cat, says a person.\n")
-    assert run(*DOG.values(), output=Path("rows.jsonl"), sidecar="txt", resume=True) == [A, C]
+    assert run(*DOG.values(), output=Path("rows.jsonl"), sidecar=("txt",), resume=True) == [A, C]
     assert rows() == [DOG[A].row(), DOG[B].row(), DOG[C].row()]
     assert Path("a.txt").read_text() == "A dog in a.jpg.\n"
     assert Path("c.txt").read_text() == "A cat, says a person.\n"
@@ -84,14 +124,14 @@ def test_what_a_killed_run_wrote_in_one_place_only_is_completed_in_the_other() -
 def test_captions_in_sidecars_are_not_lost_unasked() -> None:
     Path("b.txt").write_text("A cat, says a person.\n")
     with pytest.raises(UsageError, match=r"1 of 3 pictures have captions in their sidecars already, such as b\.txt"):
-        run(sidecar="txt")
-    run(*DOG.values(), sidecar="txt", overwrite=True)
+        run(sidecar=("txt",))
+    run(*DOG.values(), sidecar=("txt",), overwrite=True)
     assert Path("b.txt").read_text() == "A dog in b.jpg.\n"
 
 
 def test_a_sidecar_that_cannot_be_written_is_the_picture_s_error() -> None:
     Path("a.txt").mkdir()
-    to = {"output": Path("rows.jsonl"), "errors": Path("errors.jsonl"), "sidecar": "txt"}
+    to = {"output": Path("rows.jsonl"), "errors": Path("errors.jsonl"), "sidecar": ("txt",)}
     run(*DOG.values(), **to)
     assert rows() == [result.row() for result in DOG.values()]  # the caption is not lost over it
     (error,) = rows("errors.jsonl")
@@ -121,7 +161,7 @@ def test_an_output_that_is_one_of_the_pictures_is_refused() -> None:
 
 def test_a_sidecar_takes_the_place_of_no_picture_and_no_output() -> None:
     Path("a.txt").write_bytes(b"a picture of this name")
-    run(*DOG.values(), pictures=(A, B, Path("a.txt")), output=Path("b.txt"), sidecar="txt", overwrite=True)
+    run(*DOG.values(), pictures=(A, B, Path("a.txt")), output=Path("b.txt"), sidecar=("txt",), overwrite=True)
     assert Path("a.txt").read_bytes() == b"a picture of this name"
     assert Path("b.txt").read_text() == "a.jpg\tA dog in a.jpg.\nb.jpg\tA dog in b.jpg.\n"
 
@@ -129,8 +169,8 @@ def test_a_sidecar_takes_the_place_of_no_picture_and_no_output() -> None:
 def test_an_uncertain_caption_is_settled_by_its_row() -> None:
     unsure = Result(A, ("A dog.",), (0.1,), "base", uncertain=True)
     for name in ("rows.jsonl", "rows.csv", "rows.tsv"):
-        run(unsure, DOG[B], BAD[C], output=Path(name), sidecar="xmp", overwrite=True)
-        assert A not in run(output=Path(name), sidecar="xmp", resume=True)
+        run(unsure, DOG[B], BAD[C], output=Path(name), sidecar=("xmp",), overwrite=True)
+        assert A not in run(output=Path(name), sidecar=("xmp",), resume=True)
 
 
 def test_what_was_captioned_later_is_no_failure_any_more() -> None:
@@ -146,7 +186,7 @@ def test_what_was_captioned_later_is_no_failure_any_more() -> None:
 def test_sidecars_that_say_something_else_are_kept_and_counted() -> None:
     Path("a.txt").write_text("A cat, says a person.\n")
     Path("b.txt").write_text("A dog in b.jpg.\n")
-    with Outputs(OutputOptions(output=Path("r.jsonl"), sidecar="txt", resume=True), io.BytesIO(), Path()) as outputs:
+    with Outputs(OutputOptions(output=Path("r.jsonl"), sidecar=("txt",), resume=True), io.BytesIO(), Path()) as outputs:
         for picture in outputs.todo((A, B, C)):
             outputs.write(DOG[picture])
         assert outputs.kept_sidecars == 1
@@ -159,7 +199,7 @@ def test_sidecars_of_another_folder_are_not_taken_for_one_s_own(folder: Path) ->
         (folder / year / "a.jpg").touch()
     for year in ("2019", "2020"):
         picture = Path(year, "a.jpg")
-        to = OutputOptions(sidecar="json", sidecar_dir=Path("out"), resume=True)
+        to = OutputOptions(sidecar=("json",), sidecar_dir=Path("out"), resume=True)
         with Outputs(to, io.BytesIO(), Path(year)) as outputs:
             assert outputs.todo([picture]) == [picture]
             written = outputs.write(Result(picture, ("A dog.",), (0.5,), "base"))
@@ -177,7 +217,7 @@ def test_rows_of_other_paths_are_remarked_on() -> None:
     ("options", "told"),
     [
         ({"format": "jsno"}, r"format must be one of .*; did you mean json\?"),
-        ({"sidecar": "xml"}, "sidecar must be one of"),
+        ({"sidecar": ("xml",)}, "sidecar must be one of"),
         ({"resume": True}, "needs -o FILE or --sidecar"),
         ({"output": Path("x.jsonl"), "resume": True, "overwrite": True}, "contradict"),
         ({"output": Path("x.jsonl"), "retry_failed": True, "overwrite": True}, "--retry-failed contradict"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,40 @@ def test_a_sidecar_with_the_whole_name_that_is_there_is_the_picture_s(tmp_path: 
     (tmp_path / "a.jpg.xmp").write_bytes(new_xmp("x"))  # as darktable names it
     assert names_of(Sidecars("xmp", None, tmp_path), [picture]) == ["a.jpg.xmp"]
     assert names_of(Sidecars("txt", None, tmp_path), [picture]) == ["a.txt"]
+
+
+@every_kind
+@pytest.mark.parametrize("name", ["a.{}", "a.jpg.{}"])
+@pytest.mark.parametrize("case", [str.upper, str.title, lambda kind: kind[:-1] + kind[-1].upper()], ids="ABC")
+def test_a_sidecar_is_found_whatever_the_case_of_its_ending(
+    tmp_path: Path, kind: str, name: str, case: Callable[[str], str]
+) -> None:
+    (picture,) = pictures(tmp_path, "a.jpg")
+    there = tmp_path / name.format(case(kind))
+    Sidecars(kind, None, tmp_path).write(captioned(picture))
+    (tmp_path / f"a.{kind}").rename(there)
+    sidecars = Sidecars(kind, None, tmp_path, overwrite=True)
+    assert sidecars.state(picture) is State.CAPTIONED
+    sidecars.write(captioned(picture, "A cat sleeps."))
+    assert b"A cat sleeps." in there.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"a.jpg", there.name}
+
+
+def test_of_two_sidecars_the_one_in_small_letters_is_the_picture_s(tmp_path: Path) -> None:
+    (picture,) = pictures(tmp_path, "a.jpg")
+    (tmp_path / "a.XMP").write_bytes(new_xmp("x"))
+    (tmp_path / "a.xmp").write_bytes(new_xmp("x"))
+    if len(list(tmp_path.glob("a.[xX][mM][pP]"))) == 2:  # not where names are the same in any case
+        assert names_of(Sidecars("xmp", None, tmp_path), [picture]) == ["a.xmp"]
+
+
+def test_sidecars_in_a_folder_of_their_own_are_found_too(tmp_path: Path) -> None:
+    (picture,) = pictures(tmp_path / "in", "a.jpg")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.XMP").write_bytes(new_xmp("x"))
+    Sidecars("xmp", tmp_path / "out", tmp_path / "in", overwrite=True).write(captioned(picture))
+    assert b"A dog runs." in (tmp_path / "out" / "a.XMP").read_bytes()
+    assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_a_picture_of_the_same_stem_counts_although_it_is_not_captioned_now(tmp_path: Path) -> None:
