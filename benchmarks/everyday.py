@@ -135,10 +135,10 @@ def draw_items(dataset: Path, split: str | None, models: Sequence[Path], count: 
         DatasetError: for a data set that cannot be read or lacks pictures.
         UsageError: for one without such a split.
     """
-    from capcli.compression.measurement import references_of
+    from capcli.compression.measurement import find_references
     from capcli.compression.options import MeasureOptions
 
-    found = references_of(MeasureOptions(data=dataset, split=split), models)
+    found = find_references(MeasureOptions(data=dataset, split=split), models)
     items = sorted((item for item in found.items if item.captions), key=lambda item: item.name) if found else []
     return random.Random(seed).sample(items, min(count, len(items)))
 
