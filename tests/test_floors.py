@@ -36,6 +36,13 @@ def test_rooms_that_need_no_torch_load_without_it():
     assert not floors.loading_torch(MODULES)
 
 
+def test_benchmarks_import_names_that_exist():
+    files = sorted((REPOSITORY / "benchmarks").glob("*.py"))
+    assert files
+    found = floors.missing_names(files, MODULES)
+    assert not found, "\n".join(found)
+
+
 def test_long_functions_become_no_more():
     found = floors.long_functions(MODULES)
     limit = f"at most {LONG_FUNCTIONS} functions may be longer than {floors.LONGEST_FUNCTION} lines:"
@@ -93,6 +100,16 @@ def test_torch_is_found_behind_other_modules_and_packages(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     assert floors.loading_torch(floors.read_modules(tmp_path)) == ["capcli.files.json", "capcli.files.lock"]
+
+
+def test_a_name_that_its_module_lacks_is_found(toy_package):
+    script = toy_package / "script.py"
+    script.write_text(
+        "from capcli.decoding.beam import search\nfrom capcli.pictures import read\n"
+        "def main():\n    from capcli.pictures.read import read, write\n"
+    )
+    found = floors.missing_names([script], floors.read_modules(toy_package))
+    assert found == [f"{script}:4: capcli.pictures.read has no write"]
 
 
 def test_lines_and_methods_are_counted(tmp_path):

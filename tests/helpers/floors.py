@@ -6,7 +6,7 @@ As a program it prints what it found, and how long functions and classes are: `p
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,6 +178,38 @@ def _loaded(body: Sequence[ast.stmt], modules: Mapping[str, Path]) -> Iterator[s
             yield from _loaded([*node.body, *node.orelse], modules)
         elif isinstance(node, ast.Try):
             yield from _loaded([*node.body, *node.orelse, *node.finalbody], modules)
+
+
+def missing_names(files: Iterable[Path], modules: Mapping[str, Path]) -> list[str]:
+    """A line for each name that a file imports from a module of the package, which has none of that name."""
+    known = {module: _defined(ast.parse(file.read_text(encoding="utf-8")).body) for module, file in modules.items()}
+    lines = []
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
+                names = known.get(node.module, set())
+                lines += [
+                    f"{file}:{node.lineno}: {node.module} has no {name.name}"
+                    for name in node.names
+                    if name.name not in names and f"{node.module}.{name.name}" not in modules
+                ]
+    return lines
+
+
+def _defined(body: Sequence[ast.stmt]) -> set[str]:
+    """Names of a module: what it defines, imports, at once or for types alone."""
+    names: set[str] = set()
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names.update((name.asname or name.name).split(".")[0] for name in node.names)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names.update(part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name))
+        elif isinstance(node, (ast.If, ast.Try)):
+            names |= _defined([*node.body, *node.orelse])
+    return names
 
 
 def long_functions(modules: Mapping[str, Path]) -> list[str]:
