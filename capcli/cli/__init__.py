@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from capcli.cli import attend, caption, compress, eval, models, train
 from capcli.cli.messages import tell
+from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
 from capcli.errors import CapcliError
 from capcli.files.names import escape
 
@@ -22,39 +23,59 @@ class _Commands(TyperGroup):
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except Exception as error:
-            # What the command line itself is wrong about; Typer would draw a box around it.
-            wrong: Any = error
-            if not hasattr(wrong, "format_message"):
+            code = _tell_end(error)
+            if code is None:
                 raise
-            message = wrong.format_message()
-            if message:
-                tell(f"error: {escape(' '.join(message.split()))}")
-            else:
-                wrong.show()  # the help, where there is no command
-            code = wrong.exit_code
         sys.exit(code if isinstance(code, int) else 0)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        resolved = super().resolve_command(ctx, args)
+        # All others print a result, some of them after hours; captions may go to a file instead.
+        if resolved[0] != "caption":
+            require_stdout()
+        return resolved
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except CapcliError as error:
-            tell(f"error: {escape(' '.join(str(error).split()))}")
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            tell("interrupted")
-            raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # The reader, `head` perhaps, has enough; without this Python complains when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(141) from None
-        except OSError as error:
-            tell(f"error: {_told(error)}")
-            raise typer.Exit(1) from None
+            super().invoke(ctx)
+            finish_stdout()
+        except (CapcliError, KeyboardInterrupt, OSError) as error:
+            raise typer.Exit(_tell_end(error) or 0) from None
 
 
-def _told(error: OSError) -> str:
-    what = (error.strerror or str(error)).lower()
-    return escape(f"{error.filename}: {what}" if error.filename else what)
+def _tell_end(error: BaseException) -> int | None:
+    """Tells why the command ends, if that is no fault of its own; returns its exit code, None for a fault."""
+    if isinstance(error, CapcliError):
+        drop_stdout()
+        _tell_error(str(error))
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        tell("interrupted")
+        return 130
+    if isinstance(error, BrokenPipeError):
+        # The reader, `head` perhaps, has enough.
+        drop_stdout()
+        return 141
+    if isinstance(error, OSError):
+        drop_stdout()
+        what = (error.strerror or str(error)).lower()
+        _tell_error(f"{error.filename}: {what}" if error.filename else what)
+        return 1
+    # What the command line itself is wrong about; Typer would draw a box around it.
+    wrong: Any = error
+    if not hasattr(wrong, "format_message"):
+        return None
+    message = wrong.format_message()
+    if message:
+        _tell_error(message)
+    else:
+        wrong.show()  # the help, where there is no command
+    return int(wrong.exit_code)
+
+
+def _tell_error(text: str) -> None:
+    # Typer's own messages may have several lines.
+    tell(f"error: {escape(' '.join(text.split()))}")
 
 
 app = typer.Typer(
@@ -97,10 +118,7 @@ def main() -> None:
     Exit codes: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted, 143 terminated, 141 nobody reads the
     output.
     """
-    # A stream that the caller has closed takes what it gets, and no file may come to have its number.
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 - open to the end
+    replace_closed_streams()
     try:
         app(prog_name="capcli")
     except SystemExit as end:

@@ -36,6 +36,8 @@ class RowStream:
             self._begun = True
 
     def __enter__(self) -> RowStream:
+        # A stream that takes nothing is found before any work is done for it.
+        self._put(b"")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,6 +79,61 @@ def test_a_reader_that_has_enough_ends_it_quietly(command: str, environment: dic
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run([command, "caption", str(examples)], env=environment, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+CLOSED = "capcli: error: stdout is closed, and the results go there; send them to a file by > FILE\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells close no streams there")
+@pytest.mark.parametrize(
+    "arguments",
+    ["caption {picture}", "caption {picture} --format jsonl --sidecar txt", "attend {picture} -o maps", "attend --help",
+     "train matching --data {picture}", "eval .", "compress base", "models list", "models list --json",
+     "models compare base base.safetensors", "--help", "--version"],
+)  # fmt: skip
+def test_results_are_not_lost_in_a_closed_stdout(
+    command: str, environment: dict[str, str], examples: Path, tmp_path: Path, arguments: str
+) -> None:
+    line = f"exec {command} {arguments.format(picture=examples / 'cat.jpg')} >&-"
+    variables = {**environment, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=variables, stderr=subprocess.PIPE, encoding="utf-8")
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines(keepends=True) if not line.startswith("import time:")]
+    assert said == [CLOSED]
+    assert not any(line.endswith(" torch\n") for line in done.stderr.splitlines(keepends=True))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="shells close no streams there")
+@pytest.mark.parametrize("closed", [">&-", ">&- <&-", ">&- <&- 2>&-"])
+def test_captions_that_go_to_a_file_need_no_stdout(
+    command: str, environment: dict[str, str], examples: Path, captions: dict[str, str], tmp_path: Path, closed: str
+) -> None:
+    line = f"exec {command} caption {examples / 'cat.jpg'} -o rows.tsv {closed}"
+    assert subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment).returncode == 0
+    assert (tmp_path / "rows.tsv").read_text() == f"{examples / 'cat.jpg'}\t{captions['cat']}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")
+@pytest.mark.parametrize("arguments", ["models list", "models list --json", "--help", "caption --help", "--version"])
+def test_a_full_stdout_is_one_line(command: str, environment: dict[str, str], arguments: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [command, *arguments.split()], env=environment, stdout=full, stderr=subprocess.PIPE, encoding="utf-8"
+        )
+    assert done.returncode == 1
+    assert re.fullmatch(r"capcli: error: (stdout: )?no space left on device\n", done.stderr)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+def test_a_reader_that_has_enough_of_a_short_output_ends_it_quietly(command: str, environment: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [command, "models", "list", "--json"], env=environment, stdout=writing, stderr=subprocess.PIPE
+    )
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, b"")
 

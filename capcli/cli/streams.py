@@ -1,0 +1,66 @@
+"""The streams of the command where its caller closed some of them, and the end of what is written to stdout."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import TextIO
+
+from capcli.errors import CapcliError
+
+
+class _ClosedStdout(io.RawIOBase):
+    """In the place of a closed stdout: results are not lost without a word.
+
+    Args:
+        place: open to the end, so that no file of the run gets the number of stdout.
+    """
+
+    def __init__(self, place: TextIO) -> None:
+        self._place = place
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._place.fileno()
+
+    def write(self, content: object) -> int:
+        raise CapcliError("stdout is closed, and the results go there; send them to a file by > FILE")
+
+
+def replace_closed_streams() -> None:
+    """Put something in the place of each closed stream, so that reading gives nothing and messages are dropped.
+
+    What is written to a closed stdout, however, raises CapcliError.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 - open to the end
+            if name == "stdout":
+                stream = io.TextIOWrapper(_ClosedStdout(stream), encoding="utf-8", write_through=True)  # type: ignore[arg-type]
+            setattr(sys, name, stream)
+
+
+def require_stdout() -> None:
+    """Raises CapcliError if stdout is closed."""
+    sys.stdout.buffer.write(b"")
+
+
+def finish_stdout() -> None:
+    """Write out what stdout still holds; raises BrokenPipeError where nobody reads it, CapcliError where it is full."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CapcliError(f"stdout: {(error.strerror or str(error)).lower()}") from None
+
+
+def drop_stdout() -> None:
+    """Forget what stdout holds and cannot write; without this Python complains when it flushes at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
