@@ -115,8 +115,8 @@ def _options(
 def main() -> None:
     """Run the command line and leave the process.
 
-    Exit codes: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted, 143 terminated, 141 nobody reads the
-    output.
+    Exit codes: 0 done, 1 some pictures failed or results could not be written, 2 wrong usage, 130 interrupted,
+    143 terminated, 141 nobody reads the output.
     """
     replace_closed_streams()
     try:

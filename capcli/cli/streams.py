@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TextIO
+from typing import BinaryIO, TextIO, cast
 
 from capcli.errors import CapcliError
 
@@ -39,7 +39,7 @@ def replace_closed_streams() -> None:
         if getattr(sys, name) is None:
             stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 - open to the end
             if name == "stdout":
-                stream = io.TextIOWrapper(_ClosedStdout(stream), encoding="utf-8", write_through=True)  # type: ignore[arg-type]
+                stream = io.TextIOWrapper(cast(BinaryIO, _ClosedStdout(stream)), encoding="utf-8", write_through=True)
             setattr(sys, name, stream)
 
 

@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from capcli.datasets.separated import read_header
 from capcli.errors import CapcliError
 from capcli.files.atomic import write_atomic
 
@@ -113,14 +114,17 @@ def _unwritable(path: Path, error: OSError) -> CapcliError:
 
 def _rows_before(path: Path, position: tuple[int, int, int]) -> list[dict[str, Any]]:
     kept = []
-    # As names of data sets are any bytes.
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        for row in csv.DictReader(file):
-            try:
-                place = (int(row["stage"]), int(row["epoch"]), int(row["step"]))
-            except (KeyError, TypeError, ValueError):
-                continue
-            # Dev scores at the very position come from a judgement that the state does not know of; it is repeated.
-            if place < position or (place == position and not row.get("dev")):
-                kept.append({key: row.get(key) for key in COLUMNS})
+    # As names of data sets are any bytes. A spreadsheet may have saved it, with a mark and a separator of its own.
+    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        text = file.read()
+    header = read_header(text, set(COLUMNS))
+    table = io.StringIO(text[header.start :], newline="")
+    for row in csv.DictReader(table, delimiter=header.separator):
+        try:
+            place = (int(row["stage"]), int(row["epoch"]), int(row["step"]))
+        except (KeyError, TypeError, ValueError):
+            continue
+        # Dev scores at the very position come from a judgement that the state does not know of; it is repeated.
+        if place < position or (place == position and not row.get("dev")):
+            kept.append({key: row.get(key) for key in COLUMNS})
     return kept
