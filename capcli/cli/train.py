@@ -46,7 +46,10 @@ def train(
     ] = None,
     encoder_weights: Annotated[
         str | None,
-        typer.Option(help="Pretrained encoder: 'imagenet' (torchvision's own), 'none' or a safetensors file."),
+        typer.Option(
+            help="Pretrained encoder: 'imagenet' (torchvision's own), 'none' or a safetensors file; with --from, the "
+            "one that the recipe's anchor holds the model's to."
+        ),
     ] = None,
     start: Annotated[
         str | None,

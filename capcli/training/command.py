@@ -99,7 +99,8 @@ def train_model(
         output: model file to write, by default NAME.safetensors.
         overwrite: replace it where it exists.
         run: folder of checkpoints and log, by default runs/ and the name of the model file.
-        encoder_weights: takes the place of the recipe's `[encoder] weights`.
+        encoder_weights: takes the place of the recipe's `[encoder] weights`; beside `start`, what an `anchor` compares
+            with.
         start: model to go on from, name or file.
         unlabelled: folders of pictures without captions, with all below them, for the recipe's autoencoder stages.
         cache: folder of cached regions.
@@ -118,8 +119,11 @@ def train_model(
     for path in (target, folder):
         if not is_text(path):
             raise UsageError(f"{path}: is no UTF-8, and safetensors opens nothing else; choose another name")
-    if start is not None and encoder_weights is not None:
-        raise UsageError("--encoder-weights is for a new model, and --from brings an encoder of its own; leave one out")
+    if start is not None and encoder_weights is not None and not any(stage.anchor for stage in chosen.stage):
+        raise UsageError(
+            "--from brings an encoder of its own: leave --encoder-weights out, or give a stage an anchor, which holds "
+            "the encoder to these weights"
+        )
     if unlabelled and all(stage.objective != "autoencoder" for stage in chosen.stage):
         raise UsageError(
             f'--unlabelled is for stages with objective = "autoencoder", and the recipe {chosen.name} has none'

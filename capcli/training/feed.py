@@ -154,14 +154,23 @@ class Feed:
         if self.cached:
             rows = self._rows(files, [0] * len(files)).to(device)
             return rows if self.below is None else self._encoder.encode_from(rows, self.below)
-        arrays = [read_array(file, self._size) for file in files]
-        return self._encoder(torch.from_numpy(np.stack(arrays)).to(device))
+        return self._computed(self._encoder, files)
 
-    def anchors(self) -> Tensor:
-        """Mean regions P x D, float32 on the CPU, of all training pictures as they are, by the encoder as it is."""
+    def _computed(self, encoder: Encoder, files: Sequence[Path]) -> Tensor:
+        arrays = [read_array(file, self._size) for file in files]
+        return encoder(torch.from_numpy(np.stack(arrays)).to(next(encoder.parameters()).device))
+
+    def anchors(self, encoder: Encoder | None = None) -> Tensor:
+        """Mean regions P x D, float32 on the CPU, of all training pictures as they are.
+
+        Args:
+            encoder: what gives the regions; by default the one that is trained, as it is.
+        """
         parts = []
         for start in range(0, len(self._files), DRAWN_AT_ONCE):
-            parts.append(self.plain(self._files[start : start + DRAWN_AT_ONCE]).mean(1, dtype=torch.float32).cpu())
+            files = self._files[start : start + DRAWN_AT_ONCE]
+            regions = self.plain(files) if encoder is None else self._computed(encoder, files)
+            parts.append(regions.mean(1, dtype=torch.float32).cpu())
         return torch.cat(parts)
 
     def _draws(self, source: random.Random) -> list[Draw]:

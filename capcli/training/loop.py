@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from capcli.decoding.prefix import encode_prefix
 from capcli.errors import CapcliError, ModelError, UsageError
 from capcli.model.device import bfloat16_pays
-from capcli.model.encoder import EncoderConfig
+from capcli.model.encoder import Encoder, EncoderConfig
 from capcli.model.encoder_blind import BlindEncoder
 from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.checkpoint import Checkpoint, write_safetensors
@@ -56,7 +56,8 @@ class Trainer:
         corpus: what to train on.
         folder: the run's folder; made if missing.
         device: where to compute.
-        encoder_weights: takes the place of the recipe's `[encoder] weights`.
+        encoder_weights: takes the place of the recipe's `[encoder] weights`; beside `start`, the weights of the encoder
+            that a stage's `anchor` compares with.
         start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
             options stay too where the recipe has none, and a pruned one's zeros; the recipe's `[matcher]` is added to
             it if it has none, and its own is left out where a stage trains the encoder and none after it the matcher.
@@ -88,6 +89,7 @@ class Trainer:
             raise UsageError("contrastive training compares all of a batch and needs one process: leave torchrun out")
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
         self.begun_from = encoder_weights or recipe.encoder.weights if start is None else fingerprint(start.model)
+        self.anchored_to = encoder_weights if start is not None else None
         self.held_out = recipe.data.hold_out if start is None else min(recipe.data.hold_out, start.held_out)
         self.started_from_model, self.processes = start is not None, processes
         self.leaves_matcher = start is not None and start.model.matcher is not None and recipe.matcher is None
@@ -364,12 +366,20 @@ class Trainer:
         if self.processes.first and (at.epoch, at.step) == (0, 0):
             self.model.eval()
             with torch.inference_mode(), self._autocast():
-                anchors = feed.anchors()
+                anchors = feed.anchors(self._anchored_to())
             write_safetensors(file, {"anchors": anchors.clone()}, {})
         try:
             return load_file(file)["anchors"]
         except (OSError, SafetensorError, KeyError) as error:
             raise ModelError(f"{file}: cannot be read ({error}); delete {self.state_file} to start anew") from None
+
+    def _anchored_to(self) -> Encoder | None:
+        """The encoder that `anchor` compares with, where it is not the model's own as it is."""
+        if self.anchored_to is None:
+            return None
+        encoder = Encoder(self.model.config.encoder)
+        encoder.load_pretrained(self.anchored_to)
+        return encoder.to(self.device).eval()
 
     def _judge(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
         """Dev scores by data set, of which the first decides whether the weights are kept."""
@@ -455,6 +465,7 @@ class Trainer:
         recipe = self.recipe.to_dict()
         recipe["stage"] = recipe["stage"][: self.position.stage + 1]
         model = [self.model.config.to_json(), self.model.vocabulary.words, self.begun_from]
+        model += [self.anchored_to] if self.anchored_to else []
         data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
         data += [path.name for path in self.corpus.unlabelled]
         data += self.corpus.sentences

@@ -68,8 +68,8 @@ class StageRecipe:
         learning_rate: peak rate of all but the encoder and the discriminator (AdamW).
         encoder_learning_rate: peak rate of the encoder; at 0 its blocks from `train_from` on are computed, not trained.
         anchor: weight of a loss that keeps the encoder from forgetting: one minus the cosine between the mean of a
-            picture's regions and what it was, for the plain picture, when the stage began (after Li and Hoiem 2016,
-            "Learning without Forgetting", with features in place of class scores).
+            picture's regions and what it was, for the plain picture, when the stage began, or is by `--encoder-weights`
+            beside `--from` (after Li and Hoiem 2016, "Learning without Forgetting", with features in place of scores).
         final_learning_rate: rate at the end of the cosine, as a share of the peak.
         warmup: steps of linear warm-up.
         weight_decay: decoupled weight decay of matrices.

@@ -171,7 +171,8 @@ def test_encoder_weights_beside_a_model_that_has_its_own(
     code, told = train(write_recipe(), "--from", "base", "--encoder-weights", "missing.safetensors")
     assert (code, told) == (
         2,
-        "--encoder-weights is for a new model, and --from brings an encoder of its own; leave one out",
+        "--from brings an encoder of its own: leave --encoder-weights out, or give a stage an anchor, which holds the "
+        "encoder to these weights",
     )
 
 

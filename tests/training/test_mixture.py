@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 from collections import Counter
@@ -9,12 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch.nn.functional import cosine_similarity
+from torchvision.models import get_model
 
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
+from capcli.model.encoder import Encoder
+from capcli.pictures.read import read_array
 from capcli.training.corpus import Corpus
 from capcli.training.feed import Feed
 from capcli.training.log import TrainingLog
@@ -44,12 +51,12 @@ def data(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def recipe(tiny_settings: Callable[..., dict[str, Any]]) -> Callable[..., Recipe]:
-    def build(*stages: dict[str, Any], **data: Any) -> Recipe:
+    def build(*stages: dict[str, Any], encoder: str = "mobilenet_v3_small", **data: Any) -> Recipe:
         common = {"batch_size": 4, "warmup": 0, "average": 0.5, "epochs": 1}
         return build_recipe(
             {
                 "data": {"min_count": 1} | data,
-                "encoder": {"name": "mobilenet_v3_small", "size": 32, "weights": "none"},
+                "encoder": {"name": encoder, "size": 32, "weights": "none"},
                 "decoder": tiny_settings("transformer", region_layers=1),
                 "decoding": {"max_length": 5},
                 "stage": [common | stage for stage in stages or ({},)],
@@ -140,6 +147,30 @@ def test_a_captioner_learns_from_sentences_and_goes_on_with_pictures(
     assert changed
     assert all(name.startswith("decoder.") and not name.startswith("decoder.region_") for name in changed)
     assert any("CIDEr-D" in json.dumps(scores) for scores in after.scores.values())
+
+
+def test_an_anchor_holds_a_model_to_the_encoder_weights_beside_it(
+    recipe: Callable[..., Recipe], data: list[Path], tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "other.safetensors")
+    chosen = recipe({"train_from": 4, "anchor": 1.0}, encoder="resnet18")
+    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
+    start = Trainer(recipe(encoder="resnet18"), corpus, tmp_path / "first", CPU).run()
+    other = Encoder(start.model.config.encoder)
+    other.load_pretrained(str(tmp_path / "other.safetensors"))
+    images = np.stack([read_array(item.image, 32) for item in corpus.train])
+    with torch.inference_mode():
+        expected = {
+            "own": start.model.encoder(torch.from_numpy(images)).mean(1),
+            "other": other.eval()(torch.from_numpy(images)).mean(1),
+        }
+    for name, source in (("own", None), ("other", str(tmp_path / "other.safetensors"))):
+        run = Trainer(chosen, corpus, tmp_path / name, CPU, start=copy.deepcopy(start), encoder_weights=source)
+        run.run()
+        anchors = load_file(tmp_path / name / "anchors-1.safetensors")["anchors"]
+        assert cosine_similarity(anchors, expected[name]).min() > 0.999
+    assert cosine_similarity(expected["own"], expected["other"]).max() < 0.99
 
 
 def test_sentences_with_unknown_words_are_left_out(
