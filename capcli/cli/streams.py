@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import BinaryIO, TextIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from capcli.errors import CapcliError
 
@@ -17,7 +17,7 @@ class _ClosedStdout(io.RawIOBase):
         place: open to the end, so that no file of the run gets the number of stdout.
     """
 
-    def __init__(self, place: TextIO) -> None:
+    def __init__(self, place: IO[Any]) -> None:
         self._place = place
 
     def writable(self) -> bool:

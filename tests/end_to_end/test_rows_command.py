@@ -75,6 +75,24 @@ def test_a_resumed_run_knows_any_name_again(caption: Caption, folder: Path, tmp_
     assert rows.read_bytes() == content
 
 
+def test_a_table_that_a_spreadsheet_saved_is_gone_on_with(
+    caption: Caption, make_pictures: MakePictures, tmp_path: Path
+) -> None:
+    make_pictures(tmp_path / "pictures", 3)
+    caption("pictures", "-o", "whole.csv")
+    records = list(csv.reader(io.StringIO((tmp_path / "whole.csv").read_text(), newline="")))
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(records[:3])
+    before = (tmp_path / "rows.csv").read_bytes()
+    done = caption("pictures", "-o", "rows.csv", "--resume")
+    assert done.stderr.startswith(b"capcli: captioned 1, skipped 2, failed 0, ")
+    after = (tmp_path / "rows.csv").read_bytes()
+    assert after.startswith(before)
+    assert after.endswith(b"\r\n")
+    saved = list(csv.reader(io.StringIO(after.decode("utf-8-sig"), newline=""), delimiter=";", strict=True))
+    assert [record[:3] for record in saved] == [record[:3] for record in records]
+
+
 def test_names_in_error_messages_stay_on_one_line(caption: Caption, folder: Path) -> None:
     for picture in folder.iterdir():
         picture.write_bytes(b"")

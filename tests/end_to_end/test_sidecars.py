@@ -70,6 +70,13 @@ def test_every_picture_has_a_sidecar_of_its_own(
         assert json.dumps(sentence) in content if kind == "json" else sentence in content
 
 
+def test_sidecars_of_several_kinds_are_written_beside_each_other(caption: Caption, photos: Path) -> None:
+    done = caption("photos", "-r", "--sidecar", "txt", "--sidecar", "xmp", "--format", "jsonl")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+    names = ("a.jpg", "a.png", "deep/b", "deep/er/b")
+    assert others(photos) == sorted(f"{name}.{kind}" for name in names for kind in ("txt", "xmp"))
+
+
 @pytest.mark.parametrize("kind", ["txt", "json", "xmp"])
 def test_captions_that_are_there_are_kept_unless_told_otherwise(caption: Caption, photos: Path, kind: str) -> None:
     asked = ["photos", "-r", "--sidecar", kind]
