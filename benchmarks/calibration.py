@@ -1,13 +1,14 @@
 """How often captions of a given confidence are good, and the calibration that makes confidence say so.
 
-usage: python benchmarks/calibration.py DATASET [--split dev|test] [--model NAME|FILE] [--write FILE]
+usage: python benchmarks/calibration.py DATASET [DATASET ...] [--split dev|test] [--model NAME|FILE] [--write FILE]
 
 Captions the pictures of a split (DATASET is anything `capcli train --data` reads) and scores each caption's CIDEr-D
-against its references; a good one has at least 0.5. Prints, for every tenth of confidence, the share of good captions
-among those of that confidence or more, and the expected calibration error: the mean distance, over tenths and weighted
-by their captions, between confidence and the share of good ones.
+against its references; a good one has at least 0.5. Prints for each data set, for every tenth of confidence, the share
+of good captions among those of that confidence or more, and the expected calibration error: the mean distance, over
+tenths and weighted by their captions, between confidence and the share of good ones.
 
-With --write a calibration is fitted to the dev split and a copy of the model with it is written to FILE.
+With --write a calibration is fitted to the dev splits, each of the same weight, and a copy of the model with it is
+written to FILE.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
     )
-    parser.add_argument("dataset", type=Path)
+    parser.add_argument("datasets", type=Path, nargs="+")
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--model", default="base")
     parser.add_argument("--write", type=Path, metavar="FILE")
@@ -42,23 +43,31 @@ def main() -> None:
     print(f"machine: {describe()}")
     try:
         checkpoint = Checkpoint.load(find_model(options.model))
-        items = read_dataset(options.dataset).split(options.split)
-        if not items:
-            raise SystemExit(f"{options.dataset}: has no {options.split} split")
+        collections = {path: read_dataset(path).split(options.split) for path in options.datasets}
+        for path, items in collections.items():
+            if not items:
+                raise SystemExit(f"{path}: has no {options.split} split")
         if options.write:
             if options.split != "dev":
                 raise SystemExit("a calibration is fitted to the dev split; leave --split out")
-            checkpoint = dataclasses.replace(checkpoint, calibration=calibrate(checkpoint, items, choose_device("cpu")))
+            fitted = calibrate(checkpoint, list(collections.values()), choose_device("cpu"))
+            checkpoint = dataclasses.replace(checkpoint, calibration=fitted)
             checkpoint.save(options.write)
         if checkpoint.calibration is None:
             raise SystemExit("the model has no calibration; --write FILE makes one")
         captioner = Captioner(checkpoint, "", choose_device("auto"))
     except CapcliError as error:
         raise SystemExit(str(error)) from None
-    confidences, scores = judged(captioner, items)
-    good = scores >= GOOD
     print(f"{checkpoint.calibration.slope:.4f} * log m + {checkpoint.calibration.intercept:.4f}")
-    print(f"confidence  captions at or above  good of these (CIDEr-D >= {GOOD})  their mean CIDEr-D")
+    for path, items in collections.items():
+        print_shares(path, *judged(captioner, items), GOOD)
+
+
+def print_shares(path: Path, confidences: np.ndarray, scores: np.ndarray, least_good: float) -> None:
+    """The table of one data set, and its expected calibration error."""
+    good = scores >= least_good
+    print(f"\n{path}")
+    print(f"confidence  captions at or above  good of these (CIDEr-D >= {least_good})  their mean CIDEr-D")
     for least in np.arange(0.0, 1.0, 0.1):
         chosen = confidences >= least
         if chosen.any():
@@ -68,7 +77,7 @@ def main() -> None:
         (tenths == tenth).sum() * abs(good[tenths == tenth].mean() - confidences[tenths == tenth].mean())
         for tenth in np.unique(tenths)
     ]
-    print(f"{len(items)} pictures, {good.mean():.3f} good; expected calibration error {sum(errors) / len(items):.3f}")
+    print(f"{len(good)} pictures, {good.mean():.3f} good; expected calibration error {sum(errors) / len(good):.3f}")
 
 
 if __name__ == "__main__":

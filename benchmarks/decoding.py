@@ -1,11 +1,13 @@
 """CIDEr-D and speed over decoding options, on a dev split: how a model's options are chosen.
 
-usage: python benchmarks/decoding.py DATASET [--model NAME|FILE] [--beam-sizes 1,2,3,5] [--length-penalties 0.7,1,1.3]
-       [--lm FILE --lm-weights 0,0.1,0.2 --lm-rescores=-0.2,0,0.2] [--reranks 0,0.5,1] [--pictures N]
+usage: python benchmarks/decoding.py DATASET [DATASET ...] [--model NAME|FILE] [--beam-sizes 1,2,3,5]
+       [--length-penalties 0.7,1,1.3] [--lm FILE --lm-weights 0,0.1,0.2 --lm-rescores=-0.2,0,0.2]
+       [--reranks 0,0.5,1] [--pictures N]
 
-Encodes the dev split of DATASET once (anything `capcli train --data` reads), or its first N pictures, then searches
-it with every combination. Prints a line for each, and the best one last. It never looks at a test split. CIDEr-D is
-that of capcli.metrics: within 0.001 of the COCO toolkit's, whose tokenizer differs in a few words.
+Encodes the dev split of each DATASET once (anything `capcli train --data` reads), or its first N pictures, then
+searches it with every combination. Prints a line for each, and last the best one, by the mean over the data sets. It
+never looks at a test split. CIDEr-D is that of capcli.metrics: within 0.001 of the COCO toolkit's, whose tokenizer
+differs in a few words.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
     )
-    parser.add_argument("dataset", type=Path)
+    parser.add_argument("datasets", type=Path, nargs="+")
     parser.add_argument("--model", default="base")
     parser.add_argument("--beam-sizes", type=numbers(int), default=[1, 2, 3, 4, 5])
     parser.add_argument("--length-penalties", type=numbers(float), default=[0.7, 1.0, 1.3])
@@ -43,15 +45,19 @@ def main() -> None:
     print(f"machine: {describe()}")
     try:
         captioner = Captioner.load(options.model, language_model=options.lm)
-        items = read_dataset(options.dataset).split("dev")[: options.pictures]
+        collections = [read_dataset(path).split("dev")[: options.pictures] for path in options.datasets]
     except CapcliError as error:
         raise SystemExit(str(error)) from None
-    if not items:
-        raise SystemExit(f"{options.dataset}: has no dev split")
-    references = [[tokenize(caption) for caption in item.captions] for item in items]
+    for path, items in zip(options.datasets, collections, strict=True):
+        if not items:
+            raise SystemExit(f"{path}: has no dev split")
+    references = [[[tokenize(caption) for caption in item.captions] for item in items] for items in collections]
+    encoded = []
     with ReadingPool() as pool:
-        batches = pool.stream([item.image for item in items], captioner.size, 32)
-        encoded = [captioner.encode(np.stack([reading.array for reading in batch])) for batch in batches]  # type: ignore[misc]
+        for items in collections:
+            batches = pool.stream([item.image for item in items], captioner.size, 32)
+            encoded.append([captioner.encode(np.stack([reading.array for reading in batch])) for batch in batches])  # type: ignore[misc]
+    count = sum(map(len, collections))
 
     grid = {
         "beam_size": options.beam_sizes,
@@ -70,13 +76,15 @@ def main() -> None:
             raise SystemExit(str(error)) from None
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in combination.items())
         start = time.perf_counter()
-        found = [caption for regions in encoded for caption in captioner.decode(regions, chosen)]
+        found = [[each for regions in batches for each in captioner.decode(regions, chosen)] for batches in encoded]
         taken = time.perf_counter() - start
-        said = [tokenize(caption.text) for caption in found]
-        score, length = corpus_cider_d(references, said), np.mean([len(words) for words in said])
-        results.append((score, told))
+        said = [[tokenize(caption.text) for caption in captions] for captions in found]
+        scores = [corpus_cider_d(*pair) for pair in zip(references, said, strict=True)]
+        length = np.mean([len(words) for captions in said for words in captions])
+        results.append((float(np.mean(scores)), told))
         print(
-            f"{told}: CIDEr-D {score:.4f}, {length:.1f} words, {len(items) / taken:.0f} images/s without the encoder",
+            f"{told}: CIDEr-D {' '.join(f'{score:.4f}' for score in scores)}, mean {np.mean(scores):.4f}, "
+            f"{length:.1f} words, {count / taken:.0f} images/s without the encoder",
             flush=True,
         )
     score, told = max(results)

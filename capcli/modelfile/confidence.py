@@ -47,38 +47,42 @@ class Calibration:
         return 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
 
     @classmethod
-    def fit(cls, mean_probabilities: ArrayLike, good: ArrayLike) -> Calibration | None:
+    def fit(
+        cls, mean_probabilities: ArrayLike, good: ArrayLike, weights: ArrayLike | None = None
+    ) -> Calibration | None:
         """The calibration of greatest likelihood, with Platt's smoothed targets (1999, section 2.2).
 
         Args:
             mean_probabilities: of each caption, in (0, 1].
             good: whether each is good.
+            weights: how much each counts, above 0 and 1 in the mean; by default all count the same.
 
         Returns:
             None where there is none: fewer than 50 captions, all good or all bad, or no better ones among the surer.
         """
         logs, is_good = np.log(np.maximum(mean_probabilities, 1e-30)), np.asarray(good, bool)
+        counted = np.ones_like(logs) if weights is None else np.asarray(weights, float)
         positive = int(is_good.sum())
         negative = len(is_good) - positive
         if len(is_good) < _FEWEST or not positive or not negative:
             return None
         target = np.where(is_good, (positive + 1) / (positive + 2), 1 / (negative + 2))
         design = np.stack([logs, np.ones_like(logs)], 1)
-        weights = np.zeros(2)
+        solution = np.zeros(2)
         for _ in range(_STEPS):
-            p = 1 / (1 + np.exp(-design @ weights))
-            gradient = design.T @ (target - p)
-            hessian = design.T @ (design * (p * (1 - p))[:, None]) + 1e-9 * np.eye(2)
+            p = 1 / (1 + np.exp(-design @ solution))
+            gradient = design.T @ (counted * (target - p))
+            hessian = design.T @ (design * (counted * p * (1 - p))[:, None]) + 1e-9 * np.eye(2)
             step = np.linalg.solve(hessian, gradient)
             # A full Newton step from far away may overshoot; the likelihood is concave, so short ones arrive too.
-            weights += step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
+            solution += step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
             if np.abs(step).max() < 1e-10:
                 break
-        if weights[0] <= 0:
+        if solution[0] <= 0:
             return None
-        fitted = cls(float(weights[0]), float(weights[1]))
+        fitted = cls(float(solution[0]), float(solution[1]))
         confidences = np.array([fitted(math.exp(value)) for value in logs])
-        return cls(fitted.slope, fitted.intercept, _table(confidences, is_good))
+        return cls(fitted.slope, fitted.intercept, _table(confidences, is_good, counted))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` takes them back."""
@@ -102,10 +106,10 @@ def compute_confidence(log_probabilities: Sequence[float], calibration: Calibrat
     return mean if calibration is None else calibration(mean)
 
 
-def _table(confidences: np.ndarray, good: np.ndarray) -> tuple[tuple[float, float, int], ...]:
+def _table(confidences: np.ndarray, good: np.ndarray, weights: np.ndarray) -> tuple[tuple[float, float, int], ...]:
     rows = []
     for tenth in range(10):
-        chosen = good[confidences >= tenth / 10]
-        if len(chosen):
-            rows.append((tenth / 10, float(chosen.mean()), len(chosen)))
+        chosen = confidences >= tenth / 10
+        if chosen.any():
+            rows.append((tenth / 10, float(np.average(good[chosen], weights=weights[chosen])), int(chosen.sum())))
     return tuple(rows)

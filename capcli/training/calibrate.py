@@ -17,12 +17,15 @@ from capcli.modelfile.confidence import GOOD, Calibration
 from capcli.words.tokens import tokenize
 
 
-def calibrate(checkpoint: Checkpoint, items: Sequence[Item], device: torch.device) -> Calibration | None:
+def calibrate(
+    checkpoint: Checkpoint, collections: Sequence[Sequence[Item]], device: torch.device
+) -> Calibration | None:
     """Finds out how often captions of a given confidence are good: of a CIDEr-D of at least `GOOD`.
 
     Args:
         checkpoint: the model, with the decoding options that it is used with.
-        items: pictures that it was not trained on, with their references.
+        collections: pictures that it was not trained on, with their references. Each collection is scored by itself,
+            and all count the same, whatever their sizes.
         device: where to compute.
 
     Returns:
@@ -34,8 +37,14 @@ def calibrate(checkpoint: Checkpoint, items: Sequence[Item], device: torch.devic
     # A copy, because a captioner computes with weights of less precision than those that are to be saved.
     model = copy.deepcopy(checkpoint.model)
     captioner = Captioner(dataclasses.replace(checkpoint, model=model, calibration=None), "uncalibrated", device)
-    mean_probabilities, scores = judged(captioner, items)
-    return Calibration.fit(mean_probabilities, scores >= GOOD)
+    collections = [items for items in collections if items]
+    parts = [judged(captioner, items) for items in collections]
+    if not parts:
+        return None
+    mean_probabilities, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    mean = len(scores) / len(collections)
+    weights = np.concatenate([np.full(len(items), mean / len(items)) for items in collections])
+    return Calibration.fit(mean_probabilities, scores >= GOOD, weights)
 
 
 def judged(captioner: Captioner, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:

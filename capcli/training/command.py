@@ -200,5 +200,4 @@ def train_on(
         return best
     if start is not None and not changes_captions(recipe):
         return replace(best, calibration=start.calibration)
-    judged = [item for items in corpus.compared.values() for item in items] + list(next(iter(corpus.dev.values())))
-    return replace(best, calibration=calibrate(best, judged, device))
+    return replace(best, calibration=calibrate(best, corpus.fitting, device))

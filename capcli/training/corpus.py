@@ -133,6 +133,13 @@ class Corpus:
         captions = tuple((words[item.captions[0]],) for item in train)
         return cls(tuple(train), captions, dev, sources=(0,) * len(train), choosing=_choosing(recipe, dev))
 
+    @property
+    def fitting(self) -> list[tuple[Item, ...]]:
+        """Pictures to fit the confidence to, by data set: those that choose weights, and those that only compare."""
+        choosing = self.choosing or tuple(self.dev)[:1]
+        names = dict.fromkeys((*choosing, *self.compared))
+        return [(*self.compared.get(name, ()), *(self.dev[name] if name in choosing else ())) for name in names]
+
     def as_sentences(self, vocabulary: Vocabulary) -> Corpus:
         """The sentences and every training caption, each for itself, without those that hold unknown words."""
         captions = [caption for captions in self.captions for caption in captions]

@@ -44,18 +44,29 @@ def test_surer_captions_that_are_better_get_a_calibration_that_says_so(
     tiny_checkpoint: Callable[..., Checkpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "Captioner", StandIn)
-    calibration = calibrate(tiny_checkpoint(), ITEMS, CPU)
+    calibration = calibrate(tiny_checkpoint(), [ITEMS], CPU)
     assert calibration is not None
     good = np.mean([item.captions[0] != "nothing of it" for item in ITEMS])
     assert calibration.table[0] == (0.0, good, COUNT)
     assert calibration(0.6) > 0.6 > 0.3 > calibration(0.05)
 
 
+def test_data_sets_of_unlike_size_count_the_same(
+    tiny_checkpoint: Callable[..., Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Captioner", StandIn)
+    small = [Item(Path(f"{n}.jpg"), ("nothing of it",), "dev") for n in range(0, COUNT, 6)]
+    calibration = calibrate(tiny_checkpoint(), [ITEMS, small], CPU)
+    assert calibration is not None
+    good = np.mean([item.captions[0] != "nothing of it" for item in ITEMS])
+    assert calibration.table[0] == (0.0, pytest.approx(good / 2), COUNT + len(small))
+
+
 def test_too_few_pictures_give_none(
     tiny_checkpoint: Callable[..., Checkpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "Captioner", StandIn)
-    assert calibrate(tiny_checkpoint(), ITEMS[:40], CPU) is None
+    assert calibrate(tiny_checkpoint(), [ITEMS[:40]], CPU) is None
 
 
 def test_the_model_keeps_its_weights_to_the_last_digit(
@@ -64,7 +75,7 @@ def test_the_model_keeps_its_weights_to_the_last_digit(
     monkeypatch.setattr(capcli.captioner, "bfloat16_pays", lambda device: True)
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     checkpoint = tiny_checkpoint()
-    calibrate(checkpoint, [Item(tmp_path / "a.png", ("A dog.",), "dev")] * 2, CPU)
+    calibrate(checkpoint, [[Item(tmp_path / "a.png", ("A dog.",), "dev")] * 2], CPU)
     kept = checkpoint.model.state_dict()
     for name, weights in tiny_checkpoint().model.state_dict().items():
         assert torch.equal(kept[name], weights)

@@ -108,10 +108,12 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
         values["decoder"]["region_dropout"] = 0.0
     values["data"]["min_count"] = 1
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
+    values["data"] |= {"temperature": 1.0, "choose_by": []}
     before = [stage | {"epochs": 3, "warmup": 20} for stage in values["stage"] if stage["objective"] == "autoencoder"]
-    stage = values["stage"][len(before)] | {
+    stage = next(stage for stage in values["stage"] if stage["objective"] not in ("autoencoder", "language")) | {
         "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
         "label_smoothing": 0.0, "patience": 12, "features": "cached", "train_from": -1,
+        "anchor": 0.0, "word_dropout": 0.0,
     }  # fmt: skip
     stages = [*before, stage]
     if recipe.matcher is not None:
