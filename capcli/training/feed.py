@@ -154,11 +154,7 @@ class Feed:
         if self.cached:
             rows = self._rows(files, [0] * len(files)).to(device)
             return rows if self.below is None else self._encoder.encode_from(rows, self.below)
-        return self._computed(self._encoder, files)
-
-    def _computed(self, encoder: Encoder, files: Sequence[Path]) -> Tensor:
-        arrays = [read_array(file, self._size) for file in files]
-        return encoder(torch.from_numpy(np.stack(arrays)).to(next(encoder.parameters()).device))
+        return _compute(self._encoder, files, self._size)
 
     def anchors(self, encoder: Encoder | None = None) -> Tensor:
         """Mean regions P x D, float32 on the CPU, of all training pictures as they are.
@@ -169,7 +165,7 @@ class Feed:
         parts = []
         for start in range(0, len(self._files), DRAWN_AT_ONCE):
             files = self._files[start : start + DRAWN_AT_ONCE]
-            regions = self.plain(files) if encoder is None else self._computed(encoder, files)
+            regions = self.plain(files) if encoder is None else _compute(encoder, files, self._size)
             parts.append(regions.mean(1, dtype=torch.float32).cpu())
         return torch.cat(parts)
 
@@ -231,3 +227,9 @@ class Feed:
         return random.Random(
             f"{self._key} {epoch} {picture} {turn} {what}" if turn else f"{self._key} {epoch} {picture} {what}"
         )
+
+
+def _compute(encoder: Encoder, files: Sequence[Path], size: int) -> Tensor:
+    """The encoder's regions of pictures as they are, on its device."""
+    arrays = [read_array(file, size) for file in files]
+    return encoder(torch.from_numpy(np.stack(arrays)).to(next(encoder.parameters()).device))
