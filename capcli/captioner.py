@@ -31,6 +31,7 @@ from capcli.model.matcher import Matcher
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.confidence import compute_confidence
 from capcli.modelfile.shipped import find_model
+from capcli.options import spell
 from capcli.pictures.read import read_array, to_array, upright_rgb
 from capcli.words.tokens import detokenize, tokenize
 
@@ -203,8 +204,7 @@ class Captioner:
         if self._language is not None:
             self._language.check(options)
         elif weighed := next((name for name in OF_LANGUAGE_MODELS if getattr(options, name)), None):
-            spelt = weighed.replace("_", "-")
-            raise UsageError(f"{spelt} needs a language model: add --lm FILE, in Python language_model=")
+            raise UsageError(f"{spell(weighed)} needs a language model: add --lm FILE, in Python language_model=")
         encode_prefix(options, self._vocabulary)
 
     def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions | None = None) -> list[Caption]:

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def system_reason(error: OSError | ValueError) -> str:
+    """Why the system did not do it, one lower-case clause: "permission denied", "no space left on device".
+
+    A ValueError is what Python raises for a path that no system can have, such as one with a null byte.
+    """
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
 class CapcliError(Exception):
     """Base of every error capcli raises on purpose; `str(error)` is one line, fit for a terminal."""
 

@@ -35,6 +35,16 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def spell(name: str) -> str:
+    """The name of an option as users write it: `batch-size` for the field `batch_size`, `as` for `as_`."""
+    return name.rstrip("_").replace("_", "-")
+
+
+def flag_of(name: str) -> str:
+    """The option of a field on the command line: `--batch-size` for `batch_size`."""
+    return f"--{spell(name)}"
+
+
 def one_of(name: str, value: str | None, known: Iterable[str]) -> None:
     """Raises UsageError for a value that is none of those known; None is no value and is let through."""
     if value is not None and value not in (known := list(known)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capcli.errors import ModelError
+from capcli.errors import ModelError, system_reason
 from capcli.evaluation.provenance import file_hash
 from capcli.modelfile.header import KEPT, SCALE, Header, read_header
 from capcli.words.vocabulary import SPECIALS
@@ -47,7 +47,7 @@ class Facts:
         try:
             return cls(label, file, file.stat().st_size, file_hash(file), header)
         except OSError as error:
-            raise ModelError(f"{file}: {(error.strerror or str(error)).lower()}") from None
+            raise ModelError(f"{file}: {system_reason(error)}") from None
 
     @property
     def encoder(self) -> str:
@@ -165,7 +165,7 @@ class Facts:
         try:
             return self.card_file.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
-            raise ModelError(f"{self.card_file}: cannot be read ({error})") from None
+            raise ModelError(f"{self.card_file}: cannot be read ({system_reason(error)})") from None
 
     @property
     def card_hash(self) -> str | None:

@@ -9,13 +9,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.text import Text
 
 from capcli.catalogue.facts import Facts
 from capcli.catalogue.soundness import Check
 from capcli.evaluation.table import figure
-from capcli.files.names import escape
-from capcli.output.table import new_table, print_table
+from capcli.output.table import print_table, printable
 
 _SHORT = 12
 
@@ -30,12 +28,12 @@ def megabytes(size: int) -> str:
 
 def print_list(models: Sequence[Facts]) -> None:
     """Prints a line for each model to stdout."""
-    numbers = ("size", "dev CIDEr-D", "test CIDEr-D")
-    table = new_table(("name", "size", "SHA-256", "trained on", "dev CIDEr-D", "test CIDEr-D"), numbers)
+    columns = ("name", "size", "SHA-256", "trained on", "dev CIDEr-D", "test CIDEr-D")
+    rows = []
     for one in models:
         known = (score(one.best_known(part)) for part in ("dev", "test"))
-        table.add_row(*cells(one.label, megabytes(one.size), one.sha256[:_SHORT], ", ".join(one.trained_on), *known))
-    print_table("", table)
+        rows.append((one.label, megabytes(one.size), one.sha256[:_SHORT], ", ".join(one.trained_on), *known))
+    print_table("", columns, rows, numbers=("size", "dev CIDEr-D", "test CIDEr-D"))
 
 
 def print_facts(facts: Facts) -> None:
@@ -57,20 +55,18 @@ def print_facts(facts: Facts) -> None:
         rows.append(("made from", f"{told}, SHA-256 {str(facts.origin.get('sha256', '?'))[:_SHORT]}"))
     if isinstance(tuned := facts.fine_tuning.get("recipe"), dict):
         rows.append(("fine-tuned by", _recipe(tuned)))
-    table = new_table(("", ""), ())
-    for row in rows:
-        table.add_row(*cells(*row))
-    print_table(plain(facts.label), table)
+    print_table(facts.label, ("", ""), rows)
     if facts.scores:
         metrics = list(dict.fromkeys(metric for figures in facts.scores.values() for metric in figures))
-        table = new_table(("measured on", *map(plain, metrics)), [plain(metric) for metric in metrics])
-        for name, figures in facts.scores.items():
-            table.add_row(*cells(name, *(shown_figure(metric, figures.get(metric)) for metric in metrics)))
+        measured = [
+            (name, *(shown_figure(metric, figures.get(metric)) for metric in metrics))
+            for name, figures in facts.scores.items()
+        ]
         print()
-        print_table("", table)
+        print_table("", ("measured on", *metrics), measured, numbers=metrics)
     print()
     if facts.card is None:
-        print(plain(f"No card {facts.card_file.name} is beside the file."))
+        print(printable(f"No card {facts.card_file.name} is beside the file."))
         return
     card = _STEERING.sub("\ufffd", facts.card)
     console = Console()
@@ -80,11 +76,9 @@ def print_facts(facts: Facts) -> None:
 def print_checks(facts: Facts, found: Sequence[Check]) -> None:
     """Prints what was checked and what was found to stdout."""
     words = {True: "ok", False: "FAILED", None: "not compared"}
-    table = new_table(("", "", ""), ())
-    for check in found:
-        table.add_row(*cells(check.name, words[check.passed], check.told))
+    rows = [(check.name, words[check.passed], check.told) for check in found]
     told = "not sound" if any(check.passed is False for check in found) else "sound"
-    print_table(plain(f"{facts.label}, {facts.file}: {told}"), table)
+    print_table(f"{facts.label}, {facts.file}: {told}", ("", "", ""), rows)
 
 
 def stored(facts: Facts) -> str:
@@ -113,12 +107,3 @@ def shown_figure(name: str, value: float | None) -> str:
 
 def score(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def cells(*texts: str) -> list[Text]:
-    return [Text(plain(text)) for text in texts]
-
-
-def plain(text: str) -> str:
-    """A text that can be printed: without what steers a terminal, and without undecodable bytes of file names."""
-    return escape(text.encode("utf-8", "replace").decode())

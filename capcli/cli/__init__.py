@@ -12,8 +12,7 @@ from typer.core import TyperGroup
 from capcli.cli import attend, caption, compress, eval, models, train
 from capcli.cli.messages import tell
 from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
-from capcli.errors import CapcliError
-from capcli.files.names import escape
+from capcli.errors import CapcliError, system_reason
 
 
 class _Commands(TyperGroup):
@@ -58,8 +57,8 @@ def _tell_end(error: BaseException) -> int | None:
         return 141
     if isinstance(error, OSError):
         drop_stdout()
-        what = (error.strerror or str(error)).lower()
-        _tell_error(f"{error.filename}: {what}" if error.filename else what)
+        reason = system_reason(error)
+        _tell_error(f"{error.filename}: {reason}" if error.filename else reason)
         return 1
     # What the command line itself is wrong about; Typer would draw a box around it.
     wrong: Any = error
@@ -75,7 +74,7 @@ def _tell_end(error: BaseException) -> int | None:
 
 def _tell_error(text: str) -> None:
     # Typer's own messages may have several lines.
-    tell(f"error: {escape(' '.join(text.split()))}")
+    tell(f"error: {' '.join(text.split())}")
 
 
 app = typer.Typer(

@@ -26,6 +26,7 @@ from capcli.files.names import escape
 from capcli.heatmap.files import DrawingError, Drawings
 from capcli.heatmap.options import AttendOptions
 from capcli.model.options import ModelOptions
+from capcli.options import flag_of
 from capcli.output import Result
 from capcli.pictures.options import InputOptions
 from capcli.runs.batches import caption_batches, report_unreadable
@@ -70,15 +71,15 @@ def attend(
     to_check = CheckOptions(**checking)
     if to_check.check is not None:
         if paths:
-            raise UsageError(f"--check measures on its own data set, so leave {escape(paths[0])} out")
+            raise UsageError(f"--check measures on its own data set, so leave {paths[0]} out")
         unused = [name for name in (*inputs, *drawing) if name not in ("output", "method", "overwrite")]
         if unused:
-            named = unused[0].rstrip("_").replace("_", "-")
-            raise UsageError(f"--check draws nothing, so leave --{named} out")
+            raise UsageError(f"--check draws nothing, so leave {flag_of(unused[0])} out")
         for name in ("batch_size", "num_captions"):
             if name in place or name in decoding:
-                option = f"--{name.replace('_', '-')}"
-                raise UsageError(f"--check takes one picture and its best caption at a time, so leave {option} out")
+                raise UsageError(
+                    f"--check takes one picture and its best caption at a time, so leave {flag_of(name)} out"
+                )
         measure(
             to_check.check,
             to_check,
@@ -117,7 +118,7 @@ def _draw(
 
         drawings, todo = Screen(named=not alone), found.pictures
     for note in found.notes:
-        tell(escape(note))
+        tell(note)
     tally = Tally(skipped=len(found.pictures) - len(todo))
     interrupt = None
     if todo:
@@ -212,9 +213,8 @@ def run(
         words = tuple(word for word in caption.words if not chosen or word.text in chosen)
         if not words:
             which = f"none of {', '.join(sorted(chosen))} is" if chosen else "no word is"
-            # Control characters are written out by repr already, and must not be twice.
-            reason = f"{escape(which)} in its caption, {caption.text!r}"
-            tell(f"{escape(path)}: {reason}")
+            reason = f"{which} in its caption, '{caption.text}'"
+            tell(f"{path}: {reason}")
             drawings.fail(path, reason)
             return None
         try:
@@ -247,10 +247,10 @@ def run(
     work_off(_one_by_one(batches), keep, tally, total=total, interrupt=interrupt)
     index = drawings.finish()
     if index:
-        tell(escape(f"index: {index}"))
+        tell(f"index: {index}")
     # What was not looked at this time may have them.
     if missing and (tally.captioned or tally.undrawn) and not (tally.skipped or (interrupt and interrupt.is_set())):
-        tell(escape(f"in no caption: {', '.join(sorted(missing))}"))
+        tell(f"in no caption: {', '.join(sorted(missing))}")
 
 
 def _one_by_one(batches: Generator[list[_T], None, None]) -> Generator[list[_T], None, None]:
@@ -264,8 +264,9 @@ def _one_by_one(batches: Generator[list[_T], None, None]) -> Generator[list[_T],
 def _refuse_choices(decoding: dict[str, Any]) -> None:
     for name in decoding:
         if name != "min_confidence":
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"--caption is a sentence of your own, and {option} is for finding one; leave one out")
+            raise UsageError(
+                f"--caption is a sentence of your own, and {flag_of(name)} is for finding one; leave one out"
+            )
 
 
 def _tell_unknown(caption: Caption, told: set[str]) -> None:

@@ -13,7 +13,6 @@ import typer
 from capcli.cli.interrupt import Interrupt
 from capcli.cli.messages import tell
 from capcli.cli.progress import Bar
-from capcli.files.names import escape
 from capcli.output import Result
 from capcli.runs.tally import Tally
 
@@ -52,7 +51,7 @@ def account(result: Result, tally: Tally) -> None:
     """Count a picture, and tell on stderr what it failed by."""
     tally.count(result)
     if result.error is not None:
-        tell(escape(f"{result.path}: {result.error}"))
+        tell(f"{result.path}: {result.error}")
 
 
 def conclude(tally: Tally, interrupt: Interrupt | None, *, alone: bool) -> None:

@@ -16,7 +16,6 @@ from capcli.cli.interrupt import finishing
 from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingOptions
-from capcli.files.names import escape
 from capcli.model.options import ModelOptions
 from capcli.output import Result, Writer
 from capcli.output.options import OutputOptions
@@ -71,7 +70,7 @@ def caption(
     with Outputs(to, sys.stdout.buffer, base, alone=alone) as sinks:
         todo = sinks.todo(found.pictures)
         for note in (*found.notes, *sinks.notes):
-            tell(escape(note))
+            tell(note)
         tally = Tally(
             skipped=len(found.pictures) - len(todo),
             failed_before=sum(map(sinks.failed, set(found.pictures) - set(todo))),
@@ -152,7 +151,7 @@ def _arriving(
     from capcli.pictures.watch import watch
 
     yield None  # what is there already is not kept waiting for what comes
-    tell(f"watching {escape(folder)}; Ctrl-C ends it")
+    tell(f"watching {folder}; Ctrl-C ends it")
     for picture in watch(folder, options, interrupt, seen=set(found.pictures)):
         if picture is not None and outputs.settled(picture):
             tally.skipped += 1

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from capcli.cli.eval import run_with_bar
-from capcli.cli.messages import tell
+from capcli.cli.messages import print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
 from capcli.compression.options import CompressOptions, MeasureOptions
-from capcli.files.names import escape
 from capcli.modelfile.shipped import find_model
 
 
@@ -55,7 +53,7 @@ def compress(
     # What came to be there meanwhile stays too; a fine-tuning's folder gives the model to the next command at once.
     options.target(source)
     smaller.save(target)
-    tell(f"wrote {escape(target)}")
+    tell(f"wrote {target}")
     with counting() as progress:
         found = measure_models(
             {model: source, str(target): target},
@@ -70,11 +68,9 @@ def compress(
         dataclasses.replace(smaller, scores=scores_of(found)).save(target)
         found = found.reread()
     for note in found.notes:
-        tell(escape(note))
+        tell(note)
     if as_json:
-        from capcli.files.json import dumps
-
-        sys.stdout.write(dumps(found.to_json(), indent=2).decode() + "\n")
+        print_json(found.to_json())
     else:
         from capcli.compression.table import print_compressed
 

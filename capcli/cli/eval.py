@@ -15,11 +15,11 @@ from capcli.cli.messages import tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
 from capcli.decoding.options import DecodingOptions
-from capcli.errors import CapcliError, UsageError
+from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.evaluation.options import ReportOptions, ScoringOptions, SourceOptions
 from capcli.files.atomic import write_atomic
-from capcli.files.names import escape
 from capcli.model.options import ModelOptions
+from capcli.options import flag_of
 
 if TYPE_CHECKING:
     from capcli.captioner import Captioner
@@ -161,7 +161,7 @@ def run_with_bar(
     """Captions with a progress bar until Ctrl-C, and tells what became of the pictures, with `named` by which model."""
     with finishing() as interrupt:
         run(captioner, pictures, outputs, pool, tally, interrupt=interrupt, **how)
-    who = f"{escape(captioner.name)}: " if named else ""
+    who = f"{captioner.name}: " if named else ""
     tell(f"{who}{'interrupted: ' if interrupt.is_set() else ''}{tally}")
     if interrupt.is_set():
         raise typer.Exit(interrupt.exit_code)
@@ -181,12 +181,12 @@ def _check(
     if dataset is not None:
         raise UsageError(f"{named} scores captions that are there; name their references by --references, no DATASET")
     if model:
-        raise UsageError(f"--{model[0].replace('_', '-')} is for captioning a DATASET, and {named} has its captions")
+        raise UsageError(f"{flag_of(model[0])} is for captioning a DATASET, and {named} has its captions")
     if source.compare:
         unused = [name for name in ("human", "training", "spice") if getattr(scoring, name)]
         unused += [name for name in ("per_image", "html") if getattr(reports, name)]
         if unused:
-            raise UsageError(f"--{unused[0].replace('_', '-')} is for one set of captions; leave it or --compare out")
+            raise UsageError(f"{flag_of(unused[0])} is for one set of captions; leave it or --compare out")
 
 
 def _settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,9 +220,9 @@ def _write(path: Path, content: bytes) -> None:
     try:
         write_atomic(path, content)
     except OSError as error:
-        raise CapcliError(f"{path}: {(error.strerror or str(error)).lower()}; the report is not written") from None
+        raise CapcliError(f"{path}: {system_reason(error)}; the report is not written") from None
 
 
 def _tell_all(notes: Sequence[str]) -> None:
     for note in notes:
-        tell(escape(note))
+        tell(note)

@@ -13,9 +13,8 @@ import typer
 from capcli.attribution.methods import METHODS
 from capcli.cli.messages import tell
 from capcli.cli.progress import counting
-from capcli.errors import CapcliError, UnreadableImage, UsageError
+from capcli.errors import CapcliError, UnreadableImage, UsageError, system_reason
 from capcli.evaluation.options import CheckOptions
-from capcli.files.names import escape
 from capcli.heatmap.files import check_folder
 from capcli.model.options import ModelOptions
 
@@ -123,12 +122,12 @@ def _readable(captioner: Captioner, pictures: Sequence[Path], failed: list[Path]
         try:
             yield captioner.prepare(path)
         except UnreadableImage as error:
-            tell(escape(f"{path}: {error.reason}"))
+            tell(str(error))
             failed.append(path)
 
 
 def _titled(references: References) -> str:
-    return escape(f"{references.name}, {references.split}" if references.split else references.name)
+    return f"{references.name}, {references.split}" if references.split else references.name
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -138,4 +137,4 @@ def _write(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content)
     except OSError as error:
-        raise CapcliError(f"{path}: {(error.strerror or str(error)).lower()}; the figures are not written") from None
+        raise CapcliError(f"{path}: {system_reason(error)}; the figures are not written") from None

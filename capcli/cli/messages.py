@@ -1,13 +1,28 @@
-"""What is said to the user on stderr, beside the results on stdout."""
+"""What commands say on stderr, beside the results on stdout, and JSON on stdout."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
+from typing import Any
 
 import typer
 
+from capcli.files.names import escape
+
 
 def tell(text: str) -> None:
-    """Say one line on stderr; where nobody can hear it, as behind a closed terminal, the work goes on all the same."""
+    """Print one line on stderr.
+
+    Nothing in the text can steer the terminal: control characters and backslashes appear as `escape` writes them, so
+    callers hand over names as they are. Where stderr is closed, the work goes on all the same.
+    """
     with suppress(OSError, ValueError):
-        typer.echo(f"capcli: {text}", err=True)
+        typer.echo(f"capcli: {escape(text)}", err=True)
+
+
+def print_json(content: Any) -> None:
+    """Print plain values on stdout: indented, in UTF-8 as JSON always is, whatever the terminal's encoding."""
+    from capcli.files.json import dumps
+
+    sys.stdout.buffer.write(dumps(content, indent=2) + b"\n")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from capcli.cli.eval import run_with_bar
-from capcli.cli.messages import tell
+from capcli.cli.messages import print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
 from capcli.compression.options import MeasureOptions
 from capcli.errors import ModelError, UsageError
-from capcli.files.names import escape
 from capcli.modelfile.shipped import find_model, shipped_models
 
 app = typer.Typer(help="List, show, verify and compare models.", no_args_is_help=True)
@@ -36,10 +34,10 @@ def list_models(as_json: _Json = False) -> None:
         try:
             found.append(Facts.read(name, file))
         except ModelError as error:
-            tell(escape(str(error)))
+            tell(str(error))
             broken = True
     if as_json:
-        _print_json([one.to_json() for one in found])
+        print_json([one.to_json() for one in found])
     elif found:
         from capcli.catalogue.table import print_list
 
@@ -57,7 +55,7 @@ def show(model: _Model, as_json: _Json = False) -> None:
 
     facts = Facts.read(model, find_model(model))
     if as_json:
-        _print_json({**facts.to_json(), "card": facts.card})
+        print_json({**facts.to_json(), "card": facts.card})
         return
     from capcli.catalogue.table import print_facts
 
@@ -79,7 +77,7 @@ def verify(model: _Model, as_json: _Json = False) -> None:
     if as_json:
         rows = [{"check": check.name, "passed": check.passed, "found": check.told} for check in found]
         told = {"model": model, "file": str(facts.file), "sha256": facts.sha256}
-        _print_json({**told, "sound": sound, "checks": rows})
+        print_json({**told, "sound": sound, "checks": rows})
     else:
         from capcli.catalogue.table import print_checks
 
@@ -119,18 +117,12 @@ def compare(
             files, measuring, references, pictures, run=partial(run_with_bar, named=True), progress=progress
         )
     for note in found.notes:
-        tell(escape(note))
+        tell(note)
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         from capcli.compression.table import print_compared
 
         print_compared(found)
     if found.unreadable:
         raise typer.Exit(1)
-
-
-def _print_json(content: Any) -> None:
-    from capcli.files.json import dumps
-
-    sys.stdout.write(dumps(content, indent=2).decode("utf-8", "replace") + "\n")

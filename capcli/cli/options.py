@@ -11,6 +11,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from capcli.options import flag_of
+
 
 @dataclasses.dataclass(frozen=True)
 class Group:
@@ -75,10 +77,9 @@ def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter
     shown: bool | str = False
     if kind is not bool and field.default not in (None, (), ""):
         shown = told["shown"] or str(field.default)
-    # An option that is a word of Python, such as --as, has a field with an underscore behind it.
-    names = [f"--{field.name.rstrip('_').replace('_', '-')}", *([told["flag"]] if told["flag"] else [])]
     option = typer.Option(
-        *names,
+        flag_of(field.name),
+        *([told["flag"]] if told["flag"] else []),
         help=told["help"],
         min=told["min"],
         max=told["max"],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from capcli.catalogue.table import cells, megabytes, plain, score, shown_figure, stored
+from capcli.catalogue.table import megabytes, score, shown_figure, stored
 from capcli.evaluation.report import titled
 from capcli.evaluation.table import interval, print_comparison
-from capcli.output.table import new_table, print_table
+from capcli.output.table import print_table
 
 if TYPE_CHECKING:
     from capcli.compression.measurement import Measured
@@ -20,28 +20,25 @@ _SHOWN = ("CIDEr-D", "BLEU-4", "ROUGE-L")
 def print_compared(measured: Measured) -> None:
     """Prints models side by side to stdout, then the scores of each other than the first against the first's."""
     facts, speed = measured.facts, measured.speed
-    table = new_table(("", *(plain(one.label) for one in facts)), ())
-
-    def row(name: str, texts: Iterable[str]) -> None:
-        table.add_row(*cells(name, *texts))
-
-    row("size", (megabytes(one.size) for one in facts))
-    row("stored as", (stored(one) for one in facts))
-    row("encoder", (one.encoder for one in facts))
-    row("decoder", (str(one.header.described["decoder"]["name"]) for one in facts))
-    row("parameters", (f"{one.parameters:,}" for one in facts))
-    row("vocabulary", (f"{one.words:,}" for one in facts))
-    row("images/s", (f"{speed.rate(place):.1f}" for place in range(len(facts))))
-    row("speed", ("", *(f"{speed.ratio(place)[0]:.2f} times" for place in range(1, len(facts)))))
-    row("computes in", (_precision(each) for each in speed.precision))
+    rows = [
+        ("size", *(megabytes(one.size) for one in facts)),
+        ("stored as", *(stored(one) for one in facts)),
+        ("encoder", *(one.encoder for one in facts)),
+        ("decoder", *(str(one.header.described["decoder"]["name"]) for one in facts)),
+        ("parameters", *(f"{one.parameters:,}" for one in facts)),
+        ("vocabulary", *(f"{one.words:,}" for one in facts)),
+        ("images/s", *(f"{speed.rate(place):.1f}" for place in range(len(facts)))),
+        ("speed", "", *(f"{speed.ratio(place)[0]:.2f} times" for place in range(1, len(facts)))),
+        ("computes in", *(_precision(each) for each in speed.precision)),
+    ]
     if not measured.comparisons:
         for name in dict.fromkeys(name for one in facts for name in one.scores):
-            row(f"CIDEr-D, {name}", (score(one.scores.get(name, {}).get("CIDEr-D")) for one in facts))
+            rows.append((f"CIDEr-D, {name}", *(score(one.scores.get(name, {}).get("CIDEr-D")) for one in facts)))
     notes = [_timed(measured)]
     notes += [f"{one.label} is {speed.verdict(place)}" for place, one in enumerate(facts) if place]
     if not measured.comparisons:
         notes.append("scores are those that the files hold; --data DATASET measures them on the same pictures")
-    print_table("", table, [plain(note) for note in notes])
+    print_table("", ("", *(one.label for one in facts)), rows, footnotes=notes)
     for comparison in measured.comparisons:
         print()
         print_comparison(comparison)
@@ -50,19 +47,17 @@ def print_compared(measured: Measured) -> None:
 def print_compressed(measured: Measured) -> None:
     """Prints a model before and after it was made smaller to stdout."""
     (before, after), speed = measured.facts, measured.speed
-    table = new_table(("", "before", "after", "change"), ("before", "after"))
-    share = f"{after.size / before.size:.1%} of the size"
-    table.add_row(*cells("size", megabytes(before.size), megabytes(after.size), share))
-    table.add_row(*cells("stored as", stored(before), stored(after), ""))
     middle, least, most = speed.ratio(1)
     rates = (f"{speed.rate(place):.1f}" for place in (0, 1))
-    table.add_row(*cells("images/s", *rates, f"{middle:.2f} times, {least:.2f} to {most:.2f}"))
+    rows = [
+        ("size", megabytes(before.size), megabytes(after.size), f"{after.size / before.size:.1%} of the size"),
+        ("stored as", stored(before), stored(after), ""),
+        ("images/s", *rates, f"{middle:.2f} times, {least:.2f} to {most:.2f}"),
+    ]
     for comparison in measured.comparisons:
         for name in _SHOWN:
             if one := comparison.differences.metrics.get(name):
-                table.add_row(
-                    *cells(name, shown_figure(name, one.a), shown_figure(name, one.b), _difference(name, one))
-                )
+                rows.append((name, shown_figure(name, one.a), shown_figure(name, one.b), _difference(name, one)))
     notes = [
         f"{speed.verdict(1)}; {_computing(measured)}",
         _timed(measured),
@@ -74,7 +69,8 @@ def print_compressed(measured: Measured) -> None:
         )
     if not measured.comparisons:
         notes.append("not scored: --data DATASET captions its dev pictures before and after")
-    print_table(plain(f"{before.label} -> {after.label}"), table, [plain(note) for note in notes])
+    columns = ("", "before", "after", "change")
+    print_table(f"{before.label} -> {after.label}", columns, rows, numbers=("before", "after"), footnotes=notes)
 
 
 def _timed(measured: Measured) -> str:

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from capcli.errors import UsageError
-from capcli.options import option
+from capcli.options import option, spell
 
 SAMPLING = ("temperature", "top_p", "top_k")
 """Options that mean nothing to a search."""
@@ -89,7 +89,7 @@ class DecodingOptions:
         for field in dataclasses.fields(self):
             value, wanted = getattr(self, field.name), _wanted(field)
             if not _fits(value, field):
-                raise UsageError(f"{_spelt(field.name)} must be {wanted}, not {value!r}")
+                raise UsageError(f"{spell(field.name)} must be {wanted}, not {value!r}")
         if self.min_length > self.max_length:
             raise UsageError(f"min-length {self.min_length} is above max-length {self.max_length}; change one of them")
         # One line is one caption in much that reads them.
@@ -97,7 +97,7 @@ class DecodingOptions:
             raise UsageError("prefix must be one line")
         for field in dataclasses.fields(self):
             if field.name in SAMPLING and not self.sample and getattr(self, field.name) != field.default:
-                raise UsageError(f"{_spelt(field.name)} needs sampling: add --sample, in Python sample=True")
+                raise UsageError(f"{spell(field.name)} needs sampling: add --sample, in Python sample=True")
             if field.name in OF_LANGUAGE_MODELS and self.sample and getattr(self, field.name):
                 raise UsageError("a language model leads a search and no sampling; leave sample or the model out")
 
@@ -113,10 +113,6 @@ class DecodingOptions:
                 near = difflib.get_close_matches(name, known, 3) or known
                 raise UsageError(f"no decoding option is named {name!r}; near it: {', '.join(near)}")
         return dataclasses.replace(self, **changes)
-
-
-def _spelt(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def _fits(value: Any, field: dataclasses.Field[Any]) -> bool:

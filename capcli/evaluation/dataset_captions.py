@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from capcli.datasets.dataset import parse_json, read_text
 from capcli.datasets.records import Record
 from capcli.decoding.options import DecodingOptions
-from capcli.errors import CapcliError, UsageError
+from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.evaluation.predictions import Prediction, read_predictions
 from capcli.evaluation.provenance import model_files
 from capcli.evaluation.references import References
@@ -239,7 +239,7 @@ class _Kept:
             written = self._outputs.write(result)
             self._settings.write()
         except OSError as error:
-            raise CapcliError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from None
+            raise CapcliError(f"{error.filename}: {system_reason(error)}") from None
         self._settings = None
         return written
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from capcli.errors import UsageError
 from capcli.files.target import check_target
-from capcli.options import option
+from capcli.options import flag_of, option
 
 SPLITS = ("test", "dev", "train", "all", "held-out")
 
@@ -146,7 +146,7 @@ class ReportOptions:
         for field in fields(self):
             path = getattr(self, field.name)
             if path is not None:
-                yield field.metadata["flag"] or f"--{field.name.replace('_', '-')}", path
+                yield field.metadata["flag"] or flag_of(field.name), path
 
 
 def _real(path: Path) -> Path:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.text import Text
 
 from capcli.evaluation.comparison import Comparison
 from capcli.evaluation.notes import RETRIEVAL
 from capcli.evaluation.report import Report
 from capcli.evaluation.scores import Score
-from capcli.files.names import escape
-from capcli.output.table import PIPE_WIDTH, new_table, print_table
+from capcli.output.table import PIPE_WIDTH, print_table
 
 if TYPE_CHECKING:
     from capcli.evaluation.faithfulness import Check
@@ -59,7 +57,7 @@ def print_report(report: Report) -> None:
     columns = ["metric", "value", _INTERVAL]
     if report.human:
         columns += ["a person scores", *([_INTERVAL] if roomy else []), "the captions, on the same references"]
-    table = new_table(columns, _NUMBERS)
+    rows = []
     for name, score in report.scores.metrics.items():
         cells = [name, "-" if score.value is None else figure(name, score.value)]
         cells.append(interval(name, score.low, score.high) or score.why or "")
@@ -68,12 +66,12 @@ def print_report(report: Report) -> None:
             cells.append("-" if person.value is None else figure(name, person.value))
             cells += [interval(name, person.low, person.high)] if roomy else []
             cells.append("-" if captions.value is None else figure(name, captions.value))
-        table.add_row(*map(Text, cells))
+        rows.append(cells)
     notes = list(report.footnotes)
     # No row of the table, whose columns would be as wide as the machine is fast.
     if report.run and (speed := report.run.get("images_per_second")):
         notes.append(f"{speed:.1f} images/s captioned on {report.run['device']}, loading left out")
-    print_table(escape(report.title), table, notes, console)
+    print_table(report.title, columns, rows, numbers=_NUMBERS, footnotes=notes, console=console)
     if report.retrieval:
         _print_retrieval(report.retrieval, console)
 
@@ -88,30 +86,30 @@ def retrieval_rows(found: Retrieval) -> list[tuple[str, dict[str, str]]]:
 
 
 def _print_retrieval(found: Retrieval, console: Console) -> None:
-    rows = retrieval_rows(found)
-    columns = list(rows[0][1])
-    table = new_table(("query", *columns), columns)
-    for name, cells in rows:
-        table.add_row(name, *cells.values())
+    ways = retrieval_rows(found)
+    columns = list(ways[0][1])
+    rows = [(name, *cells.values()) for name, cells in ways]
     print()
-    print_table("", table, [RETRIEVAL], console)
+    print_table("", ("query", *columns), rows, numbers=columns, footnotes=[RETRIEVAL], console=console)
 
 
 def print_comparison(comparison: Comparison) -> None:
     """Prints the differences to stdout."""
-    table = new_table(("metric", "A", "B", "B - A", _INTERVAL, "p"), _NUMBERS)
+    columns, rows = ("metric", "A", "B", "B - A", _INTERVAL, "p"), []
     for name, one in comparison.differences.metrics.items():
         cells = [name, figure(name, one.a), figure(name, one.b)]
         cells.append(f"{'+' if one.value > 0 else ''}{figure(name, one.value)}")
         cells += [interval(name, one.low, one.high) or one.why or "", "-" if one.p is None else _probability(one.p)]
-        table.add_row(*map(Text, cells))
-    print_table(escape(comparison.title), table, comparison.footnotes, Console())
+        rows.append(cells)
+    print_table(comparison.title, columns, rows, numbers=_NUMBERS, footnotes=comparison.footnotes)
 
 
 def print_check(check: Check, title: str) -> None:
     """Prints how faithful the maps of each method are to stdout."""
-    columns = ("method", "top fifth", _INTERVAL, "random fifth", "least fifth", "top / random", _INTERVAL)
-    table = new_table((*columns, "deletion", "insertion"), _NUMBERS)
+    columns = (
+        *("method", "top fifth", _INTERVAL, "random fifth", "least fifth", "top / random", _INTERVAL),
+        *("deletion", "insertion"),
+    )
 
     def shown(score: Score) -> str:
         return "-" if score.value is None else figure("", score.value)
@@ -119,16 +117,16 @@ def print_check(check: Check, title: str) -> None:
     def spread(score: Score) -> str:
         return interval("", score.low, score.high) or score.why or ""
 
-    for name, one in check.methods.items():
-        areas = one.curves.deletion_area, one.curves.insertion_area
-        table.add_row(
+    rows = [
+        (
             *(name, shown(one.top), spread(one.top), shown(check.random), shown(one.least)),
-            *(shown(one.ratio), spread(one.ratio), *map(shown, areas)),
+            *(shown(one.ratio), spread(one.ratio)),
+            *map(shown, (one.curves.deletion_area, one.curves.insertion_area)),
         )
+        for name, one in check.methods.items()
+    ]
     control = check.random_curves
-    table.add_row(
-        *("random order", *["-"] * 6, *map(shown, (control.deletion_area, control.insertion_area))),
-    )
+    rows.append(("random order", *["-"] * 6, *map(shown, (control.deletion_area, control.insertion_area))))
     notes = [
         f"{check.images:,} pictures with {check.words:,} content words in the model's own captions; falls of a word's "
         "log-probability (natural) where a fifth of the regions is blurred.",
@@ -139,7 +137,7 @@ def print_check(check: Check, title: str) -> None:
     first = next(iter(check.methods))
     for name, score in check.differences.items():
         notes.append(f"top fifth, {first} minus {name}: {shown(score)} ({spread(score)})")
-    print_table(escape(title), table, notes, Console())
+    print_table(title, columns, rows, numbers=_NUMBERS, footnotes=notes)
 
 
 def _probability(p: float) -> str:

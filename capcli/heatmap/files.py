@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capcli.errors import CapcliError, UsageError
+from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.heatmap.mark import MARK, is_marked
 from capcli.output.naming import Naming
@@ -206,7 +206,7 @@ class Drawings:
             place.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(place, content)
         except OSError as error:
-            told = (error.strerror or str(error)).lower()
+            told = system_reason(error)
             if disk_is_full(error):
                 raise CapcliError(f"{place}: {told}; what is there is whole") from None
             raise DrawingError(f"{place} cannot be written ({told})") from None
@@ -259,8 +259,7 @@ def check_folder(folder: Path) -> None:
     except FileExistsError:  # another run has made it meanwhile
         pass
     except OSError as error:
-        told = (error.strerror or str(error)).lower()
-        raise UsageError(f"the folder {folder} cannot be made ({told}); name another by -o") from None
+        raise UsageError(f"the folder {folder} cannot be made ({system_reason(error)}); name another by -o") from None
     finally:
         for one in reversed(made):
             with suppress(OSError):  # another run writes into it

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from capcli.errors import CapcliError, UsageError
+from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
 from capcli.output.formats.json import JsonLines
@@ -121,8 +121,8 @@ class Outputs:
             except SidecarError as error:
                 failures.append(str(error))
             except OSError as error:
-                told = (error.strerror or str(error)).lower()
-                raise CapcliError(f"{sidecars.path_of(result.path)}: {told}; --resume goes on from there") from None
+                place = sidecars.path_of(result.path)
+                raise CapcliError(f"{place}: {system_reason(error)}; --resume goes on from there") from None
         written = Result(result.path, error="; ".join(failures)) if failures else result
         if self._errors is not None and written.error is not None:
             self._errors.write(written)

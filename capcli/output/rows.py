@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from capcli.errors import CapcliError, UsageError
+from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import replacing, write_whole
 from capcli.files.lock import open_locked
 from capcli.output import Result, State
@@ -146,7 +146,7 @@ class RowFile:
         try:
             file = open_locked(self._path)
         except OSError as error:
-            raise UsageError(f"{self._name}: {(error.strerror or str(error)).lower()}") from None
+            raise UsageError(f"{self._name}: {system_reason(error)}") from None
         if file is None:
             raise UsageError(f"{self._name} is being written by another run; wait for it, or name another file")
         return file
@@ -213,8 +213,9 @@ class RowFile:
         write_whole(self._file, content)
 
     def _failed(self, error: OSError) -> CapcliError:
-        told = (error.strerror or str(error)).lower()
-        return CapcliError(f"{self._name}: {told}; the rows it holds are whole, and --resume goes on from them")
+        return CapcliError(
+            f"{self._name}: {system_reason(error)}; the rows it holds are whole, and --resume goes on from them"
+        )
 
     def _foreign(self, why: str) -> UsageError:
         return UsageError(f"{self._name} does not hold rows of this format ({why}); name another file")

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from capcli.errors import system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.files.json import dumps
 from capcli.output import Result, State
@@ -93,8 +94,7 @@ class Sidecars:
         except OSError as error:
             if disk_is_full(error):
                 raise
-            told = (error.strerror or str(error)).lower()
-            raise SidecarError(f"its sidecar {path} cannot be written ({told})") from None
+            raise SidecarError(f"its sidecar {path} cannot be written ({system_reason(error)})") from None
 
     def _content(self, existing: bytes, result: Result) -> bytes:
         if self.kind == "txt":

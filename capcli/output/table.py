@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from capcli.files.names import escape
+
 # Nothing is cut or folded where no terminal gives a width.
 PIPE_WIDTH = 400
 
 
-def new_table(columns: Sequence[str], numbers: Collection[str]) -> Table:
-    """A table without rows, nor a line of headings if they are all empty.
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Collection[str] = (),
+    footnotes: Sequence[str] = (),
+    console: Console | None = None,
+) -> None:
+    """Prints a table to stdout.
+
+    Nothing in it can steer a terminal, so callers hand over texts of strangers as they are: see `printable`.
 
     Args:
-        columns: their headings.
-        numbers: those of them that are aligned to the right.
+        title: above the table; none if it is empty.
+        columns: their headings; there is no line of headings if all are empty.
+        rows: for each column a cell.
+        numbers: columns that are aligned to the right.
+        footnotes: lines below the table.
+        console: by default stdout's own.
     """
+    console = console or Console()
     # Without rules it is the same bytes in every encoding, and columns for awk.
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
-        table.add_column(Text(column), justify="right" if column in numbers else "left")
-    return table
-
-
-def print_table(title: str, table: Table, footnotes: Sequence[str] = (), console: Console | None = None) -> None:
-    """Prints a table to stdout, its title above it unless that is empty, and footnotes below.
-
-    Nothing of it may steer a terminal, see `capcli.files.names.escape`. `console` is by default stdout's own.
-    """
-    console = console or Console()
+        table.add_column(Text(printable(column)), justify="right" if column in numbers else "left")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    title, footnotes = printable(title), list(map(printable, footnotes))
     if console.is_terminal:
         if title:
             console.print(Text(title, style="bold"))
@@ -47,3 +58,8 @@ def print_table(title: str, table: Table, footnotes: Sequence[str] = (), console
         plain.print(table)
     lines = (line.rstrip() for line in captured.get().splitlines())
     print(*([title] if title else []), *lines, *(["", *footnotes] if footnotes else []), sep="\n")
+
+
+def printable(text: str) -> str:
+    """A text on one line that cannot steer a terminal; of undecodable bytes of names it keeps question marks."""
+    return escape(text.encode("utf-8", "replace").decode())
