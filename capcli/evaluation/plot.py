@@ -1,16 +1,19 @@
-"""Plots as inline SVG, small enough to be read on a phone at their own size.
+"""Plots as SVG inside a page, small enough to be read on a phone at their own size.
 
-Colours and fonts come from the page through the classes `axis`, `bar`, `dot`, `mean` and `mark`; `lines` are for a
-file of their own.
+`plot.svg` draws what is computed here. Colours and fonts come from the page through the classes `axis`, `bar`, `dot`,
+`mean` and `mark`; those of a file of its own, for `lines`, from `plots.css`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
+from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
+
+from capcli.output.html import fragment, render
 
 _WIDTH, _HEIGHT = 340, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 12, 10, 40
@@ -20,21 +23,8 @@ _LEAST_FOR_MEANS = 50
 _LEGEND = 24
 _SHORT = 10
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-_ALONE = """
-text { fill: #57606a; font: 12px system-ui, sans-serif; }
-.title { fill: #1c2126; font-size: 14px; font-weight: 600; }
-.axis { stroke: #57606a; fill: none; }
-.grid { stroke: #d5dae0; fill: none; }
-.line { fill: none; stroke-width: 2; }
-.line0 { stroke: #0072b2; }
-.line1 { stroke: #d55e00; stroke-dasharray: 7 3; }
-.line2 { stroke: #009e73; stroke-dasharray: 2 2; }
-.line3 { stroke: #777; stroke-dasharray: 8 3 2 3; }
-"""
 
-
-def histogram(values: np.ndarray, label: str, alt: str) -> str:
+def histogram(values: np.ndarray, label: str, alt: str) -> Markup:
     """How many images have which score, with a line at the mean.
 
     Args:
@@ -51,11 +41,10 @@ def histogram(values: np.ndarray, label: str, alt: str) -> str:
         if count
     )
     mean = axes.x(float(values.mean()))
-    line = f'<path class="mark" d="M{mean:.1f} {axes.y(0):.1f}V{_TOP}"/>'
-    return axes.drawn(f'<path class="bar" d="{bars}"/>{line}', alt)
+    return axes.draw([("bar", bars), ("mark", f"M{mean:.1f} {axes.y(0):.1f}V{_TOP}")], alt)
 
 
-def scatter(x: np.ndarray, y: np.ndarray, labels: tuple[str, str], alt: str) -> str:
+def scatter(x: np.ndarray, y: np.ndarray, labels: tuple[str, str], alt: str) -> Markup:
     """A dot for every image (evenly chosen ones where there are very many), and the means of tenths of them.
 
     Args:
@@ -67,16 +56,14 @@ def scatter(x: np.ndarray, y: np.ndarray, labels: tuple[str, str], alt: str) -> 
     axes = _Axes(1.0, _nice(float(y.max())), *labels)
     step = math.ceil(len(x) / _MOST_DOTS)
     dots = "".join(f"M{axes.x(a):.1f} {axes.y(b):.1f}h0" for a, b in zip(x[::step].tolist(), y[::step].tolist()))  # noqa: B905
-    inner = f'<path class="dot" d="{dots}"/>'
-    means = tenths(x, y)
-    if means:
+    paths = [("dot", dots)]
+    if means := tenths(x, y):
         points = [f"{axes.x(a):.1f} {axes.y(b):.1f}" for a, b in means]
-        inner += f'<path class="mean" d="M{"L".join(points)}"/>'
-        inner += f'<path class="mean dots" d="{"".join(f"M{point}h0" for point in points)}"/>'
-    return axes.drawn(inner, alt)
+        paths += [("mean", f"M{'L'.join(points)}"), ("mean dots", "".join(f"M{point}h0" for point in points))]
+    return axes.draw(paths, alt)
 
 
-def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], labels: tuple[str, str], alt: str) -> str:
+def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], labels: tuple[str, str], alt: str) -> Markup:
     """A line for each series, told apart by colour and by dashes, with a legend below.
 
     Args:
@@ -86,33 +73,31 @@ def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], labels: tup
         alt: what a reader who does not see the plot is told.
     """
     axes = _Axes(_nice(max(x)), _nice(max(map(max, series.values()))), *labels)
-    drawn = ""
     columns = min(len(series), 4 if max(map(len, series)) <= _SHORT else 2)
+    paths, legend = [], []
     for number, (name, values) in enumerate(series.items()):
         points = "L".join(f"{axes.x(a):.1f} {axes.y(b):.1f}" for a, b in zip(x, values))  # noqa: B905
         row, column = divmod(number, columns)
         left, foot = _RIGHT + column * (_WIDTH - _RIGHT) / columns, _HEIGHT + (row + 1) * _LEGEND - 10
-        drawn += (
-            f'<path class="line line{number}" d="M{points}"/>'
-            f'<path class="line line{number}" d="M{left:.1f} {foot - 4}h16"/>'
-            f'<text x="{left + 20:.1f}" y="{foot}">{escape(name)}</text>'
-        )
-    return axes.drawn(drawn, alt, legend=_LEGEND * math.ceil(len(series) / columns))
+        paths.append((f"line line{number}", f"M{points}"))
+        legend.append(_Name(f"line line{number}", name, left, foot))
+    return axes.draw(paths, alt, legend)
 
 
-def beside(plots: Sequence[tuple[str, str]], legend_rows: int = 1) -> bytes:
+def beside(plots: Sequence[tuple[str, Markup]], legend_rows: int = 1) -> bytes:
     """An SVG file of its own: plots of `lines` side by side, each below its title, with legends of so many rows."""
     width, top, height = _WIDTH + 20, 34, _HEIGHT + legend_rows * _LEGEND
-    across, down = len(plots) * width, top + height + 10
-    parts = "".join(
-        f'<text class="title" x="{place * width + _LEFT}" y="22">{escape(title)}</text>'
-        f'<svg x="{place * width}" y="{top}" width="{_WIDTH}" height="{height}">{plot}</svg>'
-        for place, (title, plot) in enumerate(plots)
+    return render(
+        "evaluation/plots.svg",
+        plots=plots,
+        across=len(plots) * width,
+        down=top + height + 10,
+        width=width,
+        left=_LEFT,
+        top=top,
+        plot_width=_WIDTH,
+        plot_height=height,
     )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {down}" width="{across}" height="{down}">'
-        f'<style>{_ALONE}</style><rect width="100%" height="100%" fill="#fff"/>{parts}</svg>\n'
-    ).encode()
 
 
 def tenths(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
@@ -131,6 +116,15 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:
     return float(np.corrcoef(first, second)[0, 1])
 
 
+class _Name(NamedTuple):
+    """A line of a legend: the class of what it names, and where it begins."""
+
+    kind: str
+    text: str
+    x: float
+    y: int
+
+
 class _Axes:
     """A frame from 0 to `x_top` and 0 to `y_top`, whose ticks are at least `y_step` apart."""
 
@@ -144,24 +138,23 @@ class _Axes:
     def y(self, value: float) -> float:
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * value / self._y_top
 
-    def drawn(self, inner: str, alt: str, legend: int = 0) -> str:
-        """The frame with what is in it, and room for a legend of that height below."""
-        x_label, y_label = map(escape, self._labels)
-        floor = self.y(0)
-        middle = (_TOP + floor) / 2
-        parts = [f'<path class="axis" d="M{_LEFT} {floor:.1f}H{_WIDTH - _RIGHT}"/>']
-        for tick in _ticks(self._x_top):
-            parts.append(f'<text x="{self.x(tick):.1f}" y="{floor + 16:.1f}" text-anchor="middle">{tick:g}</text>')
-        for tick in _ticks(self._y_top, self._y_step):
-            place = self.y(tick)
-            parts.append(f'<text x="{_LEFT - 6}" y="{place + 4:.1f}" text-anchor="end">{tick:,g}</text>')
-            if tick:
-                parts.append(f'<path class="grid" d="M{_LEFT} {place:.1f}H{_WIDTH - _RIGHT}"/>')
-        parts.append(f'<text x="{(_LEFT + _WIDTH) / 2:.0f}" y="{_HEIGHT - 6}" text-anchor="middle">{x_label}</text>')
-        parts.append(f'<text transform="translate(11 {middle:.0f}) rotate(-90)" text-anchor="middle">{y_label}</text>')
-        return (
-            f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + legend}" role="img" aria-label="{escape(alt)}">'
-            f"{''.join(parts)}{inner}</svg>"
+    def draw(self, paths: Sequence[tuple[str, str]], alt: str, legend: Sequence[_Name] = ()) -> Markup:
+        """The frame with paths in it, each a class and what it draws, and below it the legend."""
+        return fragment(
+            "evaluation/plot.svg",
+            width=_WIDTH,
+            height=max([_HEIGHT, *(name.y + 10 for name in legend)]),
+            left=_LEFT,
+            right=_WIDTH - _RIGHT,
+            top=_TOP,
+            floor=_HEIGHT - _BOTTOM,
+            x_ticks=[(self.x(tick), f"{tick:g}") for tick in _ticks(self._x_top)],
+            y_ticks=[(self.y(tick), f"{tick:,g}") for tick in _ticks(self._y_top, self._y_step)],
+            x_label=self._labels[0],
+            y_label=self._labels[1],
+            paths=paths,
+            legend=legend,
+            alt=alt,
         )
 
 

@@ -19,7 +19,7 @@
   const pixels = new Uint32Array(image.data.buffer)
   const still = matchMedia("(prefers-reduced-motion: reduce)")
 
-  // The same cubic B-spline as capcli.heatmap.arrays, which says how and why.
+  // The same cubic B-spline as capcli.attribution.smooth_map, which says how and why.
   const integral = t => {
     const power = shift => Math.max(Math.min(Math.max(t, -2), 2) + shift, 0) ** 4
     return (power(2) - 4 * power(1) + 6 * power(0) - 4 * power(-1)) / 24

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
@@ -22,7 +19,7 @@ from capcli.heatmap.colour import colours
 from capcli.heatmap.mark import MARK
 from capcli.heatmap.overlay import OPACITY, alphas
 from capcli.heatmap.sentence import parts, probability
-from capcli.output.html import data_uri, document, jpeg
+from capcli.output.html import data_uri, jpeg, render
 
 if TYPE_CHECKING:
     from capcli.caption import Caption, Word
@@ -40,12 +37,6 @@ _THUMBNAIL_SIDE = 192
 
 _ROWS = ("upper", "middle", "lower")
 _COLUMNS = ("left", "centre", "right")
-
-_FINDER = """<div id="finder" class="finder" role="search" hidden>
-<div><label for="search">Search</label><input type="search" id="search" autocomplete="off"></div>
-<div><label for="order">Order</label><select id="order" autocomplete="off"><option value="given">as given</option>
-<option value="surest">most confident first</option><option value="unsure">least confident first</option></select></div>
-<span id="found" class="quiet" role="status"></span></div>"""
 
 
 @dataclass(frozen=True)
@@ -89,50 +80,36 @@ def page(
     Returns:
         UTF-8, below PAGE_BYTES for the shipped model.
     """
-    heads = _common_heads(caption.words)
+    layers, heads = _common_heads(caption.words)
     width, height = picture.size
-    scale = _DRAWN_SIDE / max(width, height)
-    drawn = [max(1, round(side * scale)) for side in picture.size]
-    rows, columns = np.asarray(caption.words[0].attention).shape if caption.words else (1, 1)
-    data = {
-        "rows": rows,
-        "columns": columns,
-        "box": list(caption.words[0].box) if caption.words else [0, 0, 1, 1],
-        "words": [[word.text, probability(word), _strongest(word)] for word in caption.words],
-        "maps": base64.b64encode(b"".join(_maps(word, heads) for word in caption.words)).decode(),
-        "inks": base64.b64encode(_inks()).decode(),
+    values: dict[str, Any] = {
+        "title": f"{caption.text or '(empty)'} - {name}",
+        "generator": MARK,
+        "name": name,
+        "index": index and _url(index),
+        "width": width,
+        "height": height,
+        "shape": "panorama" if width > 2.2 * height else "narrow" if height > 1.2 * width else "plain",
+        "drawn": [max(1, round(side * _DRAWN_SIDE / max(picture.size))) for side in picture.size],
+        "caption": caption,
+        "runs": _runs(caption),
+        "share": _share,
+        "probability": probability,
+        "strongest": _strongest,
+        "layers": layers,
+        "heads": heads,
+        "method": method,
+        "model": model,
+        "opacity": round(100 * OPACITY),
+        "gradient": _gradient(),
+        "data": _data(caption, layers * heads),
     }
-    shape = "panorama" if width > 2.2 * height else "narrow" if height > 1.2 * width else "plain"
-    before = [
-        f'<header>{_back(index)}<h1><bdi dir="auto">{escape(name)}</bdi></h1></header>',
-        f'<main class="{shape}">',
-        f'<div class="stage" style="--ratio: {width / height:.5f}">',
-    ]
-    after = [
-        f'<canvas id="heat" width="{drawn[0]}" height="{drawn[1]}" aria-hidden="true"></canvas></div>',
-        '<div class="panel">',
-        f'<div id="sentence" class="sentence">{_sentence(caption)}</div>',
-        _controls(caption, heads, method),
-        "<noscript><p>Without JavaScript there are no heatmaps here; the table has the words.</p></noscript>",
-        _table(caption),
-        f'<p class="quiet">Model {escape(model)}, method {escape(method)}, confidence {caption.confidence:.2f}'
-        f"{', uncertain' * caption.uncertain}.</p>",
-        "</div></main>",
-        f'<script type="application/json" id="data">{_json(data)}</script>',
-    ]
 
-    def made(uri: str) -> bytes:
-        image = f'<img src="{uri}" width="{width}" height="{height}" alt="{escape(caption.text)}">'
-        return document(
-            f"{caption.text or '(empty)'} - {name}",
-            "\n".join([*before, image, *after]),
-            style=_source("page.css"),
-            script=_source("page.js"),
-            generator=MARK,
-        )
+    def made(content: bytes) -> bytes:
+        return render("heatmap/page.html", uri=data_uri(content), **values)
 
-    room = PAGE_BYTES - len(made(data_uri(b""))) - 4
-    return made(data_uri(_fitting(picture, room * 3 // 4)))
+    room = PAGE_BYTES - len(made(b""))
+    return made(_fitting(picture, room * 3 // 4))
 
 
 def index(entries: Sequence[Entry], *, title: str) -> bytes:
@@ -148,20 +125,10 @@ def index(entries: Sequence[Entry], *, title: str) -> bytes:
     """
     shown = [entry for entry in entries if entry.error is None]
     failed = [entry for entry in entries if entry.error is not None]
-    count = f"{len(shown):,} picture{'' if len(shown) == 1 else 's'}"
-    if failed:
-        count += f', <a href="#failed">{len(failed):,} failed</a>'
-    body = [
-        f'<header><h1>{escape(title)}</h1><p class="quiet">{count}</p></header>',
-        "<main>",
-        _FINDER if len(shown) > 1 else "",
-        f'<ul class="cards" id="cards">{"".join(map(_card, shown))}</ul>',
-    ]
-    if failed:
-        reasons = "".join(f"<li>{_named(entry.name)}: {escape(entry.error or '')}</li>" for entry in failed)
-        body.append(f'<section id="failed"><h2>Failed</h2><ul>{reasons}</ul></section>')
-    body.append("</main>")
-    return document(title, "\n".join(body), style=_source("index.css"), script=_source("index.js"), generator=MARK)
+    pictures = {entry.thumbnail: _embedded(entry.thumbnail) for entry in shown if entry.thumbnail}
+    return render(
+        "heatmap/index.html", title=title, generator=MARK, shown=shown, failed=failed, pictures=pictures, url=_url
+    )
 
 
 def thumbnail(picture: Image.Image) -> bytes:
@@ -196,11 +163,25 @@ def _common_heads(words: Sequence[Word]) -> tuple[int, int]:
     return heads.pop() if len(heads) == 1 else (0, 0)
 
 
-def _maps(word: Word, heads: tuple[int, int]) -> bytes:
+def _data(caption: Caption, heads: int) -> dict[str, Any]:
+    """What the page's script draws from; see `page.js`."""
+    words = caption.words
+    rows, columns = np.asarray(words[0].attention).shape if words else (1, 1)
+    return {
+        "rows": rows,
+        "columns": columns,
+        "box": list(words[0].box) if words else [0, 0, 1, 1],
+        "words": [[word.text, probability(word), _strongest(word)] for word in words],
+        "maps": base64.b64encode(b"".join(_maps(word, heads > 0) for word in words)).decode(),
+        "inks": base64.b64encode(_inks()).decode(),
+    }
+
+
+def _maps(word: Word, with_heads: bool) -> bytes:
     """The word's attention, then its heads layer by layer: rows x columns bytes each, its largest weight being 255."""
     attention = np.asarray(word.attention, np.float64)
-    each = word.heads.reshape(-1, *attention.shape) if word.heads is not None and all(heads) else np.empty(0)
-    return b"".join(_bytes(weights) for weights in (attention, *each))
+    heads = word.heads.reshape(-1, *attention.shape) if with_heads and word.heads is not None else ()
+    return b"".join(_bytes(weights) for weights in (attention, *heads))
 
 
 def _bytes(weights: np.ndarray) -> bytes:
@@ -227,121 +208,28 @@ def _strongest(word: Word) -> str:
     return "centre" if place == ("middle", "centre") else " ".join(place)
 
 
-def _sentence(caption: Caption) -> str:
-    """The sentence, in which a word and what follows it without a space stay together."""
-    runs = [""]
+def _runs(caption: Caption) -> list[list[tuple[str, Word | None]]]:
+    """The sentence, cut at its spaces: in each piece the words, and what is written before, between and behind them."""
+    runs: list[list[tuple[str, Word | None]]] = [[]]
     for text, place in parts(caption):
         if place is None:
             first, *others = re.split(r"\s+", text)
-            runs[-1] += _between(first)
-            runs += map(_between, others)
+            runs[-1].append((first, None))
+            runs += [[(other, None)] for other in others]
         else:
-            runs[-1] += _word(caption.words[place], text)
-    return " ".join(f'<span class="run">{run}</span>' for run in runs if run)
+            runs[-1].append((text, caption.words[place]))
+    tidy = ([(text, word) for text, word in run if text or word] for run in runs)
+    return [run for run in tidy if run]
 
 
-def _between(text: str) -> str:
-    return text and f'<span class="between">{escape(text)}</span>'
+def _share(word: Word) -> float:
+    return math.exp(word.log_probability) if word.known else 0.0
 
 
-def _word(word: Word, text: str) -> str:
-    kind, share = ("word", math.exp(word.log_probability)) if word.known else ("word unknown", 0.0)
-    return (
-        f'<span class="{kind}">{escape(text or word.text)}'
-        f'<small aria-hidden="true" style="--share: {share:.3f}">{escape(probability(word))}</small></span>'
-    )
-
-
-def _controls(caption: Caption, heads: tuple[int, int], method: str) -> str:
-    unknown = (
-        '<p class="quiet">The model does not know the words with the dashed line; '
-        "their heatmaps are the decoder's attention.</p>"
-        if not all(word.known for word in caption.words)
-        else ""
-    )
-    return (
-        '<div id="controls" hidden><p id="word" class="told" aria-live="polite"></p>'
-        f'<div class="row"><button type="button" id="play">Play</button>{_chooser(heads, method)}'
-        '<div class="field"><label for="opacity">Opacity</label>'
-        f'<input type="range" id="opacity" min="0" max="100" value="{round(100 * OPACITY)}" autocomplete="off">'
-        '<output id="percent" for="opacity"></output></div></div>'
-        '<div class="scale" role="img" aria-label="Colour scale from weak to strong"><span>weak</span>'
-        f'<i style="background-image: linear-gradient(to right, {_gradient()})"></i><span>strong</span></div>'
-        '<p class="quiet">Each heatmap is scaled to its own strongest place.</p>'
-        f"{unknown}"
-        '<p class="quiet keys"><kbd>←</kbd> <kbd>→</kbd> previous and next word, '
-        "<kbd>Home</kbd> <kbd>End</kbd> first and last</p></div>"
-    )
-
-
-def _chooser(heads: tuple[int, int], method: str) -> str:
-    """Every choice has as its value the first and the last of a word's maps that it is the mean of."""
-    layers, each = heads
-    if not layers * each:
-        return ""
-    options = [
-        f'<option value="0">as measured: {escape(method)}</option>',
-        f'<option value="1-{layers * each}">mean of all heads</option>',
-    ]
-    for layer in range(layers):
-        first = 1 + layer * each
-        options.append(f'<optgroup label="Layer {layer + 1}">')
-        options.append(f'<option value="{first}-{first + each - 1}">layer {layer + 1}, mean</option>')
-        for head in range(each):
-            options.append(f'<option value="{first + head}">layer {layer + 1}, head {head + 1}</option>')
-        options.append("</optgroup>")
-    return (
-        '<div class="field"><label for="heads">Show</label>'
-        f'<select id="heads" autocomplete="off">{"".join(options)}</select></div>'
-    )
-
-
-def _table(caption: Caption) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{escape(word.text)}</th><td class="number">{escape(probability(word))}</td>'
-        f"<td>{_strongest(word)}</td></tr>"
-        for word in caption.words
-    )
-    head = "".join(f'<th scope="col">{column}</th>' for column in ("word", "probability", "strongest at"))
-    return (
-        "<details><summary>Words as a table</summary>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>"
-    )
-
-
-def _card(entry: Entry) -> str:
-    sure = "" if entry.confidence is None else f"confidence {entry.confidence:.2f}"
-    order = "" if entry.confidence is None else f' data-confidence="{entry.confidence:.6f}"'
-    image = '<div class="none">no picture here</div>'
-    if entry.thumbnail:
-        width, height = Image.open(io.BytesIO(entry.thumbnail)).size
-        # Beside the caption the picture says nothing new.
-        image = (
-            f'<img src="{data_uri(entry.thumbnail, "image/webp")}" width="{width}" height="{height}" alt="" '
-            'loading="lazy" decoding="async">'
-        )
-    told = f"<strong>{escape(entry.caption or '(empty)')}</strong>"
-    linked = f'<a href="{_url(entry.link)}">{image}{told}</a>' if entry.link else image + told
-    return f'<li{order}>{linked}<p class="quiet">{_named(entry.name)}</p><p class="quiet">{sure}</p></li>'
-
-
-def _named(name: str) -> str:
-    # Apart from the text around it, whose order a name in Arabic or Hebrew would change.
-    return f'<bdi dir="auto">{escape(name)}</bdi>'
-
-
-def _back(index: str | None) -> str:
-    return f'<nav><a href="{_url(index)}">All pictures</a></nav>' if index else ""
+def _embedded(thumbnail: bytes) -> tuple[str, int, int]:
+    """A thumbnail as an address that holds it, its width and its height."""
+    return data_uri(thumbnail, "image/webp"), *Image.open(io.BytesIO(thumbnail)).size
 
 
 def _url(path: str) -> str:
     return quote(os.fsencode(path.replace(os.sep, "/")))
-
-
-def _json(data: object) -> str:
-    """JSON that does not end the element it stands in."""
-    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _source(name: str) -> str:
-    return files("capcli.heatmap").joinpath(name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""HTML pages that stand alone: one file each, which fetches nothing and can be sent to anybody."""
+"""Pages that stand alone: files of HTML or SVG, made from templates, that fetch nothing and can be sent to anybody."""
 
 from __future__ import annotations
 
@@ -6,85 +6,56 @@ import base64
 import hashlib
 import io
 import re
-from html import escape
+from functools import cache
+from importlib.resources import files
 
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 
 # A browser shows control characters and halves of characters, such as the undecodable bytes of a name, as it likes.
 _UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
-STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1c2126; --quiet: #57606a; --line: #d5dae0; --card: #f6f8fa;
-  --accent: #0b62b8; --warm: #b3450b; }
-@media (prefers-color-scheme: dark) { :root { --paper: #12161b; --ink: #e7eaed; --quiet: #a1abb5; --line: #343c45;
-  --card: #1b2128; --accent: #6cb4f7; --warm: #f2a46c; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 1rem; background: var(--paper); color: var(--ink);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; }
-h2 { font-size: 1.25rem; margin: 2.25rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 0; }
-summary { cursor: pointer; padding: .25rem 0; }
-p { margin: .5rem 0; max-width: 44rem; }
-.quiet, figcaption, dt { color: var(--quiet); }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-a { color: var(--accent); }
-.skip { position: absolute; left: -100rem; }
-.skip:focus { position: static; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem 1rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line);
-  overflow-wrap: normal; }
-thead th { white-space: nowrap; }
-td.number { text-align: right; white-space: nowrap; }
-figure { margin: 0; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 16rem), 1fr)); gap: 1rem; padding: 0;
-  list-style: none; }
-.cards > li { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .75rem;
-  display: flex; flex-direction: column; gap: .5rem; }
-.cards img, .none { width: 100%; height: 11rem; object-fit: contain; background: var(--paper); border-radius: .25rem; }
-.none { display: grid; place-items: center; color: var(--quiet); }
-.cards p { margin: 0; }
-"""
-"""What all pages look like, in the light and in the dark; text has a contrast of 4.5 or more in both."""
 
-
-def document(title: str, body: str, *, style: str = "", script: str = "", generator: str = "") -> bytes:
-    """A whole page.
+def render(template: str, **values: object) -> bytes:
+    """A whole file from a template of the package.
 
     Args:
-        title: text.
-        body: HTML.
-        style: CSS after STYLE.
-        script: JavaScript at the end of the page; the only one that a browser will run in it.
-        generator: what made the page, text; told near its start.
+        template: its path in the package, such as `heatmap/page.html`; a page extends `output/page.html`.
+        values: what the template names. Texts are escaped where they are written; what `fragment` made is not.
 
     Returns:
         UTF-8. Where text has no character, as for an undecodable byte of a name, stands U+FFFD.
     """
-    # The policy makes a browser refuse what these pages promise not to do: to fetch anything or run another script.
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    if script:
-        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        policy += f"; script-src 'sha256-{digest}'"
-    made = f'\n<meta name="generator" content="{escape(generator)}">' if generator else ""
-    text = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">{made}
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{escape(title)}</title>
-<link rel="icon" href="data:,">
-<style>{STYLE}{style}</style>
-</head>
-<body>
-{body}
-{f"<script>{script}</script>" if script else ""}
-</body>
-</html>
-"""
-    return _UNSHOWN.sub("\ufffd", text).encode()
+    return _UNSHOWN.sub("\ufffd", fragment(template, **values)).encode()
+
+
+def fragment(template: str, **values: object) -> Markup:
+    """A part of a page from a template of the package; takes what `render` takes."""
+    return Markup(_environment().get_template(template).render(values))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FunctionLoader(_read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(source=lambda name: Markup(_read(name)), digest=_digest)
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment
+
+
+def _read(name: str) -> str:
+    return files("capcli").joinpath(name).read_text(encoding="utf-8")
+
+
+def _digest(name: str) -> str:
+    """The hash of a script by which a page's policy allows it."""
+    return base64.b64encode(hashlib.sha256(_read(name).encode()).digest()).decode()
 
 
 def jpeg(picture: Image.Image, quality: int) -> bytes:
