@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 from capcli.catalogue.facts import Facts
 from capcli.catalogue.soundness import Check
 from capcli.evaluation.table import figure
-from capcli.output.table import print_table, printable
+from capcli.output.table import print_table, shown
 
 _SHORT = 12
 
@@ -66,7 +66,7 @@ def print_facts(facts: Facts) -> None:
         print_table("", ("measured on", *metrics), measured, numbers=metrics)
     print()
     if facts.card is None:
-        print(printable(f"No card {facts.card_file.name} is beside the file."))
+        print(shown(f"No card {facts.card_file.name} is beside the file."))
         return
     card = _STEERING.sub("\ufffd", facts.card)
     console = Console()

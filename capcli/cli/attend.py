@@ -159,7 +159,7 @@ class _Drawings(Protocol):
 
     def fail(self, picture: Path, reason: str) -> None: ...
 
-    def finish(self) -> Path | None: ...
+    def finish(self) -> list[str]: ...
 
 
 def run(
@@ -213,7 +213,7 @@ def run(
         words = tuple(word for word in caption.words if not chosen or word.text in chosen)
         if not words:
             which = f"none of {', '.join(sorted(chosen))} is" if chosen else "no word is"
-            reason = f"{which} in its caption, '{caption.text}'"
+            reason = f"{which} in its caption, {caption.text!r}"
             tell(f"{path}: {reason}")
             drawings.fail(path, reason)
             return None
@@ -245,9 +245,8 @@ def run(
     drawings.begin()
     batches = caption_batches(work, pictures, pool, size=captioner.size, batch_size=batch_size)
     work_off(_one_by_one(batches), keep, tally, total=total, interrupt=interrupt)
-    index = drawings.finish()
-    if index:
-        tell(f"index: {index}")
+    for note in drawings.finish():
+        tell(note)
     # What was not looked at this time may have them.
     if missing and (tally.captioned or tally.undrawn) and not (tally.skipped or (interrupt and interrupt.is_set())):
         tell(f"in no caption: {', '.join(sorted(missing))}")

@@ -8,17 +8,17 @@ from typing import Any
 
 import typer
 
-from capcli.files.names import escape
+from capcli.files.names import printable
 
 
 def tell(text: str) -> None:
     """Print one line on stderr.
 
-    Nothing in the text can steer the terminal: control characters and backslashes appear as `escape` writes them, so
-    callers hand over names as they are. Where stderr is closed, the work goes on all the same.
+    Nothing in the text can steer the terminal, see `printable`: callers hand over names as they are. Where stderr is
+    closed, the work goes on all the same.
     """
     with suppress(OSError, ValueError):
-        typer.echo(f"capcli: {escape(text)}", err=True)
+        typer.echo(f"capcli: {printable(text)}", err=True)
 
 
 def print_json(content: Any) -> None:

@@ -60,8 +60,9 @@ class Screen:
     def fail(self, picture: Path, reason: str) -> None:
         """Nothing is drawn of a failed picture."""
 
-    def finish(self) -> None:
-        """Everything is drawn by now, and there is no index."""
+    def finish(self) -> list[str]:
+        """Everything is drawn by now, in the terminal's own font."""
+        return []
 
 
 def _can_show(letter: str) -> bool:

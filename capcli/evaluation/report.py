@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,6 +15,7 @@ from capcli.evaluation.pairing import Matching, Pair, match
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
 from capcli.evaluation.references import References
+from capcli.files.csv import encode_record
 from capcli.files.json import dumps
 
 if TYPE_CHECKING:
@@ -35,8 +33,6 @@ _DEFINITIONS = {
     "retrieval": RETRIEVAL,
     "data_sha256": "of the images' names and references; the pictures themselves are not hashed",
 }
-
-_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -206,24 +202,20 @@ def per_image_csv(report: Report) -> bytes:
 
     Numbers stand bare, texts in quotation marks, references as a JSON list.
     """
-    text = io.StringIO()
-    # Quoting all texts keeps a carriage return in a name from ending the row.
-    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     metrics = report.scores.per_image
-    writer.writerow(["image", "caption", "confidence", *metrics, "references"])
+    rows: list[Sequence[object]] = [("image", "caption", "confidence", *metrics, "references")]
     for place, pair in enumerate(report.pairs):
         confidence = pair.prediction.confidence
-        writer.writerow(
-            [
+        rows.append(
+            (
                 pair.reference.name,
                 pair.caption,
                 "" if confidence is None else confidence,
                 *(round(float(values[place]), 6) for values in metrics.values()),
                 json.dumps(pair.reference.captions, ensure_ascii=False),
-            ]
+            )
         )
-    # Half a character in a caption is no text; undecodable bytes of a name keep their place.
-    return _HALVES.sub("\ufffd", text.getvalue()).encode("utf-8", "surrogateescape")
+    return b"".join(encode_record(row, quote_texts=True) for row in rows)
 
 
 def json_report(content: Mapping[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
-r"""Names of files that are safe on a terminal and fit on one line.
+r"""Names of files, and texts of strangers, that are safe on a terminal and fit on one line.
 
-Control characters, backslashes and byte order marks are written as in Python (`\t`, `\n`, `\x1b`, `\\`, `\ufeff`); all
-else stays as it is.
+In a name that is to be read back, control characters, backslashes and byte order marks are written as in Python (`\t`,
+`\n`, `\x1b`, `\\`, `\ufeff`); all else stays as it is.
 """
 
 from __future__ import annotations
@@ -18,10 +18,21 @@ _ESCAPES = {} if os.sep == "\\" else {code: repr(chr(code))[1:-1] for code in (*
 _CHARACTERS = {escape: chr(code) for code, escape in _ESCAPES.items()}
 _ESCAPE = re.compile(r"\\(?:x..|u....|.)")
 
+# Ends of lines, and what turns around the order of the letters that follow.
+_STEERING = {code: repr(chr(code))[1:-1] for code in (*_CONTROL, *range(0x2028, 0x202F), *range(0x2066, 0x206A))}
+
 
 def escape(path: str | Path) -> str:
     """A path on one line, free of tabs and of anything that steers a terminal."""
     return str(path).translate(_ESCAPES)
+
+
+def printable(text: str) -> str:
+    """A text that cannot steer a terminal, for people: whatever could, such as a control character, as in Python.
+
+    Backslashes stay as they are, so that what `repr` wrote is not written twice.
+    """
+    return text.translate(_STEERING)
 
 
 def unescape(text: str) -> Path:

@@ -32,6 +32,10 @@ _ENDINGS = {
 }
 _INDEX = "index.html"
 
+# Kinds whose words are part of the picture; elsewhere the reader's own fonts show them.
+_WITH_LETTERS = ("grid", "gif", "webp")
+_MOST_LETTERS = 20
+
 ENOUGH_PIXELS = 1200
 """Of what is drawn smaller than the picture is: a JPEG may be decoded at a part of its size down to this side."""
 
@@ -83,6 +87,7 @@ class Drawings:
         self._pictures, self._resume = pictures, resume
         self.index = folder / _INDEX if kind == "html" and len(pictures) > 1 else None
         self._entries: list[Entry] = []
+        self._missing: dict[str, None] = {}  # letters that the font lacks, in order
         check_folder(folder)
         there = {picture: files for picture in pictures if (files := self._files(picture))}
         if self.index and os.path.lexists(self.index):
@@ -150,8 +155,13 @@ class Drawings:
 
             self._entries.append(Entry(str(picture), error=reason))
 
-    def finish(self) -> Path | None:
-        """Write the index, if there is to be one, and say where; raises CapcliError."""
+    def finish(self) -> list[str]:
+        """Write the index, if there is to be one; raises CapcliError.
+
+        Returns:
+            what the user must know of the drawings, a line each.
+        """
+        notes = [_missing_letters(list(self._missing))] if self._missing else []
         if self.index:
             from capcli.heatmap.page import index
 
@@ -159,7 +169,8 @@ class Drawings:
                 self._put(self.index, index(self._entries, title=f"Where the model looked: {self._base.name}"))
             except DrawingError as error:
                 raise CapcliError(str(error)) from None
-        return self.index
+            notes.append(f"index: {self.index}")
+        return notes
 
     def _contents(self, path: Path, caption: Caption, method: str, model: str) -> Iterator[tuple[str, bytes]]:
         """What goes into each file, with its name below the picture's folder, or "" for a picture's only file."""
@@ -183,6 +194,12 @@ class Drawings:
                 yield first
             return
         picture = read_picture(path, at_least=ENOUGH_PIXELS)
+        if self.kind in _WITH_LETTERS:
+            from capcli.heatmap.text import missing
+
+            self._missing.update(
+                dict.fromkeys(missing(" ".join([caption.text, *(word.text for word in caption.words)])))
+            )
         if self.kind == "grid":
             from capcli.heatmap.grid import grid
 
@@ -275,6 +292,14 @@ def _png(image: Image.Image, caption: Caption) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=_PNG_LEVEL, pnginfo=told)
     return file.getvalue()
+
+
+def _missing_letters(letters: Sequence[str]) -> str:
+    from capcli.heatmap.text import BOX
+
+    shown = " ".join(letters[:_MOST_LETTERS])
+    more = f" and {len(letters) - _MOST_LETTERS:,} more" if len(letters) > _MOST_LETTERS else ""
+    return f"the font of the pictures lacks {shown}{more} and shows {BOX} instead; pages (--as html) show every letter"
 
 
 def _number(path: Path) -> tuple[int, int] | None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def grid(picture: Image.Image, caption: Caption, *, width: int = 1200) -> Image.Image:
     """Draws the picture, then for each word the picture under its heatmap with the word and its probability below.
 
-    The caption is the title; a colour scale says what is shown. The font is Pillow's own: what becomes of characters
-    that it lacks, `capcli.heatmap.text.drawable` says.
+    The caption is the title; a colour scale says what is shown. A letter that the font lacks is drawn as U+FFFD;
+    `capcli.heatmap.text.missing` says which letters these are.
 
     Args:
         picture: of any size and mode; it is turned upright by its EXIF orientation.

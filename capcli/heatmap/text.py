@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from bisect import bisect_left, bisect_right
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from PIL import ImageFont
+
+from capcli.errors import CapcliError
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
@@ -15,32 +19,56 @@ if TYPE_CHECKING:
 # In Unicode for good no character, so a font has only the box for it that stands for all it does not have.
 _NO_CHARACTER = "\U0010fffe"
 
-_MISSING = "\N{REPLACEMENT CHARACTER}"
+BOX = "\N{REPLACEMENT CHARACTER}"
+"""Stands in pictures for every letter that the font lacks."""
+
+_VARIATIONS = range(0xFE00, 0xFE10)
 
 
 @cache
 def font(size: int) -> FreeTypeFont:
-    """Pillow's own font, Aileron Regular, the same on every machine; `size` in pixels.
+    """DejaVu Sans Condensed, which comes with capcli, so that it is the same on every machine; `size` in pixels.
 
-    It has ASCII and some typographic signs; see `drawable`.
+    It has Latin, Greek, Cyrillic, Armenian and Georgian letters and many signs; see `drawable`.
 
     Raises:
-        RuntimeError: for a Pillow built without FreeType, whose font has one size only and no fit to be read.
+        CapcliError: for a Pillow built without FreeType, which draws no such font.
     """
-    face = ImageFont.load_default(size)
-    if not isinstance(face, ImageFont.FreeTypeFont):
-        raise RuntimeError("this Pillow has no FreeType; install one that has: pip install --force-reinstall pillow")
-    return face
+    try:
+        # The other layout engine is not everywhere, and its lines have other widths.
+        return ImageFont.truetype(io.BytesIO(_font_file()), size, layout_engine=ImageFont.Layout.BASIC)
+    except ImportError:
+        raise CapcliError(
+            "this Pillow has no FreeType to write with; install one that has: pip install --force-reinstall pillow"
+        ) from None
+
+
+@cache
+def _font_file() -> bytes:
+    return (files("capcli.heatmap") / "font" / "DejaVuSansCondensed.ttf").read_bytes()
 
 
 def drawable(text: str) -> str:
-    """Text as `font` can draw it, on one line.
+    """Text as `font` can draw it, on one line: a `BOX` for every letter that it lacks, and no other spelling.
 
-    Letters lose the accents that the font lacks (é becomes e), ligatures and wide forms become plain letters; any
-    other character that it lacks, such as those of other scripts, emoji and undecodable bytes, becomes U+FFFD, which
-    is drawn as a box. Characters that are not seen are left out.
+    Accents are put together with their letters where Unicode has both as one character. What is not seen, such as
+    control characters, is left out.
     """
-    return "".join(map(_drawable, " ".join(text.split())))
+    return "".join(letter if _covered(letter) else BOX for letter in _letters(text))
+
+
+def missing(text: str) -> list[str]:
+    """The letters of a text that `font` lacks, each once, in their order."""
+    return list(dict.fromkeys(letter for letter in _letters(text) if not _covered(letter)))
+
+
+def _letters(text: str) -> str:
+    one_line = " ".join(unicodedata.normalize("NFC", text).split())
+    return "".join(letter for letter in one_line if _is_seen(letter))
+
+
+def _is_seen(letter: str) -> bool:
+    return unicodedata.category(letter) not in ("Cc", "Cf") and ord(letter) not in _VARIATIONS
 
 
 def wrap(text: str, face: FreeTypeFont, width: float, most: int) -> list[str]:
@@ -88,20 +116,10 @@ def wrap(text: str, face: FreeTypeFont, width: float, most: int) -> list[str]:
 
 
 @cache
-def _drawable(character: str) -> str:
-    if _covered(character):
-        return character
-    if unicodedata.category(character) in ("Cc", "Cf", "Mn", "Me"):
-        return ""
-    plain = "".join(part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part))
-    return plain if plain and all(map(_covered, plain)) else _MISSING
-
-
-@cache
-def _covered(character: str) -> bool:
-    if character == " ":
+def _covered(letter: str) -> bool:
+    if letter == " ":
         return True
-    if unicodedata.category(character) in ("Cc", "Cs"):
+    if unicodedata.category(letter) == "Cs":
         return False
     face = font(20)
-    return bytes(face.getmask(character)) != bytes(face.getmask(_NO_CHARACTER))
+    return bytes(face.getmask(letter)) != bytes(face.getmask(_NO_CHARACTER))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from capcli.files.names import escape
+from capcli.files.names import printable
 
 # Nothing is cut or folded where no terminal gives a width.
 PIPE_WIDTH = 400
@@ -40,10 +40,10 @@ def print_table(
     # Without rules it is the same bytes in every encoding, and columns for awk.
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
-        table.add_column(Text(printable(column)), justify="right" if column in numbers else "left")
+        table.add_column(Text(shown(column)), justify="right" if column in numbers else "left")
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    title, footnotes = printable(title), list(map(printable, footnotes))
+        table.add_row(*(Text(shown(cell)) for cell in row))
+    title, footnotes = shown(title), list(map(shown, footnotes))
     if console.is_terminal:
         if title:
             console.print(Text(title, style="bold"))
@@ -60,6 +60,6 @@ def print_table(
     print(*([title] if title else []), *lines, *(["", *footnotes] if footnotes else []), sep="\n")
 
 
-def printable(text: str) -> str:
-    """A text on one line that cannot steer a terminal; of undecodable bytes of names it keeps question marks."""
-    return escape(text.encode("utf-8", "replace").decode())
+def shown(text: str) -> str:
+    """Text for stdout, which takes no undecodable bytes of names."""
+    return printable(text.encode("utf-8", "replace").decode())

@@ -225,7 +225,7 @@ def test_the_index_says_why_a_picture_without_the_words_has_no_page(
     assert "captioned 1, skipped 0, failed 0, nothing to draw 1" in result.stderr
     assert files(folder / "out") == ["b.html", "index.html"]
     index = (folder / "out" / "index.html").read_text()
-    assert "in/a.jpg</bdi>: none of ball is in its caption, &#x27;a dog runs&#x27;" in index
+    assert "in/a.jpg</bdi>: none of ball is in its caption, &#39;a dog runs&#39;" in index
     assert 'href="b.html"' in index
 
 
@@ -685,3 +685,12 @@ def own_signal_handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_letters_that_a_picture_cannot_show_are_named_once(attend: Attend, folder: Path, kind: str) -> None:
+    result = attend("in", "-o", "out", "--as", kind, "--caption", "a Straße, пёс, 犬 and 狗 and 犬")
+    assert result.exit_code == 0
+    named = [line for line in result.stderr.splitlines() if "font" in line]
+    line = "capcli: the font of the pictures lacks 犬 狗 and shows \ufffd instead; pages (--as html) show every letter"
+    assert named == ([line] if kind in ("grid", "gif", "webp") else [])

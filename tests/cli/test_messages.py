@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,9 +20,10 @@ from capcli.cli.messages import print_json, tell
         ("a\nb.jpg: \x1b[31mred\x9b", "a\\nb.jpg: \\x1b[31mred\\x9b"),
         ("a\tb\r\x7f", "a\\tb\\r\\x7f"),
         ("Łódź 犬 [bold]", "Łódź 犬 [bold]"),
+        ("not 'a\\tb' in C:\\new", "not 'a\\tb' in C:\\new"),
+        ("a\u2028b\u202ec\u2066", "a\\u2028b\\u202ec\\u2066"),
     ],
 )
-@pytest.mark.skipif(sys.platform == "win32", reason="names there hold no control characters")
 def test_a_message_is_one_line_that_steers_nothing(capsys: pytest.CaptureFixture[str], text: str, shown: str) -> None:
     tell(text)
     assert capsys.readouterr() == ("", f"capcli: {shown}\n")
@@ -37,7 +37,6 @@ def test_a_message_that_nobody_can_hear_stops_nothing(monkeypatch: pytest.Monkey
     tell("3 pictures")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="names there hold no control characters")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capcli.heatmap.text import drawable, font, wrap
-
-BOX = "\N{REPLACEMENT CHARACTER}"
+from capcli.heatmap.text import BOX, drawable, font, missing, wrap
 
 
 @settings(deadline=None)
@@ -28,22 +26,47 @@ def test_ascii_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("Zürich, naïve, Łódź", "Đặng Thị, ĉiuĵaŭde, Þór", "пёс, собака, ґанок", "Αθήνα, ὁ ἄνθρωπος", "Հայ ქართ"),
+        *("“so” … © € → ≤ ♥", "ﬁ ß ẞ Ĳ"),
+    ],
+)
+def test_letters_of_many_languages_are_drawn_as_they_are_spelt(text: str) -> None:
+    assert drawable(text) == text
+    assert missing(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn", "lacking"),
+    [
+        ("犬 a 犬狗", f"{BOX} a {BOX}{BOX}", ["犬", "狗"]),
+        ("\N{DOG FACE}", BOX, ["\N{DOG FACE}"]),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER A}", BOX, ["\N{FULLWIDTH LATIN CAPITAL LETTER A}"]),
+        ("\udcff", BOX, ["\udcff"]),
+        ("שלום", BOX * 4, list("שלום")),
+        ("नि", BOX * 2, list("नि")),
+        ("ж\N{COMBINING CYRILLIC TEN MILLIONS SIGN}", f"ж{BOX}", ["\ua670"]),
+    ],
+)
+def test_a_letter_that_the_font_lacks_is_a_box_and_no_other_letter(text: str, drawn: str, lacking: list[str]) -> None:
+    assert drawable(text) == drawn
+    assert missing(text) == lacking
+
+
+@pytest.mark.parametrize(
     ("text", "drawn"),
     [
-        ("a café, naïve", "a cafe, naive"),
-        ("cafe\N{COMBINING ACUTE ACCENT}", "cafe"),
-        ("\N{FULLWIDTH LATIN CAPITAL LETTER A}", "A"),
-        ("“so” … ©", "“so” … ©"),
-        ("пёс", BOX * 3),
-        ("犬", BOX),
-        ("\N{DOG FACE}", BOX),
-        ("\udcff", BOX),
+        ("cafe\N{COMBINING ACUTE ACCENT}", "café"),
         ("a\N{ZERO WIDTH SPACE}b\x1b", "ab"),
+        ("so\N{SOFT HYPHEN}fa", "sofa"),
+        ("♥\N{VARIATION SELECTOR-16}", "♥"),
         (" a\n b\N{NO-BREAK SPACE}c ", "a b c"),
     ],
 )
-def test_what_the_font_lacks_loses_its_accents_or_becomes_a_box(text: str, drawn: str) -> None:
+def test_what_is_not_seen_is_not_drawn(text: str, drawn: str) -> None:
     assert drawable(text) == drawn
+    assert missing(text) == []
 
 
 words = st.lists(st.text(string.ascii_letters + string.digits, min_size=1, max_size=70), max_size=30)

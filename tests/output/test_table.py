@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import sys
 
 import pytest
 from rich.console import Console
@@ -19,7 +18,6 @@ def test_without_title_headings_and_notes_there_are_rows_alone(capsys: pytest.Ca
     assert capsys.readouterr().out == "file  a.safetensors\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="names there hold no control characters")
 @pytest.mark.parametrize("terminal", [False, True])
 def test_nothing_in_it_steers_a_terminal(capsys: pytest.CaptureFixture[str], terminal: bool) -> None:
     bad = "\x1b[2J\n[bold]\udce9"

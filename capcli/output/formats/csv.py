@@ -6,12 +6,12 @@ import codecs
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from capcli.datasets.separated import read_header
+from capcli.files.csv import encode_record
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format, Saved
 
@@ -19,12 +19,9 @@ COLUMNS = ("path", "caption", "captions", "confidence", "confidences", "model", 
 
 
 class Csv(Format):
-    """A header and a record for every result; lists are JSON, and what there is not is empty.
+    """A header and a record for every result; lists are JSON, and what there is not is empty."""
 
-    A name keeps its bytes: quotes hold its commas and line breaks, and bytes that are no UTF-8 stay as they are.
-    """
-
-    begin = (",".join(COLUMNS) + "\n").encode()
+    begin = encode_record(COLUMNS)
 
     def encode(self, result: Result) -> bytes | None:
         return _record(result, COLUMNS, ",")
@@ -87,14 +84,9 @@ class _Table(Csv):
 
 def _record(result: Result, columns: Sequence[str], separator: str) -> bytes:
     row = result.row()
-    values = [row.get(column, "") for column in columns]
-    texts = [json.dumps(v, ensure_ascii=False) if isinstance(v, (list, bool)) else str(v) for v in values]
-    # csv.writer leaves a carriage return unquoted, at which readers end the record.
-    special = {separator, *',"\r\n'}
-    cells = ['"' + text.replace('"', '""') + '"' if special & set(text) else text for text in texts]
-    # Undecodable bytes are lone surrogates of one kind, and Windows has names with others.
-    errors = "surrogatepass" if os.name == "nt" else "surrogateescape"
-    return (separator.join(cells) + "\n").encode("utf-8", errors)
+    values = [row.get(column) for column in columns]
+    cells = (json.dumps(value, ensure_ascii=False) if isinstance(value, (list, bool)) else value for value in values)
+    return encode_record(cells, separator=separator)
 
 
 def _cells(record: str, separator: str) -> list[str]:
