@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 # These may only fall, until they are 3 and 2.
-LONG_FUNCTIONS = 11
+LONG_FUNCTIONS = 10
 LARGE_CLASSES = 4
 
 MODULES = floors.read_modules(REPOSITORY)

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import IO, Any, BinaryIO, cast
 
-from capcli.errors import CapcliError
+from capcli.errors import CapcliError, system_reason
 
 
 class _ClosedStdout(io.RawIOBase):
@@ -55,7 +55,7 @@ def finish_stdout() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise CapcliError(f"stdout: {(error.strerror or str(error)).lower()}") from None
+        raise CapcliError(f"stdout: {system_reason(error)}") from None
 
 
 def drop_stdout() -> None:
