@@ -308,6 +308,7 @@ class Trainer:
             with self._autocast():
                 regions, encoder = batch.regions.to(self.device), self.model.encoder
                 if feed.below is not None:
+                    assert isinstance(encoder, Encoder), "what sees nothing has no blocks to begin from"
                     regions = encoder.encode_from(regions, feed.below)
                 elif not feed.cached:
                     regions = encoder(regions)
