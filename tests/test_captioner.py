@@ -121,7 +121,7 @@ def test_options_take_the_place_of_the_models_own(captioner: Captioner, files: l
     assert captioner.options.max_length == 6
     longest = captioner.caption(files[0], max_length=12, length_penalty=4.0, beam_size=8)
     assert 1 <= len(longest.words) <= 12
-    with pytest.raises(UsageError, match="beam-size must be 1 to 32, not 0"):
+    with pytest.raises(UsageError, match="beam_size must be a whole number from 1 to 32, not 0"):
         captioner.caption(files[0], beam_size=0)
 
 
@@ -136,7 +136,7 @@ def test_captions_longer_than_the_decoder_can_say(
 
 
 def test_an_unknown_option_is_told_with_near_ones(captioner: Captioner, files: list[Path]) -> None:
-    with pytest.raises(UsageError, match=r"^no decoding option is named 'beams'; near it: .*beam_size"):
+    with pytest.raises(UsageError, match=r"^no option is called 'beams'; near it: .*beam_size"):
         captioner.caption(files[0], beams=3)
 
 
@@ -420,7 +420,10 @@ def test_sentences_that_cannot_be_looked_at(captioner: Captioner, files: list[Pa
 
 
 def test_an_unknown_method_is_told_before_a_picture_is_captioned(captioner: Captioner, files: list[Path]) -> None:
-    with pytest.raises(UsageError, match="no method is called 'occlude'; near it: occlusion"):
+    with pytest.raises(
+        UsageError,
+        match=r"method must be one of gradient, attention, occlusion, not 'occlude'; did you mean occlusion\?",
+    ):
         captioner.attend(files[0], method="occlude")
 
 
@@ -449,7 +452,7 @@ def test_heatmaps_have_the_size_of_the_picture(captioner: Captioner, files: list
     ("options", "told"),
     [
         ({"caption": 5}, "a caption is a sentence, not 5"),
-        ({"method": None}, "no method is called None"),
+        ({"method": None}, "method must be one of .*, not 'None'"),
         ({"caption": "a dog", "beam_size": 2}, "leave beam_size out"),
     ],
 )

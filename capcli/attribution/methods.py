@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
 from capcli.errors import UsageError
+from capcli.options import one_of
 
 METHODS = {
     "gradient": "attention weights times the gradient of the word's log-probability by them",
@@ -18,9 +17,7 @@ DEFAULT_METHOD = next(iter(METHODS))
 
 def check_method(method: str, *, attends: bool, model: str) -> None:
     """Raises UsageError for an unknown method, or one that asks a decoder without attention for its weights."""
-    if method not in METHODS:
-        near = difflib.get_close_matches(str(method), METHODS, 1) or METHODS
-        raise UsageError(f"no method is called {method!r}; near it: {', '.join(near)}")
+    one_of("method", str(method), METHODS)
     if method != "occlusion" and not attends:
         raise UsageError(
             f"the model {model} has no attention to show; take one that has, such as base, or the method occlusion"

@@ -81,7 +81,7 @@ def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter
         flag_of(field.name),
         *([told["flag"]] if told["flag"] else []),
         help=told["help"],
-        min=told["min"],
+        min=told["min"] if told["above"] is None else told["above"],
         max=told["max"],
         metavar=told["metavar"],
         show_default=shown,

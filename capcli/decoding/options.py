@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 from capcli.errors import UsageError
-from capcli.options import option, spell
+from capcli.options import build, check, option, spell
 
 SAMPLING = ("temperature", "top_p", "top_k")
 """Options that mean nothing to a search."""
@@ -20,14 +18,16 @@ OF_THE_MODEL = "the model's own"
 OF_LANGUAGE_MODELS = ("lm_weight", "lm_rescore")
 """Options that mean nothing without a language model."""
 
+COLDEST_SAMPLING, HOTTEST_SAMPLING = 0.05, 10.0
+"""The range of the temperature."""
+
 MOST_WORDS = 40
 """The longest caption that any model can be asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingOptions:
-    """Options of beam search and sampling; each field's metadata holds its help text ("help") and the ends of its
-    range ("min" and "max"; None where it has no such end).
+    """Options of beam search and sampling; each field's metadata holds its help text and its range, see `option`.
 
     Raises:
         UsageError: for a value of the wrong type or outside its range, and for options that contradict each other.
@@ -76,20 +76,20 @@ class DecodingOptions:
     prefix: str = option("", "Begin every caption with these words.")
     sample: bool = option(False, "Draw captions at random instead of searching for the likeliest.")
     temperature: float = option(
-        1.0, "With --sample: below 1 keeps to likely words, above 1 dares unlikely ones.", least=0.05, most=10.0
+        1.0,
+        "With --sample: below 1 keeps to likely words, above 1 dares unlikely ones.",
+        least=COLDEST_SAMPLING,
+        most=HOTTEST_SAMPLING,
     )
     top_p: float = option(
-        1.0, "With --sample: draw from the likeliest words that hold this share, above 0.", least=0.0, most=1.0
+        1.0, "With --sample: draw from the likeliest words that hold this share, above 0.", above=0.0, most=1.0
     )
     top_k: int = option(0, "With --sample: draw from this many likeliest words; 0 draws from all.", least=0)
     seed: int = option(0, "With --sample: another seed draws other captions.", least=0)
     min_confidence: float = option(0.0, "Mark captions of a confidence below this.", least=0.0, most=1.0)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, wanted = getattr(self, field.name), _wanted(field)
-            if not _fits(value, field):
-                raise UsageError(f"{spell(field.name)} must be {wanted}, not {value!r}")
+        check(self)
         if self.min_length > self.max_length:
             raise UsageError(f"min-length {self.min_length} is above max-length {self.max_length}; change one of them")
         # One line is one caption in much that reads them.
@@ -107,31 +107,4 @@ class DecodingOptions:
         Raises:
             UsageError: for an unknown name, near ones listed, and as for a new object.
         """
-        known = [field.name for field in dataclasses.fields(self)]
-        for name in changes:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 3) or known
-                raise UsageError(f"no decoding option is named {name!r}; near it: {', '.join(near)}")
-        return dataclasses.replace(self, **changes)
-
-
-def _fits(value: Any, field: dataclasses.Field[Any]) -> bool:
-    if isinstance(field.default, (bool, str)):
-        return isinstance(value, type(field.default))
-    # True is a whole number to Python, but nobody means a beam of True.
-    if isinstance(value, bool) or not isinstance(value, Integral if isinstance(field.default, int) else Real):
-        return False
-    least, most = field.metadata["min"], field.metadata["max"]
-    above = value > least if field.name == "top_p" else value >= least
-    return above and (most is None or value <= most)
-
-
-def _wanted(field: dataclasses.Field[Any]) -> str:
-    if isinstance(field.default, bool):
-        return "true or false"
-    if isinstance(field.default, str):
-        return "text"
-    least, most = field.metadata["min"], field.metadata["max"]
-    if field.name == "top_p":
-        return f"above {least} and at most {most}"
-    return f"{least} or more" if most is None else f"{least} to {most}"
+        return build(DecodingOptions, {**dataclasses.asdict(self), **changes})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import math
 import sys
 from collections import OrderedDict
@@ -26,32 +25,30 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from capcli.errors import ModelError, UsageError
 from capcli.model.depthwise import DepthwiseConv2d
-
-LARGEST_INPUT = 2048
-"""Longest side of an encoder's input in pixels."""
-
-NONE = "none"
-"""The name of the encoder that sees nothing."""
+from capcli.model.settings import LARGEST_INPUT, NO_ENCODER, size_option
+from capcli.options import check, near_names, option
 
 _NODE = "regions"
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """What an encoder is built from.
+    """What an encoder is built from."""
 
-    Attributes:
-        name: a torchvision classification model, of which everything up to the last regions is used; or `none`, which
-            sees nothing.
-        size: side of the square input in pixels.
-        mean: per-channel mean of the input on a scale of 0 to 1, subtracted first.
-        std: per-channel standard deviation, divided by next.
-    """
+    name: str = option(
+        "efficientnet_b4",
+        "A torchvision classification model, of which everything up to the last regions is used; or none.",
+    )
+    size: int = size_option(224, "Side of the square input in pixels.", most=LARGEST_INPUT)
+    mean: tuple[float, float, float] = option(
+        (0.485, 0.456, 0.406), "Mean of red, green and blue on a scale of 0 to 1, subtracted first."
+    )
+    std: tuple[float, float, float] = option(
+        (0.229, 0.224, 0.225), "Standard deviation of red, green and blue, divided by next.", above=0.0
+    )
 
-    name: str = "efficientnet_b4"
-    size: int = 224
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    def __post_init__(self) -> None:
+        check(self)
 
     @classmethod
     def of(cls, name: str, size: int) -> EncoderConfig:
@@ -61,7 +58,7 @@ class EncoderConfig:
             UsageError: for a name that torchvision does not have.
         """
         check_name(name)
-        if name == NONE:
+        if name == NO_ENCODER:
             return cls(name, size)
         expected = get_model_weights(name)["DEFAULT"].transforms()
         return cls(name, size, tuple(expected.mean), tuple(expected.std))
@@ -69,7 +66,7 @@ class EncoderConfig:
     @property
     def sees(self) -> bool:
         """Whether there is an encoder; a language model has none."""
-        return self.name != NONE
+        return self.name != NO_ENCODER
 
 
 class Encoder(nn.Module):
@@ -240,9 +237,9 @@ class _Strides:
 
 def check_name(name: object) -> None:
     """Raises UsageError, near names listed, unless torchvision has a classification model of that name, or `none`."""
-    known = [NONE, *list_models(module=torchvision.models)]
+    known = [NO_ENCODER, *list_models(module=torchvision.models)]
     if name not in known:
-        near = ", ".join(difflib.get_close_matches(str(name), known, 4)) or "see torchvision.models.list_models()"
+        near = ", ".join(near_names(name, known, 4)) or "see torchvision.models.list_models()"
         raise UsageError(f"no encoder named {name!r}; near it: {near}")
 
 

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from capcli.errors import UsageError
-from capcli.model.settings import checked
+from capcli.model.settings import share_option, size_option
+from capcli.options import build, check
 from capcli.words.vocabulary import END, PAD
 
 BATCH = 512
@@ -21,19 +22,15 @@ BATCH = 512
 
 @dataclass(frozen=True)
 class MatcherConfig:
-    """Options of a matcher.
+    """Options of a matcher; its space has `width` dimensions, E."""
 
-    Attributes:
-        width: E, of the space; a multiple of 2 and of `heads`.
-        embedding: width of the word embeddings.
-        heads: how many times regions and words are weighed, each for its share of the width.
-        dropout: of regions, word embeddings and states, in training.
-    """
+    width: int = size_option(512, "Width of the space; a multiple of 2 and of heads.")
+    embedding: int = size_option(256, "Width of the word embeddings.")
+    heads: int = size_option(8, "How many times regions and words are weighed, each for its share of the width.")
+    dropout: float = share_option(0.3, "Share of regions, word embeddings and states dropped in training.")
 
-    width: int = 512
-    embedding: int = 256
-    heads: int = 8
-    dropout: float = 0.3
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class Matcher(nn.Module):
@@ -111,7 +108,7 @@ def build_matcher(settings: Mapping[str, Any], region_width: int, vocabulary_siz
         UsageError: for an unknown option or a value of the wrong type or range, and for options that do not go
             together.
     """
-    config = checked("matcher", MatcherConfig, settings)
+    config = build(MatcherConfig, settings, "matcher")
     try:
         return Matcher(config, region_width, vocabulary_size)
     except ValueError as error:

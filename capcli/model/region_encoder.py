@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from capcli.errors import UsageError
 from capcli.model.attention import MultiHeadAttention
 from capcli.model.feed_forward import FeedForward
+from capcli.model.settings import MOST_REGION_LAYERS, share_option, size_option
+from capcli.options import check, option
 
 
 @dataclass(frozen=True)
 class RegionConfig:
-    """Options of the region encoder, which every decoder's config has.
+    """Options of the region encoder, which every decoder's config has."""
 
-    Attributes:
-        region_layers: self-attention layers over the regions in front of the decoder.
-        positions: how these tell where a region lies: `learned`, a vector of its own for each; `absolute`, waves of
-            its row and column; `relative`, a learned bias for each head and distance in rows and columns.
-        region_dropout: share of whole regions hidden in training.
-    """
+    region_layers: int = size_option(
+        0, "Self-attention layers over the regions in front of the decoder.", least=0, most=MOST_REGION_LAYERS
+    )
+    positions: str = option(
+        "learned",
+        "How these layers know where a region lies: learned, a vector of its own for each; absolute, waves of its row "
+        "and column; relative, a learned bias for each head and distance in rows and columns.",
+        choices=("learned", "absolute", "relative"),
+    )
+    region_dropout: float = share_option(0.0, "Share of whole regions hidden in training.")
 
-    # Bounded, because a hostile model file could ask for layers without end, each small.
-    region_layers: int = field(default=0, metadata={"min": 0, "max": 100})
-    positions: str = field(default="learned", metadata={"choices": ("learned", "absolute", "relative")})
-    region_dropout: float = 0.0
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
 class FrontConfig(RegionConfig):
-    """Options of a decoder that has a region encoder in front of it, where there is one; see `EncodedDecoder`.
+    """Options of a decoder that has a region encoder in front of it, where there is one; see `EncodedDecoder`."""
 
-    Attributes:
-        region_width: width to which regions are projected first; that of the region layers, where there are any.
-        region_heads: attention heads of the region layers; `region_width` is a multiple of it.
-        dropout: share of activations dropped in training.
-    """
+    region_width: int = size_option(512, "Width to which regions are projected first; that of the region layers.")
+    region_heads: int = size_option(8, "Attention heads of the region layers; region_width is a multiple of it.")
+    dropout: float = share_option(0.3, "Share of activations dropped in training.")
 
-    region_width: int = 512
-    region_heads: int = 8
-    dropout: float = 0.3
-
-    def check(self) -> None:
-        """Raises ValueError for options of region layers that there are none of."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.region_layers and (self.positions != "learned" or self.region_dropout):
-            raise ValueError("positions and region_dropout are of region layers; set region_layers to at least 1")
+            raise UsageError("positions and region_dropout are of region layers; set region_layers to at least 1")
 
 
 class RegionLayer(nn.Module):

@@ -1,45 +1,31 @@
-"""Options of a part of a model, as recipes and model files hold them, checked before anything is built."""
+"""Settings of the parts of a model, as recipes and model files hold them.
+
+Each has both ends of its range, because a hostile model file could ask for parts without end.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-from capcli.errors import UsageError
-from capcli.options import one_of
+from capcli.options import option
 
-Config = TypeVar("Config")
+LARGEST_SIZE = 65536
+"""The widest layer, and the longest caption, that a part of a model is built for."""
 
-LARGEST_OPTION = 65536
+MOST_REGION_LAYERS = 100
+
+LARGEST_INPUT = 2048
+"""The largest side of the input in pixels."""
+
+NO_ENCODER = "none"
+"""In the place of an encoder's name: a language model sees nothing."""
 
 
-def checked(part: str, kind: type[Config], settings: Mapping[str, Any]) -> Config:
-    """The config object of a part of a model.
+def size_option(default: int, text: str, *, least: int = 1, most: int = LARGEST_SIZE) -> Any:
+    """A whole number: a width, or how many there are of something."""
+    return option(default, text, least=least, most=most)
 
-    Args:
-        part: what messages call it.
-        kind: a dataclass. Whole numbers are 1 to `LARGEST_OPTION` and others 0 to 1, unless a field's metadata hold
-            "min" and "max", or "choices".
-        settings: options by name; those that are left out keep their defaults.
 
-    Raises:
-        UsageError: for an unknown option, near names listed, or a value of the wrong type or range.
-    """
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    for key, value in settings.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, 3) or sorted(fields)
-            raise UsageError(f"{part} has no option {key!r}; near it: {', '.join(near)}")
-        if choices := fields[key].metadata.get("choices"):
-            one_of(f"{part}: {key}", value if isinstance(value, str) else repr(value), choices)
-            continue
-        share = fields[key].type == "float"
-        least = fields[key].metadata.get("min", 0 if share else 1)
-        most = fields[key].metadata.get("max", 1 if share else LARGEST_OPTION)
-        number = not isinstance(value, bool) and isinstance(value, (int, float) if share else int)
-        if not number or not least <= value <= most:
-            kind_of = "a number" if share else "a whole number"
-            raise UsageError(f"{part}: {key} must be {kind_of} from {least} to {most}, not {value!r}")
-    return kind(**settings)
+def share_option(default: float, text: str) -> Any:
+    """A number from 0 to 1."""
+    return option(default, text, least=0.0, most=1.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, ModelError, UsageError
 from capcli.files.atomic import write_atomic
 from capcli.model.decoders.registry import decoder_config
-from capcli.model.encoder import LARGEST_INPUT, EncoderConfig
+from capcli.model.encoder import EncoderConfig
 from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.modelfile.confidence import Calibration
 from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, open_model_file, read_description, tensor_types
 from capcli.modelfile.layers import layer_weights
 from capcli.modelfile.pruning import pack, unpack
 from capcli.modelfile.quantization import dequantize, quantize
+from capcli.options import build
 from capcli.words.vocabulary import Vocabulary
 
 LARGEST_VOCABULARY = 1_000_000
@@ -148,22 +148,14 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         words = described["vocabulary"]
         if len(words) > LARGEST_VOCABULARY or not all(isinstance(word, str) for word in words):
             raise ValueError("its vocabulary is no list of words")
-        encoder: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described["encoder"].items()}
+        encoder = build(EncoderConfig, described["encoder"], "encoder")
         matcher = described.get("matcher")  # most models have none
-        config = ModelConfig(
-            EncoderConfig(**encoder), dict(described["decoder"]), None if matcher is None else dict(matcher)
-        )
-        if not 1 <= config.encoder.size <= LARGEST_INPUT:
-            raise ValueError(f"input size {config.encoder.size} is out of range")
-        for three in (config.encoder.mean, config.encoder.std):
-            if len(three) != 3 or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in three):
-                raise ValueError(f"{three} is no value for each of red, green and blue")
-        if min(config.encoder.std) <= 0:
-            raise ValueError("a standard deviation must be above 0")
+        config = ModelConfig(encoder, dict(described["decoder"]), None if matcher is None else dict(matcher))
         # On the meta device a hostile config costs no memory; shapes are compared before anything is allocated.
         with torch.device("meta"):
             model = CaptioningModel(config, Vocabulary(words))
-        options, longest = DecodingOptions(**described["decoding"]), decoder_config(config.decoder)[1].max_length
+        options = build(DecodingOptions, described["decoding"], "decoding")
+        longest = decoder_config(config.decoder)[1].max_length
         if options.max_length > longest:
             raise ValueError(f"its decoder cannot say {options.max_length} words")
         if options.rerank and model.matcher is None:

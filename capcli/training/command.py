@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -15,11 +14,11 @@ import torch
 from capcli.datasets import read_dataset
 from capcli.errors import CapcliError, UsageError
 from capcli.model.device import out_of_memory
-from capcli.model.encoder import NONE
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.header import is_text
 from capcli.modelfile.shipped import find_model
 from capcli.modelfile.target import check_model_target
+from capcli.options import near_names
 from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
 from capcli.training.corpus import Corpus
@@ -71,7 +70,7 @@ def find_recipe(recipe: str | Path) -> Path:
         return shipped[str(recipe)]
     if Path(recipe).exists():
         return Path(recipe)
-    near = difflib.get_close_matches(str(recipe), shipped, len(shipped), 0.5)
+    near = near_names(recipe, shipped, len(shipped))
     listed = f"near it: {', '.join(near)}" if near else f"shipped: {', '.join(shipped)}"
     raise UsageError(f"{recipe}: no such recipe file, and no shipped recipe of that name; {listed}")
 
@@ -132,7 +131,7 @@ def train_model(
     pictures = [picture for folder in unlabelled for picture in find_pictures([folder], recursive=True).pictures]
     place = processes.device(device)
     begin = Checkpoint.load(find_model(start)) if start else None
-    sees = chosen.encoder.name != NONE
+    sees = chosen.encoder.sees
     choosing = any(stage.keep == "best" for stage in chosen.stage)
     datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]
     if sees:
@@ -196,7 +195,7 @@ def train_on(
             "not enough memory to train; lower batch_size or captions in the recipe and train in another --run folder, "
             "or close other programs and go on in this one"
         ) from None
-    if not processes.first or recipe.encoder.name == NONE:
+    if not processes.first or not recipe.encoder.sees:
         return best
     if start is not None and not changes_captions(recipe):
         return replace(best, calibration=start.calibration)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
@@ -10,7 +9,6 @@ from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -35,6 +33,7 @@ from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.objectives.registry import objectives
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe, StageRecipe
+from capcli.training.run_key import run_key
 from capcli.training.seed import seed_of
 from capcli.training.starting_model import adapt_recipe, trained_parts
 from capcli.training.state import Position, load_state, restore_optimizer, save_state
@@ -463,15 +462,11 @@ class Trainer:
         """Names data and recipe up to the present stage: later stages may be changed or added while it runs."""
         if self.position.stage >= len(self.recipe.stage):
             return "of a recipe with more stages"
-        recipe = self.recipe.to_dict()
-        recipe["stage"] = recipe["stage"][: self.position.stage + 1]
-        model = [self.model.config.to_json(), self.model.vocabulary.words, self.begun_from]
-        model += [self.anchored_to] if self.anchored_to else []
-        data: list[Any] = [[item.image.name, item.captions] for item in self.corpus.train]
-        data += [path.name for path in self.corpus.unlabelled]
-        data += self.corpus.sentences
-        dev = [[[item.image.name, item.captions] for item in items] for items in self.corpus.dev.values()]
-        return hashlib.sha256(json.dumps([recipe, model, data, dev]).encode()).hexdigest()
+        model = self.model
+        return run_key(
+            self.recipe, self.position.stage, model.config, model.vocabulary, self.begun_from, self.corpus,
+            anchored_to=self.anchored_to,
+        )  # fmt: skip
 
     def _autocast(self) -> torch.autocast:
         pays = bfloat16_pays(self.device)

@@ -57,7 +57,7 @@ def test_methods_that_cannot_be() -> None:
     check_method("occlusion", attends=False, model="plain")
     with pytest.raises(UsageError, match="the model plain has no attention to show; take one that has, such as base"):
         check_method("gradient", attends=False, model="plain")
-    with pytest.raises(UsageError, match=r"no method is called 'gradients'; near it: gradient$"):
+    with pytest.raises(UsageError, match=r"method must be one of .*, not 'gradients'; did you mean gradient\?$"):
         check_method("gradients", attends=True, model="base")
 
 

@@ -91,5 +91,5 @@ def test_options_are_those_of_the_model_and_a_weight(folder: Path, tiny_file: Pa
     weight = beside.options.lm_rescore
     assert weight != 0
     assert beside.options == Captioner.load(tiny_file, "cpu").options.replace(lm_rescore=weight)
-    with pytest.raises(UsageError, match="lm-weight must be 0"):
+    with pytest.raises(UsageError, match="lm_weight must be a number from 0"):
         beside.caption(folder / "0.png", lm_weight=-1.0)

@@ -12,32 +12,33 @@ from capcli.errors import UsageError
 def test_the_ends_of_the_ranges_are_allowed() -> None:
     assert DecodingOptions(beam_size=1, max_length=1, length_penalty=0).beam_size == 1
     assert DecodingOptions(beam_size=32, min_length=40, max_length=40, length_penalty=4.0).max_length == 40
-    assert DecodingOptions(sample=True, temperature=0.05, top_p=1e-9, top_k=10**9, seed=10**30).top_p == 1e-9
+    assert DecodingOptions(sample=True, temperature=0.05, top_p=1e-9, top_k=10**9, seed=2**63 - 1).top_p == 1e-9
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beam_size": 0}, "beam-size must be 1 to 32, not 0"),
-        ({"beam_size": 2.5}, "beam-size must be 1 to 32, not 2.5"),
-        ({"max_length": 41}, "max-length must be 1 to 40, not 41"),
-        ({"max_length": "9"}, "max-length must be 1 to 40, not '9'"),
-        ({"length_penalty": -0.1}, "length-penalty must be 0.0 to 4.0, not -0.1"),
-        ({"length_penalty": float("nan")}, "length-penalty must be 0.0 to 4.0, not nan"),
-        ({"length_penalty": True}, "length-penalty must be 0.0 to 4.0, not True"),
-        ({"num_captions": True}, "num-captions must be 1 to 32, not True"),
-        ({"num_captions": 33}, "num-captions must be 1 to 32, not 33"),
-        ({"min_length": -1}, "min-length must be 0 to 40, not -1"),
+        ({"beam_size": 0}, "beam_size must be a whole number from 1 to 32, not 0"),
+        ({"beam_size": 2.5}, "beam_size must be a whole number from 1 to 32, not 2.5"),
+        ({"max_length": 41}, "max_length must be a whole number from 1 to 40, not 41"),
+        ({"max_length": "9"}, "max_length must be a whole number from 1 to 40, not '9'"),
+        ({"length_penalty": -0.1}, "length_penalty must be a number from 0 to 4, not -0.1"),
+        ({"length_penalty": float("nan")}, "length_penalty must be a number from 0 to 4, not nan"),
+        ({"length_penalty": True}, "length_penalty must be a number from 0 to 4, not True"),
+        ({"num_captions": True}, "num_captions must be a whole number from 1 to 32, not True"),
+        ({"num_captions": 33}, "num_captions must be a whole number from 1 to 32, not 33"),
+        ({"min_length": -1}, "min_length must be a whole number from 0 to 40, not -1"),
         ({"sample": 1}, "sample must be true or false, not 1"),
-        ({"sample": True, "temperature": 0.0}, "temperature must be 0.05 to 10.0, not 0.0"),
-        ({"sample": True, "temperature": float("nan")}, "temperature must be 0.05 to 10.0, not nan"),
-        ({"sample": True, "top_p": 0}, "top-p must be above 0.0 and at most 1.0, not 0"),
-        ({"sample": True, "top_p": 1.1}, "top-p must be above 0.0 and at most 1.0, not 1.1"),
-        ({"sample": True, "top_k": -1}, "top-k must be 0 or more, not -1"),
-        ({"seed": -1}, "seed must be 0 or more, not -1"),
-        ({"seed": 1.0}, "seed must be 0 or more, not 1.0"),
+        ({"sample": True, "temperature": 0.0}, "temperature must be a number from 0.05 to 10, not 0.0"),
+        ({"sample": True, "temperature": float("nan")}, "temperature must be a number from 0.05 to 10, not nan"),
+        ({"sample": True, "top_p": 0}, "top_p must be a number above 0 and at most 1, not 0"),
+        ({"sample": True, "top_p": 1.1}, "top_p must be a number above 0 and at most 1, not 1.1"),
+        ({"sample": True, "top_k": -1}, "top_k must be a whole number of at least 0, not -1"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, not -1"),
+        ({"seed": 1.0}, "seed must be a whole number of at least 0, not 1.0"),
+        ({"seed": 2**63}, r"seed is beyond 9.22e\+18, larger than any number of use"),
         ({"prefix": 3}, "prefix must be text, not 3"),
-        ({"min_confidence": 1.5}, "min-confidence must be 0.0 to 1.0, not 1.5"),
+        ({"min_confidence": 1.5}, "min_confidence must be a number from 0 to 1, not 1.5"),
     ],
 )
 def test_values_out_of_range(options: dict[str, Any], message: str) -> None:
@@ -69,9 +70,9 @@ def test_other_values_leave_the_rest_and_are_checked() -> None:
     options = DecodingOptions(beam_size=7)
     assert options.replace(max_length=9) == DecodingOptions(beam_size=7, max_length=9)
     assert options.replace() == options
-    with pytest.raises(UsageError, match=r"^no decoding option is named 'beamsize'; near it: beam_size$"):
+    with pytest.raises(UsageError, match=r"^no option is called 'beamsize'; near it: beam_size$"):
         options.replace(beamsize=3)
-    with pytest.raises(UsageError, match="max-length must be 1 to 40, not 0"):
+    with pytest.raises(UsageError, match="max_length must be a whole number from 1 to 40, not 0"):
         options.replace(max_length=0)
 
 
@@ -80,4 +81,7 @@ def test_every_option_tells_what_it_is_for_and_its_range() -> None:
         assert option.metadata["help"].endswith(".")
         least, most = option.metadata["min"], option.metadata["max"]
         assert least is None or least <= option.default
+        assert (least is None or option.metadata["above"] is None) and (
+            most is None or option.metadata["below"] is None
+        )
         assert most is None or option.default <= most

@@ -69,7 +69,7 @@ def no_work(self: Trainer) -> Any:
 @pytest.mark.parametrize(
     ("stage", "tables", "message"),
     [
-        ({"learning_rat": 1.0}, {}, "unknown key 'stage 1.learning_rat'; near it: learning_rate"),
+        ({"learning_rat": 1.0}, {}, "stage 1 has no option 'learning_rat'; near it: learning_rate"),
         (
             {"doubly_stochastic": 1.0},
             {"decoder": {"name": "inject"}},

@@ -110,16 +110,18 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
     values["data"] |= {"temperature": 1.0, "choose_by": []}
     before = [stage | {"epochs": 3, "warmup": 20} for stage in values["stage"] if stage["objective"] == "autoencoder"]
-    stage = next(stage for stage in values["stage"] if stage["objective"] not in ("autoencoder", "language")) | {
+    short = {
         "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
-        "label_smoothing": 0.0, "patience": 12, "features": "cached", "train_from": -1,
-        "anchor": 0.0, "word_dropout": 0.0,
+        "patience": 12, "features": "cached", "train_from": -1, "anchor": 0.0,
     }  # fmt: skip
-    stages = [*before, stage]
+    plain = {"label_smoothing": 0.0, "word_dropout": 0.0}
+    stage = next(stage for stage in values["stage"] if stage["objective"] not in ("autoencoder", "language")) | short
     if recipe.matcher is not None:
         # What a captioner is given beside what it has already, comes after a stage that teaches it to speak.
         values["matcher"] = recipe.matcher | {"width": 64, "embedding": 32}
-        stages = [stage | {"objective": "cross-entropy"}, stage | {"temperature": 0.1, "epochs": 15}]
+        stages = [short | plain, stage | {"temperature": 0.1, "epochs": 15}]
+    else:
+        stages = [*before, stage | plain]
     return build_recipe(values | {"stage": stages})
 
 

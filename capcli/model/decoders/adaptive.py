@@ -11,24 +11,20 @@ from torch.nn import functional as F
 from capcli.model.attention import AdditiveAttention
 from capcli.model.decoders.contract import Decoder, word_by_word
 from capcli.model.region_encoder import FrontConfig
+from capcli.model.settings import size_option
 from capcli.words.vocabulary import PAD
 
 
 @dataclass(frozen=True)
 class AdaptiveConfig(FrontConfig):
-    """Sizes of an adaptive-attention LSTM.
+    """Sizes of an adaptive-attention LSTM."""
 
-    Attributes:
-        width: width of the hidden state, the regions and the sentinel, which are added up.
-        embedding: width of the word embeddings.
-        attention_width: width of the space in which regions, sentinel and hidden state are compared.
-        max_length: longest caption in words.
-    """
-
-    width: int = 512
-    embedding: int = 384
-    attention_width: int = 512
-    max_length: int = 40
+    width: int = size_option(512, "Width of the hidden state, the regions and the sentinel, which are added up.")
+    embedding: int = size_option(384, "Width of the word embeddings.")
+    attention_width: int = size_option(
+        512, "Width of the space in which regions, sentinel and hidden state are compared."
+    )
+    max_length: int = size_option(40, "Longest caption in words.")
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from capcli.model.decoders.pooled import PooledDecoder, PooledState
 from capcli.model.region_encoder import FrontConfig
+from capcli.model.settings import size_option
+from capcli.options import option
 from capcli.words.vocabulary import PAD
 
 
 @dataclass(frozen=True)
 class MergeConfig(FrontConfig):
-    """Sizes of a merge decoder.
+    """Sizes of a merge decoder."""
 
-    Attributes:
-        width: of what the LSTM makes of the words, of what is made of the picture, and of the layer over both.
-        embedding: width of the word embeddings.
-        fusion: `concat` puts the two beside each other, `add` adds them up.
-        max_length: longest caption in words.
-    """
-
-    width: int = 512
-    embedding: int = 384
-    fusion: str = field(default="concat", metadata={"choices": ("concat", "add")})
-    max_length: int = 40
+    width: int = size_option(
+        512, "Width of what the LSTM makes of the words, of what is made of the picture, and of the layer over both."
+    )
+    embedding: int = size_option(384, "Width of the word embeddings.")
+    fusion: str = option(
+        "concat", "How the two meet: concat puts them beside each other, add adds them up.", choices=("concat", "add")
+    )
+    max_length: int = size_option(40, "Longest caption in words.")
 
 
 class MergeDecoder(PooledDecoder):

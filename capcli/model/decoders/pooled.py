@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from capcli.model.decoders.contract import Decoder
 from capcli.model.decoders.recurrent import MOST_LAYERS
 from capcli.model.region_encoder import FrontConfig
+from capcli.model.settings import size_option
+from capcli.options import option
 from capcli.words.vocabulary import PAD
 
 
@@ -75,21 +77,17 @@ class PooledDecoder(Decoder):
 
 @dataclass(frozen=True)
 class InjectConfig(FrontConfig):
-    """Sizes of a decoder whose LSTM reads the picture.
+    """Sizes of a decoder whose LSTM reads the picture."""
 
-    Attributes:
-        width: width of each layer's hidden state.
-        embedding: width of the word embeddings, and of the picture's vector beside them.
-        layers: of the LSTM.
-        image: `first`, before the words and once (Show and Tell), or `every`, beside each word.
-        max_length: longest caption in words.
-    """
-
-    width: int = 512
-    embedding: int = 512
-    layers: int = field(default=1, metadata={"max": MOST_LAYERS})
-    image: str = field(default="first", metadata={"choices": ("first", "every")})
-    max_length: int = 40
+    width: int = size_option(512, "Width of each layer's hidden state.")
+    embedding: int = size_option(512, "Width of the word embeddings, and of the picture's vector beside them.")
+    layers: int = size_option(1, "Layers of the LSTM.", most=MOST_LAYERS)
+    image: str = option(
+        "first",
+        "When the LSTM reads the picture: first, before the words and once (Show and Tell), or beside every word.",
+        choices=("first", "every"),
+    )
+    max_length: int = size_option(40, "Longest caption in words.")
 
 
 class InjectDecoder(PooledDecoder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from capcli.model.attention import AdditiveAttention, DotAttention, HeadsAttention, RegionAttention
 from capcli.model.decoders.contract import Decoder, word_by_word
 from capcli.model.region_encoder import FrontConfig
+from capcli.model.settings import size_option
+from capcli.options import option
 from capcli.words.vocabulary import PAD
 
 MOST_LAYERS = 16
@@ -18,27 +20,23 @@ MOST_LAYERS = 16
 
 @dataclass(frozen=True)
 class RecurrentConfig(FrontConfig):
-    """Sizes of a recurrent decoder with attention.
-
-    Attributes:
-        width: width of each layer's hidden state.
-        embedding: width of the word embeddings.
-        attention: how regions and hidden state are compared: `additive`, `dot` or `multi-head`.
-        attention_width: width of the space in which they are, of all heads together.
-        heads: of multi-head attention; `attention_width` is a multiple of it.
-        layers: cells above each other; the lowest takes the word and the context, the highest asks and speaks.
-        max_length: longest caption in words.
-    """
+    """Sizes of a recurrent decoder with attention."""
 
     formerly: ClassVar[dict[str, str]] = {"attention_width": "attention"}
 
-    width: int = 512
-    embedding: int = 384
-    attention: str = field(default="additive", metadata={"choices": ("additive", "dot", "multi-head")})
-    attention_width: int = 512
-    heads: int = 8
-    layers: int = field(default=1, metadata={"max": MOST_LAYERS})
-    max_length: int = 40
+    width: int = size_option(512, "Width of each layer's hidden state.")
+    embedding: int = size_option(384, "Width of the word embeddings.")
+    attention: str = option(
+        "additive", "How regions and hidden state are compared.", choices=("additive", "dot", "multi-head")
+    )
+    attention_width: int = size_option(512, "Width of the space in which they are compared, of all heads together.")
+    heads: int = size_option(8, "Heads of multi-head attention; attention_width is a multiple of it.")
+    layers: int = size_option(
+        1,
+        "Cells above each other; the lowest takes the word and the context, the highest asks and speaks.",
+        most=MOST_LAYERS,
+    )
+    max_length: int = size_option(40, "Longest caption in words.")
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from capcli.model.decoders.merge import MergeConfig, MergeDecoder
 from capcli.model.decoders.pooled import InjectConfig, InjectDecoder
 from capcli.model.decoders.recurrent import GRUDecoder, LSTMDecoder, RecurrentConfig
 from capcli.model.decoders.transformer import TransformerConfig, TransformerDecoder
-from capcli.model.region_encoder import FrontConfig
-from capcli.model.settings import checked
+from capcli.model.region_encoder import FrontConfig, RegionConfig
+from capcli.options import build
 
 
-def decoders() -> dict[str, tuple[type, type[Decoder]]]:
+def decoders() -> dict[str, tuple[type[RegionConfig], type[Decoder]]]:
     """Every decoder by its name in recipes: its config class and its module class."""
     return {
         "adaptive": (AdaptiveConfig, AdaptiveDecoder),
@@ -44,7 +44,7 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
     for key, former in getattr(config_class, "formerly", {}).items():
         if isinstance(settings.get(former), int):
             settings[key] = settings.pop(former)
-    return name, checked(f"decoder {name}", config_class, settings)
+    return name, build(config_class, settings, f"decoder {name}")
 
 
 def build_decoder(settings: dict[str, Any], region_width: int, grid: tuple[int, int], vocabulary_size: int) -> Decoder:
@@ -63,11 +63,9 @@ def build_decoder(settings: dict[str, Any], region_width: int, grid: tuple[int, 
     name, config = decoder_config(settings)
     kind = decoders()[name][1]
     try:
-        if isinstance(config, FrontConfig):
-            config.check()
-            if config.region_layers:
-                decoder = kind(config, config.region_width, grid, vocabulary_size)
-                return EncodedDecoder(config, region_width, grid, decoder)
+        if isinstance(config, FrontConfig) and config.region_layers:
+            decoder = kind(config, config.region_width, grid, vocabulary_size)
+            return EncodedDecoder(config, region_width, grid, decoder)
         return kind(config, region_width, grid, vocabulary_size)
     except ValueError as error:
         raise UsageError(f"decoder {name}: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,28 +12,22 @@ from capcli.model.attention import MultiHeadAttention
 from capcli.model.decoders.contract import Decoder
 from capcli.model.feed_forward import FeedForward, shrink_branches
 from capcli.model.region_encoder import RegionConfig, RegionEncoder
+from capcli.model.settings import MOST_REGION_LAYERS, share_option, size_option
 from capcli.words.vocabulary import PAD
 
 
 @dataclass(frozen=True)
 class TransformerConfig(RegionConfig):
-    """Sizes of a transformer decoder (Vaswani et al. 2017; pre-norm as in Xiong et al. 2020).
+    """Sizes of a transformer decoder (Vaswani et al. 2017; pre-norm as in Xiong et al. 2020)."""
 
-    Attributes:
-        width: width of embeddings, hidden states and region layers.
-        heads: attention heads, also of the region layers; `width` is a multiple of it.
-        layers: decoder layers.
-        dropout: share of activations dropped in training.
-        max_length: longest caption in words.
-    """
-
-    width: int = 384
-    heads: int = 8
-    # Bounded as region_layers are.
-    layers: int = field(default=3, metadata={"max": 100})
-    region_layers: int = field(default=1, metadata={"min": 0, "max": 100})
-    dropout: float = 0.1
-    max_length: int = 40
+    width: int = size_option(384, "Width of embeddings, hidden states and region layers.")
+    heads: int = size_option(8, "Attention heads, also of the region layers; width is a multiple of it.")
+    layers: int = size_option(3, "Decoder layers.", most=100)
+    region_layers: int = size_option(
+        1, "Self-attention layers over the regions in front of the decoder.", least=0, most=MOST_REGION_LAYERS
+    )
+    dropout: float = share_option(0.1, "Share of activations dropped in training.")
+    max_length: int = size_option(40, "Longest caption in words.")
 
 
 @dataclass(frozen=True)

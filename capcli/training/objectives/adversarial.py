@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from capcli.errors import UsageError
 from capcli.model.network import CaptioningModel
+from capcli.options import option
 from capcli.training.evaluation_mode import evaluation_mode
 from capcli.training.objectives.contract import Batch
 from capcli.training.objectives.discriminator import Discriminator
-from capcli.training.objectives.policy import PolicyGradient
+from capcli.training.objectives.policy import PolicyGradient, PolicyGradientStage
 from capcli.training.objectives.reward import CiderReward
-from capcli.training.recipe import Recipe, StageRecipe
+from capcli.training.recipe import Recipe, objective_option
 from capcli.training.targets import pad
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdversarialStage(PolicyGradientStage):
+    """Options of a stage of adversarial training.
+
+    Raises:
+        UsageError: for batches of one picture, as captions of other pictures are shown.
+    """
+
+    objective: str = objective_option("adversarial")
+    cider: float = option(0.0, "Share of CIDEr-D in the reward; the rest is the discriminator's.", least=0.0, most=1.0)
+    discriminator_learning_rate: float = option(3e-4, "Peak rate of the discriminator.", above=0.0)
+    discriminator_pretraining: float = option(
+        0.2,
+        "First share of the stage's steps in which the captioner does not listen yet; all it learns from is "
+        "cross-entropy, where that has a weight.",
+        least=0.0,
+        below=1.0,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 2:
+            raise UsageError("adversarial training shows captions of other pictures: batch_size must be at least 2")
 
 
 class Adversarial(PolicyGradient):
@@ -29,19 +56,20 @@ class Adversarial(PolicyGradient):
     Neither learns through the other: rewards are numbers, and the discriminator's regions are detached.
     """
 
+    settings = AdversarialStage
+    stage: AdversarialStage
+
     def __init__(
-        self, stage: StageRecipe, recipe: Recipe, model: CaptioningModel, references: Sequence[Sequence[Sequence[int]]]
+        self,
+        stage: AdversarialStage,
+        recipe: Recipe,
+        model: CaptioningModel,
+        references: Sequence[Sequence[Sequence[int]]],
     ) -> None:
         super().__init__(stage, recipe, model, references)
         self.learning_rate = stage.discriminator_learning_rate
         self.discriminator = Discriminator(model.encoder.width, len(model.vocabulary))
         self._cider = CiderReward(references) if stage.cider else None
-
-    @classmethod
-    def check(cls, stage: StageRecipe) -> None:
-        super().check(stage)
-        if stage.batch_size < 2:
-            raise UsageError("adversarial training shows captions of other pictures: batch_size must be at least 2")
 
     def rewards(self, batch: Batch, words: Sequence[Sequence[int]]) -> Tensor:
         with evaluation_mode(self.discriminator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,10 +15,28 @@ from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.model.network import CaptioningModel
 from capcli.model.region_encoder import RegionEncoder
+from capcli.options import option
 from capcli.training.evaluate import BATCH
 from capcli.training.objectives.contract import Batch, Objective
-from capcli.training.recipe import Recipe, StageRecipe
+from capcli.training.recipe import Recipe, StageRecipe, objective_option
 from capcli.training.seed import seed_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderStage(StageRecipe):
+    """Options of a stage that trains the region encoder alone.
+
+    Raises:
+        UsageError: where it would train the encoder too.
+    """
+
+    objective: str = objective_option("autoencoder")
+    masked: float = option(0.5, "Share of a picture's regions that is hidden.", above=0.0, below=1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.train_from >= 0:
+            raise UsageError("an autoencoder tells what the encoder sees, which must not move; leave train_from out")
 
 
 class Autoencoder(Objective):
@@ -38,6 +57,8 @@ class Autoencoder(Objective):
         UsageError: for an encoder that gives a single region.
     """
 
+    settings = AutoencoderStage
+    stage: AutoencoderStage
     metric = "reconstruction"
     parts = ("decoder",)
     least_captions = 0
@@ -56,11 +77,6 @@ class Autoencoder(Objective):
         self.mask = nn.Parameter(torch.empty(encoder.width))
         nn.init.normal_(self.mask, std=0.02)
         self.head = nn.Linear(_encoder(model).encoded_width, encoder.width)
-
-    @classmethod
-    def check(cls, stage: StageRecipe) -> None:
-        if stage.train_from >= 0:
-            raise UsageError("an autoencoder tells what the encoder sees, which must not move; leave train_from out")
 
     def trains(self, parameter: str) -> bool:
         return parameter.startswith(f"decoder.{RegionEncoder.encodes}")

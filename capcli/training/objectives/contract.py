@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -38,12 +39,13 @@ class Objective(nn.Module, ABC):
     """What a stage lowers. A module, so that what it learns beside the model is trained and saved with the run.
 
     Args:
-        stage: its options.
+        stage: its options, of the class `settings`.
         recipe: the run that the stage is of.
         model: what will be trained; not kept.
         references: of each training picture its captions' words, without start and end.
 
     Attributes:
+        settings: the class of its stages' options: those of every stage, and its own.
         metric: what dev is judged by.
         lower_is_better: whether the lower of two figures of it is the better one.
         parts: the parts of the model that the stage trains, the encoder if its share says so too.
@@ -52,10 +54,12 @@ class Objective(nn.Module, ABC):
         learning_rate: peak rate of what it learns beside the model.
     """
 
+    settings: ClassVar[type[StageRecipe]]
     metric = "CIDEr-D"
     lower_is_better = False
     parts: tuple[str, ...] = ("encoder", "decoder")
     least_captions = 1
+    stage: StageRecipe
 
     def __init__(
         self, stage: StageRecipe, recipe: Recipe, model: CaptioningModel, references: Sequence[Sequence[Sequence[int]]]
@@ -63,10 +67,6 @@ class Objective(nn.Module, ABC):
         super().__init__()
         self.stage = stage
         self.learning_rate = stage.learning_rate
-
-    @classmethod
-    def check(cls, stage: StageRecipe) -> None:
-        """Raises UsageError for options of a stage that contradict this objective."""
 
     @abstractmethod
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,33 @@ from capcli.errors import UsageError
 from capcli.metrics.retrieval import retrieve
 from capcli.model.matcher import Matcher
 from capcli.model.network import CaptioningModel
+from capcli.options import option
 from capcli.training.evaluate import BATCH
 from capcli.training.objectives.contract import Batch, Objective
-from capcli.training.recipe import Recipe, StageRecipe
+from capcli.training.recipe import Recipe, StageRecipe, objective_option
 from capcli.words.tokens import tokenize
 
 COLDEST = 0.01
 """The least temperature (Radford et al. 2021, section 2.5)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastiveStage(StageRecipe):
+    """Options of a stage that trains the matcher and leaves encoder and decoder as they are.
+
+    Raises:
+        UsageError: where it would train the encoder, and for batches of one picture, as pictures are compared.
+    """
+
+    objective: str = objective_option("contrastive")
+    temperature: float = option(1.0, "What similarities are divided by at first; 0.07 is usual.", least=COLDEST)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.train_from >= 0:
+            raise UsageError("contrastive training leaves the encoder as the decoder knows it; drop train_from")
+        if self.batch_size < 2:
+            raise UsageError("contrastive training compares pictures: batch_size must be at least 2")
 
 
 class Contrastive(Objective):
@@ -33,23 +54,19 @@ class Contrastive(Objective):
     the other pictures alone. Encoder and decoder stay as they are.
     """
 
+    settings = ContrastiveStage
     metric = "recall"
     parts = ("matcher",)
 
     def __init__(
-        self, stage: StageRecipe, recipe: Recipe, model: CaptioningModel, references: Sequence[Sequence[Sequence[int]]]
+        self,
+        stage: ContrastiveStage,
+        recipe: Recipe,
+        model: CaptioningModel,
+        references: Sequence[Sequence[Sequence[int]]],
     ) -> None:
         super().__init__(stage, recipe, model, references)
         self.log_scale = nn.Parameter(torch.tensor(-math.log(stage.temperature)))
-
-    @classmethod
-    def check(cls, stage: StageRecipe) -> None:
-        if stage.train_from >= 0:
-            raise UsageError("contrastive training leaves the encoder as the decoder knows it; drop train_from")
-        if stage.batch_size < 2:
-            raise UsageError("contrastive training compares pictures: batch_size must be at least 2")
-        if stage.temperature < COLDEST:
-            raise UsageError(f"contrastive training begins at a temperature of at least {COLDEST}")
 
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         matcher = _matcher(model)

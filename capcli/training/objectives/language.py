@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -11,13 +12,21 @@ from capcli.datasets import Item
 from capcli.decoding.options import DecodingOptions
 from capcli.model.network import CaptioningModel
 from capcli.training.evaluate import perplexity
-from capcli.training.objectives.cross_entropy import CrossEntropy
-from capcli.training.recipe import Recipe, StageRecipe
+from capcli.training.objectives.cross_entropy import CrossEntropy, CrossEntropyStage
+from capcli.training.recipe import Recipe, StageRecipe, objective_option
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageStage(CrossEntropyStage):
+    """Options of a stage that trains a language model, or a captioner's decoder with nothing to see, on sentences."""
+
+    objective: str = objective_option("language")
 
 
 class Language(CrossEntropy):
     """Cross-entropy, judged by the perplexity of held-out sentences in the place of captions of held-out pictures."""
 
+    settings = LanguageStage
     metric = "perplexity"
     lower_is_better = True
 

@@ -4,22 +4,46 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import COLDEST_SAMPLING, HOTTEST_SAMPLING, DecodingOptions
 from capcli.decoding.sample import sample
 from capcli.errors import UsageError
 from capcli.model.decoders.contract import Decoder
 from capcli.model.network import CaptioningModel
+from capcli.options import option
 from capcli.training.evaluation_mode import evaluation_mode
 from capcli.training.objectives.contract import Batch, Objective
-from capcli.training.objectives.cross_entropy import forced_loss
+from capcli.training.objectives.cross_entropy import TeacherForcingStage, forced_loss
 from capcli.training.objectives.losses import policy_gradient
-from capcli.training.recipe import Recipe, StageRecipe
+from capcli.training.recipe import Recipe
 from capcli.training.targets import pad, shift
 from capcli.words.vocabulary import END
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyGradientStage(TeacherForcingStage):
+    """Options of a stage of policy gradients.
+
+    Raises:
+        UsageError: for fewer than two captions of a picture, as they are compared.
+    """
+
+    temperature: float = option(
+        1.0,
+        "Temperature of the policy that is sampled and trained; below 1 it is near what beam search says.",
+        least=COLDEST_SAMPLING,
+        most=HOTTEST_SAMPLING,
+    )
+    cross_entropy: float = option(0.0, "Weight of cross-entropy beside the reward.", least=0.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.captions < 2:
+            raise UsageError(f"{self.objective} training compares at least 2 captions of a picture")
 
 
 class PolicyGradient(Objective):
@@ -31,18 +55,19 @@ class PolicyGradient(Objective):
     model surer.
     """
 
+    stage: PolicyGradientStage
+
     def __init__(
-        self, stage: StageRecipe, recipe: Recipe, model: CaptioningModel, references: Sequence[Sequence[Sequence[int]]]
+        self,
+        stage: PolicyGradientStage,
+        recipe: Recipe,
+        model: CaptioningModel,
+        references: Sequence[Sequence[Sequence[int]]],
     ) -> None:
         super().__init__(stage, recipe, model, references)
         self._options = DecodingOptions(
             sample=True, temperature=stage.temperature, max_length=recipe.decoding.max_length, no_repeat_ngram=0
         )
-
-    @classmethod
-    def check(cls, stage: StageRecipe) -> None:
-        if stage.captions < 2:
-            raise UsageError(f"{stage.objective} training compares at least 2 captions of a picture")
 
     @abstractmethod
     def rewards(self, batch: Batch, words: Sequence[Sequence[int]]) -> Tensor:

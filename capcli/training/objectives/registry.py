@@ -13,7 +13,7 @@ from capcli.training.objectives.self_critical import SelfCritical
 
 
 def objectives() -> dict[str, type[Objective]]:
-    """Every objective by its name in recipes."""
+    """Every objective by its name in recipes; its `settings` are the options of its stages."""
     return {
         "adversarial": Adversarial,
         "autoencoder": Autoencoder,

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from capcli.model.decoders.contract import Decoder
 from capcli.model.network import CaptioningModel
+from capcli.options import option
 from capcli.training.evaluation_mode import evaluation_mode
 from capcli.training.objectives.contract import Batch, Objective
-from capcli.training.objectives.cross_entropy import forced_loss
+from capcli.training.objectives.cross_entropy import TeacherForcingStage, forced_loss
+from capcli.training.recipe import objective_option
 from capcli.training.targets import shift
 from capcli.words.vocabulary import END, PAD, UNSAYABLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduledSamplingStage(TeacherForcingStage):
+    """Options of a stage of scheduled sampling."""
+
+    objective: str = objective_option("scheduled-sampling")
+    sampling_probability: float = option(
+        0.25,
+        "Share of the input words that are the model's own at the end of the stage; it rises linearly from 0.",
+        least=0.0,
+        most=1.0,
+    )
 
 
 class ScheduledSampling(Objective):
@@ -20,6 +37,9 @@ class ScheduledSampling(Objective):
     The share rises linearly from 0 to the stage's `sampling_probability`: 1 - epsilon_i under the linear decay of the
     paper's section 2.4. What the inputs were drawn by has no gradient.
     """
+
+    settings = ScheduledSamplingStage
+    stage: ScheduledSamplingStage
 
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         share = self.stage.sampling_probability * batch.progress

@@ -235,8 +235,8 @@ def test_pictures_that_the_data_sets_name_already(data: Path) -> None:
     [
         ({}, {"name": "lstm"}, "the decoder lstm has region_layers = 0; set it to at least 1"),
         ({}, {"name": "transformer", "region_layers": 0}, "stage 1: .* transformer has region_layers = 0"),
-        ({"masked": 0.0}, {}, "stage 1: masked must be above 0 and below 1"),
-        ({"masked": 1.0}, {}, "stage 1: masked must be above 0 and below 1"),
+        ({"masked": 0.0}, {}, "stage 1: masked must be a number above 0 and below 1"),
+        ({"masked": 1.0}, {}, "stage 1: masked must be a number above 0 and below 1"),
         ({"features": "pictures", "train_from": 2}, {}, "which must not move; leave train_from out"),
     ],
 )
