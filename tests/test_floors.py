@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 # These may only fall, until they are 3 and 2.
 LONG_FUNCTIONS = 10
-LARGE_CLASSES = 4
+LARGE_CLASSES = 2
 
 MODULES = floors.read_modules(REPOSITORY)
 IMPORTS = floors.read_imports(MODULES)

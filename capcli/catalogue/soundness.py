@@ -47,14 +47,16 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield Check("config", True, f"can be used, with its vocabulary of {facts.words:,} and its decoding options")
     count = len(facts.header.tensors)
     yield Check("tensors", True, f"{count:,}, of the names, types and shapes that the config asks for")
-    yield Check("values", finite, f"{facts.parameters:,}, {'all' if finite else 'not all of them'} finite numbers")
+    yield Check(
+        "values", finite, f"{facts.weights.parameters:,}, {'all' if finite else 'not all of them'} finite numbers"
+    )
 
 
 def _hash(facts: Facts) -> Check:
-    told, card = f"SHA-256 {facts.sha256}", facts.card_file.name
-    if facts.card is None:
+    told, card = f"SHA-256 {facts.sha256}", facts.card.file.name
+    if facts.card.text is None:
         return Check("hash", None, f"{told}; no card {card} is beside the file to compare it with")
-    expected = facts.card_hash
+    expected = facts.card.sha256
     if expected is None:
         return Check("hash", None, f"{told}; the card {card} names none to compare it with")
     if expected == facts.sha256:

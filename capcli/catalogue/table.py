@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 
 from capcli.catalogue.facts import Facts
 from capcli.catalogue.soundness import Check
+from capcli.catalogue.weights import Weights
 from capcli.evaluation.table import figure
 from capcli.output.table import print_table, shown
 
@@ -31,44 +32,46 @@ def print_list(models: Sequence[Facts]) -> None:
     columns = ("name", "size", "SHA-256", "trained on", "dev CIDEr-D", "test CIDEr-D")
     rows = []
     for one in models:
-        known = (score(one.best_known(part)) for part in ("dev", "test"))
-        rows.append((one.label, megabytes(one.size), one.sha256[:_SHORT], ", ".join(one.trained_on), *known))
+        known = (score(one.history.best_known(part)) for part in ("dev", "test"))
+        rows.append((one.label, megabytes(one.size), one.sha256[:_SHORT], ", ".join(one.history.trained_on), *known))
     print_table("", columns, rows, numbers=("size", "dev CIDEr-D", "test CIDEr-D"))
 
 
 def print_facts(facts: Facts) -> None:
     """Prints what a model file says of itself, its scores, and its card if it has one, to stdout."""
+    history = facts.history
     rows = [
         ("file", str(facts.file)),
-        ("size", f"{megabytes(facts.size)}, {facts.parameters:,} parameters, mostly {stored(facts)}"),
+        ("size", f"{megabytes(facts.size)}, {facts.weights.parameters:,} parameters, mostly {stored(facts.weights)}"),
         ("SHA-256", facts.sha256),
         ("encoder", facts.encoder),
         ("decoder", facts.decoder),
         *([("matcher", facts.matcher)] if facts.matcher else []),
         ("vocabulary", f"{facts.words:,} words"),
         ("decoding", facts.decoding),
-        ("trained on", ", ".join(facts.trained_on) or "not said"),
-        ("recipe", _recipe(facts.recipe)),
+        ("trained on", ", ".join(history.trained_on) or "not said"),
+        ("recipe", _recipe(history.recipe)),
     ]
-    if facts.origin:
-        told = f"{facts.origin.get('model', '?')} by {facts.origin.get('method', '?')}"
-        rows.append(("made from", f"{told}, SHA-256 {str(facts.origin.get('sha256', '?'))[:_SHORT]}"))
-    if isinstance(tuned := facts.fine_tuning.get("recipe"), dict):
+    if history.origin:
+        told = f"{history.origin.get('model', '?')} by {history.origin.get('method', '?')}"
+        rows.append(("made from", f"{told}, SHA-256 {str(history.origin.get('sha256', '?'))[:_SHORT]}"))
+    if isinstance(tuned := history.fine_tuning.get("recipe"), dict):
         rows.append(("fine-tuned by", _recipe(tuned)))
     print_table(facts.label, ("", ""), rows)
-    if facts.scores:
-        metrics = list(dict.fromkeys(metric for figures in facts.scores.values() for metric in figures))
+    if history.scores:
+        metrics = list(dict.fromkeys(metric for figures in history.scores.values() for metric in figures))
         measured = [
             (name, *(shown_figure(metric, figures.get(metric)) for metric in metrics))
-            for name, figures in facts.scores.items()
+            for name, figures in history.scores.items()
         ]
         print()
         print_table("", ("measured on", *metrics), measured, numbers=metrics)
     print()
-    if facts.card is None:
-        print(shown(f"No card {facts.card_file.name} is beside the file."))
+    text = facts.card.text
+    if text is None:
+        print(shown(f"No card {facts.card.file.name} is beside the file."))
         return
-    card = _STEERING.sub("\ufffd", facts.card)
+    card = _STEERING.sub("\ufffd", text)
     console = Console()
     console.print(Markdown(card, hyperlinks=False)) if console.is_terminal else sys.stdout.write(card)
 
@@ -81,9 +84,10 @@ def print_checks(facts: Facts, found: Sequence[Check]) -> None:
     print_table(f"{facts.label}, {facts.file}: {told}", ("", "", ""), rows)
 
 
-def stored(facts: Facts) -> str:
-    """The type of most of its numbers, and how many are zeros that need none."""
-    return facts.stored + (f", {facts.zeros / facts.parameters:.1%} zeros" if facts.zeros else "")
+def stored(weights: Weights) -> str:
+    """The type of most of the numbers, and how many are zeros that need none."""
+    zeros = f", {weights.zeros / weights.parameters:.1%} zeros" if weights.zeros else ""
+    return f"{weights.stored}{zeros}"
 
 
 def _recipe(recipe: dict[str, Any]) -> str:

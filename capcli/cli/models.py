@@ -55,7 +55,7 @@ def show(model: _Model, as_json: _Json = False) -> None:
 
     facts = Facts.read(model, find_model(model))
     if as_json:
-        print_json({**facts.to_json(), "card": facts.card})
+        print_json({**facts.to_json(), "card": facts.card.text})
         return
     from capcli.catalogue.table import print_facts
 

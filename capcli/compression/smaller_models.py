@@ -42,8 +42,8 @@ def compress_model(label: str, file: Path, options: CompressOptions) -> Checkpoi
         "model": file.stem,
         "sha256": facts.sha256,
         "method": options.method,
-        "scores": checkpoint.scores or facts.origin.get("scores", {}),
-        **({"fine_tuning": facts.fine_tuning} if facts.fine_tuning else {}),
+        "scores": checkpoint.scores or facts.history.origin.get("scores", {}),
+        **({"fine_tuning": facts.history.fine_tuning} if facts.history.fine_tuning else {}),
     }
     return dataclasses.replace(
         checkpoint,

@@ -22,18 +22,20 @@ def print_compared(measured: Measured) -> None:
     facts, speed = measured.facts, measured.speed
     rows = [
         ("size", *(megabytes(one.size) for one in facts)),
-        ("stored as", *(stored(one) for one in facts)),
+        ("stored as", *(stored(one.weights) for one in facts)),
         ("encoder", *(one.encoder for one in facts)),
         ("decoder", *(str(one.header.described["decoder"]["name"]) for one in facts)),
-        ("parameters", *(f"{one.parameters:,}" for one in facts)),
+        ("parameters", *(f"{one.weights.parameters:,}" for one in facts)),
         ("vocabulary", *(f"{one.words:,}" for one in facts)),
         ("images/s", *(f"{speed.rate(place):.1f}" for place in range(len(facts)))),
         ("speed", "", *(f"{speed.ratio(place)[0]:.2f} times" for place in range(1, len(facts)))),
         ("computes in", *(_precision(each) for each in speed.precision)),
     ]
     if not measured.comparisons:
-        for name in dict.fromkeys(name for one in facts for name in one.scores):
-            rows.append((f"CIDEr-D, {name}", *(score(one.scores.get(name, {}).get("CIDEr-D")) for one in facts)))
+        for name in dict.fromkeys(name for one in facts for name in one.history.scores):
+            rows.append(
+                (f"CIDEr-D, {name}", *(score(one.history.scores.get(name, {}).get("CIDEr-D")) for one in facts))
+            )
     notes = [_timed(measured)]
     notes += [f"{one.label} is {speed.verdict(place)}" for place, one in enumerate(facts) if place]
     if not measured.comparisons:
@@ -51,7 +53,7 @@ def print_compressed(measured: Measured) -> None:
     rates = (f"{speed.rate(place):.1f}" for place in (0, 1))
     rows = [
         ("size", megabytes(before.size), megabytes(after.size), f"{after.size / before.size:.1%} of the size"),
-        ("stored as", stored(before), stored(after), ""),
+        ("stored as", stored(before.weights), stored(after.weights), ""),
         ("images/s", *rates, f"{middle:.2f} times, {least:.2f} to {most:.2f}"),
     ]
     for comparison in measured.comparisons:
@@ -84,7 +86,7 @@ def _computing(measured: Measured) -> str:
     told = []
     if before != after:
         told.append(f"its decoder computes in {after}, which was {before}")
-    if measured.facts[1].zeros:
+    if measured.facts[1].weights.zeros:
         told.append("its zeros make the file smaller and nothing faster, as they are computed with like other numbers")
     return "; ".join(told) or f"its weights are floats again once loaded, and it computes as before, in {after}"
 

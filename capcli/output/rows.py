@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from capcli.errors import CapcliError, UsageError, system_reason
-from capcli.files.atomic import replacing, write_whole
-from capcli.files.lock import open_locked
+from capcli.errors import UsageError
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
+from capcli.output.growing import GrowingFile, foreign
 
 
 class RowStream:
@@ -71,17 +68,15 @@ class RowFile:
     """
 
     def __init__(self, path: Path, format: Format, *, resume: bool = False, overwrite: bool = False) -> None:
-        self._name, self._path, self._format = path, Path(os.path.realpath(path)), format
+        self._name, self._file = path, GrowingFile(path, format)
         self._states: dict[str, State] = {}
-        self._end = 0
-        self._file = self._open()
         try:
-            if self._size() and not overwrite:
+            if self._file.size and not overwrite:
                 if not resume:
                     raise UsageError(f"{path} exists; --resume goes on with it, --overwrite begins anew")
                 self._read()
         except BaseException:
-            self._file.close()
+            self._file.close(finished=False)
             raise
 
     def state(self, path: Path) -> State | None:
@@ -95,16 +90,13 @@ class RowFile:
 
     def is_file(self, path: Path) -> bool:
         """Whether `path` leads to this very file."""
-        try:
-            return os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
-        except (OSError, ValueError):
-            return False
+        return self._file.is_file(path)
 
     def write(self, result: Result) -> None:
         """Append the row of a result, if the format has one; raises CapcliError where the disk does not take it."""
-        row = self._format.encode(result)
+        row = self._file.format.encode(result)
         if row is not None:
-            self._append(row)
+            self._file.append(row)
             self._states[_key(result.path)] = result.state
 
     def forget(self, paths: Iterable[Path]) -> None:
@@ -112,113 +104,22 @@ class RowFile:
         gone = {_key(path) for path in paths}
         if self._states.keys().isdisjoint(gone):
             return
-        end = 0
-        try:
-            with replacing(self._path) as file:
-                for row, _ in self._rows():
-                    if _key(self._format.decode(row)[0]) not in gone:
-                        row = (self._format.between if end else self._format.begin) + row
-                        write_whole(file, row)
-                        end += len(row)
-                write_whole(file, self._format.end if end else b"")
-        except OSError as error:
-            raise self._failed(error) from None
-        self._file.close()
-        # Still locked, so that no other process got between; on Windows it had to be closed.
-        self._file = self._open() if file.closed else file
-        self._end = end
+        self._file.rewrite(lambda row: _key(self._file.format.decode(row)[0]) not in gone)
         self._states = {key: state for key, state in self._states.items() if key not in gone}
 
     def __enter__(self) -> RowFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            if kind is None and not self._end:
-                self._append(b"")
-            elif not self._size():
-                with suppress(OSError):
-                    self._path.unlink()
-        finally:
-            self._file.close()
-
-    def _open(self) -> io.FileIO:
-        try:
-            file = open_locked(self._path)
-        except OSError as error:
-            raise UsageError(f"{self._name}: {system_reason(error)}") from None
-        if file is None:
-            raise UsageError(f"{self._name} is being written by another run; wait for it, or name another file")
-        return file
-
-    def _size(self) -> int:
-        return os.fstat(self._file.fileno()).st_size
+        self._file.close(finished=kind is None)
 
     def _read(self) -> None:
-        self._file.seek(0)
-        head = self._file.read(1 << 16)
-        try:
-            self._format = self._format.continuing(head)
-        except ValueError as error:
-            raise self._foreign(str(error)) from None
-        begin = self._format.begin
-        if not (head.startswith(begin) or begin.startswith(head)):
-            raise self._foreign("its beginning is another")
-        if head.startswith(begin):
-            self._end = len(begin)
-            for number, (row, end) in enumerate(self._rows(), 1):
-                try:
-                    path, state = self._format.decode(row)
-                except ValueError as error:
-                    raise self._foreign(f"row {number}: {error}") from None
-                self._states[_key(path)] = state
-                self._end = end
-            self._file.seek(self._end)
-            fragment = self._file.read()
-            known = any(part.startswith(fragment) for part in (self._format.between, self._format.end))
-            if fragment and not known and not self._format.may_be_torn(fragment, first=not self._states):
-                raise self._foreign(
-                    f"what follows row {len(self._states)} is none" if self._states else "it has no row"
-                )
-        if self._size() > self._end + len(self._format.end):
-            self._file.truncate(self._end)
-        if self._end:
-            self._put(self._format.end)
-
-    def _rows(self) -> Iterator[tuple[bytes, int]]:
-        self._file.seek(len(self._format.begin))
-        with open(self._file.fileno(), "rb", closefd=False) as buffered:
-            yield from self._format.rows(buffered)
-
-    def _append(self, row: bytes) -> None:
-        if not self._end:
-            before = self._format.begin
-        else:
-            before = b"" if self._end == len(self._format.begin) else self._format.between
-        try:
-            if not self._end:
-                self._file.truncate(0)
-            self._put(before + row + self._format.end)
-        except OSError as error:
-            with suppress(OSError):
-                self._file.truncate(self._end)
-                if self._end:
-                    self._put(self._format.end)
-            raise self._failed(error) from None
-        self._end += len(before + row)
-
-    def _put(self, content: bytes) -> None:
-        """Write from the end of the last row on."""
-        self._file.seek(self._end)
-        write_whole(self._file, content)
-
-    def _failed(self, error: OSError) -> CapcliError:
-        return CapcliError(
-            f"{self._name}: {system_reason(error)}; the rows it holds are whole, and --resume goes on from them"
-        )
-
-    def _foreign(self, why: str) -> UsageError:
-        return UsageError(f"{self._name} does not hold rows of this format ({why}); name another file")
+        for number, row in enumerate(self._file.read(), 1):
+            try:
+                path, state = self._file.format.decode(row)
+            except ValueError as error:
+                raise foreign(self._name, f"row {number}: {error}") from None
+            self._states[_key(path)] = state
 
 
 def _key(path: Path) -> str:

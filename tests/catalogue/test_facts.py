@@ -20,21 +20,21 @@ Save = Callable[..., Path]
 
 def test_the_facts_are_those_of_the_model(tiny_checkpoint: Callable[..., Checkpoint], model: Path) -> None:
     facts, loaded = Facts.read("mine", model), tiny_checkpoint().model
-    assert facts.parameters == sum(value.numel() for value in loaded.state_dict().values())
-    assert (facts.words, facts.stored, facts.size) == (8, "float16", model.stat().st_size)
+    assert facts.weights.parameters == sum(value.numel() for value in loaded.state_dict().values())
+    assert (facts.words, facts.weights.stored, facts.size) == (8, "float16", model.stat().st_size)
     assert facts.encoder == "mobilenet_v3_small, 64 x 64 pixels"
     assert facts.decoder.startswith("transformer, ")
     assert "layers 2" in facts.decoder
     assert "beam_size 2" in facts.decoding
-    assert facts.card is not None
-    assert facts.card_hash == facts.sha256
+    assert facts.card.text is not None
+    assert facts.card.sha256 == facts.sha256
 
 
 def test_an_int8_model_has_as_many_parameters(model: Path, scored: Save) -> None:
     small = Facts.read("small", scored(model.with_name("small.safetensors"), {}, quantized=True))
-    assert (small.parameters, small.stored) == (Facts.read("mine", model).parameters, "int8")
-    assert small.card is None
-    assert small.card_hash is None
+    assert (small.weights.parameters, small.weights.stored) == (Facts.read("mine", model).weights.parameters, "int8")
+    assert small.card.text is None
+    assert small.card.sha256 is None
 
 
 def test_a_pruned_model_has_as_many_parameters_and_tells_its_zeros(
@@ -48,21 +48,21 @@ def test_a_pruned_model_has_as_many_parameters_and_tells_its_zeros(
     origin = {"model": "mine", "method": "pruning of 95%", "fine_tuning": {"recipe": recipe, "data": ["more"]}}
     dataclasses.replace(pruned, origin=origin).save(file)
     facts = Facts.read("small", file)
-    assert facts.zeros == sum(int(zero.sum()) for zero in zeros(pruned.model).values())
-    assert (facts.parameters, facts.stored) == (Facts.read("mine", model).parameters, "float16")
-    assert facts.trained_on == ["flickr8k", "more"]
-    assert facts.to_json()["zeros"] == facts.zeros
+    assert facts.weights.zeros == sum(int(zero.sum()) for zero in zeros(pruned.model).values())
+    assert (facts.weights.parameters, facts.weights.stored) == (Facts.read("mine", model).weights.parameters, "float16")
+    assert facts.history.trained_on == ["flickr8k", "more"]
+    assert facts.to_json()["zeros"] == facts.weights.zeros
     print_facts(facts)
     printed = " ".join(capsys.readouterr().out.split())
-    assert f"mostly float16, {facts.zeros / facts.parameters:.1%} zeros" in printed
+    assert f"mostly float16, {facts.weights.zeros / facts.weights.parameters:.1%} zeros" in printed
     assert "fine-tuned by again, cross-entropy for 3 epochs" in printed
 
 
 def test_a_card_without_a_hash(model: Path) -> None:
     model.with_suffix(".md").write_text("# Mine\n\nSHA-256 unknown, 0123456789abcdef perhaps\n")
-    assert Facts.read("mine", model).card_hash is None
+    assert Facts.read("mine", model).card.sha256 is None
     model.with_suffix(".md").write_bytes(b"\xff\xfe\xff")
-    assert Facts.read("mine", model).card == "\ufffd" * 3
+    assert Facts.read("mine", model).card.text == "\ufffd" * 3
 
 
 @pytest.mark.parametrize(
@@ -80,16 +80,16 @@ def test_data_sets_are_read_from_the_scores(
     scores: dict[str, Any], trained_on: list[str], dev: float | None, test: float | None, scored: Save, tmp_path: Path
 ) -> None:
     facts = Facts.read("mine", scored(tmp_path / "mine.safetensors", scores))
-    assert facts.trained_on == trained_on
-    assert (facts.best_known("dev"), facts.best_known("test")) == (dev, test)
+    assert facts.history.trained_on == trained_on
+    assert (facts.history.best_known("dev"), facts.history.best_known("test")) == (dev, test)
 
 
 def test_a_smaller_model_was_trained_on_what_its_original_was(scored: Save, tmp_path: Path) -> None:
     origin = {"model": "base", "method": "int8", "scores": {"dev flickr8k": {"CIDEr-D": 0.5}}}
     file = scored(tmp_path / "mine.safetensors", {"other dev": {"CIDEr-D": 0.4}}, origin=origin)
     facts = Facts.read("mine", file)
-    assert facts.trained_on == ["flickr8k"]
-    assert facts.best_known("dev") == 0.4
+    assert facts.history.trained_on == ["flickr8k"]
+    assert facts.history.best_known("dev") == 0.4
 
 
 STRANGE: list[dict[str, Any]] = [
@@ -120,7 +120,7 @@ def test_what_a_stranger_s_file_says_breaks_nothing(described: dict[str, Any], t
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert "\x9b" not in printed
-    assert facts.best_known("dev") is None
+    assert facts.history.best_known("dev") is None
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\0" * 99])
