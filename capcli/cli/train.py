@@ -9,6 +9,7 @@ import typer
 
 from capcli.cli.messages import tell
 from capcli.cli.options import path
+from capcli.words.counting import count_of
 
 if TYPE_CHECKING:
     from capcli.training.improvement import Gain
@@ -110,7 +111,7 @@ def train(
 def _told(gain: Gain, chosen: bool) -> str:
     """A gain on one line."""
     cider_d, (before, after) = gain.cider_d, gain.perplexity
-    pictures = "1 picture" if gain.pictures == 1 else f"{gain.pictures:,} pictures"
+    pictures = count_of(gain.pictures, "picture")
     whose = "of the dev split, which chose the weights" if chosen else "kept out of training"
     figures = f"CIDEr-D {cider_d.a:.3f} before, {cider_d.b:.3f} after ({cider_d.value:+.3f}"
     if cider_d.low is not None and cider_d.high is not None:

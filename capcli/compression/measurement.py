@@ -16,6 +16,7 @@ from capcli.evaluation.provenance import machine
 from capcli.evaluation.references import References, dataset_references, read_references
 from capcli.model.options import ModelOptions
 from capcli.modelfile.header import read_header
+from capcli.words.counting import count_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,7 +197,7 @@ def _prepared(
             refused.append(str(error))
     if not rows:
         raise _unreadable(refused)
-    told = f"{len(rows)} photograph{'' if len(rows) == 1 else 's'}"
+    told = count_of(len(rows), "photograph")
     if pictures is None:
         told = f"{len(rows)} made pictures (--pictures PATH takes photographs)"
     return [np.stack(column) for column in zip(*rows, strict=True)], told, tuple(refused)

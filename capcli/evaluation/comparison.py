@@ -13,7 +13,7 @@ from capcli.evaluation.pairing import Matching, match
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
 from capcli.evaluation.references import References
-from capcli.evaluation.report import LEVEL, counted, titled
+from capcli.evaluation.report import LEVEL, scoring_arguments, titled
 
 if TYPE_CHECKING:
     from capcli.evaluation.scores import Differences
@@ -128,12 +128,7 @@ def compare(
     first, second = (Matching(tuple(pair for pair in one.pairs if pair.reference in common)) for one in matchings)
     sentences = [pair.reference.captions for pair in first.pairs]
     said = [[pair.caption for pair in one.pairs] for one in (first, second)]
-    how: dict[str, Any] = {
-        "java": not scoring.no_java,
-        "samples": scoring.bootstrap_samples,
-        "seed": scoring.bootstrap_seed,
-        "aligned": counted(progress, 2 * len(sentences)),
-    }
+    how = scoring_arguments(scoring, progress, 2 * len(sentences))
     notes = [*references.notes, *(f"not scored: {told}" for told in missing)]
     notes += [f"{name}: {note}" for name, one in (("A", first), ("B", second)) for note in remarks(one.pairs)]
     notes += alone(len(sentences))

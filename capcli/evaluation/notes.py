@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from capcli.evaluation.pairing import Pair
 from capcli.evaluation.special_tokens import note_special_tokens
 from capcli.metrics.java import VERSIONS, java_version
+from capcli.words.counting import count_of
 
 CIDER = "papers and the COCO toolkit print CIDEr-D as CIDEr; CIDEr here is the 2015 paper's, which is higher"
 
@@ -30,11 +31,11 @@ def remarks(pairs: Sequence[Pair]) -> list[str]:
     notes = []
     empty = [pair for pair in pairs if not pair.caption]
     if empty:
-        told = "1 caption is" if len(empty) == 1 else f"{len(empty):,} captions are"
+        told = count_of(len(empty), "caption", "is", "are")
         notes.append(f"{told} empty and scored as such, like the COCO toolkit does, first {empty[0].reference.name}")
     foreign = [pair for pair in pairs if _is_foreign(pair.caption)]
     if foreign:
-        told = "1 caption is" if len(foreign) == 1 else f"{len(foreign):,} captions are"
+        told = count_of(len(foreign), "caption", "is", "are")
         notes.append(
             f"{told} in another script, first {foreign[0].reference.name}; tokenizer and METEOR are made for English"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capcli.datasets.dataset import number_of
@@ -14,6 +14,7 @@ from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.references import Reference, References
 from capcli.files.names import escape
 from capcli.pictures.find import EXTENSIONS
+from capcli.words.counting import agree, count_of
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,17 @@ class Matching:
         told = []
         if self.failed:
             first = self.failed[0]
-            told.append(f"{_counted(self.failed, 'image')} could not be captioned, first {first.names[0]}")
+            told.append(f"{count_of(len(self.failed), 'image')} could not be captioned, first {first.names[0]}")
         if self.unpredicted:
+            count = len(self.unpredicted)
             told.append(
-                f"{_counted(self.unpredicted, 'image')} with references {_have(self.unpredicted)} no prediction, "
+                f"{count_of(count, 'image')} with references {agree(count, 'has', 'have')} no prediction, "
                 f"first {self.unpredicted[0].name}"
             )
         if self.unreferenced:
             first = self.unreferenced[0]
             told.append(
-                f"{_counted(self.unreferenced, 'prediction')} {_have(self.unreferenced)} no references, "
+                f"{count_of(len(self.unreferenced), 'prediction', 'has', 'have')} no references, "
                 f"first {first.names[0]} ({first.where})"
             )
         return "; ".join(told)
@@ -179,11 +181,3 @@ def _number(name: str) -> str:
 def _coco_number(file: str) -> str | None:
     found = re.search(r"(?:^|_)(\d{12})\.\w+$", file)
     return found[1] if found else None
-
-
-def _counted(things: Sequence[object], noun: str) -> str:
-    return f"{len(things):,} {noun}{'' if len(things) == 1 else 's'}"
-
-
-def _have(things: Iterable[object]) -> str:
-    return "has" if len(list(things)) == 1 else "have"

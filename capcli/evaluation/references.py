@@ -12,6 +12,7 @@ from capcli.datasets.dataset import Entry, at_home, is_held_out, is_there, read_
 from capcli.datasets.detect import read_entries
 from capcli.errors import DatasetError, UsageError
 from capcli.evaluation.special_tokens import note_special_tokens
+from capcli.words.counting import agree, count_of
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,11 @@ class References:
         notes = []
         bare = [item for item in self.items if not item.captions]
         if bare:
-            told = "1 image has" if len(bare) == 1 else f"{len(bare):,} images have"
-            notes.append(f"{told} no references and {'is' if len(bare) == 1 else 'are'} left out, first {bare[0].name}")
+            told, are = count_of(len(bare), "image", "has", "have"), agree(len(bare), "is", "are")
+            notes.append(f"{told} no references and {are} left out, first {bare[0].name}")
         partly = [item for item in self.items if item.captions and item.blank]
         if partly:
-            count = sum(item.blank for item in partly)
-            told = "1 reference is" if count == 1 else f"{count:,} references are"
+            told = count_of(sum(item.blank for item in partly), "reference", "is", "are")
             notes.append(f"{told} empty and left out, first of {partly[0].name}")
         texts = ((item.name, caption) for item in self.items for caption in item.captions)
         return notes + note_special_tokens("reference", texts)

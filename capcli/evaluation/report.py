@@ -17,6 +17,7 @@ from capcli.evaluation.provenance import data_hash, machine, versions
 from capcli.evaluation.references import References
 from capcli.files.csv import encode_record
 from capcli.files.json import dumps
+from capcli.words.counting import count_of
 
 if TYPE_CHECKING:
     from capcli.evaluation.scores import Human, Scores
@@ -185,12 +186,8 @@ def evaluate(
         raise UsageError(f"{matching.missing}; --allow-missing scores the rest")
     sentences = [pair.reference.captions for pair in matching.pairs]
     captions = [pair.caption for pair in matching.pairs]
-    how: dict[str, Any] = {
-        "java": not scoring.no_java,
-        "samples": scoring.bootstrap_samples,
-        "seed": scoring.bootstrap_seed,
-        "aligned": counted(progress, len(captions) + (human_alignments(sentences) if scoring.human else 0)),
-    }
+    alignments = len(captions) + (human_alignments(sentences) if scoring.human else 0)
+    how = scoring_arguments(scoring, progress, alignments)
     # First, because it is this that may be impossible.
     people = human(sentences, captions, **how) if scoring.human else None
     scores = score(sentences, captions, spice=scoring.spice, training=training, **how)
@@ -225,16 +222,26 @@ def json_report(content: Mapping[str, Any]) -> bytes:
 
 def titled(references: References, images: int) -> str:
     """Dataset, split and number of scored images, for people."""
-    counted = f"{images:,} image{'' if images == 1 else 's'}"
-    return ", ".join(part for part in (references.name, references.split, counted) if part)
+    return ", ".join(part for part in (references.name, references.split, count_of(images, "image")) if part)
 
 
-def counted(progress: Callable[[int, int], None] | None, total: int) -> Callable[[], None] | None:
-    """Calls `progress` with the number of calls so far and that of all there will be."""
-    if progress is None:
-        return None
+def scoring_arguments(
+    scoring: ScoringOptions, progress: Callable[[int, int], None] | None, alignments: int
+) -> dict[str, Any]:
+    """What the options ask of `capcli.evaluation.scores`.
+
+    Args:
+        scoring: the options.
+        progress: is called after every caption that METEOR has aligned, with how many those are by now and in all.
+        alignments: how many captions there are to align.
+    """
     numbers = count(1)
-    return lambda: progress(next(numbers), total)
+    return {
+        "java": not scoring.no_java,
+        "samples": scoring.bootstrap_samples,
+        "seed": scoring.bootstrap_seed,
+        "aligned": None if progress is None else lambda: progress(next(numbers), alignments),
+    }
 
 
 def _figures(scores: Scores) -> dict[str, Any]:

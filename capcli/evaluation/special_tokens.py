@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from capcli.words.counting import count_of
+
 _SPECIAL = re.compile(
     r"<\|?/?\w+\|?>"  # <start>, </s>, <|endoftext|>
     r"|\[(?:start|end|bos|eos|sos|go|pad|unk|oov|cls|sep|mask)\]"
@@ -29,6 +31,6 @@ def note_special_tokens(noun: str, captions: Iterable[tuple[str, str]]) -> list[
     found = [(name, token) for name, caption in captions if (token := special_token(caption))]
     if not found:
         return []
-    (name, token), count = found[0], len(found)
-    told = f"1 {noun} holds" if count == 1 else f"{count:,} {noun}s hold"
+    name, token = found[0]
+    told = count_of(len(found), noun, "holds", "hold")
     return [f"{told} special tokens that are scored as words, as in the COCO toolkit, first {token} of {name}"]
