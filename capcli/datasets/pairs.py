@@ -8,7 +8,7 @@ from pathlib import Path
 
 from capcli.datasets.dataset import Entry, read_lines
 from capcli.errors import DatasetError
-from capcli.pictures.find import EXTENSIONS
+from capcli.pictures.kinds import EXTENSIONS
 
 EXPECTS = (
     "a folder of pictures with a .txt of the same name beside each (a.jpg and a.txt or a.jpg.txt), a caption a line"

@@ -13,7 +13,7 @@ from capcli.errors import UsageError
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.references import Reference, References
 from capcli.files.names import escape
-from capcli.pictures.find import EXTENSIONS
+from capcli.pictures.kinds import EXTENSIONS
 from capcli.words.counting import agree, count_of
 
 

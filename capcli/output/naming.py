@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from capcli.pictures.find import EXTENSIONS
+from capcli.pictures.kinds import EXTENSIONS
 
 
 class Naming:

@@ -18,7 +18,7 @@ from capcli.output.formats.text import Sentences
 from capcli.output.options import OutputOptions
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.sidecar import SidecarError, Sidecars
-from capcli.pictures.find import EXTENSIONS
+from capcli.pictures.kinds import EXTENSIONS
 
 
 class Outputs:

@@ -7,21 +7,16 @@ import os
 import re
 import stat
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from capcli.errors import UsageError
-
-EXTENSIONS = frozenset(
-    f".{extension}"
-    for extension in (
-        *("jpg", "jpeg", "jpe", "jfif", "jif", "mpo", "jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "png", "apng", "gif"),
-        *("webp", "avif", "avifs", "heic", "heics", "heif", "heifs", "hif"),
-        *("tif", "tiff", "bmp", "dib", "tga", "qoi", "ppm", "pgm", "pbm", "pnm"),
-    )
-)
+from capcli.pictures.kinds import EXTENSIONS, LEFT_OUT, START, ending_of, is_picture, is_video
+from capcli.pictures.spelling import respell
 
 
 @dataclass(frozen=True)
@@ -31,10 +26,12 @@ class Found:
     Attributes:
         pictures: in order, each once. Some may turn out unreadable, or not to exist: reading them tells.
         notes: remarks for the user, one line each and without a final stop.
+        alone: whether all that was named is one file, by its own path.
     """
 
     pictures: list[Path]
     notes: list[str]
+    alone: bool = False
 
 
 def find_pictures(
@@ -48,10 +45,13 @@ def find_pictures(
     """List the pictures that `paths` name, then those that `listed` names, in the order given, each once.
 
     Files are taken as named, whatever their extension. A folder contributes the files in it that have a known
-    extension and are not hidden, naturally sorted (img2 before img10); with `recursive`, then those of its
-    sub-folders. A folder that may not be looked into is listed itself, as is a path that does not exist: reading
-    it gives the reason. A path of `paths` that does not exist and holds `*`, `?` or `[` stands for what it
-    matches, as it would in a shell.
+    extension, or none and the first bytes of a picture, and are not hidden, naturally sorted (img2 before img10); with
+    `recursive`, then those of its sub-folders. What else holds pictures there, such as raw files, drawings and videos,
+    is left out, and a note counts it by kind and says why; a video of the same name as a picture is not counted,
+    because it is that picture's own clip (a live photo). A folder that may not be looked into is listed itself, as is a
+    path that does not exist: reading it gives the reason. A path that does not exist may also be a `file:` URL, or in
+    quotes or with backslashes as a shell has it: see `capcli.pictures.spelling`. One of `paths` that does not exist and
+    holds `*`, `?` or `[` stands for what it matches, as it would in a shell.
 
     A pattern of `include` or `exclude` is of the kind that shells know, without regard to case. One without a
     slash is held against the name of each file and of each folder on the way to it below the folder given; one
@@ -66,7 +66,8 @@ def find_pictures(
     search = _Search(recursive, _Patterns(include) if include else None, _Patterns(exclude))
     if not all(map(str, (*paths, *listed))):
         raise UsageError('no such file or folder: "" (an empty path)')
-    named = [(path, _expand(path)) for path in paths]
+    meant = [respell(path) for path in paths]
+    named = [(path, _expand(path)) for path in meant]
     missing = [path for path, matches in named if not matches]
     if missing and len(missing) == len(paths) and not listed:
         raise UsageError(f"no such file or folder: {_and_others(missing[0], len(missing), 'path')}")
@@ -76,10 +77,12 @@ def find_pictures(
         for match in matches:
             search.add(match)
     for path in listed:
-        search.add(path)
+        search.add(respell(path))
     if (paths or listed) and not search.found:
         raise UsageError(search.emptiness())
-    return Found(list(search.found.values()), search.notes())
+    pictures = list(search.found.values())
+    alone = len(meant) == 1 and not listed and pictures == [Path(meant[0])]
+    return Found(pictures, search.notes(), alone)
 
 
 class _Search:
@@ -90,6 +93,7 @@ class _Search:
         self._exclude = exclude
         self._empty: list[Path] = []
         self._hidden: dict[tuple[str, str], Path] = {}
+        self._left_out: dict[tuple[str, str], str] = {}
         self._rejected = False
         self._real = functools.cache(_real)
 
@@ -116,9 +120,12 @@ class _Search:
         if not self._empty:
             return "--include and --exclude leave none of the files named"
         where = _and_others(self._empty[0], len(self._empty), "folder")
-        if not self._recursive and any(True for folder in self._empty for _ in self._walk(folder, recursive=True)):
-            return f"no pictures in {where}; -r looks into sub-folders"
-        return f"no pictures in {where}" + (" that --include and --exclude let through" if self._rejected else "")
+        text = f"no pictures in {where}" + (" that --include and --exclude let through" if self._rejected else "")
+        if not self._recursive:
+            deeper = _Search(True, self._include, self._exclude)
+            if any(True for folder in self._empty for _ in deeper._walk(folder, recursive=True)):
+                text = f"no pictures in {where}; -r looks into sub-folders"
+        return text if self.found or not self._left_out else f"{text}; {self._told_left_out()}"
 
     def notes(self) -> list[str]:
         notes = []
@@ -131,7 +138,16 @@ class _Search:
             )
         if self._empty:
             notes.append(self.emptiness())
+        if self._left_out:
+            notes.append(self._told_left_out())
         return notes
+
+    def _told_left_out(self) -> str:
+        kinds: dict[str, list[str]] = {}
+        counts = Counter(self._left_out.values())
+        for ending, count in sorted(counts.items(), key=lambda counted: (-counted[1], counted[0])):
+            kinds.setdefault(LEFT_OUT[ending], []).append(f"{count:,} {ending}")
+        return "left out " + ", ".join(f"{' and '.join(endings)} ({why})" for why, endings in kinds.items())
 
     def _walk(self, folder: Path, recursive: bool) -> Iterator[Path]:
         seen: set[str] = set()
@@ -148,21 +164,30 @@ class _Search:
             except OSError:
                 yield here
                 continue
-            folders = []
+            folders: list[tuple[Path, str, bool]] = []
+            left_out: list[str] = []
+            stems: set[str] = set()
             for entry in entries:
-                is_folder = _is_dir(entry)
-                if not (recursive if is_folder else Path(entry.name).suffix.lower() in EXTENSIONS):
+                kind = _kind_of(entry)
+                if kind is None or (kind is _Kind.FOLDER and not recursive):
                     continue
+                if kind is _Kind.PICTURE:
+                    stems |= {entry.name.casefold(), Path(entry.name).stem.casefold()}
                 below = way + entry.name
                 wanted = included or (self._include is not None and self._include.match(below))
-                if self._exclude.match(below) or not (wanted or is_folder):
-                    self._rejected = True
+                if self._exclude.match(below) or not (wanted or kind is _Kind.FOLDER):
+                    self._rejected = self._rejected or kind is not _Kind.LEFT_OUT
+                elif kind is _Kind.LEFT_OUT:
+                    left_out.append(entry.name)
                 elif entry.name.startswith("."):
                     self._hidden.setdefault((real, entry.name), here / entry.name)
-                elif is_folder:
+                elif kind is _Kind.FOLDER:
                     folders.append((here / entry.name, below + "/", wanted))
                 else:
                     yield here / entry.name
+            for name in left_out:
+                if not (is_video(name) and Path(name).stem.casefold() in stems):
+                    self._left_out[real, name] = ending_of(name)
             waiting += reversed(folders)
 
 
@@ -240,11 +265,29 @@ def _is_folder(path: str | Path) -> bool:
         return False
 
 
-def _is_dir(entry: os.DirEntry[str]) -> bool:
+class _Kind(Enum):
+    FOLDER, PICTURE, LEFT_OUT = range(3)
+
+
+def _kind_of(entry: os.DirEntry[str]) -> _Kind | None:
+    """What an entry of a folder is to a search; None for what is no picture of any kind."""
     try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+        if entry.is_dir():
+            return _Kind.FOLDER
+        ending = ending_of(entry.name)
+        if ending in EXTENSIONS:
+            return _Kind.PICTURE
+        if entry.name.startswith("."):
+            return None
+        if ending in LEFT_OUT:
+            return _Kind.LEFT_OUT
+        # Opened only where it is a file, because opening a pipe waits for a writer.
+        if not ending and entry.is_file():
+            with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - an entry is no Path
+                return _Kind.PICTURE if is_picture(file.read(START)) else None
+    except OSError:  # a link to itself, or a file that may not be read
+        pass
+    return None
 
 
 def _real(folder: Path) -> str:

@@ -9,11 +9,8 @@ import sys
 from pathlib import Path
 
 from capcli.errors import UsageError
+from capcli.pictures.kinds import START, is_picture
 
-# How the files begin that are most easily given in the place of a list.
-_PICTURE = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF....WEBP|BM....\0\0\0\0|II\*\0|MM\0\*|\0...ftyp", re.DOTALL
-)
 _BINARY = re.compile(rb"\0\0|[\x01-\x08\x0e-\x1a]")
 
 
@@ -32,7 +29,7 @@ def read_list(source: str | Path, *, null: bool = False) -> list[str]:
         UsageError: for a list that cannot be read, names nothing, or is no list of this kind.
     """
     content, name = (_stdin(), "stdin") if str(source) == "-" else (_file(source), str(source))
-    if _PICTURE.match(content):
+    if is_picture(content[:START]):
         raise UsageError(f"{name} is a picture, not a list of paths; name it as a path of its own")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UsageError(f"{name} is in UTF-16; save the list in UTF-8")

@@ -11,6 +11,7 @@ from capcli.errors import UsageError
 from capcli.options import option
 from capcli.pictures.find import Found, find_pictures
 from capcli.pictures.lists import read_list
+from capcli.pictures.spelling import respell
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class InputOptions:
             UsageError: if none is named, none of what is named exists or holds pictures, the list cannot be read, or
                 `watched` is no folder.
         """
-        named = [path for path in paths if path != "-"]
+        named = [str(respell(path)) for path in paths if path != "-"]
         sources = [self.from_file] if self.from_file else []
-        if len(named) < len(paths) and "-" not in sources:
+        if "-" in paths and "-" not in sources:
             sources.append("-")
         if self.null and not sources:
             raise UsageError("-0 says how a list of paths is separated: add --from-file LIST, or - for stdin")
-        listed = [path for source in sources for path in read_list(source, null=self.null)]
+        listed = [str(respell(path)) for source in sources for path in read_list(source, null=self.null)]
         found = Found([], [])
         if named or listed:
             found = find_pictures(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capcli.errors import UsageError
-from capcli.pictures.find import EXTENSIONS, Found, find_pictures
+from capcli.pictures.find import Found, find_pictures
 
 
 def make(root: Path, *names: str) -> None:
@@ -311,5 +311,79 @@ def test_a_folder_that_cannot_be_read_is_left_to_reading_once(tree: Path, monkey
     ]
 
 
-def test_extensions_are_lower_case() -> None:
-    assert all(extension == extension.lower() and extension.startswith(".") for extension in EXTENSIONS)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_what_pillow_reads_is_taken_whatever_its_ending(tmp_path: Path) -> None:
+    make(tmp_path, "a.psd", "b.ICO", "c.pcx", "d.jps", "e.txt")
+    for name in ("Beach", "5.12.2019", "St. Malo"):
+        (tmp_path / name).write_bytes(PNG)
+    for name in ("README", "Makefile.old", ".hidden", "empty"):
+        (tmp_path / name).write_bytes(b"text" if name != ".hidden" else PNG)
+    found = find_pictures([tmp_path])
+    assert names(found, tmp_path) == ["5.12.2019", "a.psd", "b.ICO", "Beach", "c.pcx", "d.jps", "St. Malo"]
+    assert found.notes == []
+
+
+def test_files_without_an_ending_that_may_not_be_looked_into_are_no_pictures(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    assert names(find_pictures([tmp_path]), tmp_path) == ["a.jpg"]
+
+
+def test_what_is_left_out_is_counted_by_kind_with_the_reason(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", *(f"{number}.CR2" for number in range(3)), "b.nef", "c.svg", "d.jxl", "e.xcf", "f.pdf")
+    make(tmp_path, "f.txt", "g.xmp", "h.json", ".i.cr2", "sub/j.cr2", "._k.cr2")
+    assert find_pictures([tmp_path]).notes == [
+        "left out 3 .cr2 and 1 .nef (raw files: export them as JPEG), 1 .jxl (JPEG XL: convert them to JPEG or PNG), "
+        "1 .pdf (documents: export their pages as JPEG or PNG), 1 .svg (drawings: export them as PNG), "
+        "1 .xcf (formats that capcli cannot read: export them as JPEG or PNG)"
+    ]
+    assert find_pictures([tmp_path], recursive=True).notes[0].startswith("left out 4 .cr2 and 1 .nef (raw")
+    assert find_pictures([tmp_path, tmp_path]).notes == find_pictures([tmp_path]).notes
+
+
+def test_a_video_is_counted_unless_it_is_the_clip_of_a_live_photo(tmp_path: Path) -> None:
+    make(
+        tmp_path, "IMG_1.jpg", "IMG_1.MOV", "img_2.HEIC", "IMG_2.mov", "IMG_3.MOV", "a.jpg.mp4", "a.jpg", "b/IMG_3.jpg"
+    )
+    assert find_pictures([tmp_path]).notes == ["left out 1 .mov (videos)"]
+    (tmp_path / "IMG_3.MOV").unlink()
+    assert find_pictures([tmp_path]).notes == []
+    # A raw file beside its JPEG is counted: it may be another picture.
+    make(tmp_path, "IMG_1.cr2")
+    assert find_pictures([tmp_path]).notes == ["left out 1 .cr2 (raw files: export them as JPEG)"]
+
+
+def test_what_patterns_leave_out_is_not_counted(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "a.cr2", "b.cr2", "c.svg")
+    assert find_pictures([tmp_path], exclude=["*.cr2"]).notes == ["left out 1 .svg (drawings: export them as PNG)"]
+    assert find_pictures([tmp_path], include=["a.*"]).notes == ["left out 1 .cr2 (raw files: export them as JPEG)"]
+
+
+def test_a_folder_of_what_is_left_out_alone_says_so(tmp_path: Path) -> None:
+    make(tmp_path, "a/x.cr2", "b/y.jpg", "c/z.svg")
+    with pytest.raises(UsageError, match=r"^no pictures in .*a; left out 1 \.cr2 \(raw files: export them as JPEG\)$"):
+        find_pictures([tmp_path / "a"])
+    found = find_pictures([tmp_path / name for name in "abc"])
+    assert found.notes == [
+        f"no pictures in {tmp_path / 'a'} and 1 other folder",
+        "left out 1 .cr2 (raw files: export them as JPEG), 1 .svg (drawings: export them as PNG)",
+    ]
+
+
+def test_a_file_that_is_named_is_taken_whatever_it_is(tmp_path: Path) -> None:
+    make(tmp_path, "a.cr2", "b.mov")
+    found = find_pictures([tmp_path / "a.cr2"], listed=[tmp_path / "b.mov"])
+    assert names(found, tmp_path) == ["a.cr2", "b.mov"]
+    assert found.notes == []
+
+
+def test_one_file_by_its_own_path_is_alone(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "b.jpg", "sub/c.jpg")
+    assert find_pictures([tmp_path / "a.jpg"]).alone
+    for paths in ([tmp_path / "a.jpg", tmp_path / "b.jpg"], [tmp_path / "sub"], [tmp_path / "sub" / "*.jpg"]):
+        assert not find_pictures(paths).alone
+    assert not find_pictures([], listed=[tmp_path / "a.jpg"]).alone

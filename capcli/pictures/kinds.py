@@ -1,0 +1,62 @@
+"""Kinds of files: which hold pictures that capcli reads, and which it leaves out, and why."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+
+def _endings(names: str) -> frozenset[str]:
+    return frozenset(f".{name}" for name in names.split())
+
+
+EXTENSIONS = _endings(
+    "jpg jpeg jpe jfif jif jps pjpeg mpo jp2 j2k j2c jpc jpf jpx png apng gif webp avif avifs heic heics heif heifs "
+    "hif tif tiff bmp dib tga icb vda qoi ppm pgm pbm pnm pfm psd ico cur icns dds pcx dcx sgi rgb rgba bw ras xbm xpm "
+    "pcd pxr fits fli flc"
+)
+"""Endings of pictures that capcli reads, in lower case."""
+
+_RAW = "raw files: export them as JPEG"
+_VIDEO = "videos"
+_KINDS_LEFT_OUT = {
+    _RAW: _endings(
+        "3fr ari arw bay cap cr2 cr3 crw dcr dcs dng drf eip erf fff gpr iiq k25 kdc mdc mef mos mrw nef nrw orf pef "
+        "ptx r3d raf raw rw2 rwl rwz sr2 srf srw x3f"
+    ),
+    "drawings: export them as PNG": _endings("svg svgz ai eps ps wmf emf cdr"),
+    "JPEG XL: convert them to JPEG or PNG": _endings("jxl"),
+    "formats that capcli cannot read: export them as JPEG or PNG": _endings(
+        "psb xcf kra ora clip afphoto exr hdr rgbe jxr wdp hdp bpg flif jls dpx cin dcm djvu pct pict"
+    ),
+    "documents: export their pages as JPEG or PNG": _endings("pdf xps"),
+    _VIDEO: _endings("mov mp4 m4v avi mkv webm mts m2ts mpg mpeg 3gp wmv flv insv"),
+}
+LEFT_OUT = {ending: why for why, endings in _KINDS_LEFT_OUT.items() for ending in endings}
+"""Why capcli leaves out files with these endings in folders, and what to do."""
+
+_PICTURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF....WEBP|BM....\0\0\0\0|II[*+]\0|MM\0[*+]"
+    rb"|\0...ftyp(?:avi[fs]|hei|hev|mif1|msf1)|\0\0\0\x0cjP  |\xff\x4f\xff\x51|8BPS\0\x01|\0\0\x01\0[\x01-\x40]\0"
+    rb"|qoif\0|P[1-6]\s+(?:#[^\n]*\n\s*)*[0-9]+\s+[0-9]+\s|DDS \x7c\0|\x01\xda[\0\x01][\x01\x02]",
+    re.DOTALL,
+)
+
+START = 512
+"""Bytes from which a file's kind can be known."""
+
+
+def is_picture(start: bytes) -> bool:
+    """Whether a file that begins so is a picture, as far as its first bytes say."""
+    return _PICTURE.match(start) is not None
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file's name, in lower case and with its dot; "" if it has none, as "Beach" and "5.12.2019"."""
+    ending = PurePath(name).suffix.lower()
+    return ending if re.fullmatch(r"\.(?=.*[^\W\d_])\S+", ending) else ""
+
+
+def is_video(name: str) -> bool:
+    """Whether a file is a video by its name."""
+    return LEFT_OUT.get(ending_of(name)) == _VIDEO
