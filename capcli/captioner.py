@@ -33,10 +33,14 @@ from capcli.modelfile.confidence import compute_confidence
 from capcli.modelfile.shipped import find_model
 from capcli.options import spell
 from capcli.pictures.read import read_array, to_array, upright_rgb
+from capcli.pictures.spelling import respell
 from capcli.words.tokens import detokenize, tokenize
 
 BATCH = 16
 """Pictures that are captioned at once where nothing else is asked for."""
+
+_OVERSHOOT = 0.5
+"""How far the samples of a float array may lie outside 0 to 1."""
 
 Picture = str | Path | Image.Image | np.ndarray
 
@@ -332,7 +336,7 @@ class Captioner:
             except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
                 name = getattr(image, "filename", "") or "image"
                 raise UnreadableImage(name, f"is damaged ({error})") from None
-        return read_array(image, self.size)
+        return read_array(respell(image), self.size)
 
     def encode(self, arrays: np.ndarray) -> torch.Tensor:
         """Regions B x R x D of uint8 B x S x S x 3 pictures, on the captioner's device.
@@ -495,7 +499,13 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         raise UnreadableImage("array", f"has shape {array.shape}, not height x width (x 3)")
     if array.dtype.kind == "f":
-        array = (np.nan_to_num(array).clip(0, 1) * 255).round()
+        known = np.nan_to_num(array, posinf=1, neginf=0)
+        lowest, highest = known.min(), known.max()
+        # A little beyond is what resizing leaves; more is another scale, and would be seen as black or white.
+        if lowest < -_OVERSHOOT or highest > 1 + _OVERSHOOT:
+            told = f"has float values from {lowest:.4g} to {highest:.4g}"
+            raise UnreadableImage("array", f"{told}; give floats from 0 to 1, or uint8 from 0 to 255")
+        array = (known.clip(0, 1) * 255).round()
     elif array.dtype == np.bool_:
         array = array * 255
     elif array.dtype != np.uint8:

@@ -89,6 +89,31 @@ def test_arrays_of_every_kind(captioner: Captioner) -> None:
 
 
 @pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (np.linspace(0, 255, 48).reshape(4, 4, 3), "from 0 to 255"),
+        (np.linspace(0, 255, 16, dtype=np.float32).reshape(4, 4), "from 0 to 255"),
+        (np.linspace(-2.1, 2.6, 48).reshape(4, 4, 3), "from -2.1 to 2.6"),
+        (np.linspace(-1, 1, 48).reshape(4, 4, 3), "from -1 to 1"),
+    ],
+)
+def test_floats_of_another_scale_are_refused_in_one_line(captioner: Captioner, array: np.ndarray, told: str) -> None:
+    with pytest.raises(UnreadableImage) as caught:
+        captioner.caption(array)
+    assert str(caught.value) == f"array: has float values {told}; give floats from 0 to 1, or uint8 from 0 to 255"
+
+
+def test_floats_a_little_beyond_are_those_of_a_resized_picture(captioner: Captioner) -> None:
+    array = np.linspace(0, 1, 48 * 48 * 3).reshape(48, 48, 3)
+    stretched = np.clip(array * 1.1 - 0.05, 0, 1)
+    assert captioner.caption(array * 1.1 - 0.05).text == captioner.caption(stretched).text
+
+
+def test_a_path_may_be_a_url(captioner: Captioner, files: list[Path]) -> None:
+    assert captioner.caption(files[0].absolute().as_uri()).text == captioner.caption(files[0]).text
+
+
+@pytest.mark.parametrize(
     "array",
     [np.zeros((2, 4, 4, 3), np.uint8), np.zeros(9, np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8),
      np.zeros((4, 4, 3), np.int64), np.zeros((4, 4), object)],
