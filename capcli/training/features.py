@@ -29,7 +29,7 @@ from capcli.training.augment import augment
 
 BATCH = 32
 SYNC_BATCHES = 40
-VERSION = 1
+VERSION = 2
 """To be raised where the same picture comes to be prepared otherwise, so that no older cache is taken for a new one."""
 
 

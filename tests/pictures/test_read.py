@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from capcli.errors import UnreadableImage
-from capcli.pictures.read import MAX_PIXELS, read_picture, to_array, upright_rgb, upright_size
+from capcli.pictures.read import read_picture, to_array, upright_rgb, upright_size
+from capcli.pictures.refusal import MAX_PIXELS
 
 # pytest puts its own warning filters in the place of those that capcli sets.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -141,10 +142,15 @@ def test_every_16_bit_mode_is_scaled(mode: str) -> None:
     assert np.asarray(upright_rgb(image))[0, :, 0].tolist() == [0, 100, 255]
 
 
-@pytest.mark.parametrize("top", [1, 255, 65535, 1e6])
+@pytest.mark.parametrize("top", [1, 255, 4095, 65535, 1e6])
 def test_float_samples_are_scaled_by_the_range_they_need(top: float) -> None:
     image = Image.fromarray(np.array([[0, top / 2, top, np.nan]], dtype=np.float32))
     assert np.asarray(upright_rgb(image))[0, :, 0].tolist() == [0, pytest.approx(127.5, abs=0.5), 255, 0]
+
+
+def test_float_samples_a_little_above_1_are_white() -> None:
+    image = Image.fromarray(np.array([[0, 0.5, 0.2, 1, 1.5, np.inf]], dtype=np.float32))
+    assert np.asarray(upright_rgb(image))[0, :, 0].tolist() == [0, 128, 51, 255, 255, 255]
 
 
 def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
@@ -203,22 +209,27 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack("!I", len(content)) + kind + content + struct.pack("!I", zlib.crc32(kind + content))
 
 
-@pytest.mark.parametrize("kind", ["eXIf", "zTXt", "iTXt"])
+@pytest.mark.parametrize("kind", ["eXIf", "zTXt"])
 def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path: Path, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
     told = exif.tobytes().removeprefix(b"Exif\0\0")
     raw = f"\nexif\n{len(told)}\n{told.hex()}\n".encode()
-    late = {
-        "eXIf": told,
-        "zTXt": b"Raw profile type exif\0\0" + zlib.compress(raw),
-        "iTXt": b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="8"/>',
-    }[kind]
+    late = {"eXIf": told, "zTXt": b"Raw profile type exif\0\0" + zlib.compress(raw)}[kind]
     scene().save(tmp_path / "a.png")
     png = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(png[:-12] + chunk(kind.encode(), late) + png[-12:])
     assert read_picture(tmp_path / "a.png").size == (48, 64)
     assert upright_size(tmp_path / "a.png") == (48, 64)
+
+
+def test_xmp_behind_the_pixels_of_a_png_does_not_turn_it(tmp_path: Path) -> None:
+    scene().save(tmp_path / "a.png")
+    png = (tmp_path / "a.png").read_bytes()
+    late = chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="8"/>')
+    (tmp_path / "a.png").write_bytes(png[:-12] + late + png[-12:])
+    assert difference(read_picture(tmp_path / "a.png"), scene()) == 0
+    assert upright_size(tmp_path / "a.png") == scene().size
 
 
 def test_a_jpeg_too_large_to_decode_whole_has_a_size(tmp_path: Path) -> None:
@@ -282,7 +293,7 @@ def test_an_empty_file_and_a_text_file(tmp_path: Path) -> None:
 
 def test_postscript_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "a.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
-    assert reason(tmp_path / "a.eps") == "is not a picture capcli can read"
+    assert reason(tmp_path / "a.eps") == "is not a picture capcli can read (drawings: export them as PNG)"
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "gif", "bmp", "tiff", "avif"])
@@ -297,6 +308,14 @@ def test_a_truncated_file(tmp_path: Path, kind: str) -> None:
         assert reason(half) == "is truncated"
         with pytest.raises(UnreadableImage):
             read_picture(half, at_least=16)
+
+
+@pytest.mark.parametrize(("name", "told"), [("a.cr2", "raw files"), ("a.jxl", "JPEG XL"), ("a.svg", "drawings")])
+def test_a_file_of_a_kind_that_is_left_out_in_folders_gives_the_same_reason(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\xff\x0a nothing that Pillow reads")
+    assert reason(tmp_path / name).startswith(f"is not a picture capcli can read ({told}")
 
 
 @settings(deadline=None, max_examples=60)
