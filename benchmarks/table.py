@@ -164,7 +164,7 @@ def captions(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Pa
     said = []
     with torch.inference_mode():
         for start in range(0, len(items), 32):
-            batch = regions.regions([item.image for item in items[start : start + 32]])
+            batch = regions.rows([item.image for item in items[start : start + 32]])
             found = decode(checkpoint.model.decoder, batch, options)
             said += [" ".join(checkpoint.model.vocabulary.decode(best[0].tokens)) for best in found]
     return said

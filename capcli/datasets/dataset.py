@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from capcli.errors import DatasetError
+from capcli.errors import DatasetError, system_reason
 from capcli.files.names import escape
 
 SPLITS = ("train", "dev", "test", "rest")
@@ -175,7 +175,7 @@ def read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
+        raise DatasetError(f"{path}: {system_reason(error)}") from error
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DatasetError(f"{path}: is in UTF-16; save it in UTF-8")
     try:

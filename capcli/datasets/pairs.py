@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from capcli.datasets.dataset import Entry, read_lines
-from capcli.errors import DatasetError
+from capcli.errors import DatasetError, system_reason
 from capcli.pictures.kinds import EXTENSIONS
 
 EXPECTS = (
@@ -47,4 +47,4 @@ def _pictures(root: Path) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _refuse(error: OSError) -> None:
-    raise DatasetError(f"{error.filename}: {error.strerror or error}") from None
+    raise DatasetError(f"{error.filename}: {system_reason(error)}") from None

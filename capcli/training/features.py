@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from capcli.errors import CapcliError, UsageError
+from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import write_whole
 from capcli.files.lock import open_locked
 from capcli.model.device import bfloat16_pays
@@ -193,5 +193,5 @@ class _RowFile:
 
     def _unwritable(self, error: OSError) -> CapcliError:
         return CapcliError(
-            f"{self._data}: cannot be written ({error.strerror}); make room or give another --cache folder"
+            f"{self._data}: cannot be written ({system_reason(error)}); make room or give another --cache folder"
         )

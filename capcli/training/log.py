@@ -21,8 +21,10 @@ from rich.progress import (
 )
 
 from capcli.datasets.separated import read_header
-from capcli.errors import CapcliError
+from capcli.errors import CapcliError, system_reason
 from capcli.files.atomic import write_atomic
+from capcli.files.csv import encode_record
+from capcli.files.names import printable
 
 COLUMNS = (
     *("stage", "epoch", "step", "loss", "reward", "discriminator_accuracy", "temperature", "drift", "learning_rate"),
@@ -47,12 +49,9 @@ class TrainingLog:
         self._path, self._quiet = path, quiet
         if not quiet:
             kept = _rows_before(path, resume_at) if resume_at and path.exists() else []
-            content = io.StringIO(newline="")
-            writer = csv.DictWriter(content, COLUMNS)
-            writer.writeheader()
-            writer.writerows(kept)
+            content = b"".join(encode_record(row) for row in (COLUMNS, *kept))
             try:
-                write_atomic(path, content.getvalue().encode(errors="surrogateescape"))
+                write_atomic(path, content)
             except OSError as error:
                 raise _unwritable(path, error) from None
         self._console = Console(stderr=True)
@@ -74,9 +73,10 @@ class TrainingLog:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Prints one line on stderr."""
+        """Prints one line on stderr; no name in it can steer the terminal."""
         if self._quiet:
             return
+        text = printable(text)
         if self._console.is_terminal:
             self._console.print(text, highlight=False, markup=False)
         else:
@@ -102,17 +102,17 @@ class TrainingLog:
             return
         tidy = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in values.items()}
         try:
-            with self._path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
-                csv.DictWriter(file, COLUMNS).writerow(tidy)
+            with self._path.open("ab") as file:
+                file.write(encode_record(tidy.get(column) for column in COLUMNS))
         except OSError as error:
             raise _unwritable(self._path, error) from None
 
 
 def _unwritable(path: Path, error: OSError) -> CapcliError:
-    return CapcliError(f"{path}: cannot be written ({error.strerror})")
+    return CapcliError(f"{path}: cannot be written ({system_reason(error)})")
 
 
-def _rows_before(path: Path, position: tuple[int, int, int]) -> list[dict[str, Any]]:
+def _rows_before(path: Path, position: tuple[int, int, int]) -> list[list[str | None]]:
     kept = []
     # As names of data sets are any bytes. A spreadsheet may have saved it, with a mark and a separator of its own.
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -126,5 +126,5 @@ def _rows_before(path: Path, position: tuple[int, int, int]) -> list[dict[str, A
             continue
         # Dev scores at the very position come from a judgement that the state does not know of; it is repeated.
         if place < position or (place == position and not row.get("dev")):
-            kept.append({key: row.get(key) for key in COLUMNS})
+            kept.append([row.get(column) for column in COLUMNS])
     return kept

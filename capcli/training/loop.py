@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from capcli.decoding.prefix import encode_prefix
-from capcli.errors import CapcliError, ModelError, UsageError
+from capcli.errors import CapcliError, ModelError, UsageError, system_reason
 from capcli.model.device import bfloat16_pays
 from capcli.model.encoder import Encoder, EncoderConfig
 from capcli.model.encoder_blind import BlindEncoder
@@ -105,7 +105,9 @@ class Trainer:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"{folder}: no folder for checkpoints can be made there ({error.strerror})") from None
+            raise UsageError(
+                f"{folder}: no folder for checkpoints can be made there ({system_reason(error)})"
+            ) from None
         self.held = zeros(self.model) if start is not None and start.pruned else {}
         words = self.model.vocabulary
         self.encoded = [[words.encode(caption) for caption in captions] for captions in corpus.captions]

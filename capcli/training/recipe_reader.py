@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from capcli.decoding.options import OF_LANGUAGE_MODELS
-from capcli.errors import UsageError
+from capcli.errors import UsageError, system_reason
 from capcli.model.decoders.contract import Decoder
 from capcli.model.decoders.registry import build_decoder, decoder_config
 from capcli.model.encoder import check_name
@@ -41,7 +41,7 @@ def read_recipe(path: str | Path) -> Recipe:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"{path}: cannot read the recipe ({error.strerror})") from None
+        raise UsageError(f"{path}: cannot read the recipe ({system_reason(error)})") from None
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, and of numbers without end
         raise UsageError(f"{path}: not a TOML recipe: {error}") from None
     try:

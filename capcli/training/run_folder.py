@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from capcli.errors import UsageError
+from capcli.errors import UsageError, system_reason
 from capcli.files.lock import open_locked
 
 
@@ -27,7 +27,7 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
                     raise UsageError(f"{folder}: its {name} is of no run of capcli; choose another --run folder")
         lock = open_locked(folder / "lock")
     except OSError as error:
-        raise UsageError(f"{folder}: no checkpoints can be written there ({error.strerror})") from None
+        raise UsageError(f"{folder}: no checkpoints can be written there ({system_reason(error)})") from None
     if lock is None:
         raise UsageError(f"{folder}: another run is at work there; wait for it to end or choose another --run folder")
     with lock:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import capcli.training.loop
 from capcli.cli import app
 from capcli.datasets import read_dataset
 from capcli.errors import CapcliError, UsageError
+from capcli.files.csv import encode_record
 from capcli.model.encoder import Encoder, EncoderConfig
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.features import FeatureCache
@@ -403,14 +403,13 @@ def full_disk(*_: object) -> Any:
 def test_a_disk_that_fills_during_the_log(
     write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = csv.DictWriter.writerow
-
-    def write_until_full(self: csv.DictWriter[str], row: dict[str, Any]) -> Any:
-        return full_disk() if row.get("dev") == "photos" else write(self, row)
+    def encode_until_full(cells: Iterable[object]) -> bytes:
+        record = encode_record(cells)
+        return full_disk() if b"photos" in record else record
 
     with monkeypatch.context() as patch:
-        patch.setattr(csv.DictWriter, "writerow", write_until_full)
-        assert train(write_recipe()) == (1, "run/log.csv: cannot be written (No space left on device)")
+        patch.setattr("capcli.training.log.encode_record", encode_until_full)
+        assert train(write_recipe()) == (1, "run/log.csv: cannot be written (no space left on device)")
     assert train(write_recipe()) == (0, "")
 
 
@@ -443,22 +442,22 @@ def stop_after(batches: int, how: BaseException) -> Callable[[int, int], None]:
 def test_regions_whose_computation_was_killed(
     batches: int, encoder: Encoder, pictures: list[Path], tmp_path: Path
 ) -> None:
-    whole = FeatureCache(encoder, pictures, tmp_path / "one").regions(pictures)
+    whole = FeatureCache(encoder, pictures, tmp_path / "one").rows(pictures)
     with pytest.raises(Killed):
         FeatureCache(encoder, pictures, tmp_path / "other", report=stop_after(batches, Killed()))
     computed: list[int] = []
     resumed = FeatureCache(encoder, pictures, tmp_path / "other", report=lambda done, _: computed.append(done))
     assert computed[0] == 2 * (batches - batches % 2) + 2
-    assert torch.equal(resumed.regions(pictures), whole)
+    assert torch.equal(resumed.rows(pictures), whole)
     again = FeatureCache(encoder, pictures, tmp_path / "other", report=stop_after(0, AssertionError("computed again")))
-    assert torch.equal(again.regions(pictures), whole)
+    assert torch.equal(again.rows(pictures), whole)
 
 
 @pytest.mark.parametrize("harm", ["deleted", "cut", "told nonsense", "told too much"])
 def test_half_a_cache_is_never_taken_for_a_whole_one(
     harm: str, encoder: Encoder, pictures: list[Path], tmp_path: Path
 ) -> None:
-    whole = FeatureCache(encoder, pictures, tmp_path).regions(pictures)
+    whole = FeatureCache(encoder, pictures, tmp_path).rows(pictures)
     (data,), (progress,) = tmp_path.glob("*.npy"), tmp_path.glob("*.done")
     if harm == "deleted":
         data.unlink()
@@ -468,13 +467,13 @@ def test_half_a_cache_is_never_taken_for_a_whole_one(
         data.write_bytes(data.read_bytes()[:-1])
     else:
         progress.write_text("eleven" if harm == "told nonsense" else "12")
-    assert torch.equal(FeatureCache(encoder, pictures, tmp_path).regions(pictures), whole)
+    assert torch.equal(FeatureCache(encoder, pictures, tmp_path).rows(pictures), whole)
 
 
 def test_a_disk_that_fills_during_the_cache(
     encoder: Encoder, pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = FeatureCache(encoder, pictures, tmp_path / "one").regions(pictures)
+    whole = FeatureCache(encoder, pictures, tmp_path / "one").rows(pictures)
     write, calls = capcli.training.features.write_whole, []
 
     def write_until_full(file: Any, content: bytes) -> None:
@@ -486,9 +485,9 @@ def test_a_disk_that_fills_during_the_cache(
 
     with monkeypatch.context() as patch:
         patch.setattr(capcli.training.features, "write_whole", write_until_full)
-        with pytest.raises(CapcliError, match=r"\.npy: cannot be written \(No space left on device\); make room or"):
+        with pytest.raises(CapcliError, match=r"\.npy: cannot be written \(no space left on device\); make room or"):
             FeatureCache(encoder, pictures, tmp_path / "other")
-    assert torch.equal(FeatureCache(encoder, pictures, tmp_path / "other").regions(pictures), whole)
+    assert torch.equal(FeatureCache(encoder, pictures, tmp_path / "other").rows(pictures), whole)
 
 
 def test_regions_that_another_run_is_computing(encoder: Encoder, pictures: list[Path], tmp_path: Path) -> None:
@@ -498,4 +497,4 @@ def test_regions_that_another_run_is_computing(encoder: Encoder, pictures: list[
         with pytest.raises(UsageError, match="another run is computing these regions; wait for it or give another"):
             FeatureCache(encoder, pictures, tmp_path)
 
-    assert FeatureCache(encoder, pictures, tmp_path, report=second).regions(pictures).isfinite().all()
+    assert FeatureCache(encoder, pictures, tmp_path, report=second).rows(pictures).isfinite().all()
