@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from capcli.errors import UsageError
+from capcli.errors import UsageError, system_reason
 from capcli.pictures.kinds import START, is_picture
 
 _BINARY = re.compile(rb"\0\0|[\x01-\x08\x0e-\x1a]")
@@ -65,8 +65,7 @@ def _file(source: str | Path) -> bytes:
     except (OSError, ValueError) as error:
         if os.path.isdir(source):  # noqa: PTH112 - never raises
             raise UsageError(f"{source} is a folder, not a list of paths; name it as a path of its own") from None
-        told = (getattr(error, "strerror", None) or str(error)).lower()
-        raise UsageError(f"cannot read the list {source}: {told}") from None
+        raise UsageError(f"cannot read the list {source}: {system_reason(error)}") from None
 
 
 def _without_return(entry: bytes) -> bytes:

@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from capcli.errors import CapcliError
+from capcli.errors import CapcliError, system_reason
 from capcli.pictures.worker import Kind, receive, send
 
 _STARTS = 3
@@ -183,5 +183,5 @@ def _spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     except OSError as error:
-        told = (error.strerror or str(error)).lower()
-        raise CapcliError(f"cannot start a process to read pictures ({told}): {command[0]}") from None
+        reason = system_reason(error)
+        raise CapcliError(f"cannot start a process to read pictures ({reason}): {command[0]}") from None
