@@ -2,7 +2,7 @@
 
 usage: python benchmarks/agreement.py DATASET [--predictions FILE] [--subsets N] [--size N] [--seed N]
 
-DATASET is anything `capcli eval --references` reads. Prints how many of all its captions have other tokens than the
+DATASET is anything `capcli score --references` reads. Prints how many of all its captions have other tokens than the
 toolkit's jar gives; and the largest difference from pycocoevalcap in BLEU-1 to 4, ROUGE-L and CIDEr-D
 - of the predictions in FILE against the references of the images they are about,
 - of the references against each other: the first of each image against its others,

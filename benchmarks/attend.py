@@ -33,7 +33,7 @@ from photographs import make_photographs
 if TYPE_CHECKING:
     from capcli.caption import Caption
     from capcli.captioner import Captioner
-    from capcli.pictures.stream import ReadingPool
+    from capcli.runs.session import Session
 
 WORDS = 12
 DRAWINGS = 20
@@ -51,29 +51,29 @@ def main() -> None:
     parser.add_argument("--method")
     options = parser.parse_args()
 
-    from capcli.captioner import Captioner
+    from capcli.model.options import ModelOptions
     from capcli.pictures.find import find_pictures
-    from capcli.pictures.stream import ReadingPool
+    from capcli.runs.session import Session
 
     print(f"machine: {describe()}")
-    with tempfile.TemporaryDirectory() as folder, ReadingPool() as pool:
+    place = ModelOptions(model=options.model, device="cpu", batch_size=options.batch_size)
+    with tempfile.TemporaryDirectory() as folder, Session(place) as session:
         if options.pictures is None:
             options.pictures = Path(folder)
             make_photographs(options.pictures, options.count)
         pictures = find_pictures([options.pictures]).pictures
-        captioner = Captioner.load(options.model, "cpu")
-        compare(captioner, pictures, pool, options)
-        draw(captioner, pictures[0], options.method)
+        compare(session, pictures, options)
+        draw(session.captioner, pictures[0], options.method)
 
 
-def compare(captioner: Captioner, pictures: Sequence[Path], pool: ReadingPool, options: argparse.Namespace) -> None:
+def compare(session: Session, pictures: Sequence[Path], options: argparse.Namespace) -> None:
     turns = {"caption": caption_all, "attend": attend_all}
     for turn in turns.values():  # what is only done once is no part of the figures
-        turn(captioner, pictures[: options.batch_size], pool, options)
+        turn(session, pictures[: options.batch_size], options)
     rounds = []
     for number in range(1, options.rounds + 1):
         order = list(turns) if number % 2 else list(turns)[::-1]
-        taken = {name: turns[name](captioner, pictures, pool, options) / len(pictures) * 1000 for name in order}
+        taken = {name: turns[name](session, pictures, options) / len(pictures) * 1000 for name in order}
         rounds.append((taken["caption"], taken["attend"]))
         print(
             f"round {number}, {order[0]} first: caption {taken['caption']:.2f} ms a photograph; attend --as npz "
@@ -83,52 +83,34 @@ def compare(captioner: Captioner, pictures: Sequence[Path], pool: ReadingPool, o
     overheads = sorted(attend / caption - 1 for caption, attend in rounds)
     caption, attend = (statistics.median(column) for column in zip(*rounds, strict=True))
     print(
-        f"median of {len(rounds)} rounds of {len(pictures)} photographs, model {captioner.name}, batch "
+        f"median of {len(rounds)} rounds of {len(pictures)} photographs, model {session.captioner.name}, batch "
         f"{options.batch_size}: caption {caption:.2f} ms; attend {attend:.2f} ms; overhead "
         f"{statistics.median(overheads):+.1%} ({overheads[0]:+.1%} to {overheads[-1]:+.1%})"
     )
 
 
-def caption_all(
-    captioner: Captioner, pictures: Sequence[Path], pool: ReadingPool, options: argparse.Namespace
-) -> float:
+def caption_all(session: Session, pictures: Sequence[Path], options: argparse.Namespace) -> float:
     """Seconds that all pictures take."""
-    from capcli.cli.caption import run
     from capcli.output.options import OutputOptions
     from capcli.output.outputs import Outputs
-    from capcli.runs.tally import Tally
+    from capcli.runs.writing import WriteCaptions
 
-    tally = Tally()
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("wb") as nowhere:
         rows = OutputOptions(output=Path(folder, "rows.jsonl"))
         with Outputs(rows, nowhere, options.pictures) as outputs:
-            run(captioner, pictures, outputs, pool, tally, options=captioner.options, batch_size=options.batch_size)
-    return tally.seconds
+            return session.run(WriteCaptions(outputs), pictures).seconds
 
 
-def attend_all(captioner: Captioner, pictures: Sequence[Path], pool: ReadingPool, options: argparse.Namespace) -> float:
+def attend_all(session: Session, pictures: Sequence[Path], options: argparse.Namespace) -> float:
     """Seconds that all pictures take; rows go nowhere, as those of the other turn go to a file."""
-    from capcli.cli.attend import run
+    from capcli.heatmap.drawing import DrawMaps
     from capcli.heatmap.files import Drawings
     from capcli.heatmap.options import AttendOptions
-    from capcli.runs.tally import Tally
 
-    tally = Tally()
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("wb") as nowhere:
         wish = AttendOptions(output=Path(folder), as_="npz", method=options.method)
         drawings = Drawings(wish.as_, Path(folder), options.pictures, pictures)
-        run(
-            captioner,
-            pictures,
-            drawings,
-            pool,
-            tally,
-            nowhere,
-            options=captioner.options,
-            batch_size=options.batch_size,
-            wish=wish,
-        )
-    return tally.seconds
+        return session.run(DrawMaps(drawings, wish, nowhere), pictures).seconds
 
 
 def draw(captioner: Captioner, photograph: Path, method: str | None) -> None:

@@ -126,22 +126,21 @@ def from_memory(options: argparse.Namespace) -> dict[str, Any]:
 def from_disk(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    from capcli.captioner import Captioner
-    from capcli.cli.caption import run
+    from capcli.model.options import ModelOptions
     from capcli.output.options import OutputOptions
     from capcli.output.outputs import Outputs
     from capcli.pictures.find import find_pictures
-    from capcli.pictures.stream import ReadingPool
-    from capcli.runs.tally import Tally
+    from capcli.runs.session import Session
+    from capcli.runs.writing import WriteCaptions
 
-    tally = Tally()
-    with tempfile.TemporaryDirectory() as folder, ReadingPool() as pool:
-        captioner = Captioner.load(options.model, "cpu")
+    place = ModelOptions(model=options.model, device="cpu", batch_size=options.batch_size)
+    with tempfile.TemporaryDirectory() as folder, Session(place) as session:
+        captioner = session.captioner
         pictures = find_pictures([options.pictures]).pictures
         captioner.caption(pictures[0])
         rows = OutputOptions(output=Path(folder, "rows.jsonl"))
         with Outputs(rows, sys.stdout.buffer, options.pictures) as outputs:
-            run(captioner, pictures, outputs, pool, tally, options=captioner.options, batch_size=options.batch_size)
+            tally = session.run(WriteCaptions(outputs), pictures)
     return {
         "rate": len(pictures) / tally.seconds,
         "pictures": len(pictures),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from capcli.attribution.methods import DEFAULT_METHOD, check_method
 from capcli.caption import Caption, Word
 from capcli.decoding.decode import check_rerank, decode
 from capcli.decoding.hypothesis import Hypothesis
-from capcli.decoding.language import LM_RESCORE, LanguageModel
-from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
+from capcli.decoding.language import LanguageModel
+from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.decoding.teacher_forcing import Forced, teacher_force
 from capcli.errors import CapcliError, UnreadableImage, UsageError
@@ -43,6 +43,8 @@ _OVERSHOOT = 0.5
 """How far the samples of a float array may lie outside 0 to 1."""
 
 Picture = str | Path | Image.Image | np.ndarray
+
+_T = TypeVar("_T")
 
 
 class Captioner:
@@ -229,6 +231,26 @@ class Captioner:
         self.check(chosen)
         return self._fitting(arrays, lambda batch: self.decode(self.encode(batch), chosen, self._seeds(batch, chosen)))
 
+    def caption_and_embed_arrays(
+        self, arrays: np.ndarray, options: DecodingOptions | None = None
+    ) -> list[tuple[Caption, np.ndarray]]:
+        """`caption_arrays`, each caption with its picture's vector, float32 E, as `picture_vectors` gives it.
+
+        The pictures are encoded once for both. Raises what either raises.
+        """
+        chosen = options or self.options
+        self.check(chosen)
+        matcher = self._matching()
+
+        def work(batch: np.ndarray) -> list[tuple[Caption, np.ndarray]]:
+            regions = self.encode(batch)
+            with torch.inference_mode():
+                vectors = matcher.pictures(regions.float()).cpu().numpy()
+            captions = self.decode(regions, chosen, self._seeds(batch, chosen))
+            return list(zip(captions, vectors, strict=True))
+
+        return self._fitting(arrays, work)
+
     def attend_arrays(
         self,
         arrays: np.ndarray,
@@ -382,13 +404,13 @@ class Captioner:
         captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 
-    def _fitting(self, arrays: np.ndarray, work: Callable[[np.ndarray], list[Caption]]) -> list[Caption]:
-        """What `work` makes of the pictures, as many at once as fit into memory."""
-        captions: list[Caption] = []
-        while len(captions) < len(arrays):
-            batch = arrays[len(captions) :][: self.fits]
+    def _fitting(self, arrays: np.ndarray, work: Callable[[np.ndarray], list[_T]]) -> list[_T]:
+        """What `work` makes of each picture, as many at once as fit into memory."""
+        made: list[_T] = []
+        while len(made) < len(arrays):
+            batch = arrays[len(made) :][: self.fits]
             try:
-                captions += work(batch)
+                made += work(batch)
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
@@ -398,7 +420,7 @@ class Captioner:
                         "or another device"
                     ) from None
                 self.fits = len(batch) // 2
-        return captions
+        return made
 
     def _seeds(self, arrays: np.ndarray, options: DecodingOptions) -> list[int] | None:
         return [_seed(array, options.seed) for array in arrays] if options.sample else None

@@ -11,7 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 # These may only fall, until they are 3 and 2.
-LONG_FUNCTIONS = 9
+LONG_FUNCTIONS = 3
 LARGE_CLASSES = 2
 
 MODULES = floors.read_modules(REPOSITORY)

@@ -10,7 +10,7 @@ METHODS = {
     "attention": "the decoder's attention weights, averaged over layers and heads",
     "occlusion": "how much the word's log-probability falls where the picture is covered; slow",
 }
-"""Every method, the default first: the most faithful of the fast ones, see `capcli attend --check`."""
+"""Every method, the default first: the most faithful of the fast ones, see `capcli faithfulness`."""
 
 DEFAULT_METHOD = next(iter(METHODS))
 

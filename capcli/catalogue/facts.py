@@ -10,7 +10,7 @@ from capcli.catalogue.card import Card
 from capcli.catalogue.history import History
 from capcli.catalogue.weights import Weights
 from capcli.errors import ModelError, system_reason
-from capcli.evaluation.provenance import file_hash
+from capcli.files.hashing import file_hash
 from capcli.modelfile.header import Header, read_header
 from capcli.words.vocabulary import SPECIALS
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from capcli.cli import attend, caption, compress, eval, models, train
+from capcli.cli import attend, caption, compare, compress, eval, faithfulness, models, score, train
 from capcli.cli.messages import tell
 from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
 from capcli.errors import CapcliError, system_reason
+from capcli.runs.session import Load
 
 
 class _Commands(TyperGroup):
@@ -87,8 +88,11 @@ app = typer.Typer(
 )
 app.command()(caption.caption)
 app.command()(attend.attend)
-app.command()(train.train)
+app.command()(faithfulness.faithfulness)
 app.command("eval")(eval.evaluate)
+app.command()(score.score)
+app.command()(compare.compare)
+app.command()(train.train)
 app.command()(compress.compress)
 app.add_typer(models.app, name="models")
 
@@ -111,15 +115,17 @@ def _options(
     pass
 
 
-def main() -> None:
+def main(load: Load | None = None) -> None:
     """Run the command line and leave the process.
+
+    `load` loads models in the place of capcli's own loader.
 
     Exit codes: 0 done, 1 some pictures failed or results could not be written, 2 wrong usage, 130 interrupted,
     143 terminated, 141 nobody reads the output.
     """
     replace_closed_streams()
     try:
-        app(prog_name="capcli")
+        app(prog_name="capcli", obj=load)
     except SystemExit as end:
         if "torch" not in sys.modules or not isinstance(end.code, int):
             raise

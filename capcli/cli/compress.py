@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from capcli.cli.eval import run_with_bar
+from capcli.cli.console import Console
 from capcli.cli.messages import print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
@@ -54,15 +53,9 @@ def compress(
     options.target(source)
     smaller.save(target)
     tell(f"wrote {target}")
+    both = {model: source, str(target): target}
     with counting() as progress:
-        found = measure_models(
-            {model: source, str(target): target},
-            measuring,
-            references,
-            pictures,
-            run=partial(run_with_bar, named=True),
-            progress=progress,
-        )
+        found = measure_models(both, measuring, references, pictures, observer=Console(), progress=progress)
     if found.comparisons:
         # Now its scores are known, and a model file holds its own.
         dataclasses.replace(smaller, scores=scores_of(found)).save(target)

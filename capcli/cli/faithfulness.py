@@ -1,4 +1,4 @@
-"""`capcli attend --check`: do the maps tell the truth?"""
+"""`capcli faithfulness`: do the heatmaps tell the truth?"""
 
 from __future__ import annotations
 
@@ -6,100 +6,103 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from capcli.attribution.methods import METHODS
-from capcli.cli.messages import tell
+from capcli.cli.console import Console, open_session
+from capcli.cli.options import Group, path, takes
 from capcli.cli.progress import counting
-from capcli.errors import CapcliError, UnreadableImage, UsageError, system_reason
-from capcli.evaluation.options import CheckOptions
-from capcli.heatmap.files import check_folder
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import CapcliError, UsageError, system_reason
+from capcli.evaluation.options import FaithfulnessOptions
 from capcli.model.options import ModelOptions
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from capcli.captioner import Captioner
+    from capcli.evaluation.faithfulness import Check
     from capcli.evaluation.references import References
+    from capcli.runs.session import Session
 
-_PICTURES = 200
 _FIGURES, _CURVES = "faithfulness.json", "faithfulness.svg"
 
 
-def measure(
-    dataset: Path,
-    options: CheckOptions,
-    model: ModelOptions,
-    decoding: dict[str, Any],
+@takes(
+    measuring=Group(FaithfulnessOptions, "Measuring"),
+    # It takes one picture at a time, and its best caption.
+    decoding=Group(DecodingOptions, "Choice of words", without=("num_captions",)),
+    place=Group(ModelOptions, "Model", without=("batch_size",)),
+)
+def faithfulness(
+    context: typer.Context,
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", parser=path, help="A data set, for its pictures.")],
     *,
-    method: str | None,
-    output: Path | None,
-    overwrite: bool,
+    measuring: dict[str, Any],
+    decoding: dict[str, Any],
+    place: dict[str, Any],
 ) -> None:
-    """Measure maps on a data set's pictures, print the figures, and write them and the curves below `output`.
+    """Measure on a DATASET's pictures whether the heatmaps of `capcli attend` tell the truth.
 
-    Args:
-        dataset: whose pictures.
-        options: which of them.
-        model: the model and its place.
-        decoding: fields of DecodingOptions that take the place of the model's own.
-        method: the one to measure; None for all.
-        output: a folder; None for none.
-        overwrite: replace files that are there.
+    Covering what a map says that a word comes from must make the word less likely than covering anything else.
     """
+    wish, model = FaithfulnessOptions(**measuring), ModelOptions(**place)
+    files = _plan_files(wish.output, wish.overwrite)
+
     from capcli.evaluation.references import dataset_references
 
-    methods = (method,) if method else tuple(METHODS)
-    files = _files(output, overwrite)
-    references = dataset_references(dataset, options.split, default="dev")
-    count = _PICTURES if options.pictures is None else options.pictures
-    pictures = _drawn([item.image for item in references.items if item.image], count)
+    references = dataset_references(dataset, wish.split, default="dev")
+    pictures = _draw_lots([item.image for item in references.items if item.image], wish.pictures)
 
-    from capcli.captioner import Captioner
-    from capcli.evaluation.faithfulness import check, curves
-    from capcli.evaluation.provenance import machine, model_files, versions
+    from capcli.evaluation.faithfulness import check
     from capcli.evaluation.table import print_check
-    from capcli.files.json import dumps
 
-    captioner = Captioner.load(model.model, model.device, model.lm)
-    chosen = captioner.options.replace(**decoding)
-    captioner.check(chosen)
     failed: list[Path] = []
-    with counting() as progress:
-        arrays = _readable(captioner, pictures, failed)
+    with open_session(context, model, decoding, Console()) as session, counting() as progress:
+        captioner, arrays = session.captioner, _read(session, pictures, failed)
         first = list(islice(arrays, 1))
         if not first:
             raise CapcliError("no picture could be read")
         found = check(
             captioner,
             chain(first, arrays),
-            methods=methods,
-            options=chosen,
+            methods=(wish.method,) if wish.method else tuple(METHODS),
+            options=session.options,
             progress=lambda done: progress(done, len(pictures)),
         )
     print_check(found, f"{captioner.name} on {_titled(references)}")
-    if files:
-        report = {
-            **found.to_json(),
-            "dataset": str(dataset),
-            "split": references.split,
-            **model_files(model),
-            "decoding": dataclasses.asdict(chosen),
-            "unreadable": [str(path) for path in failed],
-            "versions": versions("capcli", "torch", "torchvision", "numpy", "pillow"),
-            "machine": machine(),
-        }
-        _write(files[0], dumps(report, indent=2) + b"\n")
-        _write(files[1], curves(found))
+    for file, content in zip(files, _reports(found, references, session, failed), strict=False):
+        _write(file, content)
     if failed:
         raise typer.Exit(1)
 
 
-def _files(folder: Path | None, overwrite: bool) -> list[Path]:
+def _reports(found: Check, references: References, session: Session, failed: Sequence[Path]) -> Iterator[bytes]:
+    """The figures, with all it takes to repeat them, and the curves."""
+    from capcli.evaluation.faithfulness import curves
+    from capcli.evaluation.provenance import machine, model_files, versions
+    from capcli.files.json import dumps
+
+    report = {
+        **found.to_json(),
+        "dataset": str(references.source),
+        "split": references.split,
+        **model_files(session.model),
+        "decoding": dataclasses.asdict(session.options),
+        "unreadable": [str(file) for file in failed],
+        "versions": versions("capcli", "torch", "torchvision", "numpy", "pillow"),
+        "machine": machine(),
+    }
+    yield dumps(report, indent=2) + b"\n"
+    yield curves(found)
+
+
+def _plan_files(folder: Path | None, overwrite: bool) -> list[Path]:
     if folder is None:
         return []
+    from capcli.heatmap.files import check_folder
+
     check_folder(folder)
     files = [folder / _FIGURES, folder / _CURVES]
     there = [file for file in files if file.exists()]
@@ -108,7 +111,7 @@ def _files(folder: Path | None, overwrite: bool) -> list[Path]:
     return files
 
 
-def _drawn(pictures: Sequence[Path], count: int) -> list[Path]:
+def _draw_lots(pictures: Sequence[Path], count: int) -> list[Path]:
     """That many of the pictures, always the same, in their own order; all for 0."""
     if not 0 < count < len(pictures):
         return list(pictures)
@@ -117,13 +120,13 @@ def _drawn(pictures: Sequence[Path], count: int) -> list[Path]:
     return [pictures[place] for place in sorted(np.random.default_rng(0).permutation(len(pictures))[:count])]
 
 
-def _readable(captioner: Captioner, pictures: Sequence[Path], failed: list[Path]) -> Iterator[np.ndarray]:
-    for path in pictures:
-        try:
-            yield captioner.prepare(path)
-        except UnreadableImage as error:
-            tell(str(error))
-            failed.append(path)
+def _read(session: Session, pictures: Sequence[Path], failed: list[Path]) -> Iterator[np.ndarray]:
+    for reading in session.read(pictures):
+        if reading.array is not None:
+            yield reading.array
+        elif reading.error is not None:
+            session.observer.warn(str(reading.error))
+            failed.append(reading.path)
 
 
 def _titled(references: References) -> str:

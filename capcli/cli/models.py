@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from capcli.cli.eval import run_with_bar
+from capcli.cli.console import Console
 from capcli.cli.messages import print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
@@ -113,9 +112,7 @@ def compare(
 
     references, pictures = find_references(measuring, list(files.values())), timed_pictures(measuring.pictures)
     with counting() as progress:
-        found = measure_models(
-            files, measuring, references, pictures, run=partial(run_with_bar, named=True), progress=progress
-        )
+        found = measure_models(files, measuring, references, pictures, observer=Console(), progress=progress)
     for note in found.notes:
         tell(note)
     if as_json:

@@ -20,11 +20,18 @@ class Group:
 
     Attributes:
         options: the dataclass; its fields' metadata hold help, range, short name and name of the value.
-        title: of the panel in the help.
+        title: of the group in the help.
+        without: names of fields that the command does not offer.
     """
 
     options: type
     title: str
+    without: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> list[dataclasses.Field[Any]]:
+        """Those of the options that the command offers."""
+        return [field for field in dataclasses.fields(self.options) if field.name not in self.without]
 
 
 def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -40,15 +47,13 @@ def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None
             for own in inspect.signature(command).parameters.values()
             if own.name not in groups
         ]
-        parameters += [
-            _parameter(group, field) for group in groups.values() for field in dataclasses.fields(group.options)
-        ]
+        parameters += [_parameter(group, field) for group in groups.values() for field in group.fields]
 
         @functools.wraps(command)
         def called(**values: Any) -> None:
             chosen = {}
             for name, group in groups.items():
-                given = {field.name: values.pop(field.name) for field in dataclasses.fields(group.options)}
+                given = {field.name: values.pop(field.name) for field in group.fields}
                 chosen[name] = {key: value for key, value in given.items() if not _is_unset(value)}
             command(**values, **chosen)
 

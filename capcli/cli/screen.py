@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,17 +29,22 @@ class Screen:
     """Draws to stdout as wide as the terminal, in the colours that it has; in a pipe, or with NO_COLOR, in shades.
 
     Args:
+        pictures: those that are to be drawn.
         named: whether the picture's path stands before the sentence above its drawing.
     """
 
-    def __init__(self, *, named: bool) -> None:
+    def __init__(self, pictures: Sequence[Path], *, named: bool) -> None:
         console = Console(file=sys.stdout)
         able = console.is_terminal and not console.no_color and _can_show("▀")
         self._colour: Literal["truecolor", "256", "none"]
         self._colour = _COLOURS.get(console.color_system or "", "none") if able else "none"
         # A terminal that does not know how wide it is says 0.
         self._width, self._named = console.width or _WIDTH, named
-        self._begun = False
+        self._pictures, self._begun = pictures, False
+
+    def todo(self) -> list[Path]:
+        """All of them."""
+        return list(self._pictures)
 
     def begin(self) -> None:
         """Nothing has to be made ready."""

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from capcli.catalogue.facts import Facts
 from capcli.compression.options import MeasureOptions
 from capcli.errors import UnreadableImage, UsageError
-from capcli.evaluation.dataset_captions import Runner, caption_references, run_quietly
-from capcli.evaluation.options import ScoringOptions
+from capcli.evaluation.dataset_captions import caption_references
+from capcli.evaluation.options import ComparingOptions
 from capcli.evaluation.provenance import machine
 from capcli.evaluation.references import References, dataset_references, read_references
 from capcli.model.options import ModelOptions
 from capcli.modelfile.header import read_header
+from capcli.runs.observer import Observer
+from capcli.runs.session import Session
 from capcli.words.counting import count_of
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def measure_models(
     references: References | None,
     pictures: Sequence[Path] | None = None,
     *,
-    run: Runner = run_quietly,
+    observer: Observer | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measured:
     """Measures models.
@@ -125,7 +127,7 @@ def measure_models(
         measuring: where and how many pictures at once.
         references: as `references_of` gives them; None leaves the scores out.
         pictures: to take the time on; by default made ones.
-        run: captions the pictures of the references.
+        observer: hears of each model's run over the pictures of the references.
         progress: of taking the time.
 
     Raises:
@@ -150,14 +152,17 @@ def measure_models(
     said = []
     for file in models.values():
         model = ModelOptions(model=str(file), device=measuring.device, batch_size=measuring.batch_size)
-        said.append(caption_references(references, model, run=run).predictions)
+        with Session(model, observer=observer) as session:
+            captioned = caption_references(references, session)
+            session.observer.conclude(captioned.tally, session.captioner.name)
+        said.append(captioned.predictions)
     first = next(iter(models))
     comparisons = tuple(
         compare(
             references,
             said[0],
             other,
-            ScoringOptions(no_java=True),
+            ComparingOptions(no_java=True),
             allow_missing=True,
             settings={"compare": (first, label)},
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.errors import UsageError
-from capcli.evaluation.options import SPLITS
+from capcli.evaluation.options import HELD_OUT, SPLITS
 from capcli.model.options import batch_size_option, device_option
 from capcli.modelfile.target import check_model_target
 from capcli.options import one_of, option
@@ -89,7 +89,7 @@ class MeasureOptions:
     split: str | None = option(
         None,
         "With --data: images to take; by default dev, or where there is none what training held out.",
-        metavar="|".join(SPLITS),
+        metavar="|".join((*SPLITS, HELD_OUT)),
     )
     pictures: Path | None = option(
         None, "Photographs, or a folder of them, to take the time on; by default made ones.", metavar="PATH"
@@ -98,6 +98,6 @@ class MeasureOptions:
     batch_size: int = batch_size_option()
 
     def __post_init__(self) -> None:
-        one_of("split", self.split, SPLITS)
+        one_of("split", self.split, (*SPLITS, HELD_OUT))
         if self.split is not None and self.data is None:
             raise UsageError("--split says which images of a data set to score on: add --data DATASET")

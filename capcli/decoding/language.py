@@ -17,15 +17,6 @@ from capcli.model.decoders.registry import decoder_config
 from capcli.model.network import CaptioningModel
 from capcli.words.vocabulary import Vocabulary
 
-LM_RESCORE = -0.4
-"""`lm_rescore` where a language model is given and nothing else is asked for: the best of -0.4,
--0.2 and 0 on dev of the model `base`.
-
-Below 0 a caption earns by what it says of this picture and not of pictures in general: maximum mutual information in
-its form "antiLM", log p(caption | picture) - lambda log p(caption) (Li et al. 2016, "A Diversity-Promoting Objective
-Function for Neural Conversation Models").
-"""
-
 
 @dataclass(frozen=True)
 class LanguageModel:

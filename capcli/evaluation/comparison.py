@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from capcli.errors import UsageError
 from capcli.evaluation.notes import CIDER, alone, few, java_versions, programs, remarks, several
-from capcli.evaluation.options import ScoringOptions
+from capcli.evaluation.options import ComparingOptions
 from capcli.evaluation.pairing import Matching, match
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
@@ -101,7 +101,7 @@ def compare(
     references: References,
     a: Sequence[Prediction],
     b: Sequence[Prediction],
-    scoring: ScoringOptions,
+    scoring: ComparingOptions,
     *,
     allow_missing: bool = False,
     settings: Mapping[str, Any] | None = None,

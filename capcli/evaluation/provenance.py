@@ -6,29 +6,20 @@ import hashlib
 import os
 import platform
 from collections.abc import Iterable
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from capcli.files.json import dumps
 from capcli.model.options import ModelOptions
-from capcli.modelfile.shipped import find_model
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal; raises OSError."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+from capcli.modelfile.identity import identify_model
 
 
 def model_files(options: ModelOptions) -> dict[str, dict[str, str]]:
     """Name and hash of the model, and of the language model beside it if there is one; raises ModelError."""
     named = {"model": options.model, "language_model": options.lm}
-    files = {role: find_model(name) for role, name in named.items() if name is not None}
-    return {role: {"name": file.stem, "sha256": file_hash(file)} for role, file in files.items()}
+    return {role: asdict(identify_model(name)) for role, name in named.items() if name is not None}
 
 
 def data_hash(captions: Iterable[tuple[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from capcli.errors import UsageError
 from capcli.evaluation.notes import CIDER, HUMAN, RETRIEVAL, alone, few, java_versions, programs, remarks
-from capcli.evaluation.options import ScoringOptions
+from capcli.evaluation.options import ComparingOptions, ScoringOptions
 from capcli.evaluation.pairing import Matching, Pair, match
 from capcli.evaluation.predictions import Prediction
 from capcli.evaluation.provenance import data_hash, machine, versions
@@ -226,7 +226,7 @@ def titled(references: References, images: int) -> str:
 
 
 def scoring_arguments(
-    scoring: ScoringOptions, progress: Callable[[int, int], None] | None, alignments: int
+    scoring: ComparingOptions, progress: Callable[[int, int], None] | None, alignments: int
 ) -> dict[str, Any]:
     """What the options ask of `capcli.evaluation.scores`.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capcli.errors import UsageError
@@ -10,8 +11,11 @@ from capcli.evaluation.references import References
 from capcli.model.options import ModelOptions
 from capcli.modelfile.header import read_header
 from capcli.modelfile.shipped import find_model
+from capcli.runs.session import Session
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from capcli.metrics.retrieval import Retrieval
 
 
@@ -24,15 +28,20 @@ def check_matcher(model: ModelOptions) -> None:
         )
 
 
-def retrieval(
-    references: References, model: ModelOptions, *, progress: Callable[[int, int], None] | None = None
+def measure_retrieval(
+    references: References,
+    session: Session,
+    known: Mapping[Path, np.ndarray | None] | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Retrieval | None:
     """Retrieval among the images that can be read and have references, and these references.
 
     Args:
         references: whose images.
-        model: the model, where it computes, and how many images at once.
-        progress: is called after every batch with how many images are done and how many there are.
+        session: the model, which must have a matcher.
+        known: vectors of images that it has seen already, None for one that cannot be read; as `Captioned.vectors`.
+        progress: is called after every batch of other images with how many of them are done and how many there are.
 
     Returns:
         None where no image can be read.
@@ -41,28 +50,23 @@ def retrieval(
         ModelError: if there is no such model, or its file cannot be used.
         UsageError: if it has no matcher, or the device is not there.
     """
-    check_matcher(model)
+    check_matcher(session.model)
     import numpy as np
 
-    from capcli.captioner import Captioner
     from capcli.metrics.retrieval import retrieve
-    from capcli.pictures.stream import ReadingPool
 
-    captioner = Captioner.load(model.model, model.device)
     captions = {item.image: item.captions for item in references.items if item.captions and item.image is not None}
-    vectors, sentences, owners = [], list[str](), list[int]()
-    done = read = 0
-    with ReadingPool() as pool:
-        for batch in pool.stream(captions, captioner.size, model.batch_size):
-            there = [(captions[reading.path], reading.array) for reading in batch if reading.array is not None]
-            if there:
-                vectors.append(captioner.picture_vectors(np.stack([array for _, array in there])))
-            for place, (told, _) in enumerate(there, read):
-                sentences += told
-                owners += [place] * len(told)
-            read, done = read + len(there), done + len(batch)
-            if progress is not None:
-                progress(done, len(captions))
-    if not vectors:
+    vectors, done = dict(known or {}), 0
+    others = [image for image in captions if image not in vectors]
+    for batch in session.batches(session.captioner.picture_vectors, others):
+        vectors.update((reading.path, vector) for reading, vector in batch)
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(others))
+    seen = [(vector, told) for image, told in captions.items() if (vector := vectors[image]) is not None]
+    if not seen:
         return None
-    return retrieve(np.concatenate(vectors) @ captioner.sentence_vectors(sentences).T, owners)
+    sentences = [sentence for _, told in seen for sentence in told]
+    owners = [place for place, (_, told) in enumerate(seen) for _ in told]
+    alike = np.stack([vector for vector, _ in seen]) @ session.captioner.sentence_vectors(sentences).T
+    return retrieve(alike, owners)

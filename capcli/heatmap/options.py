@@ -35,21 +35,22 @@ class AttendOptions:
         None, "Show where a sentence of your own looks instead of captioning.", metavar="SENTENCE"
     )
     method: str | None = option(
-        None, f"How maps are made; by default {DEFAULT_METHOD}, see --check.", metavar="|".join(METHODS)
+        None, f"How maps are made; by default {DEFAULT_METHOD}; see `capcli faithfulness`.", metavar="|".join(METHODS)
     )
-    overwrite: bool = option(False, "Replace drawings that are there; with --check the figures.")
+    overwrite: bool = option(False, "Replace drawings that are there.")
     resume: bool = option(False, "Skip pictures whose drawings are there.")
+    resume_anyway: bool = option(False, "Resume even if another model or other options made the drawings.")
 
     def __post_init__(self) -> None:
         one_of("as", self.as_, KINDS)
         one_of("method", self.method, METHODS)
         if self.terminal and (self.output or self.as_ != "grid" or self.overwrite):
             raise UsageError("--terminal draws to stdout and writes no files; leave it or -o, --as, --overwrite out")
-        if self.resume and not self.output:
+        if self.resumes and not self.output:
             raise UsageError("--resume needs -o DIR, where the files so far are")
-        if self.overwrite and self.resume:
+        if self.overwrite and self.resumes:
             raise UsageError("--overwrite and --resume contradict each other")
-        if self.resume and self.as_ == "html":
+        if self.resumes and self.as_ == "html":
             raise UsageError(
                 "--as html makes an index of all pictures, so --resume cannot go on with it; take --overwrite"
             )
@@ -59,6 +60,11 @@ class AttendOptions:
             raise UsageError("--words names no words; give some, such as --words dog,ball")
         if self.caption is not None:
             _check_sentence(self.caption)
+
+    @property
+    def resumes(self) -> bool:
+        """Whether drawings that are there count."""
+        return self.resume or self.resume_anyway
 
     @property
     def chosen(self) -> frozenset[str]:

@@ -36,6 +36,7 @@ class OutputOptions:
     )
     errors: Path | None = option(None, "Also write failed pictures and reasons here, as JSON lines.", metavar="FILE")
     resume: bool = option(False, "Skip pictures that the output holds, and go on with it.")
+    resume_anyway: bool = option(False, "Resume even if another model or other options made the output.")
     overwrite: bool = option(False, "Begin the output anew, and replace captions in sidecars.")
     retry_failed: bool = option(False, "Resume, and try the pictures again that failed before.")
     with_words: bool = option(
@@ -47,7 +48,8 @@ class OutputOptions:
         for kind in self.sidecar:
             one_of("sidecar", kind, KINDS)
         if self.overwrite and self.resumes:
-            raise UsageError(f"--overwrite and --{'resume' if self.resume else 'retry-failed'} contradict each other")
+            asked = next(name for name in ("resume", "retry_failed", "resume_anyway") if getattr(self, name))
+            raise UsageError(f"--overwrite and --{asked.replace('_', '-')} contradict each other")
         if self.resumes and not (self.output or self.sidecar):
             raise UsageError("--resume needs -o FILE or --sidecar, where the captions so far are")
         if self.output and self.errors and os.path.realpath(self.output) == os.path.realpath(self.errors):
@@ -62,7 +64,7 @@ class OutputOptions:
     @property
     def resumes(self) -> bool:
         """Whether the output's earlier rows count."""
-        return self.resume or self.retry_failed
+        return self.resume or self.retry_failed or self.resume_anyway
 
     @property
     def row_format(self) -> str:

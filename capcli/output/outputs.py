@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from capcli.output.formats.json import JsonLines
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
 from capcli.output.options import OutputOptions
+from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.sidecar import SidecarError, Sidecars
 from capcli.pictures.kinds import EXTENSIONS
@@ -32,6 +33,8 @@ class Outputs:
 
     Attributes:
         notes: remarks for the user, one line each.
+        records: of what made the captions, for the outputs that a later run can go on with. Sidecars beside the
+            pictures have none: they hold captions by people and by other programs as well.
 
     Raises:
         UsageError: if a file exists and neither resume nor overwrite is asked for, or cannot be used.
@@ -58,6 +61,8 @@ class Outputs:
                 Sidecars(kind, options.sidecar_dir, base, overwrite=options.overwrite)
                 for kind in dict.fromkeys(options.sidecar)
             ]
+            rows = self._rows.count if isinstance(self._rows, RowFile) else None
+            self.records = list(_records(options, rows))
             self._stack = stack.pop_all()
 
     def todo(self, pictures: Sequence[Path]) -> list[Path]:
@@ -171,6 +176,17 @@ class Outputs:
                 f"{len(held)} of {len(pictures)} pictures have captions in their sidecars already, such as "
                 f"{next(iter(held.values()))}; --resume skips these pictures, --overwrite replaces the captions"
             )
+
+
+def _records(options: OutputOptions, rows: int | None) -> Iterator[OriginRecord]:
+    """The records of a run's outputs; `rows` is how many pictures its file has rows of, None where there is no file."""
+    words, how = {"with_words": options.with_words}, {"resumes": options.resumes, "anyway": options.resume_anyway}
+    if options.output is not None and rows is not None:
+        yield OriginRecord.of_file(options.output, words, holds=rows > 0, **how)
+    if options.sidecar_dir is not None:
+        how["overwrite"] = options.overwrite
+        for kind in dict.fromkeys(options.sidecar):
+            yield OriginRecord.of_folder(options.sidecar_dir, kind, words, **how)
 
 
 def _is_device(path: Path) -> bool:

@@ -1,94 +1,62 @@
-"""Pictures read ahead and captioned in batches, each exactly once and in order."""
+"""Pictures read ahead and given to a model in batches, each exactly once and in order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from capcli.decoding.options import DecodingOptions
 from capcli.output import Result
 
 if TYPE_CHECKING:
     import numpy as np
 
     from capcli.caption import Caption
-    from capcli.captioner import Captioner
     from capcli.pictures.stream import Reading, ReadingPool
 
-
-def caption_pictures(
-    captioner: Captioner,
-    pictures: Iterable[Path | None],
-    pool: ReadingPool,
-    options: DecodingOptions,
-    *,
-    batch_size: int,
-    with_words: bool = False,
-) -> Generator[list[Result], None, None]:
-    """Caption pictures, or say why not, each exactly once and in order.
-
-    Args:
-        captioner: the model.
-        pictures: files, read a few batches ahead; a None among them hands over what there is so far.
-        pool: reads the files.
-        options: of decoding.
-        batch_size: pictures captioned at once.
-        with_words: put the words' log-probabilities, and their sentinels if any, into the results.
-
-    Yields:
-        the results of one batch.
-
-    Raises:
-        UsageError: for options that the model cannot follow.
-        CapcliError: if the memory does not hold even one picture.
-    """
-
-    def work(arrays: np.ndarray) -> list[Caption]:
-        return captioner.caption_arrays(arrays, options)
-
-    for batch in caption_batches(work, pictures, pool, size=captioner.size, batch_size=batch_size):
-        yield [_result(reading, caption, captioner.name, with_words) for reading, caption in batch]
+Answer = TypeVar("Answer")
 
 
-def caption_batches(
-    work: Callable[[np.ndarray], list[Caption]],
+def ask_in_batches(
+    ask: Callable[[np.ndarray], Iterable[Answer]],
     pictures: Iterable[Path | None],
     pool: ReadingPool,
     *,
     size: int,
     batch_size: int,
-) -> Generator[list[tuple[Reading, Caption | None]], None, None]:
-    """Pictures with what a model says of them, each exactly once and in order.
+) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
+    """Reads pictures and asks a model about them, each exactly once and in order.
 
     Args:
-        work: captions uint8 B x size x size x 3 pictures.
+        ask: gives an answer for each of uint8 B x size x size x 3 pictures.
         pictures: files, read a few batches ahead; a None among them hands over what there is so far.
         pool: reads the files.
         size: side of the model's square input in pixels.
-        batch_size: pictures captioned at once.
+        batch_size: pictures that the model gets at once.
 
     Yields:
-        one batch: readings, those without an error with their captions.
+        one batch: readings, those without an error with their answers.
 
     Raises:
-        CapcliError: as `work` does.
+        CapcliError: as `ask` does.
     """
     import numpy as np
 
     for readings in pool.stream(pictures, size, batch_size):
         arrays = [reading.array for reading in readings if reading.array is not None]
-        captions = iter(work(np.stack(arrays)) if arrays else ())
-        yield [(reading, None if reading.array is None else next(captions)) for reading in readings]
+        answers = iter(ask(np.stack(arrays)) if arrays else ())
+        yield [(reading, None if reading.array is None else next(answers)) for reading in readings]
 
 
-def report_unreadable(reading: Reading) -> Result:
-    """What became of a picture that could not be read."""
-    assert reading.error is not None, "a reading has pixels or an error"
-    return Result(reading.path, error=reading.error.reason)
+def make_result(reading: Reading, best: Caption | None, model: str, *, with_words: bool = False) -> Result:
+    """What became of a picture.
 
-
-def _result(reading: Reading, best: Caption | None, model: str, with_words: bool) -> Result:
+    Args:
+        reading: of the picture.
+        best: its best caption; None if it could not be read.
+        model: the name of the model that wrote the caption.
+        with_words: put the words' log-probabilities, and their sentinels if any, into the result.
+    """
     if best is None:
         return report_unreadable(reading)
     said = (best, *best.alternatives)
@@ -101,3 +69,9 @@ def _result(reading: Reading, best: Caption | None, model: str, with_words: bool
         best.uncertain,
         words,
     )
+
+
+def report_unreadable(reading: Reading) -> Result:
+    """What became of a picture that could not be read."""
+    assert reading.error is not None, "a reading has pixels or an error"
+    return Result(reading.path, error=reading.error.reason)

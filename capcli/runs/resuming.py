@@ -19,7 +19,7 @@ def plan_resume(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int)
         batch_size: pictures captioned at once.
 
     Returns:
-        files as `caption_pictures` takes them, and those of them that are there only to fill a batch.
+        files as `ask_in_batches` takes them, and those of them that are there only to fill a batch.
     """
     left = set(todo)
     reached = next((place for place in range(len(pictures), 0, -1) if pictures[place - 1] not in left), 0)

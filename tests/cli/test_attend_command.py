@@ -65,7 +65,9 @@ def save(path: Path, seed: int = 0, size: tuple[int, int] = (40, 30)) -> None:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Those of the folder, without the records of what made them."""
+    there = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".origin.json"))
+    return sorted(path.relative_to(folder).as_posix() for path in there)
 
 
 def states(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -370,6 +372,33 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(attend: Attend, folder: 
         (folder / "out" / name).unlink()
     attend("in", "-r", "-o", "out", "--as", "json", "--resume")
     assert {name: content for name, (content, _) in states(folder / "out").items()} == whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["--method", "attention"],
+            "out was made with --method gradient; you ask for attention; --resume-anyway goes on ",
+        ),
+        (["--caption", "a ball"], "out was made with --caption 'a dog runs'; you ask for 'a ball'; --resume-anyway "),
+        (["--words", "dog,a"], "out was made without --words; you ask for a,dog; --resume-anyway goes on "),
+    ],
+)
+def test_drawings_that_were_made_otherwise_are_not_gone_on_with(
+    attend: Attend, folder: Path, arguments: list[str], told: str
+) -> None:
+    attend("in", "-o", "out", "--as", "json", *SENTENCE)
+    (folder / "out" / "b.json").unlink()
+    before = states(folder / "out")
+    asked = ("in", "-o", "out", "--as", "json", *SENTENCE, *arguments)
+    refused = attend(*asked, "--resume")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"capcli: error: {told}")
+    assert states(folder / "out") == before
+    assert attend(*asked, "--resume-anyway").stdout == "in/b.png\tout/b.json\n"
+    # Of another kind nothing is there yet.
+    assert attend("in", "-o", "out", "--as", "npz", *SENTENCE, *arguments, "--resume").exit_code == 0
 
 
 def test_overlays_of_other_words_go_and_other_files_stay(attend: Attend, folder: Path) -> None:

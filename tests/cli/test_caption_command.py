@@ -5,81 +5,32 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import types
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import fake_captioner
 import numpy as np
 import pytest
+from fake_captioner import FakeCaptioner
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from capcli.cli import app
 from capcli.decoding.options import DecodingOptions
-from capcli.errors import ModelError, UsageError
 from capcli.model.options import ModelOptions
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.output.options import OutputOptions
 from capcli.pictures.options import InputOptions
 
 
-@dataclass
-class FakeCaption:
-    text: str
-    confidence: float
-    uncertain: bool = False
-    alternatives: tuple[FakeCaption, ...] = ()
-    words: tuple[object, ...] = ()
-
-
-class FakeCaptioner:
-    """Says how bright a picture is, and remembers what it was asked."""
-
-    name = "fake"
-    size = 8
-    options = DecodingOptions(beam_size=5, max_length=7)
-    asked: list[DecodingOptions]
-    batches: list[int]
-
-    def __init__(self) -> None:
-        self.asked, self.batches = [], []
-
-    def load(self, model: str, device: str, language_model: str | None = None) -> FakeCaptioner:
-        if model == "absent":
-            raise ModelError("no model absent; those there are: base")
-        return self
-
-    def check(self, options: DecodingOptions) -> None:
-        if options.prefix == "unknowable":
-            raise UsageError("the model does not know the word 'unknowable'")
-
-    def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions) -> list[FakeCaption]:
-        self.asked.append(options)
-        self.batches.append(len(arrays))
-        # Like a real one's, its last digits depend on what else is in the batch.
-        confidence = 0.5 + len(arrays) / 1000
-        return [
-            FakeCaption(
-                f"brightness {array.mean():.0f}",
-                confidence,
-                confidence < options.min_confidence,
-                tuple(FakeCaption(f"other {n}", 0.25) for n in range(1, options.num_captions)),
-                (SimpleNamespace(text="brightness", log_probability=-0.5, sentinel=None),),
-            )
-            for array in arrays
-        ]
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCaptioner:
-    captioner = FakeCaptioner()
-    module = types.ModuleType("capcli.captioner")
-    module.Captioner = captioner  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "capcli.captioner", module)
-    return captioner
+def run(fake: FakeCaptioner, *arguments: str, **extra: Any) -> Result:
+    return CliRunner().invoke(app, ["caption", *arguments], obj=fake.load, **extra)
 
 
 @pytest.fixture
@@ -91,14 +42,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_one_file_gives_the_sentence_alone(fake: FakeCaptioner, folder: Path) -> None:
-    result = CliRunner().invoke(app, ["caption", "3.png"])
+    result = run(fake, "3.png")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "brightness 3\n", "")
 
 
 def test_a_folder_gives_rows_even_with_one_picture_in_it(fake: FakeCaptioner, folder: Path) -> None:
     (folder / "one").mkdir()
     Image.new("RGB", (9, 9)).save(folder / "one" / "a.png")
-    result = CliRunner().invoke(app, ["caption", "one"])
+    result = run(fake, "one")
     assert result.stdout == f"{Path('one/a.png')}\tbrightness 0\n"
 
 
@@ -106,7 +57,7 @@ def test_a_folder_gives_rows_even_with_one_picture_in_it(fake: FakeCaptioner, fo
 def test_a_bad_file_costs_one_line_and_the_exit_code(fake: FakeCaptioner, folder: Path, batch_size: int) -> None:
     (folder / "1.png").write_bytes(b"")
     (folder / "2.png").write_text("text")
-    result = CliRunner().invoke(app, ["caption", ".", "--batch-size", str(batch_size)])
+    result = run(fake, ".", "--batch-size", str(batch_size))
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [f"{i}.png\tbrightness {i}" for i in (0, 3, 4)]
     *errors, summary = result.stderr.splitlines()
@@ -118,7 +69,7 @@ def test_a_bad_file_costs_one_line_and_the_exit_code(fake: FakeCaptioner, folder
 
 def test_json_lines_have_a_row_for_every_file(fake: FakeCaptioner, folder: Path) -> None:
     (folder / "1.png").write_bytes(b"")
-    result = CliRunner().invoke(app, ["caption", "0.png", "1.png", "--format", "jsonl"])
+    result = run(fake, "0.png", "1.png", "--format", "jsonl")
     assert result.exit_code == 1
     assert [json.loads(line) for line in result.stdout.splitlines()] == [
         {
@@ -134,7 +85,7 @@ def test_json_lines_have_a_row_for_every_file(fake: FakeCaptioner, folder: Path)
 
 def test_further_captions_words_and_doubt_are_in_the_row(fake: FakeCaptioner, folder: Path) -> None:
     options = ["--num-captions", "3", "--with-words", "--min-confidence", "0.9", "--format", "jsonl"]
-    row = json.loads(CliRunner().invoke(app, ["caption", "2.png", *options]).stdout)
+    row = json.loads(run(fake, "2.png", *options).stdout)
     assert row["captions"] == ["brightness 2", "other 1", "other 2"]
     assert row["confidences"] == [0.501, 0.25, 0.25]
     assert row["words"] == [{"word": "brightness", "log_probability": -0.5}]
@@ -142,14 +93,14 @@ def test_further_captions_words_and_doubt_are_in_the_row(fake: FakeCaptioner, fo
 
 
 def test_doubt_is_counted_and_marked(fake: FakeCaptioner, folder: Path) -> None:
-    result = CliRunner().invoke(app, ["caption", ".", "--min-confidence", "0.9"])
+    result = run(fake, ".", "--min-confidence", "0.9")
     assert all("\t[uncertain] brightness" in line for line in result.stdout.splitlines())
     assert "captioned 5, skipped 0, failed 0, uncertain 5" in result.stderr
 
 
 def test_options_given_replace_the_model_s_own(fake: FakeCaptioner, folder: Path) -> None:
-    CliRunner().invoke(app, ["caption", "0.png"])
-    CliRunner().invoke(app, ["caption", "0.png", "--beam-size", "1", "--sample", "--top-k", "4", "--seed", "9"])
+    run(fake, "0.png")
+    run(fake, "0.png", "--beam-size", "1", "--sample", "--top-k", "4", "--seed", "9")
     assert fake.asked == [
         DecodingOptions(beam_size=5, max_length=7),
         DecodingOptions(beam_size=1, max_length=7, sample=True, top_k=4, seed=9),
@@ -166,7 +117,10 @@ def test_every_decoding_option_is_one_of_the_command(fake: FakeCaptioner) -> Non
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["0.png", "--model", "absent"], "no model absent; those there are: base"),
+        (
+            ["0.png", "--model", "absent"],
+            "absent: no such model file, and no shipped model of that name; shipped: base",
+        ),
         (["0.png", "--prefix", "unknowable"], "the model does not know the word 'unknowable'"),
         (["0.png", "--top-k", "3"], "top-k needs sampling: add --sample, in Python sample=True"),
         ([], "name photographs or folders of them, --from-file LIST or --watch FOLDER"),
@@ -176,7 +130,7 @@ def test_every_decoding_option_is_one_of_the_command(fake: FakeCaptioner) -> Non
     ],
 )
 def test_what_cannot_be_done_exits_2(fake: FakeCaptioner, folder: Path, arguments: list[str], told: str) -> None:
-    result = CliRunner().invoke(app, ["caption", *arguments, *(["-o", "rows.jsonl"] if "absent" in arguments else [])])
+    result = run(fake, *arguments, *(["-o", "rows.jsonl"] if "absent" in arguments else []))
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == f"capcli: error: {told}\n"
     assert not (folder / "rows.jsonl").exists()
@@ -184,41 +138,119 @@ def test_what_cannot_be_done_exits_2(fake: FakeCaptioner, folder: Path, argument
 
 def test_a_name_cannot_forge_a_line_of_errors(fake: FakeCaptioner, folder: Path) -> None:
     (folder / "a\nb.png").touch()
-    result = CliRunner().invoke(app, ["caption", "a\nb.png"])
+    result = run(fake, "a\nb.png")
     assert result.stderr == "capcli: a\\nb.png: is empty (0 bytes)\n"
 
 
 def test_paths_come_from_lists_and_stdin(fake: FakeCaptioner, folder: Path) -> None:
     (folder / "list").write_bytes(b"3.png\0001.png\0gone.png\0")
-    result = CliRunner().invoke(app, ["caption", "0.png", "--from-file", "list", "-0", "--format", "jsonl"])
+    result = run(fake, "0.png", "--from-file", "list", "-0", "--format", "jsonl")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [row["path"] for row in rows] == ["0.png", "3.png", "1.png", "gone.png"]
     assert rows[3]["error"] == "does not exist"
-    result = CliRunner().invoke(app, ["caption", "-"], input="4.png\n2.png\n")
+    result = run(fake, "-", input="4.png\n2.png\n")
     assert result.stdout == "4.png\tbrightness 4\n2.png\tbrightness 2\n"
 
 
 def test_a_resumed_run_skips_what_is_there(fake: FakeCaptioner, folder: Path) -> None:
     (folder / "1.png").write_bytes(b"")
-    CliRunner().invoke(app, ["caption", "0.png", "1.png", "-o", "rows.jsonl"])
-    result = CliRunner().invoke(app, ["caption", ".", "-o", "rows.jsonl", "--resume"])
+    run(fake, "0.png", "1.png", "-o", "rows.jsonl")
+    result = run(fake, ".", "-o", "rows.jsonl", "--resume")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("capcli: captioned 3, skipped 2 (1 failed before, see --retry-failed), failed 0, ")
     rows = [json.loads(line)["path"] for line in (folder / "rows.jsonl").read_text().splitlines()]
     assert rows == [f"{i}.png" for i in range(5)]
-    result = CliRunner().invoke(app, ["caption", ".", "-o", "rows.jsonl", "--resume"])
+    result = run(fake, ".", "-o", "rows.jsonl", "--resume")
     assert result.stderr == "capcli: captioned 0, skipped 5 (1 failed before, see --retry-failed), failed 0\n"
 
 
 def test_a_resumed_batch_is_cut_where_it_was(fake: FakeCaptioner, folder: Path) -> None:
     batches = ["--batch-size", "3", "--format", "jsonl"]
-    CliRunner().invoke(app, ["caption", ".", *batches, "-o", "whole.jsonl"])
+    run(fake, ".", *batches, "-o", "whole.jsonl")
     whole = (folder / "whole.jsonl").read_bytes()
     for done in range(len(whole)):
         (folder / "rows.jsonl").write_bytes(whole[:done])
         if done % 41 == 0:  # all of them would take minutes
-            CliRunner().invoke(app, ["caption", ".", *batches, "-o", "rows.jsonl", "--resume"])
+            run(fake, ".", *batches, "-o", "rows.jsonl", "--resume")
             assert (folder / "rows.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--beam-size", "5"], "with --beam-size 3; you ask for 5"),
+        (["--prefix", "a dog"], "without --prefix; you ask for 'a dog'"),
+        (["--with-words"], "without --with-words; you ask for it"),
+    ],
+)
+@pytest.mark.parametrize("done", [2, 5])
+def test_rows_that_were_made_otherwise_are_not_gone_on_with(
+    fake: FakeCaptioner, folder: Path, arguments: list[str], told: str, done: int
+) -> None:
+    run(fake, *(f"{i}.png" for i in range(done)), "-o", "rows.csv")
+    before = Path("rows.csv").read_bytes()
+    for flag in ("--resume", "--retry-failed"):
+        refused = run(fake, ".", "-o", "rows.csv", flag, *arguments)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        advice = "--resume-anyway goes on all the same, --overwrite begins anew"
+        assert refused.stderr == f"capcli: error: rows.csv was made {told}; {advice}\n"
+        assert Path("rows.csv").read_bytes() == before
+    assert run(fake, ".", "-o", "rows.csv", "--resume-anyway", *arguments).exit_code == 0
+    assert Path("rows.csv").read_bytes().startswith(before)
+    assert run(fake, ".", "-o", "rows.csv", "--overwrite", *arguments).exit_code == 0
+    assert run(fake, ".", "-o", "rows.csv", "--resume", *arguments).exit_code == 0
+
+
+def test_a_moved_model_goes_on_and_another_does_not(
+    fake: FakeCaptioner, folder: Path, tiny_file: Path, tiny_checkpoint: Callable[..., Checkpoint]
+) -> None:
+    run(fake, "0.png", "-o", "rows.csv", "--model", str(tiny_file))
+    shutil.copy(tiny_file, "moved.safetensors")
+    assert run(fake, ".", "-o", "rows.csv", "--resume", "--model", "moved.safetensors").exit_code == 0
+    tiny_checkpoint("lstm").save("moved.safetensors")
+    refused = run(fake, ".", "-o", "rows.csv", "--resume", "--model", "moved.safetensors")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("capcli: error: rows.csv was made with --model tiny (SHA-256 ")
+    assert "; you ask for moved (SHA-256 " in refused.stderr
+
+
+def test_other_pixels_are_another_origin(fake: FakeCaptioner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(fake, "0.png", "-o", "rows.csv")
+    monkeypatch.setattr("capcli.output.origin.PREPARATION", 2)
+    refused = run(fake, ".", "-o", "rows.csv", "--resume")
+    assert refused.exit_code == 2
+    assert "rows.csv was made from pictures prepared by rules 1; " in refused.stderr
+
+
+def test_rows_from_before_are_gone_on_with_and_that_is_said(fake: FakeCaptioner, folder: Path) -> None:
+    run(fake, "0.png", "-o", "rows.csv")
+    Path(".rows.csv.origin.json").unlink()
+    first = run(fake, "0.png", "1.png", "-o", "rows.csv", "--resume")
+    assert first.exit_code == 0
+    assert first.stderr.splitlines()[0] == (
+        "capcli: nothing says what made rows.csv; make sure that model and options are the same"
+    )
+    second = run(fake, ".", "-o", "rows.csv", "--resume")
+    assert second.exit_code == 0
+    assert second.stderr.startswith("capcli: captioned 3, skipped 2")
+
+
+def test_sidecars_in_a_folder_of_their_own_have_an_origin(fake: FakeCaptioner, folder: Path) -> None:
+    beside = ["--sidecar", "txt", "--sidecar-dir", "texts"]
+    run(fake, "0.png", *beside)
+    refused = run(fake, ".", *beside, "--resume", "--beam-size", "5")
+    assert refused.exit_code == 2
+    assert "texts was made with --beam-size 3; you ask for 5; " in refused.stderr
+    assert sorted(path.name for path in Path("texts").iterdir()) == [".txt.origin.json", "0.txt"]
+    assert run(fake, ".", *beside, "--resume").exit_code == 0
+
+
+def test_nothing_is_written_beside_pictures_but_sidecars(fake: FakeCaptioner, folder: Path) -> None:
+    run(fake, "0.png", "--sidecar", "txt")
+    # They may be by a person, or by another program, whatever is asked for.
+    Path("1.txt").write_text("A black square.\n")
+    assert run(fake, ".", "--sidecar", "txt", "--resume", "--beam-size", "5").exit_code == 0
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".png") == [f"{i}.txt" for i in range(5)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -227,25 +259,25 @@ def test_an_interrupt_finishes_the_batch_in_hand(
 ) -> None:
     captioned = fake.caption_arrays
 
-    def interrupted(arrays: np.ndarray, options: DecodingOptions) -> list[FakeCaption]:
+    def interrupted(arrays: np.ndarray, options: DecodingOptions) -> list[SimpleNamespace]:
         signal.raise_signal(number)
         return captioned(arrays, options)
 
     monkeypatch.setattr(fake, "caption_arrays", interrupted)
-    result = CliRunner().invoke(app, ["caption", ".", "--batch-size", "2", "--format", "json"])
+    result = run(fake, ".", "--batch-size", "2", "--format", "json")
     assert result.exit_code == 128 + number
     assert [row["path"] for row in json.loads(result.stdout)] == ["0.png", "1.png"]
     assert result.stderr.startswith("capcli: interrupted: captioned 2, skipped 0, failed 0")
 
 
 def test_a_second_interrupt_ends_it_at_once(fake: FakeCaptioner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(arrays: np.ndarray, options: DecodingOptions) -> list[FakeCaption]:
+    def interrupted(arrays: np.ndarray, options: DecodingOptions) -> list[SimpleNamespace]:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("still there")
 
     monkeypatch.setattr(fake, "caption_arrays", interrupted)
-    result = CliRunner().invoke(app, ["caption", "."])
+    result = run(fake, ".")
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "capcli: interrupted\n")
 
 
@@ -270,12 +302,10 @@ def test_closed_streams_stop_nothing(folder: Path, closed: str) -> None:
 
 PROGRAM = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import types
-from test_caption_command import FakeCaptioner
-sys.modules["capcli.captioner"] = types.SimpleNamespace(Captioner=FakeCaptioner())
+sys.path.insert(0, {str(Path(fake_captioner.__file__).parent)!r})
+from fake_captioner import FakeCaptioner
 from capcli.cli import main
-main()
+main(FakeCaptioner().load)
 """
 
 

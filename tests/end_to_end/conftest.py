@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fake_captioner
 import numpy as np
 import pytest
 from chromium import Chromium
@@ -23,38 +24,29 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 # The command with a model that starts at once. A batch takes BATCH_SECONDS, or with several numbers the first batch
 # the first of them and so on; the file BATCHES_BEGUN grows by a byte as each begins. What it says of a picture depends
 # on that picture alone; how sure it is, like the last digits of a real model, on all that it is computed with.
-STAND_IN = """
-import os, sys, time, types, zlib
-from types import SimpleNamespace
-from capcli.decoding.options import DecodingOptions
+STAND_IN = f"""
+import os, sys, time, zlib
+sys.path.insert(0, {str(Path(fake_captioner.__file__).parent)!r})
+from capcli.cli import main
+from fake_captioner import FakeCaptioner
 
 seconds = [float(number) for number in os.environ.get("BATCH_SECONDS", "0").split()]
 
-class Captioner:
-    name, size, options = "stand-in", 8, DecodingOptions()
-
-    def load(self, model, device, language_model=None):
-        return self
-
-    def check(self, options):
-        pass
-
+class StandIn(FakeCaptioner):
     def caption_arrays(self, arrays, options):
         if begun := os.environ.get("BATCHES_BEGUN"):
             with open(begun, "ab") as file:
                 file.write(b".")
         time.sleep(seconds.pop(0) if len(seconds) > 1 else seconds[0])
-        together = zlib.crc32(arrays.tobytes())
-        return [self.caption(zlib.crc32(array.tobytes()), together, options) for array in arrays]
+        return super().caption_arrays(arrays, options)
 
-    def caption(self, picture, together, options):
-        sure = (picture ^ together) % 1000 / 1000
-        text = f"A picture of {picture:08x}, and \\"nothing\\" else."
-        return SimpleNamespace(text=text, confidence=sure, uncertain=sure < options.min_confidence, alternatives=())
+    def sentence(self, array):
+        return f'A picture of {{zlib.crc32(array.tobytes()):08x}}, and "nothing" else.'
 
-sys.modules["capcli.captioner"] = types.SimpleNamespace(Captioner=Captioner())
-from capcli.cli import main
-main()
+    def confidence(self, array, together):
+        return (zlib.crc32(array.tobytes()) ^ zlib.crc32(together.tobytes())) % 1000 / 1000
+
+main(StandIn().load)
 """
 
 # What makes rich and typer believe in a terminal, and what could bring another capcli than the installed one.

@@ -110,9 +110,9 @@ def test_a_full_disk_ends_the_run_and_more_room_completes_it(
 
     full = caption(*asked, "rows", preexec_fn=little_room)
     assert full.returncode == 1
-    assert (
-        full.stderr
-        == b"capcli: error: rows: file too large; the rows it holds are whole, and --resume goes on from them\n"
+    # Half of the smallest files has no room for the record of what made them either.
+    assert full.stderr.splitlines()[-1] == (
+        b"capcli: error: rows: file too large; the rows it holds are whole, and --resume goes on from them"
     )
     assert 0 < len((tmp_path / "rows").read_bytes()) <= len(whole) // 2
     assert caption(*asked, "rows", "--resume").returncode == 0

@@ -75,7 +75,7 @@ def test_kept_captions_score_the_same_without_torch(
 ) -> None:
     table, folder = evaluated
     done = capcli(
-        *("eval", "--predictions", folder / "rows.jsonl", "--references", dataset, "--human", "--no-java"),
+        *("score", folder / "rows.jsonl", "--references", dataset, "--human", "--no-java"),
         *("-o", tmp_path / "report.json"),
         PYTHONPROFILEIMPORTTIME="1",
     )

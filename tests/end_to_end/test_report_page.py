@@ -38,7 +38,7 @@ def page(capcli: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "references.json").write_text(json.dumps(references))
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     done = capcli(
-        *("eval", "--predictions", "rows.jsonl", "--references", "references.json"),
+        *("score", "rows.jsonl", "--references", "references.json"),
         *("--human", "--no-java", "--bootstrap-samples", 100, "--html", "report.html"),
         cwd=folder,
     )

@@ -5,47 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sys
-import types
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
+from fake_captioner import FakeCaptioner
 from PIL import Image
 
-from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
-from capcli.evaluation import dataset_captions
-from capcli.evaluation.dataset_captions import caption_references
+from capcli.evaluation.dataset_captions import Captioned, caption_references
 from capcli.evaluation.references import References, read_references
 from capcli.model.options import ModelOptions
-
-
-class FakeCaptioner:
-    name, device, size, options = "base", "cpu", 8, DecodingOptions(beam_size=5)
-    seen = 0
-
-    def load(self, model: str, device: str, language_model: str | None = None) -> FakeCaptioner:
-        return self
-
-    def check(self, options: DecodingOptions) -> None:
-        pass
-
-    def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions) -> list[Any]:
-        self.seen += len(arrays)
-        told = [f"brightness {array.mean():.0f}" for array in arrays]
-        return [SimpleNamespace(text=text, confidence=0.5, uncertain=False, alternatives=()) for text in told]
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.output.options import OutputOptions
+from capcli.runs.session import Session
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakeCaptioner:
-    captioner = FakeCaptioner()
-    module = types.ModuleType("capcli.captioner")
-    module.Captioner = captioner  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "capcli.captioner", module)
-    return captioner
+def fake() -> FakeCaptioner:
+    return FakeCaptioner()
 
 
 @pytest.fixture
@@ -57,116 +37,93 @@ def references(tmp_path: Path) -> References:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> ModelOptions:
-    """A model file, of which only the hash matters here."""
-    (tmp_path / "m.safetensors").write_bytes(b"weights")
-    return ModelOptions(model=str(tmp_path / "m.safetensors"), batch_size=2)
+def model(tiny_file: Path, tmp_path: Path) -> ModelOptions:
+    """A model file, of which only the header and the hash matter here."""
+    return ModelOptions(model=shutil.copy(tiny_file, tmp_path / "m.safetensors"), batch_size=2)
+
+
+@pytest.fixture
+def caption(fake: FakeCaptioner, references: References, model: ModelOptions) -> Callable[..., Captioned]:
+    """Captions references by the stand-in, and keeps the captions in a file."""
+
+    def run(
+        keep: Path | None = None,
+        *,
+        of: References = references,
+        by: ModelOptions = model,
+        decoding: dict[str, Any] | None = None,
+        **how: bool,
+    ) -> Captioned:
+        options = None if keep is None else OutputOptions(output=keep, format="jsonl", **how)
+        with Session(by, decoding, load=fake.load) as session:
+            return caption_references(of, session, keep=options)
+
+    return run
 
 
 def test_every_image_is_captioned_in_silence(
-    fake: FakeCaptioner, references: References, model: ModelOptions, capfd: pytest.CaptureFixture[str]
+    caption: Callable[..., Captioned], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    captioned = caption_references(references, model, {"beam_size": 2})
+    captioned = caption(decoding={"beam_size": 2})
     assert [prediction.caption for prediction in captioned.predictions] == [f"brightness {i}" for i in range(3)]
     assert (captioned.run["decoding"]["beam_size"], captioned.run["batch_size"]) == (2, 2)
+    assert (captioned.tally.captioned, captioned.tally.failed) == (3, 0)
     assert capfd.readouterr() == ("", "")
 
 
 def test_what_is_kept_is_not_captioned_again(
-    fake: FakeCaptioner, references: References, model: ModelOptions, tmp_path: Path
+    caption: Callable[..., Captioned], fake: FakeCaptioner, tmp_path: Path
 ) -> None:
     keep = tmp_path / "rows.jsonl"
-    whole = caption_references(references, model, keep=keep)
-    settings = json.loads((tmp_path / "rows.jsonl.settings.json").read_text())
-    assert (settings["model"], settings["beam_size"], settings["sha256"]) == ("base", 5, whole.run["model"]["sha256"])
+    whole = caption(keep)
     keep.write_text("".join(keep.read_text().splitlines(keepends=True)[:2]))
-    fake.seen = 0
-    resumed = caption_references(references, model, keep=keep, resume=True)
+    fake.batches.clear()
+    resumed = caption(keep, retry_failed=True)
     assert fake.seen == 1
     assert [row.caption for row in resumed.predictions] == [row.caption for row in whole.predictions]
 
 
-def test_other_weights_under_the_same_name_are_refused(
-    fake: FakeCaptioner, references: References, model: ModelOptions, tmp_path: Path
+def test_the_report_says_which_language_model_there_was(
+    caption: Callable[..., Captioned], model: ModelOptions, tmp_path: Path
 ) -> None:
-    keep = tmp_path / "rows.jsonl"
-    caption_references(references, model, keep=keep)
-    Path(model.model).write_bytes(b"other weights")
-    with pytest.raises(UsageError, match=r"rows\.jsonl holds captions made with sha256 \w{12}, not \w{12}; name"):
-        caption_references(references, model, keep=keep, resume=True)
-
-
-def test_another_language_model_is_another_origin(
-    fake: FakeCaptioner, references: References, model: ModelOptions, tmp_path: Path
-) -> None:
-    keep, language = tmp_path / "rows.jsonl", tmp_path / "lm.safetensors"
+    language = tmp_path / "lm.safetensors"
     language.write_bytes(b"words")
-    beside = dataclasses.replace(model, lm=str(language))
-    captioned = caption_references(references, beside, keep=keep)
+    captioned = caption(by=dataclasses.replace(model, lm=str(language)))
     assert captioned.run["language_model"] == {"name": "lm", "sha256": hashlib.sha256(b"words").hexdigest()}
-    language.write_bytes(b"other words")
-    with pytest.raises(UsageError, match=r"holds captions made with language model \w{12}, not \w{12}; name"):
-        caption_references(references, beside, keep=keep, resume=True)
-    assert "language_model" not in caption_references(references, model).run
+    assert "language_model" not in caption().run
 
 
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (None, r"rows\.jsonl: rows\.jsonl\.settings\.json is not beside it to say what made it; name another file"),
-        ("[]", r"does not say what made rows\.jsonl"),
-        ("{", r"settings\.json, line 1: broken JSON"),
-    ],
-)
-def test_captions_of_unknown_origin_are_refused(
-    fake: FakeCaptioner, references: References, model: ModelOptions, tmp_path: Path, content: str | None, told: str
-) -> None:
-    keep, settings = tmp_path / "rows.jsonl", tmp_path / "rows.jsonl.settings.json"
-    caption_references(references, model, keep=keep)
-    settings.unlink()
-    if content is not None:
-        settings.write_text(content)
-    with pytest.raises(UsageError, match=told):
-        caption_references(references, model, keep=keep, resume=True)
-
-
-def test_a_run_killed_before_its_settings_are_written_leaves_no_others(
-    fake: FakeCaptioner, references: References, model: ModelOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_other_weights_under_the_same_name_are_refused(
+    caption: Callable[..., Captioned],
+    model: ModelOptions,
+    tiny_checkpoint: Callable[..., Checkpoint],
+    tmp_path: Path,
 ) -> None:
     keep = tmp_path / "rows.jsonl"
-    caption_references(references, model, keep=keep)
-
-    def killed(path: Path, content: bytes) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(dataset_captions, "write_atomic", killed)
-    with pytest.raises(KeyboardInterrupt):
-        caption_references(references, model, {"beam_size": 2}, keep=keep, overwrite=True)
-    with pytest.raises(UsageError, match="is not beside it"):
-        caption_references(references, model, keep=keep, resume=True)
+    caption(keep)
+    tiny_checkpoint("lstm").save(model.model)
+    told = r"rows\.jsonl was made with --model m \(SHA-256 \w{12}\); you ask for m \(SHA-256 \w{12}\); --resume-anyway"
+    with pytest.raises(UsageError, match=told):
+        caption(keep, retry_failed=True)
 
 
 def test_kept_captions_of_other_images_are_told(
-    fake: FakeCaptioner, references: References, model: ModelOptions, tmp_path: Path
+    caption: Callable[..., Captioned], references: References, tmp_path: Path
 ) -> None:
     keep = tmp_path / "rows.jsonl"
-    caption_references(references, model, keep=keep)
-    fewer = References(references.source, references.name, None, references.items[:1])
-    captioned = caption_references(fewer, model, keep=keep, resume=True)
+    caption(keep)
+    captioned = caption(keep, of=dataclasses.replace(references, items=references.items[:1]), retry_failed=True)
     assert len(captioned.predictions) == 1
     assert captioned.notes == (f"{keep} also holds rows of 2 other images, which are not scored",)
 
 
 def test_one_file_keeps_what_one_model_made_of_several_splits(
-    fake: FakeCaptioner, references: References, model: ModelOptions, tmp_path: Path
+    caption: Callable[..., Captioned], references: References, tmp_path: Path
 ) -> None:
     keep = tmp_path / "rows.jsonl"
-    one, rest = (
-        References(references.source, references.name, None, items)
-        for items in (references.items[:1], references.items[1:])
-    )
-    caption_references(one, model, keep=keep)
-    with pytest.raises(UsageError, match="made with beam size 5, not 2"):
-        caption_references(rest, model, {"beam_size": 2}, keep=keep, resume=True)
-    caption_references(rest, model, keep=keep, resume=True)
+    one, rest = (dataclasses.replace(references, items=items) for items in (references.items[:1], references.items[1:]))
+    caption(keep, of=one)
+    with pytest.raises(UsageError, match="was made with --beam-size 2; you ask for 4"):
+        caption(keep, of=rest, decoding={"beam_size": 4}, retry_failed=True)
+    caption(keep, of=rest, retry_failed=True)
     assert len(keep.read_text().splitlines()) == 3

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from capcli.captioner import Captioner
 from capcli.cli import app
 from capcli.evaluation.references import dataset_references
-from capcli.evaluation.retrieval import retrieval
+from capcli.evaluation.retrieval import measure_retrieval
 from capcli.metrics.retrieval import retrieve
 from capcli.model.options import ModelOptions
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.runs.session import Session
 
 CAPTIONS = [["a dog runs", "the dog"], ["a ball"], ["the grass", "on the grass", "a dog on the grass"]]
 
@@ -44,7 +45,9 @@ def folder(tiny_checkpoint: Callable[..., Checkpoint], tmp_path_factory: pytest.
 def test_figures_are_those_of_the_captioner_s_similarities(folder: Path) -> None:
     model = ModelOptions(model=str(folder / "matching.safetensors"), device="cpu", batch_size=2)
     told: list[tuple[int, int]] = []
-    found = retrieval(dataset_references(folder / "data"), model, progress=lambda *done: told.append(done))
+    with Session(model) as session:
+        references = dataset_references(folder / "data")
+        found = measure_retrieval(references, session, progress=lambda *done: told.append(done))
     assert found is not None and told == [(2, 3), (3, 3)]
     captioner = Captioner.load(model.model, "cpu")
     images = [folder / "data" / f"{number}.png" for number in range(3)]
@@ -79,7 +82,30 @@ def test_they_are_in_the_table_the_json_and_the_page(folder: Path) -> None:
     assert table[0] in without.splitlines()
 
 
-def test_retrieval_needs_a_matcher_and_a_data_set(folder: Path, tiny_file: Path) -> None:
+def test_the_model_is_loaded_once_and_sees_each_picture_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen, loaded = list[int](), list[str]()
+    encode, load = Captioner.encode, Captioner.load
+    monkeypatch.setattr(Captioner, "encode", lambda self, arrays: seen.append(len(arrays)) or encode(self, arrays))
+    monkeypatch.setattr(Captioner, "load", lambda model, *rest: loaded.append(model) or load(model, *rest))
+    command = ["eval", str(folder / "data"), "--model", str(folder / "matching.safetensors"), "--batch-size", "2"]
+    command += ["--retrieval", "--no-java", "--bootstrap-samples", "100"]
+    keep = ["--predictions-out", str(tmp_path / "rows.jsonl")]
+    whole = CliRunner().invoke(app, [*command, *keep, "-o", str(tmp_path / "whole.json")])
+    assert whole.exit_code == 0, whole.stderr
+    assert (sum(seen), len(loaded)) == (3, 1)
+    # What an earlier run captioned is looked at again for its vector alone.
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "rows.jsonl").write_text("".join(rows[:2]))
+    resumed = CliRunner().invoke(app, [*command, *keep, "--resume", "-o", str(tmp_path / "resumed.json")])
+    assert resumed.exit_code == 0, resumed.stderr
+    assert (sum(seen), len(loaded)) == (6, 2)
+    figures = [json.loads((tmp_path / name).read_text())["retrieval"] for name in ("whole.json", "resumed.json")]
+    assert figures[0] == figures[1]
+
+
+def test_retrieval_needs_a_matcher(folder: Path, tiny_file: Path) -> None:
     def told(*arguments: str | Path) -> str:
         result = CliRunner().invoke(app, ["eval", *map(str, arguments), "--retrieval"])
         assert (result.exit_code, result.stdout) == (2, "")
@@ -88,10 +114,6 @@ def test_retrieval_needs_a_matcher_and_a_data_set(folder: Path, tiny_file: Path)
     assert told(folder / "data", "--model", tiny_file) == (
         f"capcli: error: --retrieval is by a matcher, and {tiny_file} has none: "
         f"`capcli train matching --from {tiny_file} --data DATA` gives it one\n"
-    )
-    captions = folder / "data" / "captions.csv"
-    assert told("--predictions", captions, "--references", captions) == (
-        "capcli: error: --retrieval is by a model, and --predictions scores captions alone; name a DATASET instead\n"
     )
 
 

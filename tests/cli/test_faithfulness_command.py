@@ -1,4 +1,4 @@
-"""`capcli attend --check` in process, with a model of random weights."""
+"""`capcli faithfulness` in process, with a model of random weights."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(folder: Path, tiny_file: Path) -> Run:
-    def attend(*arguments: object) -> Result:
-        command = ["attend", "--model", tiny_file, "--device", "cpu", "--min-length", "4", *arguments]
+    def measure(*arguments: object) -> Result:
+        command = ["faithfulness", *arguments, "--model", tiny_file, "--device", "cpu", "--min-length", "4"]
         return CliRunner().invoke(app, list(map(str, command)))
 
-    return attend
+    return measure
 
 
 def test_all_methods_are_measured_on_the_dev_split(run: Run) -> None:
-    done = run("--check", "data/captions.csv", "-o", "out")
+    done = run("data/captions.csv", "-o", "out")
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "tiny on captions, dev"
@@ -54,7 +54,7 @@ def test_all_methods_are_measured_on_the_dev_split(run: Run) -> None:
 
 
 def test_one_method_some_pictures_of_another_split(run: Run) -> None:
-    arguments = ("--check", "data/captions.csv", "--method", "attention", "--split", "all", "--pictures", "5")
+    arguments = ("data/captions.csv", "--method", "attention", "--split", "all", "--pictures", "5")
     done = run(*arguments)
     assert done.exit_code == 0, done.stderr
     assert done.stdout.startswith("tiny on captions, all\n")
@@ -65,7 +65,7 @@ def test_one_method_some_pictures_of_another_split(run: Run) -> None:
 
 def test_a_picture_that_cannot_be_read_is_told_and_left_out(run: Run) -> None:
     Path("data/1.png").write_bytes(b"nonsense")
-    done = run("--check", "data/captions.csv", "--method", "gradient", "-o", "out")
+    done = run("data/captions.csv", "--method", "gradient", "-o", "out")
     assert done.exit_code == 1
     assert "capcli: data/1.png: is not a picture capcli can read\n" in done.stderr.replace("\\", "/")
     told = json.loads(Path("out/faithfulness.json").read_text())
@@ -76,7 +76,7 @@ def test_a_picture_that_cannot_be_read_is_told_and_left_out(run: Run) -> None:
 def test_where_no_picture_can_be_read_that_is_what_is_told(run: Run) -> None:
     for number in range(4):
         Path(f"data/{number}.png").write_bytes(b"nonsense")
-    done = run("--check", "data/captions.csv", "-o", "out")
+    done = run("data/captions.csv", "-o", "out")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1] == "capcli: error: no picture could be read"
     assert len(done.stderr.splitlines()) == 5
@@ -88,7 +88,7 @@ def test_an_interrupt_leaves_no_folder(run: Run, monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr("capcli.evaluation.faithfulness.check", check)
-    done = run("--check", "data/captions.csv", "-o", "new/out")
+    done = run("data/captions.csv", "-o", "new/out")
     assert (done.exit_code, done.stderr) == (130, "capcli: interrupted\n")
     assert not Path("new").exists()
 
@@ -96,30 +96,27 @@ def test_an_interrupt_leaves_no_folder(run: Run, monkeypatch: pytest.MonkeyPatch
 def test_figures_that_are_there_are_kept(run: Run) -> None:
     Path("out").mkdir()
     Path("out/faithfulness.json").write_text("mine")
-    done = run("--check", "data/captions.csv", "-o", "out")
+    done = run("data/captions.csv", "-o", "out")
     assert done.exit_code == 2
     assert "is there already; --overwrite replaces it" in done.stderr
     assert Path("out/faithfulness.json").read_text() == "mine"
-    assert run("--check", "data/captions.csv", "--method", "attention", "-o", "out", "--overwrite").exit_code == 0
+    assert run("data/captions.csv", "--method", "attention", "-o", "out", "--overwrite").exit_code == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("data/0.png", "--check", "data/captions.csv"), "--check measures on its own data set"),
-        (("--check", "data/captions.csv", "--terminal"), "--check draws nothing, so leave --terminal out"),
-        (("--check", "data/captions.csv", "--words", "dog"), "--check draws nothing, so leave --words out"),
-        (("--check", "data/captions.csv", "--batch-size", "4"), "so leave --batch-size out"),
-        (("--check", "data/captions.csv", "--num-captions", "3"), "so leave --num-captions out"),
-        (("--check", "data/captions.csv", "-o", "data/0.png"), "-o takes a folder, and data/0.png is none"),
-        (("--check", "data/captions.csv", "-o", "x" * 300), "cannot be made (file name too long)"),
-        (("--check", "data/captions.csv", "-o", ""), "an empty name is no path"),
-        (("--check", "data/captions.csv", "-r"), "--check draws nothing, so leave --recursive out"),
-        (("--check", "data/captions.csv", "--split", "dve"), "split must be one of"),
-        (("data/0.png", "-o", "out", "--split", "dev"), "add --check DATASET"),
-        (("data/0.png", "-o", "out", "--pictures", "5"), "add --check DATASET"),
-        (("--check", "absent"), "absent"),
-        (("--check", "data/captions.csv", "--method", "guess"), "method must be one of"),
+        ((), "Missing argument 'DATASET'"),
+        (("data/captions.csv", "--words", "dog"), "No such option: --words"),
+        (("data/captions.csv", "--batch-size", "4"), "No such option: --batch-size"),
+        (("data/captions.csv", "--num-captions", "3"), "No such option: --num-captions"),
+        (("data/captions.csv", "-o", "data/0.png"), "-o takes a folder, and data/0.png is none"),
+        (("data/captions.csv", "-o", "x" * 300), "cannot be made (file name too long)"),
+        (("data/captions.csv", "-o", ""), "an empty name is no path"),
+        (("data/captions.csv", "--split", "dve"), "split must be one of"),
+        (("data/captions.csv", "--split", "held-out"), "split must be one of"),
+        (("absent",), "absent"),
+        (("data/captions.csv", "--method", "guess"), "method must be one of"),
     ],
 )
 def test_what_does_not_fit_is_one_line(run: Run, arguments: tuple[str, ...], told: str) -> None:

@@ -1,0 +1,66 @@
+"""What people see and hear of a run on their terminal, and how they interrupt it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from capcli.cli.interrupt import Interrupt, finishing
+from capcli.cli.messages import tell
+from capcli.cli.progress import Bar
+from capcli.model.options import ModelOptions
+from capcli.runs.observer import Observer
+from capcli.runs.session import Session, load_captioner
+from capcli.runs.tally import Tally
+
+
+class Console(Observer):
+    """Tells of runs on stderr, with a progress bar, and lets Ctrl-C end them.
+
+    Args:
+        summary: say at the end what became of the pictures, even if nothing interrupted the run.
+    """
+
+    def __init__(self, *, summary: bool = True) -> None:
+        self._summary = summary
+        self._interrupt = Interrupt()
+
+    def warn(self, line: str) -> None:
+        tell(line)
+
+    def inform(self, line: str) -> None:
+        tell(line)
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Bar]:
+        with Bar(total) as bar:
+            yield bar
+
+    @contextmanager
+    def interruptible(self) -> Iterator[Interrupt]:
+        with finishing() as self._interrupt:
+            yield self._interrupt
+
+    def conclude(self, tally: Tally, model: str | None = None) -> None:
+        """Says what became of the pictures; raises Exit if the user interrupted the run."""
+        interrupted = self._interrupt.is_set()
+        if self._summary or interrupted:
+            who = f"{model}: " if model else ""
+            tell(f"{who}{'interrupted: ' if interrupted else ''}{tally}")
+        if interrupted:
+            raise typer.Exit(self._interrupt.exit_code)
+
+
+def open_session(context: typer.Context, model: ModelOptions, decoding: Mapping[str, Any], console: Console) -> Session:
+    """A session whose model is loaded by the context's object, where whoever calls the command line gives one."""
+    return Session(model, decoding, observer=console, load=context.obj or load_captioner)
+
+
+def leave(tally: Tally) -> None:
+    """Raises Exit where pictures failed, or none of them had anything to draw."""
+    nothing = tally.undrawn and not (tally.captioned or tally.skipped)
+    if tally.failed or tally.failed_before or nothing:
+        raise typer.Exit(1)

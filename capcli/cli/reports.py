@@ -1,0 +1,77 @@
+"""What commands that take figures share: notes on stderr, reports in files, and the settings in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from capcli.cli.messages import tell
+from capcli.cli.options import path
+from capcli.errors import CapcliError, system_reason
+from capcli.evaluation.options import ReportOptions
+from capcli.files.atomic import write_atomic
+
+if TYPE_CHECKING:
+    from capcli.evaluation.report import Report
+
+References = Annotated[
+    Path,
+    typer.Option(
+        "--references",
+        parser=path,
+        metavar="FILE",
+        help="What people wrote about the images: COCO or Karpathy JSON, JSON lines, a table or a data set.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace reports that are there.", rich_help_panel="Reports")
+]
+
+_SETTINGS = (
+    *("dataset", "split", "predictions", "compare", "references", "allow_missing", "human", "retrieval", "training"),
+    *("no_java", "spice", "bootstrap_samples", "bootstrap_seed"),
+)
+
+
+def list_settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for that figures depend on, as plain values for a report."""
+    asked = {name: chosen[name] for name in _SETTINGS if name in chosen}
+    return {
+        name: list(map(str, value)) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+        for name, value in asked.items()
+        if value is not None and value is not False
+    }
+
+
+def publish(report: Report, to: ReportOptions) -> None:
+    """Prints a report with its notes, and writes it where the options say; raises CapcliError where it cannot."""
+    from capcli.evaluation.report import json_report, per_image_csv
+    from capcli.evaluation.table import print_report
+
+    tell_all(report.notes)
+    print_report(report)
+    if to.output:
+        write_report(to.output, json_report(report.to_json()))
+    if to.per_image:
+        write_report(to.per_image, per_image_csv(report))
+    if to.html:
+        from capcli.evaluation.page import page
+
+        write_report(to.html, page(report))
+
+
+def write_report(file: Path, content: bytes) -> None:
+    """Writes a file; raises CapcliError where it cannot."""
+    try:
+        write_atomic(file, content)
+    except OSError as error:
+        raise CapcliError(f"{file}: {system_reason(error)}; the report is not written") from None
+
+
+def tell_all(notes: Sequence[str]) -> None:
+    """Says each of the notes on a line of its own."""
+    for note in notes:
+        tell(note)

@@ -1,0 +1,32 @@
+"""Which model it is, whatever its file is called and wherever it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcli.errors import ModelError, system_reason
+from capcli.files.hashing import file_hash
+from capcli.modelfile.shipped import find_model
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """A model file, known again by its content.
+
+    Attributes:
+        name: the file's name without its ending.
+        sha256: of the file, in hexadecimal.
+    """
+
+    name: str
+    sha256: str
+
+
+def identify_model(model: str | Path) -> ModelIdentity:
+    """The identity of a model given by name or by path; raises ModelError where there is none or it cannot be read."""
+    file = find_model(model)
+    try:
+        return ModelIdentity(file.stem, file_hash(file))
+    except OSError as error:
+        raise ModelError(f"{file}: {system_reason(error)}") from None

@@ -1,0 +1,280 @@
+"""What made an output: a record beside everything that a later run can go on with.
+
+Rows of `out.csv` have theirs in `.out.csv.origin.json` beside them. Files of one kind in a folder have theirs in that
+folder, such as `maps/.grid.origin.json`. A run that goes on with an output first compares: the same model, options and
+preparation of pictures must have made what is there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from capcli.decoding.options import LM_RESCORE, DecodingOptions
+from capcli.errors import CapcliError, ModelError, UsageError, system_reason
+from capcli.files.atomic import disk_is_full, write_atomic
+from capcli.files.json import dumps
+from capcli.model.options import ModelOptions
+from capcli.modelfile.header import read_header
+from capcli.modelfile.identity import ModelIdentity, identify_model
+from capcli.modelfile.shipped import find_model
+from capcli.options import build, flag_of
+from capcli.pictures.preparation import PREPARATION
+from capcli.version import __version__
+
+_LONGEST_NAME = 255
+"""Bytes that a file's name may have nearly everywhere."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What makes results.
+
+    Attributes:
+        model: the model.
+        language_model: the one that has a say beside it, if any.
+        pixels: number of the rules by which pictures are prepared, `PREPARATION`.
+        options: every option that changes results, by its name in Python; plain values.
+        version: of capcli, which nothing is refused for.
+    """
+
+    model: ModelIdentity
+    language_model: ModelIdentity | None = None
+    pixels: int = PREPARATION
+    options: Mapping[str, Any] = field(default_factory=dict)
+    version: str = __version__
+
+    def difference(self, asked: Origin) -> str | None:
+        """How what made results differs from what is asked for now, in words; None if it does not."""
+        if self.model.sha256 != asked.model.sha256:
+            return f"with --model {_named(self.model)}; you ask for {_named(asked.model)}"
+        beside = [one.language_model for one in (self, asked)]
+        if len({model and model.sha256 for model in beside}) > 1:
+            before, now = (None if model is None else _named(model) for model in beside)
+            return _difference("lm", before, now)
+        if self.pixels != asked.pixels:
+            return (
+                f"from pictures prepared by rules {self.pixels}; this version of capcli prepares them by rules "
+                f"{asked.pixels}"
+            )
+        for name in dict.fromkeys([*asked.options, *self.options]):
+            one, other = (each.options.get(name, _DEFAULTS.get(name)) for each in (self, asked))
+            if one != other:
+                return _difference(name, _spell(one), _spell(other))
+        return None
+
+    def with_options(self, options: Mapping[str, Any]) -> Origin:
+        """The same with further options."""
+        return dataclasses.replace(self, options={**self.options, **options})
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Any) -> Origin:
+        """Reads what `to_json` gave, keys of later versions left out; raises ValueError for anything else."""
+        try:
+            beside = values["language_model"]
+            return cls(
+                _identity(values["model"]),
+                None if beside is None else _identity(beside),
+                int(values["pixels"]),
+                dict(values["options"]),
+                str(values["version"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(str(error)) from None
+
+
+def read_origin(model: ModelOptions, decoding: Mapping[str, Any]) -> Origin:
+    """What makes the captions of a run, read from the model's file without loading it.
+
+    Args:
+        model: names the model.
+        decoding: fields of `DecodingOptions` that take the place of the model's own.
+
+    Raises:
+        ModelError: if there is no such model, or its file is not one.
+        UsageError: for options that contradict each other.
+    """
+    file = find_model(model.model)
+    own: Any = read_header(file).described.get("decoding")  # a stranger's file may hold anything there
+    try:
+        options = build(DecodingOptions, own, "decoding")
+    except UsageError as error:
+        raise ModelError(f"{file}: its description cannot be used ({error})") from None
+    if model.lm is not None:
+        options = options.replace(lm_rescore=LM_RESCORE)
+    chosen = dataclasses.asdict(options.replace(**decoding))
+    if not chosen["sample"]:
+        del chosen["seed"]  # which then changes nothing
+    beside = None if model.lm is None else identify_model(model.lm)
+    return Origin(identify_model(file), beside, PREPARATION, chosen)
+
+
+class OriginRecord:
+    """The file that says what made what an output holds.
+
+    It lists every origin that results in the output are of: more than one, if somebody went on all the same.
+
+    Args:
+        output: the file or folder, as the user calls it.
+        file: the record.
+        options: those beside decoding that change the results.
+        holds: whether results that are there stay.
+        resumes: whether this run goes on with them, so that a difference is one that counts.
+        anyway: whether it goes on in spite of one.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        file: Path,
+        options: Mapping[str, Any],
+        *,
+        holds: bool,
+        resumes: bool,
+        anyway: bool = False,
+    ) -> None:
+        self._output, self._file, self._options = output, file, options
+        self._holds, self._resumes, self._anyway = holds, resumes, anyway
+        self._new: list[Origin] = []  # what the record is to list, once a result comes that it does not tell of
+
+    @classmethod
+    def of_file(cls, path: Path, options: Mapping[str, Any], **how: bool) -> OriginRecord:
+        """The record of a file of results; takes the keywords of the class."""
+        real = Path(os.path.realpath(path))
+        name = f".{real.name}.origin.json"
+        if len(os.fsencode(name)) > _LONGEST_NAME:
+            name = f".{hashlib.blake2b(os.fsencode(real.name), digest_size=8).hexdigest()}.origin.json"
+        return cls(path, real.with_name(name), options, **how)
+
+    @classmethod
+    def of_folder(
+        cls, folder: Path, kind: str, options: Mapping[str, Any], *, overwrite: bool, resumes: bool, anyway: bool
+    ) -> OriginRecord:
+        """The record of a folder's files of a kind; with `overwrite` those that are there go."""
+        holds = not overwrite and _has_files(folder)
+        file = folder / f".{kind}.origin.json"
+        return cls(folder, file, options, holds=holds, resumes=resumes, anyway=anyway)
+
+    def check(self, asked: Origin) -> str | None:
+        """Compares what made the output with what is asked for.
+
+        Returns:
+            a remark for the user, if there is one to make.
+
+        Raises:
+            UsageError: if something else made what the output holds.
+        """
+        asked = asked.with_options(self._options)
+        held: list[Origin] = []
+        if self._holds:
+            try:
+                held = self._read()
+            except ValueError:
+                if self._resumes and not self._anyway:
+                    told = f"{self._file} does not say what made {self._output}"
+                    raise UsageError(f"{told}; --resume-anyway goes on all the same") from None
+            differences = [one for one in (each.difference(asked) for each in held) if one]
+            if differences and self._resumes and not self._anyway:
+                raise UsageError(
+                    f"{self._output} was made {differences[0]}; --resume-anyway goes on all the same, --overwrite "
+                    "begins anew"
+                )
+        if not any(one.difference(asked) is None for one in held):
+            self._new = [*held, asked]
+        if self._resumes and self._holds and not held:
+            return f"nothing says what made {self._output}; make sure that model and options are the same"
+        return None
+
+    def begin(self) -> str | None:
+        """Is called before each new result, and brings the record up to date before the first one.
+
+        Whatever stops a run, no record stands beside a result that it is wrong about.
+
+        Returns:
+            a remark for the user if the record cannot be written.
+
+        Raises:
+            CapcliError: if the disk is full.
+        """
+        if self._new and self._holds:
+            return self._write()
+        if self._new:
+            with suppress(OSError):
+                self._file.unlink()
+        return None
+
+    def complete(self) -> str | None:
+        """Is called after each new result; the same for outputs whose earlier results are gone after the first one."""
+        return self._write() if self._new else None
+
+    def _read(self) -> list[Origin]:
+        """The origins in the record, none where there is no record; raises ValueError for something else."""
+        try:
+            content = json.loads(self._file.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise ValueError(str(error)) from None
+        if not (isinstance(content, dict) and isinstance(content.get("origins"), list)):
+            raise ValueError("it is no object with origins")
+        return [Origin.from_json(one) for one in content["origins"]]
+
+    def _write(self) -> str | None:
+        content = dumps({"origins": [one.to_json() for one in self._new]}, indent=2) + b"\n"
+        self._new = []
+        try:
+            write_atomic(self._file, content)
+        except OSError as error:
+            told = f"{self._file}: {system_reason(error)}"
+            if disk_is_full(error):
+                raise CapcliError(told) from None
+            return f"{told}; a later --resume cannot compare what made {self._output}"
+        return None
+
+
+_DEFAULTS = {one.name: one.default for one in dataclasses.fields(DecodingOptions)}
+"""What an option was before it was there."""
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(not entry.name.startswith(".") for entry in entries)
+    except OSError:
+        return False
+
+
+def _identity(values: Any) -> ModelIdentity:
+    return ModelIdentity(str(values["name"]), str(values["sha256"]))
+
+
+def _named(model: ModelIdentity) -> str:
+    return f"{model.name} (SHA-256 {model.sha256[:12]})"
+
+
+def _difference(name: str, before: str | None, now: str | None) -> str:
+    """A difference of an option in words; None stands for an option that is not given, "" for a flag that is."""
+    flag = flag_of(name)
+    if before is None:
+        return f"without {flag}; you ask for {now or 'it'}"
+    return f"with {flag} {before}; you ask for {now or 'none'}" if before else f"with {flag}; you do not ask for it"
+
+
+def _spell(value: Any) -> str | None:
+    if value is None or value is False or value == "":
+        return None
+    if value is True:
+        return ""
+    # The words of a prefix or a sentence are one value.
+    return repr(value) if isinstance(value, str) and " " in value else str(value)

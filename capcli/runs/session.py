@@ -1,0 +1,232 @@
+"""One run of a model over pictures, assembled once for every command.
+
+What is left to do, the processes that read pictures, the model, the check of its options, what an earlier run began,
+and the loop: a `Session` puts them together. A `Job` says what the model is asked, and what is done with its answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack, closing
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from threading import Event
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from capcli.decoding.options import DecodingOptions
+from capcli.model.options import ModelOptions
+from capcli.output import Result
+from capcli.output.origin import OriginRecord, read_origin
+from capcli.runs.batches import Answer, ask_in_batches
+from capcli.runs.observer import Observer
+from capcli.runs.resuming import plan_resume
+from capcli.runs.tally import Tally
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from capcli.captioner import Captioner
+    from capcli.pictures.stream import Reading, ReadingPool
+
+Load = Callable[[ModelOptions], "Captioner"]
+"""Loads the model that the options name; raises ModelError, and UsageError where the device is not there."""
+
+Arriving = Callable[[Event, Tally], Iterator["Path | None"]]
+"""Gives pictures that come while a run goes on, until the event is set; counts in the tally those that it leaves out.
+"""
+
+
+def load_captioner(place: ModelOptions) -> Captioner:
+    """Loads the model that the options name, with the language model beside it."""
+    from capcli.captioner import Captioner
+
+    return Captioner.load(place.model, place.device, place.lm)
+
+
+class Job(Protocol[Answer]):
+    """What a run makes of its pictures."""
+
+    @property
+    def singly(self) -> bool:
+        """Whether each answer takes long to keep, so that a run may end between two pictures of a batch."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Remarks for the user, a line each, that are known after `todo`."""
+        ...
+
+    @property
+    def records(self) -> Sequence[OriginRecord]:
+        """Of the outputs that a later run may go on with."""
+        ...
+
+    def todo(self, pictures: Sequence[Path]) -> list[Path]:
+        """Those of the pictures that the run is to take, in their order; raises UsageError if it must not begin."""
+        ...
+
+    def failed(self, picture: Path) -> bool:
+        """Whether an earlier run ended with a failure for a picture that this one does not take."""
+        ...
+
+    def begin(self, session: Session) -> None:
+        """Makes everything ready once the model is there; raises UsageError for what it cannot do."""
+        ...
+
+    def ask(self, arrays: np.ndarray) -> Iterable[Answer]:
+        """The model's answers about uint8 B x S x S x 3 pictures, S being the captioner's `size`."""
+        ...
+
+    def keep(self, reading: Reading, answer: Answer | None) -> Result | None:
+        """Does something with the answer about a picture; there is none about one that could not be read.
+
+        Returns:
+            what became of the picture, or None if there was nothing to do with the answer.
+        """
+        ...
+
+    def finish(self, tally: Tally, *, interrupted: bool) -> None:
+        """Ends what `begin` began, once all pictures are done or the user interrupted the run."""
+        ...
+
+
+class Session:
+    """A model and the processes that read pictures for it; a context manager.
+
+    Both are there once they are needed. A run that has nothing to do loads nothing.
+
+    Args:
+        model: the model, where it computes, and how many pictures it gets at once.
+        decoding: fields of `DecodingOptions` that take the place of the model's own.
+        observer: hears of the runs.
+        load: loads the model.
+    """
+
+    def __init__(
+        self,
+        model: ModelOptions,
+        decoding: Mapping[str, Any] | None = None,
+        *,
+        observer: Observer | None = None,
+        load: Load = load_captioner,
+    ) -> None:
+        self.model, self.observer = model, observer or Observer()
+        self._decoding, self._load = dict(decoding or {}), load
+        self._stack = ExitStack()
+
+    @cached_property
+    def captioner(self) -> Captioner:
+        """The model.
+
+        Raises:
+            ModelError: if there is no such model, or its file cannot be used.
+            UsageError: if the device is not there, or the model cannot follow the options.
+        """
+        self._pool.pids  # noqa: B018 - the processes start here, and load while torch does
+        captioner = self._load(self.model)
+        captioner.check(captioner.options.replace(**self._decoding))
+        return captioner
+
+    @cached_property
+    def options(self) -> DecodingOptions:
+        """How captions are chosen: by the model's own options, but for those that were asked for."""
+        return self.captioner.options.replace(**self._decoding)
+
+    def run(
+        self, job: Job[Answer], pictures: Sequence[Path], *, notes: Iterable[str] = (), arriving: Arriving | None = None
+    ) -> Tally:
+        """Does a job on pictures, each exactly once and in order. What an earlier run settled is left out.
+
+        Args:
+            job: what to do.
+            pictures: all pictures of the run.
+            notes: remarks about them, a line each; the observer hears them if the run begins.
+            arriving: gives further pictures; a None among them hands over what there is so far.
+
+        Raises:
+            UsageError: for what the job or the model cannot do, and for outputs that something else made; nothing is
+                done then.
+            CapcliError: if the memory does not hold even one picture, and as the job does.
+        """
+        origin = read_origin(self.model, self._decoding) if job.records else None
+        remarks = [record.check(origin) for record in job.records if origin]
+        todo = job.todo(pictures)
+        self._warn(*notes, *job.notes, *remarks)
+        settled = set(pictures) - set(todo)
+        tally = Tally(skipped=len(pictures) - len(todo), failed_before=sum(map(job.failed, settled)))
+        if not (todo or arriving):
+            return tally
+        self.captioner  # noqa: B018 - loaded here, so that an interrupt meanwhile ends the run at once
+        planned, mates = plan_resume(todo, pictures, self.model.batch_size)
+        with self.observer.interruptible() as interrupt:
+            job.begin(self)
+            coming = arriving(interrupt, tally) if arriving else ()
+            with closing(self.batches(job.ask, chain(planned, coming))) as batches:
+                self._loop(job, batches, mates, tally, 0 if arriving else len(mates) + len(todo), interrupt)
+            job.finish(tally, interrupted=interrupt.is_set())
+        return tally
+
+    def batches(
+        self, ask: Callable[[np.ndarray], Iterable[Answer]], pictures: Iterable[Path | None]
+    ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
+        """Pictures with the model's answers, as `ask_in_batches` gives them."""
+        size = self.captioner.size
+        return ask_in_batches(ask, pictures, self._pool, size=size, batch_size=self.model.batch_size)
+
+    def read(self, pictures: Iterable[Path]) -> Iterator[Reading]:
+        """Pictures as the model takes them, one after another."""
+        size = self.captioner.size
+        with closing(self._pool.stream(pictures, size, 1)) as readings:
+            for (reading,) in readings:
+                yield reading
+
+    @cached_property
+    def _pool(self) -> ReadingPool:
+        from capcli.pictures.stream import ReadingPool
+
+        return self._stack.enter_context(ReadingPool())
+
+    def _loop(
+        self,
+        job: Job[Answer],
+        batches: Iterable[list[tuple[Reading, Answer | None]]],
+        mates: AbstractSet[Path],
+        tally: Tally,
+        total: int,
+        interrupt: Event,
+    ) -> None:
+        start = time.monotonic()
+        parts = ([one] for batch in batches for one in batch) if job.singly else batches
+        with self.observer.progress(total) as progress:
+            for part in parts:
+                with progress.lifted(len(part)):
+                    for reading, answer in part:
+                        if reading.path not in mates:
+                            self._warn(*(record.begin() for record in job.records))
+                            self._account(job.keep(reading, answer), tally)
+                            self._warn(*(record.complete() for record in job.records))
+                tally.seconds = time.monotonic() - start
+                if interrupt.is_set():
+                    break
+
+    def _warn(self, *lines: str | None) -> None:
+        for line in filter(None, lines):
+            self.observer.warn(line)
+
+    def _account(self, result: Result | None, tally: Tally) -> None:
+        if result is None:
+            tally.undrawn += 1
+            return
+        tally.count(result)
+        if result.error is not None:
+            self._warn(f"{result.path}: {result.error}")
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, at)

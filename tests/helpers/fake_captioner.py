@@ -1,0 +1,73 @@
+"""A captioner without weights, which commands and sessions load in the place of a real one.
+
+`CliRunner().invoke(app, arguments, obj=fake.load)`, `main(fake.load)` and `Session(model, load=fake.load)` hand it in.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import UsageError
+from capcli.model.options import ModelOptions
+
+
+class FakeCaptioner:
+    """Says how bright a picture is, and remembers what it was asked.
+
+    Attributes:
+        loaded: what it was asked to be.
+        asked: the options of every batch.
+        batches: how many pictures were in each.
+    """
+
+    name = "fake"
+    device = "cpu"
+    size = 8
+    options = DecodingOptions(beam_size=5, max_length=7)
+
+    def __init__(self) -> None:
+        self.loaded: list[ModelOptions] = []
+        self.asked: list[DecodingOptions] = []
+        self.batches: list[int] = []
+
+    def load(self, place: ModelOptions) -> Any:
+        self.loaded.append(place)
+        return self
+
+    def check(self, options: DecodingOptions) -> None:
+        if options.prefix == "unknowable":
+            raise UsageError("the model does not know the word 'unknowable'")
+
+    def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions) -> list[SimpleNamespace]:
+        self.asked.append(options)
+        self.batches.append(len(arrays))
+        return [self.caption(array, arrays, options) for array in arrays]
+
+    def caption(self, array: np.ndarray, together: np.ndarray, options: DecodingOptions) -> SimpleNamespace:
+        confidence = self.confidence(array, together)
+        return SimpleNamespace(
+            text=self.sentence(array),
+            confidence=confidence,
+            uncertain=confidence < options.min_confidence,
+            alternatives=tuple(
+                SimpleNamespace(text=f"other {n}", confidence=0.25) for n in range(1, options.num_captions)
+            ),
+            words=(SimpleNamespace(text="brightness", log_probability=-0.5, sentinel=None),),
+        )
+
+    def sentence(self, array: np.ndarray) -> str:
+        """What it says of a picture, whatever it is computed with."""
+        return f"brightness {array.mean():.0f}"
+
+    def confidence(self, array: np.ndarray, together: np.ndarray) -> float:
+        """How sure it is. Like a real one's, the last digits depend on what else is in the batch."""
+        return 0.5 + len(together) / 1000
+
+    @property
+    def seen(self) -> int:
+        """How many pictures it has seen."""
+        return sum(self.batches)

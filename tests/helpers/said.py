@@ -1,0 +1,12 @@
+"""Files of captions to score."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def write_said(path: Path, said: Mapping[str, str]) -> None:
+    """Writes what was said of each image as JSON lines."""
+    path.write_text("".join(json.dumps({"image": name, "caption": text}) + "\n" for name, text in said.items()))
