@@ -8,9 +8,9 @@ usage: python benchmarks/table.py train DATASET [--recipes NAME,...] [--seeds 1,
 `train` runs each recipe once for each seed, by the loop of `capcli train`; a stopped run goes on, a finished one is not
 run again. The dev pictures choose the epoch, and in the first seed's run the beam (1, 3 or 5) of all seeds of a
 recipe; then the test pictures are captioned once, and scored as `capcli eval` scores. A row for each run, learning
-curve included, is appended to FILE (docs/table.jsonl); `base` is not trained but taken as it ships. `speed` times the
-models of each recipe's first seed in turns. `write` puts what FILE holds into docs/recipes.md, docs/recipes.svg and
-README.md.
+curve included, is appended to FILE (docs/benchmarks/table.jsonl); `base` is not trained but taken as it ships. `speed`
+times the models of each recipe's first seed in turns. `write` puts what FILE holds into docs/benchmarks/recipes.md,
+docs/benchmarks/recipes.svg and docs/models.md.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ if TYPE_CHECKING:
     from capcli.modelfile.checkpoint import Checkpoint
 
 REPOSITORY = Path(__file__).parents[1]
-RESULTS = REPOSITORY / "docs" / "table.jsonl"
+DOCS = REPOSITORY / "docs"
+RESULTS = DOCS / "benchmarks" / "table.jsonl"
 BEAMS = (1, 3, 5)
 FIGURES = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "distinct-1", "distinct-2", "vocabulary", "length")
 
 GAINED = ("CIDEr-D", "distinct-2")
 
-FIGURES_OF_DOCS = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "distinct-2")
-FIGURES_OF_README = ("BLEU-4", "METEOR", "CIDEr-D", "distinct-2")
+ALL_FIGURES = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "distinct-2")
+MAIN_FIGURES = ("BLEU-4", "METEOR", "CIDEr-D", "distinct-2")
 PICTURES = 64
 
 BASE = "base"
@@ -237,10 +238,11 @@ def write(results: Path) -> None:
     rows = read_rows(results)
     runs = [row for row in rows if "recipe" in row]
     rates = {name: rate for row in rows for name, rate in row.get("images_per_second", {}).items()}
-    place(REPOSITORY / "docs" / "recipes.md", "architectures", table(runs, ARCHITECTURES, rates, FIGURES_OF_DOCS))
-    place(REPOSITORY / "docs" / "recipes.md", "objectives", added(runs))
-    place(REPOSITORY / "README.md", "recipes", table(runs, ARCHITECTURES, rates, FIGURES_OF_README))
-    (REPOSITORY / "docs" / "recipes.svg").write_bytes(drawn(runs))
+    page = DOCS / "benchmarks" / "recipes.md"
+    place(page, "architectures", table(runs, ARCHITECTURES, rates, ALL_FIGURES))
+    place(page, "objectives", added(runs))
+    place(DOCS / "models.md", "recipes", table(runs, ARCHITECTURES, rates, MAIN_FIGURES))
+    page.with_suffix(".svg").write_bytes(drawn(runs))
 
 
 def table(runs: Sequence[dict[str, Any]], names: Sequence[str], rates: dict[str, float], figures: Sequence[str]) -> str:
@@ -273,7 +275,7 @@ def taken(runs: Sequence[dict[str, Any]]) -> str:
 
 def added(runs: Sequence[dict[str, Any]]) -> str:
     """A Markdown table of what each objective adds to `base`: on dev step by step, on test with a paired interval."""
-    head = ["recipe", "seeds", "beam", *FIGURES_OF_README, *(f"{name} minus base's (95 %)" for name in GAINED)]
+    head = ["recipe", "seeds", "beam", *MAIN_FIGURES, *(f"{name} minus base's (95 %)" for name in GAINED)]
     lines = [[*head, "dev CIDEr-D before, and after each epoch"], ["---"] * (len(head) + 1)]
     for name in (BASE, *OBJECTIVES):
         own = [run for run in runs if run["recipe"] == name]
@@ -283,7 +285,7 @@ def added(runs: Sequence[dict[str, Any]]) -> str:
         gains = [first["gain"][figure] for figure in GAINED] if "gain" in first else []
         lines.append([
             f"`{name}`", str(len(own)), str(first["beam"]),
-            *(spread([run["test"][figure] for run in own]) for figure in FIGURES_OF_README),
+            *(spread([run["test"][figure] for run in own]) for figure in MAIN_FIGURES),
             *(f"{value:+.3f} ({low:.3f} to {high:.3f})" for value, low, high in gains),
             *[""] * (len(GAINED) - len(gains)),
             ", ".join(f"{score:.3f}" for _, _, score in first["curve"]),
