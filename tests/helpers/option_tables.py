@@ -8,6 +8,7 @@ A page has a table between two comments, which `cog -r -I tests/helpers docs/*.m
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Option:
     panel: str
 
 
+@functools.cache
 def commands() -> dict[str, Any]:
     """Every command as Typer runs it, by its name; one of a group is called `models list`."""
     return dict(_walk(get_command(app), ""))
