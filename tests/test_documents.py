@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from pathlib import Path
 
@@ -21,6 +22,9 @@ PAGES = {
     "architecture",
 }
 MOST_OF_README = 10_000  # bytes
+
+CHANGES_OF_0_1_0 = "37070968e2ba1fa0cf4f815c8c62dd02cfe98d585fbf29884c6af0614d9947e9"
+"""SHA-256 of what the changelog says of that version."""
 
 FOREIGN_OPTIONS = {"--nproc-per-node", "--check"}
 """Options of other programs that the documents name: torchrun and cog."""
@@ -108,11 +112,26 @@ def test_paths_in_architecture_exist():
     assert not missing, "\n".join(missing)
 
 
+def _changelog() -> dict[tuple[str, str], str]:
+    """The sections of the changelog by their version and date, in their order."""
+    parts = re.split(
+        r"^## \[(.*?)\](?: - (.*))?\n", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M
+    )
+    return {(version, date or ""): text for version, date, text in zip(*[iter(parts[1:])] * 3, strict=True)}
+
+
 def test_changelog_begins_with_the_version_or_with_what_is_unreleased():
-    titles = re.findall(r"^## \[(.*?)\](?: - (.*))?$", (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
-    released = titles[1:] if titles[0][0] == "Unreleased" else titles
-    assert released[0][0] == __version__
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for _, date in released)
+    titles = list(_changelog())
+    if titles[0] == ("Unreleased", ""):
+        del titles[0]
+    assert titles[0][0] == __version__
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for _, date in titles)
+
+
+def test_changelog_of_a_release_stays_as_it_was():
+    # A merge puts a new line where its neighbours went, which may be below an older version.
+    sections = {version: text for (version, _), text in _changelog().items()}
+    assert hashlib.sha256(sections["0.1.0"].encode()).hexdigest() == CHANGES_OF_0_1_0
 
 
 def test_python_in_the_documents_imports_what_exists(tmp_path: Path):
