@@ -123,7 +123,7 @@ def refusal(words: list[str], *, whole: bool = True) -> str | None:
 
 def option_names() -> set[str]:
     """The names of all options of all commands of capcli."""
-    names = {"--help", "-h", "--version"}
+    names = {"--help", "-h", "--version", "-V", "--install-completion", "--show-completion"}
     return names.union(*(each.names for name in option_tables.commands() for each in option_tables.options_of(name)))
 
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 from typer.main import get_command
-from typer.models import OptionInfo
 
 from capcli.cli import app
 
@@ -26,18 +24,16 @@ class Option:
     """An option of a command.
 
     Attributes:
-        names: all of them, the long one first.
-        text: its help.
-        values: what it takes, empty for a switch.
-        default: what holds where it is not given, empty where nothing does.
-        panel: title of the group that the help shows it in; empty for none.
+        names: all of them, the short one first.
+        value: what its value is called, empty for a switch.
+        text: what its help says, with choices, range and default.
+        group: title of the group that the help shows it in.
     """
 
     names: tuple[str, ...]
+    value: str
     text: str
-    values: str
-    default: str
-    panel: str
+    group: str = field(compare=False)
 
 
 @functools.cache
@@ -48,32 +44,34 @@ def commands() -> dict[str, Any]:
 
 def options_of(command: str) -> list[Option]:
     """The options of a command, in the order of its help."""
-    found = commands()[command]
-    hints = get_type_hints(found.callback, include_extras=True)
+    found = [each for each in commands()[command].params if each.param_type_name == "option" and not each.hidden]
     return [
-        _describe(each, hints[each.name]) for each in found.params if each.opts[0].startswith("-") and not each.hidden
+        Option(
+            tuple(sorted(each.opts, key=len)),
+            "" if each.is_flag else each.metavar or "VALUE",
+            _describe(each),
+            each.rich_help_panel or "Options",
+        )
+        for each in found
     ]
 
 
-def table(command: str, *panels: str) -> str:
-    """The options of a command as a table in Markdown: those of some panels of its help, or all.
+def table(command: str, *groups: str) -> str:
+    """The options of a command as a table in Markdown: those of some groups of its help, or all.
 
     Raises:
-        ValueError: for a panel that the command does not have.
+        ValueError: for a group that the command does not have.
     """
     options = options_of(command)
-    if missing := set(panels) - {option.panel for option in options}:
+    if missing := set(groups) - {option.group for option in options}:
         raise ValueError(f"{command} has no options titled {', '.join(sorted(missing))}")
-    return tabulate([option for option in options if not panels or option.panel in panels])
-
-
-def tabulate(options: Iterable[Option]) -> str:
-    """A table in Markdown with a row for each option."""
-    lines = ["| option | value | what it does | default |", "|---|---|---|---|"]
+    lines = ["| option | what it does |", "|---|---|"]
     for option in options:
-        names = ", ".join(f"`{name}`" for name in option.names)
-        cells = (names, option.values, mark_up(option.text), mark_up(option.default))
-        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
+        if not groups or option.group in groups:
+            *short, name = option.names
+            value = option.value.replace("|", "\\|")
+            names = ", ".join(f"`{each}`" for each in [*short, f"{name} {value}".strip()])
+            lines.append(f"| {names} | {mark_up(option.text)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -95,32 +93,11 @@ def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield from _walk(each, f"{name} {word}".strip())
 
 
-def _describe(parameter: Any, annotated: Any) -> Option:
-    kind, info = get_args(annotated)[:2]
-    default = "required" if parameter.required else ""
-    if isinstance(parameter.show_default, str):
-        default = parameter.show_default
-    elif parameter.show_default and parameter.default not in (None, False):
-        default = str(parameter.default)
-    names = tuple(sorted(parameter.opts, key=len, reverse=True))
-    return Option(names, parameter.help or "", _values(info, _scalar(kind)), default, parameter.rich_help_panel or "")
-
-
-def _values(info: OptionInfo, kind: type) -> str:
-    if kind is bool:
-        return ""
-    if info.metavar:
-        # Choices have small letters, and names of things that the user has have large ones.
-        return ", ".join(f"`{choice}`" for choice in info.metavar.split("|"))
-    if info.min is not None and info.max is not None:
-        return f"{info.min:g} to {info.max:g}"
-    if info.min is not None:
-        return f"{info.min:g} or more"
-    return {int: "a whole number", float: "a number", Path: "a path"}.get(kind, "text")
-
-
-def _scalar(kind: Any) -> type:
-    """The type of one value of an option: of `list[Path] | None` it is Path."""
-    while get_origin(kind) is not None:
-        kind = next(part for part in get_args(kind) if part is not type(None))
-    return kind
+def _describe(option: Any) -> str:
+    """The help of an option, and its default where that does not stand in the help."""
+    if option.required:
+        return f"{option.help} (required)"
+    shown, default = option.show_default, option.default
+    if not isinstance(shown, str):
+        shown = str(default) if shown and default not in (None, False) else ""
+    return f"{option.help} (default {shown})" if shown else option.help
