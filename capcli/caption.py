@@ -10,7 +10,7 @@ from capcli.attribution.smooth_map import heatmap
 from capcli.errors import UsageError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Word:
     """One word of a caption.
 
@@ -36,6 +36,10 @@ class Word:
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     sentinel: float | None = None
 
+    def __repr__(self) -> str:
+        # Without the arrays, which would fill the screen.
+        return f"Word({self.text!r}, log_probability={self.log_probability:.3f})"
+
     def heatmap(self, size: tuple[int, int]) -> np.ndarray:
         """Where the model looked, as a smooth map for drawing.
 
@@ -53,7 +57,7 @@ class Word:
         return heatmap(self.attention, size, self.box)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Caption:
     """A sentence about a picture.
 
@@ -72,6 +76,10 @@ class Caption:
     confidence: float
     alternatives: tuple[Caption, ...] = ()
     uncertain: bool = False
+
+    def __repr__(self) -> str:
+        marked = ", uncertain=True" if self.uncertain else ""
+        return f"Caption({self.text!r}, confidence={self.confidence:.3f}{marked})"
 
     def __str__(self) -> str:
         return self.text

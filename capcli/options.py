@@ -66,6 +66,18 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def describe(field: dataclasses.Field[Any]) -> str:
+    """The help of a field on one line, with its choices or its range and its default."""
+    told, default = field.metadata, field.default
+    facts = [", ".join(told["choices"])] if told["choices"] else []
+    # That a count is not below 0 needs no words.
+    if told["above"] is not None or told["max"] is not None or told["min"]:
+        facts.append(_range(told).strip().removeprefix("from "))
+    if told["shown"] or not (isinstance(default, bool) or default in (None, (), "")):
+        facts.append(f"default {told['shown'] or (_number(default) if isinstance(default, float) else default)}")
+    return f"{told['help']} ({'; '.join(facts)})" if facts else str(told["help"])
+
+
 def spell(name: str) -> str:
     """The name of an option as users write it: `batch-size` for the field `batch_size`, `as` for `as_`."""
     return name.rstrip("_").replace("_", "-")

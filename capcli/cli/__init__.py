@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from capcli.cli import attend, caption, compare, compress, eval, faithfulness, models, score, train
-from capcli.cli.messages import tell
+from capcli.cli.help import PlainCommand, PlainGroup
+from capcli.cli.messages import hush, tell
 from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
-from capcli.errors import CapcliError, system_reason
+from capcli.errors import CapcliError, UsageError, system_reason
+from capcli.options import near_names
+from capcli.pictures.find import EXTENSIONS
 from capcli.runs.session import Load
 
 
-class _Commands(TyperGroup):
+class _Commands(PlainGroup):
     """Ends every command that cannot go on in one line and an exit code, never in a traceback."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
+        hush(False)  # until a command is told so
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except Exception as error:
@@ -29,6 +33,8 @@ class _Commands(TyperGroup):
         sys.exit(code if isinstance(code, int) else 0)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and _may_be_picture(args[0]):
+            raise UsageError(f"{args[0]} is no command; this captions it: capcli caption {shlex.join(args)}")
         resolved = super().resolve_command(ctx, args)
         # All others print a result, some of them after hours; captions may go to a file instead.
         if resolved[0] != "caption":
@@ -41,6 +47,11 @@ class _Commands(TyperGroup):
             finish_stdout()
         except (CapcliError, KeyboardInterrupt, OSError) as error:
             raise typer.Exit(_tell_end(error) or 0) from None
+
+
+def _may_be_picture(name: str) -> bool:
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - no name is too odd for these
+    return ending in EXTENSIONS or name.startswith("file:") or os.path.exists(name)  # noqa: PTH110
 
 
 def _tell_end(error: BaseException) -> int | None:
@@ -66,10 +77,10 @@ def _tell_end(error: BaseException) -> int | None:
     if not hasattr(wrong, "format_message"):
         return None
     message = wrong.format_message()
-    if message:
-        _tell_error(message)
+    if message.startswith("Usage:"):  # the help, where there is no command
+        wrong.show()
     else:
-        wrong.show()  # the help, where there is no command
+        _tell_error(message)
     return int(wrong.exit_code)
 
 
@@ -82,19 +93,43 @@ app = typer.Typer(
     cls=_Commands,
     help="Turns photographs into English sentences, offline.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(caption.caption)
-app.command()(attend.attend)
-app.command()(faithfulness.faithfulness)
-app.command("eval")(eval.evaluate)
-app.command()(score.score)
-app.command()(compare.compare)
-app.command()(train.train)
-app.command()(compress.compress)
-app.add_typer(models.app, name="models")
+for title, commands in {
+    "Pictures": {"caption": caption.caption, "attend": attend.attend},
+    "Figures": {
+        "eval": eval.evaluate,
+        "score": score.score,
+        "compare": compare.compare,
+        "faithfulness": faithfulness.faithfulness,
+    },
+    "Models": {"train": train.train, "compress": compress.compress},
+}.items():
+    for name, command in commands.items():
+        app.command(name, cls=PlainCommand, rich_help_panel=title)(command)
+app.add_typer(models.app, name="models", rich_help_panel="Models")
+
+
+@app.command("help", cls=PlainCommand, rich_help_panel="Help")
+def show_help(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="COMMAND", help="A command, such as caption or models show.")
+    ] = None,
+) -> None:
+    """Show the help of a command, or of all."""
+    asked = context.find_root()
+    for name in names or []:
+        find = getattr(asked.command, "get_command", None)
+        command = find(asked, name) if find else None
+        if command is None:
+            known = getattr(asked.command, "commands", {})
+            near = near_names(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise UsageError(f"{asked.command_path} has no command {name}; {hint if known else 'leave it out'}")
+        asked = type(context)(command, info_name=name, parent=asked)
+    typer.echo(asked.get_help())
 
 
 def _print_version(wanted: bool) -> None:
@@ -109,7 +144,7 @@ def _print_version(wanted: bool) -> None:
 def _options(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+        typer.Option("--version", "-V", help="Print the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     pass

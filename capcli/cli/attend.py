@@ -20,10 +20,12 @@ from capcli.pictures.options import InputOptions
 
 
 @takes(
-    inputs=Group(InputOptions, "Pictures"),
-    drawing=Group(AttendOptions, "Drawings"),
+    inputs=Group(InputOptions, "Pictures", common=("recursive",)),
+    drawing=Group(
+        AttendOptions, "Drawings", common=("output", "as_", "terminal", "words", "caption", "resume", "overwrite")
+    ),
     decoding=Group(DecodingOptions, "Choice of words"),
-    place=Group(ModelOptions, "Model"),
+    place=Group(ModelOptions, "Model", common=("model",)),
 )
 def attend(
     context: typer.Context,

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 @takes(
-    inputs=Group(InputOptions, "Pictures"),
-    outputs=Group(OutputOptions, "Output"),
-    decoding=Group(DecodingOptions, "Choice of words"),
-    place=Group(ModelOptions, "Model"),
+    inputs=Group(InputOptions, "Pictures", common=("recursive",)),
+    outputs=Group(OutputOptions, "Output", common=("output", "format", "sidecar", "resume", "overwrite")),
+    decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
+    place=Group(ModelOptions, "Model", common=("model",)),
 )
 def caption(
     context: typer.Context,

@@ -15,7 +15,7 @@ from capcli.errors import UsageError
 from capcli.evaluation.options import ComparingOptions, ReferenceOptions, check_reports
 
 
-@takes(against=Group(ReferenceOptions, "References"), scoring=Group(ComparingOptions, "Figures"))
+@takes(against=Group(ReferenceOptions, "References", common=("split",)), scoring=Group(ComparingOptions, "Figures"))
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A", parser=path, help="Captions, as `capcli score` takes them.")],
     second: Annotated[Path, typer.Argument(metavar="B", parser=path, help="Other captions of the same images.")],
@@ -28,7 +28,6 @@ def compare(
             metavar="FILE",
             parser=path,
             help="Differences and all it takes to repeat them, as JSON.",
-            rich_help_panel="Reports",
         ),
     ] = None,
     overwrite: Overwrite = False,

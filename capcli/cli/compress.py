@@ -8,14 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from capcli.cli.console import Console
-from capcli.cli.messages import print_json, tell
+from capcli.cli.messages import inform, print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
 from capcli.compression.options import CompressOptions, MeasureOptions
 from capcli.modelfile.shipped import find_model
 
 
-@takes(how=Group(CompressOptions, "Compression"), where=Group(MeasureOptions, "Before and after"))
+@takes(
+    how=Group(CompressOptions, "Compression", common=("output", "prune", "int8", "overwrite")),
+    where=Group(MeasureOptions, "Before and after"),
+)
 def compress(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A model that ships with capcli, or a .safetensors file.")
@@ -52,7 +55,7 @@ def compress(
     # What came to be there meanwhile stays too; a fine-tuning's folder gives the model to the next command at once.
     options.target(source)
     smaller.save(target)
-    tell(f"wrote {target}")
+    inform(f"wrote {target}")
     both = {model: source, str(target): target}
     with counting() as progress:
         found = measure_models(both, measuring, references, pictures, observer=Console(), progress=progress)

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from capcli.cli.interrupt import Interrupt, finishing
-from capcli.cli.messages import tell
+from capcli.cli.messages import inform, tell
 from capcli.cli.progress import Bar
 from capcli.model.options import ModelOptions
 from capcli.runs.observer import Observer
@@ -32,7 +32,7 @@ class Console(Observer):
         tell(line)
 
     def inform(self, line: str) -> None:
-        tell(line)
+        inform(line)
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Bar]:
@@ -46,12 +46,12 @@ class Console(Observer):
 
     def conclude(self, tally: Tally, model: str | None = None) -> None:
         """Says what became of the pictures; raises Exit if the user interrupted the run."""
-        interrupted = self._interrupt.is_set()
-        if self._summary or interrupted:
-            who = f"{model}: " if model else ""
-            tell(f"{who}{'interrupted: ' if interrupted else ''}{tally}")
-        if interrupted:
+        who = f"{model}: " if model else ""
+        if self._interrupt.is_set():
+            tell(f"{who}interrupted: {tally}")
             raise typer.Exit(self._interrupt.exit_code)
+        if self._summary:
+            inform(f"{who}{tally}")
 
 
 def open_session(context: typer.Context, model: ModelOptions, decoding: Mapping[str, Any], console: Console) -> Session:

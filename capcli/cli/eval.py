@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 @takes(
-    source=Group(DatasetOptions, "Images and captions"),
+    source=Group(DatasetOptions, "Images and captions", common=("split", "overwrite")),
     scoring=Group(ScoringOptions, "Figures"),
-    reports=Group(ReportOptions, "Reports"),
+    reports=Group(ReportOptions, "Reports", common=("output", "html")),
     decoding=Group(DecodingOptions, "Choice of words"),
-    place=Group(ModelOptions, "Model"),
+    place=Group(ModelOptions, "Model", common=("model",)),
 )
 def evaluate(
     context: typer.Context,

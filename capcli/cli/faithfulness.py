@@ -30,10 +30,10 @@ _FIGURES, _CURVES = "faithfulness.json", "faithfulness.svg"
 
 
 @takes(
-    measuring=Group(FaithfulnessOptions, "Measuring"),
+    measuring=Group(FaithfulnessOptions, "Measuring", common=("output", "method", "split", "pictures", "overwrite")),
     # It takes one picture at a time, and its best caption.
     decoding=Group(DecodingOptions, "Choice of words", without=("num_captions",)),
-    place=Group(ModelOptions, "Model", without=("batch_size",)),
+    place=Group(ModelOptions, "Model", common=("model",), without=("batch_size",)),
 )
 def faithfulness(
     context: typer.Context,

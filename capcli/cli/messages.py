@@ -21,6 +21,26 @@ def tell(text: str) -> None:
         typer.echo(f"capcli: {printable(text)}", err=True)
 
 
+_hushed = False
+
+
+def hush(wanted: bool) -> None:
+    """Have `inform`, and progress bars, say nothing from now on, or again what they have to say."""
+    global _hushed
+    _hushed = wanted
+
+
+def is_hushed() -> bool:
+    """Whether the user wants to hear of what goes wrong alone."""
+    return _hushed
+
+
+def inform(text: str) -> None:
+    """Print one line on stderr that is good to know, unless the user wants none."""
+    if not _hushed:
+        tell(text)
+
+
 def print_json(content: Any) -> None:
     """Print plain values on stdout: indented, in UTF-8 as JSON always is, whatever the terminal's encoding."""
     from capcli.files.json import dumps

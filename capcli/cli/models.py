@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from capcli.cli.console import Console
+from capcli.cli.help import PlainCommand, PlainGroup
 from capcli.cli.messages import print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
@@ -14,13 +15,13 @@ from capcli.compression.options import MeasureOptions
 from capcli.errors import ModelError, UsageError
 from capcli.modelfile.shipped import find_model, shipped_models
 
-app = typer.Typer(help="List, show, verify and compare models.", no_args_is_help=True)
+app = typer.Typer(cls=PlainGroup, help="List, show, verify and compare models.", no_args_is_help=True)
 
 _Model = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A model that ships, or a .safetensors file.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")]
 
 
-@app.command("list")
+@app.command("list", cls=PlainCommand)
 def list_models(as_json: _Json = False) -> None:
     """List the models that ship: size, hash, what they were trained on, and CIDEr-D on dev and test pictures.
 
@@ -47,7 +48,7 @@ def list_models(as_json: _Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def show(model: _Model, as_json: _Json = False) -> None:
     """Show what a model file says of itself (config, recipe, scores) and its card, the .md file beside it."""
     from capcli.catalogue.facts import Facts
@@ -61,7 +62,7 @@ def show(model: _Model, as_json: _Json = False) -> None:
     print_facts(facts)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def verify(model: _Model, as_json: _Json = False) -> None:
     """Check a model file: its hash against its card's, names, types and shapes against its config, all values finite.
 
@@ -85,12 +86,12 @@ def verify(model: _Model, as_json: _Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 @takes(where=Group(MeasureOptions, "Measuring"))
 def compare(
     models: Annotated[
         list[str],
-        typer.Argument(metavar="NAME|FILE...", help="Two models or more; the first is what others are held to."),
+        typer.Argument(metavar="NAME|FILE", help="Two models or more; the first is what others are held to."),
     ],
     as_json: _Json = False,
     *,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from capcli.options import flag_of
+from capcli.cli.messages import hush
+from capcli.options import describe, flag_of
+
+_VALUES = {int: "N", float: "X", int | None: "N", float | None: "X", str: "TEXT", str | None: "TEXT"}
+"""What the help calls a value of a type where the option has no better name for it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +25,13 @@ class Group:
     Attributes:
         options: the dataclass; its fields' metadata hold help, range, short name and name of the value.
         title: of the group in the help.
+        common: names of the fields that the help shows first, outside of the group.
         without: names of fields that the command does not offer.
     """
 
     options: type
     title: str
+    common: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
 
     @property
@@ -35,7 +41,7 @@ class Group:
 
 
 def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for every field of some dataclasses.
+    """Gives a command an option for every field of some dataclasses, and --quiet.
 
     Under the name of each group the command gets those of its options that the user set, as a dict.
     """
@@ -49,11 +55,14 @@ def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None
         ]
         parameters += [_parameter(group, field) for group in groups.values() for field in group.fields]
 
+        parameters.append(inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet))
+
         @functools.wraps(command)
         def called(**values: Any) -> None:
+            hush(values.pop("quiet"))
             chosen = {}
             for name, group in groups.items():
-                given = {field.name: values.pop(field.name) for field in group.fields}
+                given = {field.name: _fold(values.pop(field.name), field) for field in group.fields}
                 chosen[name] = {key: value for key, value in given.items() if not _is_unset(value)}
             command(**values, **chosen)
 
@@ -64,11 +73,31 @@ def takes(**groups: Group) -> Callable[[Callable[..., None]], Callable[..., None
     return decorate
 
 
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Say nothing on stderr but what goes wrong: no progress, no summary."),
+]
+"""For commands that tell of their progress; `takes` gives it to all."""
+
+
 def path(name: str) -> Path:
     """The path of a name; raises BadParameter for an empty one, which `Path` would take for the current folder."""
     if not name:
         raise typer.BadParameter("an empty name is no path")
     return Path(name)
+
+
+def _completer(choices: Collection[str]) -> Callable[[str], list[str]]:
+    """What a shell offers for the beginning of a value; Typer knows the parameter by its name."""
+    return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete.lower())]
+
+
+def _fold(value: Any, field: dataclasses.Field[Any]) -> Any:
+    """A value, or each of several, as the field's choices spell it."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_fold(one, field) for one in value)
+    choices = field.metadata["choices"] or ()
+    return value.lower() if isinstance(value, str) and value.lower() in choices else value
 
 
 def _is_unset(value: Any) -> bool:
@@ -79,19 +108,17 @@ def _is_unset(value: Any) -> bool:
 def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter:
     told = field.metadata
     kind = get_type_hints(group.options)[field.name]
-    shown: bool | str = False
-    if kind is not bool and field.default not in (None, (), ""):
-        shown = told["shown"] or str(field.default)
     option = typer.Option(
         flag_of(field.name),
         *([told["flag"]] if told["flag"] else []),
-        help=told["help"],
+        help=describe(field),
         min=told["min"] if told["above"] is None else told["above"],
         max=told["max"],
-        metavar=told["metavar"],
-        show_default=shown,
-        rich_help_panel=group.title,
+        metavar=told["metavar"] or _VALUES.get(kind),
+        show_default=False,
+        rich_help_panel=None if field.name in group.common else group.title,
         parser=path if kind in (Path, Path | None) else None,
+        autocompletion=_completer(told["choices"]) if told["choices"] else None,
     )
     taken: Any = list[str] if kind == tuple[str, ...] else kind
     if type(None) not in get_args(taken):

@@ -8,13 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
+from capcli.cli.messages import is_hushed
+
 
 class Bar:
     """A bar on stderr, shown only if that is a terminal and there is more than one thing to do."""
 
     def __init__(self, total: int) -> None:
         self._bar = None
-        if total > 1 and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        if (
+            total > 1
+            and not is_hushed()
+            and sys.stderr is not None
+            and sys.stderr.isatty()
+            and os.environ.get("TERM") != "dumb"
+        ):
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 

@@ -26,9 +26,7 @@ References = Annotated[
         help="What people wrote about the images: COCO or Karpathy JSON, JSON lines, a table or a data set.",
     ),
 ]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace reports that are there.", rich_help_panel="Reports")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace reports that are there.")]
 
 _SETTINGS = (
     *("dataset", "split", "predictions", "compare", "references", "allow_missing", "human", "retrieval", "training"),

@@ -15,9 +15,9 @@ from capcli.evaluation.options import ReferenceOptions, ReportOptions, ScoringOp
 
 
 @takes(
-    against=Group(ReferenceOptions, "References"),
+    against=Group(ReferenceOptions, "References", common=("split",)),
     scoring=Group(ScoringOptions, "Figures"),
-    reports=Group(ReportOptions, "Reports"),
+    reports=Group(ReportOptions, "Reports", common=("output", "html")),
 )
 def score(
     predictions: Annotated[

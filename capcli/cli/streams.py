@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from typing import IO, Any, BinaryIO, cast
 
 from capcli.errors import CapcliError, system_reason
@@ -41,6 +43,13 @@ def replace_closed_streams() -> None:
             if name == "stdout":
                 stream = io.TextIOWrapper(cast(BinaryIO, _ClosedStdout(stream)), encoding="utf-8", write_through=True)
             setattr(sys, name, stream)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Drop what is written to stderr meanwhile; what goes wrong is raised, and told afterwards."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):  # noqa: PTH123
+        yield
 
 
 def require_stdout() -> None:

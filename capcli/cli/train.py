@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from capcli.cli.messages import tell
-from capcli.cli.options import path
+from capcli.cli.messages import hush, inform, tell
+from capcli.cli.options import Quiet, path
+from capcli.cli.streams import silence
 from capcli.words.counting import count_of
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ def train(
         list[Path],
         typer.Option(
             parser=path,
+            metavar="DATA",
             help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; for a language model "
             "also .txt, a sentence a line; repeat for more. "
             "The dev split of the first one chooses the weights.",
@@ -34,13 +37,16 @@ def train(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", parser=path, help="Model file to write.", show_default="NAME.safetensors"),
+        typer.Option(
+            "--output", "-o", parser=path, metavar="FILE", help="Model file to write.", show_default="NAME.safetensors"
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file where it exists.")] = False,
     run: Annotated[
         Path | None,
         typer.Option(
             parser=path,
+            metavar="FOLDER",
             help="Folder of checkpoints and log; a stopped run there goes on.",
             show_default="runs/ and the model file's name",
         ),
@@ -48,13 +54,18 @@ def train(
     encoder_weights: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME|FILE",
             help="Pretrained encoder: 'imagenet' (torchvision's own), 'none' or a safetensors file; with --from, the "
-            "one that the recipe's anchor holds the model's to."
+            "one that the recipe's anchor holds the model's to.",
         ),
     ] = None,
     start: Annotated[
         str | None,
-        typer.Option("--from", help="Model to go on from, name or file; its encoder, decoder and vocabulary stay."),
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            help="Model to go on from, name or file; its encoder, decoder and vocabulary stay.",
+        ),
     ] = None,
     unlabelled: Annotated[
         list[Path] | None,
@@ -68,11 +79,14 @@ def train(
     ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(parser=path, help="Folder of cached regions.", show_default="cache/ in the run's folder"),
+        typer.Option(
+            parser=path, metavar="FOLDER", help="Folder of cached regions.", show_default="cache/ in the run's folder"
+        ),
     ] = None,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Train a captioning model from a RECIPE, or fine-tune one on pictures of your own.
 
@@ -83,7 +97,8 @@ def train(
     from capcli.training.command import train_model
     from capcli.training.processes import joined
 
-    with joined() as processes:
+    hush(quiet)
+    with joined() as processes, silence() if quiet else nullcontext():
         trained = train_model(
             recipe,
             data,
@@ -99,7 +114,7 @@ def train(
         )
     if processes.first:
         for name, gain in trained.gains.items():
-            tell(f"{name}: {_told(gain, name in trained.chosen)}")
+            inform(f"{name}: {_told(gain, name in trained.chosen)}")
         if not trained.calibrated:
             tell(
                 "confidence is the mean probability of a caption's words: what is held out is too little to fit it to "

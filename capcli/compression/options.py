@@ -89,7 +89,8 @@ class MeasureOptions:
     split: str | None = option(
         None,
         "With --data: images to take; by default dev, or where there is none what training held out.",
-        metavar="|".join((*SPLITS, HELD_OUT)),
+        choices=(*SPLITS, HELD_OUT),
+        metavar="SPLIT",
     )
     pictures: Path | None = option(
         None, "Photographs, or a folder of them, to take the time on; by default made ones.", metavar="PATH"

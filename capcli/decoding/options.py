@@ -91,7 +91,7 @@ class DecodingOptions:
         most=HOTTEST_SAMPLING,
     )
     top_p: float = option(
-        1.0, "With --sample: draw from the likeliest words that hold this share, above 0.", above=0.0, most=1.0
+        1.0, "With --sample: draw from the likeliest words that hold this share.", above=0.0, most=1.0
     )
     top_k: int = option(0, "With --sample: draw from this many likeliest words; 0 draws from all.", least=0)
     seed: int = option(0, "With --sample: another seed draws other captions.", least=0)

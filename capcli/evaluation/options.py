@@ -28,7 +28,10 @@ class DatasetOptions:
     """
 
     split: str | None = option(
-        None, "Images to take; by default test, or the only split there is.", metavar="|".join((*SPLITS, HELD_OUT))
+        None,
+        "Images to take; by default test, or the only split there is.",
+        choices=(*SPLITS, HELD_OUT),
+        metavar="SPLIT",
     )
     allow_missing: bool = option(False, "Score what can be scored, and say how many cannot.")
     retrieval: bool = option(
@@ -63,7 +66,7 @@ class ReferenceOptions:
     """
 
     split: str | None = option(
-        None, "Images to take; by default test, or the only split there is.", metavar="|".join(SPLITS)
+        None, "Images to take; by default test, or the only split there is.", choices=SPLITS, metavar="SPLIT"
     )
     allow_missing: bool = option(False, "Score what can be scored, and say how many cannot.")
 
@@ -83,10 +86,10 @@ class FaithfulnessOptions:
         None, "Folder for the figures as JSON and the curves as SVG.", flag="-o", metavar="DIR"
     )
     method: str | None = option(
-        None, "How the maps that are measured are made; by default each in turn.", metavar="|".join(METHODS)
+        None, "How the maps that are measured are made; by default each in turn.", choices=METHODS, metavar="METHOD"
     )
     split: str | None = option(
-        None, "Images to take; by default dev, or the only split there is.", metavar="|".join(SPLITS)
+        None, "Images to take; by default dev, or the only split there is.", choices=SPLITS, metavar="SPLIT"
     )
     pictures: int = option(200, "How many images, drawn at random; 0 for all.", least=0, most=1_000_000)
     overwrite: bool = option(False, "Replace figures that are there.")
@@ -115,7 +118,7 @@ class ScoringOptions(ComparingOptions):
     training: Path | None = option(
         None, "Captions the model was trained on, a dataset or a file: how many does it repeat?", metavar="FILE"
     )
-    spice: bool = option(False, "Also SPICE, which takes minutes (needs capcli\\[java]).")
+    spice: bool = option(False, "Also SPICE, which takes minutes (needs capcli[java]).")
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,17 @@ class AttendOptions:
         flag="-o",
         metavar="DIR",
     )
-    as_: str = option("grid", "What to make of each picture.", metavar="|".join(KINDS))
+    as_: str = option("grid", "What to make of each picture.", choices=KINDS, metavar="KIND")
     terminal: bool = option(False, "Draw in the terminal, to stdout, instead of writing files.")
     words: str | None = option(None, "Draw these words only, such as dog,ball.", metavar="WORD,...")
     caption: str | None = option(
         None, "Show where a sentence of your own looks instead of captioning.", metavar="SENTENCE"
     )
     method: str | None = option(
-        None, f"How maps are made; by default {DEFAULT_METHOD}; see `capcli faithfulness`.", metavar="|".join(METHODS)
+        None,
+        f"How maps are made; by default {DEFAULT_METHOD}; see `capcli faithfulness`.",
+        choices=METHODS,
+        metavar="METHOD",
     )
     overwrite: bool = option(False, "Replace drawings that are there.")
     resume: bool = option(False, "Skip pictures whose drawings are there.")

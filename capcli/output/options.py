@@ -24,12 +24,13 @@ class OutputOptions:
 
     output: Path | None = option(None, "File to write instead of stdout; never half a row.", flag="-o", metavar="FILE")
     format: str | None = option(
-        None, "How rows look; by default what FILE's ending says, else text.", metavar="|".join(FORMATS)
+        None, "How rows look; by default what FILE's ending says, else text.", choices=FORMATS, metavar="FORMAT"
     )
     sidecar: tuple[str, ...] = option(
         (),
         "Also write a file for each picture, beside it; may be repeated. xmp merges into the file that is there.",
-        metavar="|".join(KINDS),
+        choices=KINDS,
+        metavar="KIND",
     )
     sidecar_dir: Path | None = option(
         None, "Write sidecars here, with the folders below the deepest one that holds all PATHs.", metavar="DIR"

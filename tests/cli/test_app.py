@@ -10,10 +10,12 @@ from typer.testing import CliRunner
 
 from capcli.cli import app
 
-HEAVY = ("torch", "torchvision", "numpy", "PIL")
+HEAVY = ("torch", "torchvision", "numpy", "PIL", "rich")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["caption", "--help"], ["caption", "/no/such/file.jpg"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["help", "caption"], ["caption", "--help"], ["caption", "/no/such/file.jpg"], ["x.jpg"]]
+)
 def test_nothing_heavy_is_imported_before_there_is_work(arguments: list[str]) -> None:
     program = (
         "import sys\n"
@@ -59,7 +61,9 @@ def test_version_and_module() -> None:
 
     done = subprocess.run([sys.executable, "-m", "capcli", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"capcli {__version__}\n"
-    assert CliRunner().invoke(app, ["--version"]).exit_code == 0
+    for name in ("--version", "-V"):
+        result = CliRunner().invoke(app, [name])
+        assert (result.exit_code, result.stdout) == (0, f"capcli {__version__}\n")
 
 
 def test_help_shows_the_range_and_default_of_the_decoding_options() -> None:
@@ -67,7 +71,7 @@ def test_help_shows_the_range_and_default_of_the_decoding_options() -> None:
     command = [sys.executable, "-m", "capcli", "caption", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     assert "--beam-size" in shown
-    assert "1<=x<=32" in shown
+    assert "(1 to 32; default the model's own)" in shown
 
 
 def test_ctrl_c_while_the_command_still_loads_is_one_line(tmp_path: Path) -> None:
