@@ -212,7 +212,7 @@ def test_words_that_no_caption_has_are_named_at_the_end(
     assert files(folder / "out") == ["a.json", "b.json"]
     # Pictures that are skipped may have the words.
     (folder / "out" / "b.json").unlink()
-    resumed = attend("in", "-o", "out", "--as", "json", "--words", "ball", "--resume")
+    resumed = attend("in", "-o", "out", "--as", "json", "--words", "ball", "--resume-anyway")
     assert resumed.exit_code == 0
     assert "none of ball is in its caption" in resumed.stderr
     assert "in no caption" not in resumed.stderr

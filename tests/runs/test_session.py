@@ -100,7 +100,7 @@ def test_each_picture_is_kept_once_and_in_order_and_accounted_for(pictures: list
     ]
     assert job.calls == ["begin", "finish False"]
     assert (tally.captioned, tally.failed, tally.undrawn, tally.skipped) == (3, 1, 1, 0)
-    assert observer.heard == ["before", "a\\nremark", f"{pictures[1]}: is empty (0 bytes)"]
+    assert observer.heard == ["before", "a\nremark", f"{pictures[1]}: is empty (0 bytes)"]
     assert observer.totals == [5]
     assert {options.beam_size for options in fake.asked} == {2}
     assert fake.loaded == [PLACE]
