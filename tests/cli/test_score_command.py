@@ -102,7 +102,7 @@ def test_a_single_image_says_why_cider_is_nothing(scored_folder: Path) -> None:
         (["said.jsonl"], "Missing option '--references'"),
         ([*SAID, "--beam-size", "3"], "No such option: --beam-size"),
         ([*SAID, "--split", "held-out"], "split must be one of test, dev, train, all, not 'held-out'"),
-        (["absent.jsonl", "--references", "data"], "absent.jsonl: No such file or directory"),
+        (["absent.jsonl", "--references", "data"], "absent.jsonl: no such file or directory"),
         (["said.jsonl", "--references", "absent"], "absent: no such file or folder"),
         ([*SAID, "-o", "said.jsonl"], "-o said.jsonl would replace a file that is read; name another"),
         ([*SAID, "-o", "data/captions.csv"], "-o data/captions.csv would replace a file that is read; name another"),
