@@ -274,18 +274,21 @@ def _kind_of(entry: os.DirEntry[str]) -> _Kind | None:
     try:
         if entry.is_dir():
             return _Kind.FOLDER
-        ending = ending_of(entry.name)
-        if ending in EXTENSIONS:
-            return _Kind.PICTURE
-        if entry.name.startswith("."):
-            return None
-        if ending in LEFT_OUT:
-            return _Kind.LEFT_OUT
+    except OSError:  # a link to itself, which by its name may still be a picture that reading reports
+        pass
+    ending = ending_of(entry.name)
+    if ending in EXTENSIONS:
+        return _Kind.PICTURE
+    if entry.name.startswith("."):
+        return None
+    if ending in LEFT_OUT:
+        return _Kind.LEFT_OUT
+    try:
         # Opened only where it is a file, because opening a pipe waits for a writer.
         if not ending and entry.is_file():
             with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 - an entry is no Path
                 return _Kind.PICTURE if is_picture(file.read(START)) else None
-    except OSError:  # a link to itself, or a file that may not be read
+    except OSError:  # as above, or a file that may not be read
         pass
     return None
 

@@ -32,7 +32,7 @@ def test_two_files_are_compared(scored_folder: Path) -> None:
         (["said.jsonl", *REFERENCES], "Missing argument 'B'"),
         (["said.jsonl", "said.jsonl"], "Missing option '--references'"),
         (["said.jsonl", "said.jsonl", *REFERENCES, "--html", "r.html"], "No such option: --html"),
-        (["said.jsonl", "absent.jsonl", *REFERENCES], "absent.jsonl: No such file or directory"),
+        (["said.jsonl", "absent.jsonl", *REFERENCES], "absent.jsonl: no such file or directory"),
         (["said.jsonl", "said.jsonl", *REFERENCES, "-o", "said.jsonl"], "would replace a file that is read"),
         (
             ["said.jsonl", "mine.safetensors", *REFERENCES],

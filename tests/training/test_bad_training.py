@@ -299,7 +299,7 @@ def test_places_where_nothing_can_be_written(
     assert (code, told) == (2, "-o model.bin is to be a model; let its name end in .safetensors")
     (tmp_path / "file").touch()
     code, told = train(write_recipe(), "--run", "file")
-    assert (code, told) == (2, "file: no checkpoints can be written there (File exists)")
+    assert (code, told) == (2, "file: no checkpoints can be written there (file exists)")
     code, told = train(write_recipe(), "--cache", "file")
     assert code == 1
     assert told.startswith("file/")
