@@ -43,3 +43,7 @@ class UnreadableImage(CapcliError):  # noqa: N818 - the field's word for it, and
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[UnreadableImage], tuple[object, str]]:
+        # By default only the message would go to another process, which the constructor does not take.
+        return UnreadableImage, (self.path, self.reason)

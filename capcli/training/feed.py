@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from capcli.training.augment import augment
 from capcli.training.corpus import Corpus
 from capcli.training.features import FeatureCache
 from capcli.training.log import TrainingLog
+from capcli.training.read_ahead import read_ahead
 from capcli.training.recipe import Recipe, StageRecipe
 from capcli.training.targets import pad, target
 
@@ -121,30 +123,28 @@ class Feed:
             device, and N x T words as `Batch.targets` has them, on the CPU.
         """
         groups = self._groups(epoch)[first_step:]
-        with ThreadPoolExecutor(2) as pool:
+        shares = [group[self._share] for group in groups]
+        read = self._cached_rows(epoch, shares) if self.cached else self._pictures_of(epoch, shares)
+        for group, mine, inputs in zip(groups, shares, read, strict=True):
+            picked = [picture for picture, _ in group]
+            if not mine:
+                yield picked, inputs, torch.empty(0, 0, dtype=torch.int64)
+                continue
+            yield picked, inputs, pad([caption for draw in mine for caption in self._captions(epoch, draw)])
 
-            def begin(group: list[Draw]) -> list[Future[np.ndarray]]:
-                return [] if self.cached else [pool.submit(self._picture, epoch, draw) for draw in group]
+    def _cached_rows(self, epoch: int, groups: Sequence[Sequence[Draw]]) -> Iterator[Tensor]:
+        for group in groups:
+            views = [self._chance(epoch, draw).randint(0, self._stage.views) for draw in group]
+            rows = self._rows([self._files[picture] for picture, _ in group], views) if group else torch.empty(0)
+            # Where nothing is seen all rows are the same, and captions may share them.
+            yield rows[:1] if isinstance(self._encoder, BlindEncoder) else rows
 
-            upcoming = [begin(group[self._share]) for group in groups[:2]]
-            for index, group in enumerate(groups):
-                if index + 2 < len(groups):
-                    upcoming.append(begin(groups[index + 2][self._share]))
-                ready, mine = upcoming.pop(0), group[self._share]
-                picked = [picture for picture, _ in group]
-                if not mine:
-                    yield picked, torch.empty(0), torch.empty(0, 0, dtype=torch.int64)
-                    continue
-                targets = pad([caption for draw in mine for caption in self._captions(epoch, draw)])
-                if self.cached:
-                    views = [self._chance(epoch, draw).randint(0, self._stage.views) for draw in mine]
-                    inputs = self._rows([self._files[picture] for picture, _ in mine], views)
-                    if isinstance(self._encoder, BlindEncoder):
-                        inputs = inputs[:1]  # all rows are the same, and captions may share them
-                else:
-                    device = next(self._encoder.parameters()).device
-                    inputs = torch.from_numpy(np.stack([future.result() for future in ready])).to(device)
-                yield picked, inputs, targets
+    def _pictures_of(self, epoch: int, groups: Sequence[Sequence[Draw]]) -> Iterator[Tensor]:
+        device = next(self._encoder.parameters()).device
+        stage = self._stage
+        pictures = _AugmentedPictures(self._files, self._size, stage.crop, stage.jitter, f"{self._key} {epoch}")
+        for arrays in read_ahead(pictures, groups, device):
+            yield arrays.to(device)
 
     def plain(self, files: Sequence[Path]) -> Tensor:
         """Regions B x R x D of pictures as they are, for evaluation, on the encoder's device."""
@@ -204,7 +204,7 @@ class Feed:
         if not self._words:
             return []
         captions, count = self._references[draw[0]], self._stage.captions
-        source = self._source(epoch, draw, "captions")
+        source = _source(f"{self._key} {epoch}", draw, "captions")
         drawn = source.sample(captions, min(count, len(captions)))
         drawn += source.choices(captions, k=count - len(drawn))
         return [target(caption, self._recipe.data.max_length) for caption in drawn]
@@ -215,21 +215,33 @@ class Feed:
             return self._encoder(torch.empty(len(files)))
         return torch.cat([self._held[file].rows([file], [view]) for file, view in zip(files, views, strict=True)])
 
-    def _picture(self, epoch: int, draw: Draw) -> np.ndarray:
-        image = read_picture(self._files[draw[0]], at_least=2 * self._size)
-        return augment(image, self._size, self._stage.crop, self._stage.jitter, self._chance(epoch, draw))
-
     def _chance(self, epoch: int, draw: Draw) -> random.Random:
-        return self._source(epoch, draw, "view")
+        return _source(f"{self._key} {epoch}", draw, "view")
 
-    def _source(self, epoch: int, draw: Draw, what: str) -> random.Random:
-        picture, turn = draw
-        return random.Random(
-            f"{self._key} {epoch} {picture} {turn} {what}" if turn else f"{self._key} {epoch} {picture} {what}"
-        )
+
+@dataclass(frozen=True)
+class _AugmentedPictures:
+    """What an epoch sees of pictures: S x S x 3 uint8 of each draw."""
+
+    files: Sequence[Path]
+    size: int
+    crop: float
+    jitter: float
+    key: str
+
+    def __call__(self, draw: Draw) -> np.ndarray:
+        image = read_picture(self.files[draw[0]], at_least=2 * self.size)
+        return augment(image, self.size, self.crop, self.jitter, _source(self.key, draw, "view"))
+
+
+def _source(key: str, draw: Draw, what: str) -> random.Random:
+    """Where the chance of a draw comes from, of an epoch that the key names."""
+    picture, turn = draw
+    return random.Random(f"{key} {picture} {turn} {what}" if turn else f"{key} {picture} {what}")
 
 
 def _compute(encoder: Encoder, files: Sequence[Path], size: int) -> Tensor:
     """The encoder's regions of pictures as they are, on its device."""
-    arrays = [read_array(file, size) for file in files]
+    with ThreadPoolExecutor() as pool:
+        arrays = list(pool.map(lambda file: read_array(file, size), files))
     return encoder(torch.from_numpy(np.stack(arrays)).to(next(encoder.parameters()).device))

@@ -125,7 +125,8 @@ class Trainer:
                 self.model.load_state_dict(tensors["weights"])
             except RuntimeError:
                 raise ModelError(f"{self.state_file}: not the state of this model; delete it to start anew") from None
-            judged = (self.position.stage, self.position.epoch) > (0, 0) or self.position.done
+            at = self.position
+            judged = at.stage > 0 or at.epoch >= recipe.stage[0].judge_every or at.done
             if judged and not self.best_file.exists():
                 raise UsageError(
                     f"{folder}: lacks its {self.best_file.name}; delete {self.state_file.name} to start anew, or "
@@ -239,9 +240,10 @@ class Trainer:
                     log.row(stage=at.stage, epoch=at.epoch, step=at.step, **told)
                 if time.monotonic() - self._saved_at > SAVE_SECONDS:
                     self._save()
-            scores = self._judge(feed, log)
-            means = " ".join(f"{name} {total / totals['']:.4f}" for name, total in totals.items() if name)
-            log.say(f"{title} epoch {at.epoch + 1}: {means}, dev {self.objective.metric} {_listed(scores)}")
+            said = " ".join(f"{name} {total / totals['']:.4f}" for name, total in totals.items() if name)
+            if (at.epoch + 1) % stage.judge_every == 0 or at.epoch + 1 == stage.epochs:
+                said += f", dev {self.objective.metric} {_listed(self._judge(feed, log))}"
+            log.say(f"{title} epoch {at.epoch + 1}: {said}")
             at.epoch, at.step = at.epoch + 1, 0
             self._save()
         model.load_state_dict(Checkpoint.load(self.best_file).model.state_dict())

@@ -75,7 +75,10 @@ class StageRecipe:
     """
 
     objective: str
-    epochs: int = option(10, "Passes over the training pictures, each followed by a look at dev.", least=1)
+    epochs: int = option(10, "Passes over the training pictures.", least=1)
+    judge_every: int = option(
+        1, "Epochs from one look at dev to the next; after the last epoch there always is one.", least=1
+    )
     pictures: int = option(0, "Pictures in an epoch, drawn anew each time; 0 for all.", least=0)
     features: str = option(
         "cached",
@@ -128,7 +131,7 @@ class StageRecipe:
     )
     patience: int = option(
         5,
-        "Epochs without a better score on dev before the stage ends; a stage that keeps the last weights never ends "
+        "Looks at dev without a better score before the stage ends; a stage that keeps the last weights never ends "
         "early.",
         least=1,
     )

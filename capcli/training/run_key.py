@@ -23,6 +23,9 @@ STAGE = {
 """What a stage of any objective held when the first runs began, in the order of that time. It must stay as it is, or
 these runs would not be known again."""
 
+LATER = {"judge_every": 1}
+"""Options that came later, with the value that stands for what runs did before."""
+
 
 def run_key(
     recipe: Recipe,
@@ -57,4 +60,4 @@ def run_key(
 
 def _as_at_first(stage: Mapping[str, Any]) -> dict[str, Any]:
     """A stage with the options of all objectives, as every stage once had them, and later ones behind them."""
-    return {**STAGE, **stage}
+    return {**STAGE, **{name: value for name, value in stage.items() if LATER.get(name) != value}}

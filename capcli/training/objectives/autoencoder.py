@@ -16,7 +16,7 @@ from capcli.errors import UsageError
 from capcli.model.network import CaptioningModel
 from capcli.model.region_encoder import RegionEncoder
 from capcli.options import option
-from capcli.training.evaluate import BATCH
+from capcli.training.evaluate import batch_size
 from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.recipe import Recipe, StageRecipe, objective_option
 from capcli.training.seed import seed_of
@@ -97,9 +97,10 @@ class Autoencoder(Objective):
         error, count = 0.0, 0
         # Float64, since the variance is the difference of sums.
         total = squares = torch.zeros((), dtype=torch.float64)
+        step = batch_size(next(model.parameters()).device)
         with torch.inference_mode():
-            for start in range(0, len(items), BATCH):
-                batch = regions([item.image for item in items[start : start + BATCH]])
+            for start in range(0, len(items), step):
+                batch = regions([item.image for item in items[start : start + step]])
                 told, hidden = (one.double().cpu() for one in self._told(model, batch, self._places(batch, source)))
                 error += float((told - hidden).square().sum())
                 total, squares = total + hidden.sum(0), squares + hidden.square().sum(0)

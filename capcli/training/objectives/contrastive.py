@@ -19,7 +19,7 @@ from capcli.metrics.retrieval import retrieve
 from capcli.model.matcher import Matcher
 from capcli.model.network import CaptioningModel
 from capcli.options import option
-from capcli.training.evaluate import BATCH
+from capcli.training.evaluate import batch_size
 from capcli.training.objectives.contract import Batch, Objective
 from capcli.training.recipe import Recipe, StageRecipe, objective_option
 from capcli.words.tokens import tokenize
@@ -91,7 +91,8 @@ class Contrastive(Objective):
         matcher, vocabulary = _matcher(model), model.vocabulary
         sentences = [vocabulary.encode(tokenize(caption)) for item in items for caption in item.captions]
         owners = np.repeat(np.arange(len(items)), [len(item.captions) for item in items])
-        groups = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+        step = batch_size(next(matcher.parameters()).device)
+        groups = [items[start : start + step] for start in range(0, len(items), step)]
         with torch.inference_mode():
             pictures = torch.cat([matcher.pictures(regions([item.image for item in group])) for group in groups])
             vectors = matcher.embed(sentences)
