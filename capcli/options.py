@@ -46,6 +46,7 @@ def option(
     flag: str | None = None,
     metavar: str | None = None,
     shown: str | None = None,
+    large: bool = False,
 ) -> Any:
     """A field of an options dataclass; `check` holds its value against what is said here.
 
@@ -60,9 +61,10 @@ def option(
         flag: its short name on the command line, such as `-r`.
         metavar: how the help calls its value.
         shown: what the help says of its default, where that is not the same for all.
+        large: whether it may be a whole number larger than a tensor holds, as a seed may.
     """
     metadata = {"help": text, "min": least, "above": above, "max": most, "below": below, "choices": choices}
-    metadata |= {"flag": flag, "metavar": metavar, "shown": shown}
+    metadata |= {"flag": flag, "metavar": metavar, "shown": shown, "large": large}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -181,7 +183,8 @@ def _check_value(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) 
     if not isinstance(value, accepted) or isinstance(value, bool) != (hint is bool):
         raise UsageError(f"{name} must be {wanted}{_range(metadata)}, not {_shown(value)}")
     if hint in (int, float):
-        _check_number(name, value, LARGEST_WHOLE if hint is int else LARGEST, f"{wanted}{_range(metadata)}", metadata)
+        largest = LARGEST_WHOLE if hint is int and not metadata.get("large") else LARGEST
+        _check_number(name, value, largest, f"{wanted}{_range(metadata)}", metadata)
 
 
 def _check_tuple(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> None:

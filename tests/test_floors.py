@@ -36,6 +36,13 @@ def test_rooms_that_need_no_torch_load_without_it():
     assert not floors.loading_torch(MODULES)
 
 
+def test_no_benchmark_has_the_name_of_a_helper():
+    """Tests import both by their names alone."""
+    names = [{file.stem for file in (REPOSITORY / folder).glob("*.py")} for folder in ("tests/helpers", "benchmarks")]
+    assert all(names)
+    assert not set.intersection(*names)
+
+
 def test_benchmarks_import_names_that_exist():
     files = sorted((REPOSITORY / "benchmarks").glob("*.py"))
     assert files

@@ -94,7 +94,7 @@ class DecodingOptions:
         1.0, "With --sample: draw from the likeliest words that hold this share.", above=0.0, most=1.0
     )
     top_k: int = option(0, "With --sample: draw from this many likeliest words; 0 draws from all.", least=0)
-    seed: int = option(0, "With --sample: another seed draws other captions.", least=0)
+    seed: int = option(0, "With --sample: another seed draws other captions.", least=0, large=True)
     min_confidence: float = option(0.0, "Mark captions of a confidence below this.", least=0.0, most=1.0)
 
     def __post_init__(self) -> None:

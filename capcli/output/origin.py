@@ -1,8 +1,9 @@
 """What made an output: a record beside everything that a later run can go on with.
 
 Rows of `out.csv` have theirs in `.out.csv.origin.json` beside them. Files of one kind in a folder have theirs in that
-folder, such as `maps/.grid.origin.json`. A run that goes on with an output first compares: the same model, options and
-preparation of pictures must have made what is there.
+folder, such as `maps/.capcli-grid.origin.json`, whose name tells whose it is where other programs look for XMP files. A
+run that goes on with an output first compares: the same model, options and preparation of pictures must have made what
+is there.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ class OriginRecord:
     ) -> OriginRecord:
         """The record of a folder's files of a kind; with `overwrite` those that are there go."""
         holds = not overwrite and _has_files(folder)
-        file = folder / f".{kind}.origin.json"
+        file = folder / f".capcli-{kind}.origin.json"
         return cls(folder, file, options, holds=holds, resumes=resumes, anyway=anyway)
 
     def check(self, asked: Origin) -> str | None:

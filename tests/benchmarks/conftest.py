@@ -1,15 +1,9 @@
-"""Benchmarks are scripts that import each other by name, from their own folder."""
-
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
 
 
 @pytest.fixture(scope="session")

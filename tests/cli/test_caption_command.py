@@ -241,7 +241,7 @@ def test_sidecars_in_a_folder_of_their_own_have_an_origin(fake: FakeCaptioner, f
     refused = run(fake, ".", *beside, "--resume", "--beam-size", "5")
     assert refused.exit_code == 2
     assert "texts was made with --beam-size 3; you ask for 5; " in refused.stderr
-    assert sorted(path.name for path in Path("texts").iterdir()) == [".txt.origin.json", "0.txt"]
+    assert sorted(path.name for path in Path("texts").iterdir()) == [".capcli-txt.origin.json", "0.txt"]
     assert run(fake, ".", *beside, "--resume").exit_code == 0
 
 

@@ -121,7 +121,7 @@ def test_a_single_row_is_no_mapping(tmp_path: Path) -> None:
         ("p.tsv", "a.jpg\tA dog.\nA cat.\n", "p.tsv, line 2: not of the form path<TAB>caption"),
         ("p.csv", "a;b\n", "columns are separated by commas, semicolons, tabs or bars"),
         ("p.csv", "image;caption;confidence\na;b;1,5\n", "line 2: its confidence is '1,5', not a number from 0 to 1"),
-        ("absent.csv", None, "absent.csv: No such file"),
+        ("absent.csv", None, "absent.csv: no such file or directory"),
     ],
 )
 def test_what_is_broken_is_told_with_its_line(tmp_path: Path, name: str, text: str | None, told: str) -> None:
