@@ -32,7 +32,7 @@ def colours() -> UInt8Array:
     large (Kovesi 2015, "Good colour maps: how to design them"). Lightness rises all the way, from 9 to 94,
     so the order can be seen without any colour, too.
     """
-    parameter = np.linspace(0, 1, 4096)
+    parameter = np.linspace(0, 1, 4096, dtype=np.float64)
     curve = _bezier(parameter)
     length = np.concatenate([[0], np.linalg.norm(np.diff(curve, axis=0), axis=1).cumsum()])
     even = _bezier(np.interp(np.linspace(0, length[-1], 256), length, parameter))

@@ -160,7 +160,7 @@ def _shrunk(picture: Image.Image, side: int) -> Image.Image:
 
 def _common_heads(words: Sequence[Word]) -> tuple[int, int]:
     """Layers and heads that every word has maps of; (0, 0) where one has none."""
-    heads = {(0, 0) if word.heads is None else word.heads.shape[:2] for word in words}
+    heads = {(0, 0) if word.heads is None else (word.heads.shape[0], word.heads.shape[1]) for word in words}
     return heads.pop() if len(heads) == 1 else (0, 0)
 
 

@@ -60,4 +60,5 @@ def _formula(totals: Float64Array) -> Float64Array:
     correct, guessed = totals[..., :ORDERS], totals[..., ORDERS:-2]
     products = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=-1)
     ratio = (totals[..., -2:-1] + _TINY) / (totals[..., -1:] + _SMALL)
-    return products ** (1 / np.arange(1, ORDERS + 1)) * np.exp(np.minimum(0, 1 - 1 / ratio))
+    brevity: Float64Array = np.exp(np.minimum(0, 1 - 1 / ratio))
+    return products ** (1 / np.arange(1, ORDERS + 1)) * brevity

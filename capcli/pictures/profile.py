@@ -110,7 +110,7 @@ def _colorants(chromaticities: Float64Array) -> Float64Array:
 
 def _pq() -> Float64Array:
     sample = np.linspace(0, 1, 4096) ** (32 / 2523)
-    light = np.maximum(sample - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * sample)
+    light: Float64Array = np.maximum(sample - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * sample)
     return 10_000 / _SDR_WHITE * light ** (8192 / 1305)
 
 
