@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from colour_spaces import INKS, SPACES, Space, cmyk_profile, encode, grey_profile
-from photographs import distance, grey, photograph, seen
 from PIL import Image, ImageCms
 from png_files import GREY, GREY_ALPHA, RGB, RGB_ALPHA, chunk, gamma, png, primaries, profile
+from toy_photograph import distance, grey, photograph, seen
 
 from capcli.pictures.colour import transform_of
 from capcli.pictures.profile import coded_profile, rgb_profile

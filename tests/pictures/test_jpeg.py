@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from photographs import distance, grey, photograph, seen
 from PIL import Image
+from toy_photograph import distance, grey, photograph, seen
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_picture

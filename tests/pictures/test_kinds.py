@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 
 import pytest
-from photographs import photograph
 from PIL import Image
+from toy_photograph import photograph
 
 from capcli.pictures.kinds import EXTENSIONS, LEFT_OUT, START, ending_of, is_picture
 

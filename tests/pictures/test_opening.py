@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photographs import distance, photograph, seen
 from PIL import Image
+from toy_photograph import distance, photograph, seen
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_picture, upright_size

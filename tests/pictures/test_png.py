@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from colour_spaces import SPACES
-from photographs import distance, grey, photograph, seen
 from PIL import Image, PngImagePlugin
 from png_files import GREY, PALETTE, RGB, chunk, gamma, png, profile, transparent
+from toy_photograph import distance, grey, photograph, seen
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_picture, upright_size

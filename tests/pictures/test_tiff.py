@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 from colour_spaces import SPACES, cmyk_profile
-from photographs import distance, grey, photograph, seen
 from PIL import Image
+from toy_photograph import distance, grey, photograph, seen
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_picture, upright_size

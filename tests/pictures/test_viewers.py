@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tifffile
 from colour_spaces import SPACES, cmyk_profile, grey_profile
-from photographs import distance, grey, photograph, seen
 from PIL import Image
 from png_files import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, chunk, gamma, png, primaries, profile, transparent
+from toy_photograph import distance, grey, photograph, seen
 from viewers import show_in_chromium, show_in_imagemagick, show_in_vips
 
 # pytest puts its own warning filters in the place of those that capcli sets.
