@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from capcli.arrays import UInt8Array
 from capcli.errors import UsageError
 from capcli.model.encoder import Encoder
 from capcli.model.encoder_blind import BlindEncoder
@@ -123,7 +124,7 @@ class Feed:
         groups = self._groups(epoch)[first_step:]
         with ThreadPoolExecutor(2) as pool:
 
-            def begin(group: list[Draw]) -> list[Future[np.ndarray]]:
+            def begin(group: list[Draw]) -> list[Future[UInt8Array]]:
                 return [] if self.cached else [pool.submit(self._picture, epoch, draw) for draw in group]
 
             upcoming = [begin(group[self._share]) for group in groups[:2]]
@@ -212,10 +213,11 @@ class Feed:
     def _rows(self, files: Sequence[Path], views: Sequence[int]) -> Tensor:
         """What the cache holds of the pictures, each in its view; where nothing is seen, the regions of that."""
         if isinstance(self._encoder, BlindEncoder):
-            return self._encoder(torch.empty(len(files)))
+            rows: Tensor = self._encoder(torch.empty(len(files)))
+            return rows
         return torch.cat([self._held[file].rows([file], [view]) for file, view in zip(files, views, strict=True)])
 
-    def _picture(self, epoch: int, draw: Draw) -> np.ndarray:
+    def _picture(self, epoch: int, draw: Draw) -> UInt8Array:
         image = read_picture(self._files[draw[0]], at_least=2 * self._size)
         return augment(image, self._size, self._stage.crop, self._stage.jitter, self._chance(epoch, draw))
 
@@ -232,4 +234,5 @@ class Feed:
 def _compute(encoder: Encoder, files: Sequence[Path], size: int) -> Tensor:
     """The encoder's regions of pictures as they are, on its device."""
     arrays = [read_array(file, size) for file in files]
-    return encoder(torch.from_numpy(np.stack(arrays)).to(next(encoder.parameters()).device))
+    regions: Tensor = encoder(torch.from_numpy(np.stack(arrays)).to(next(encoder.parameters()).device))
+    return regions
