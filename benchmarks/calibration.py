@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from machine import describe
 
+from capcli.arrays import Float64Array
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -63,7 +65,7 @@ def main() -> None:
         print_shares(path, *judged(captioner, items), GOOD)
 
 
-def print_shares(path: Path, confidences: np.ndarray, scores: np.ndarray, least_good: float) -> None:
+def print_shares(path: Path, confidences: Float64Array, scores: Float64Array, least_good: float) -> None:
     """The table of one data set, and its expected calibration error."""
     good = scores >= least_good
     print(f"\n{path}")

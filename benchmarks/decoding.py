@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def main() -> None:
     print(f"best: {told}, CIDEr-D {score:.4f}")
 
 
-def numbers(kind: type) -> object:
+def numbers(kind: Callable[[str], float]) -> Callable[[str], list[float]]:
     return lambda text: [kind(part) for part in text.split(",")]
 
 

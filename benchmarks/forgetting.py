@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from machine import describe
 
+from capcli.arrays import AnyArray, BoolArray, Float32Array, Float64Array
 from capcli.datasets.dataset import image_folders, locate
 from capcli.datasets.records import read_records
 from capcli.errors import CapcliError, UsageError
@@ -117,6 +118,7 @@ def choose(things: Sequence[Thing], limit: int | None) -> list[Thing]:
 def measure(things: Sequence[Thing], options: argparse.Namespace) -> Iterator[str]:
     """Lines of Markdown with a row for each model; raises CapcliError."""
     from capcli.model.device import choose_device
+    from capcli.model.encoder import Encoder
     from capcli.modelfile.checkpoint import Checkpoint
     from capcli.modelfile.shipped import find_model
 
@@ -124,7 +126,12 @@ def measure(things: Sequence[Thing], options: argparse.Namespace) -> Iterator[st
         raise UsageError("--batch-size must be at least 1")
     device = choose_device(options.device)
     models = {str(model): find_model(model) for model in options.models or ["base"]}
-    encoders = {name: Checkpoint.load(file).model.encoder for name, file in models.items()}
+    encoders: dict[object, Encoder] = {}
+    for model, file in models.items():
+        encoder = Checkpoint.load(file).model.encoder
+        if not isinstance(encoder, Encoder):
+            raise UsageError(f"{model} is a language model and sees no pictures")
+        encoders[model] = encoder
     starts = load_starts([encoder.config for encoder in encoders.values()], options.encoder_weights)
 
     features = encode({**encoders, **starts}, things, options.batch_size, device)
@@ -144,7 +151,7 @@ def measure(things: Sequence[Thing], options: argparse.Namespace) -> Iterator[st
             yield f"| {name} | {group}, {members.sum():,} | {' | '.join(compare(now, before))} |"
 
 
-def load_starts(configs: Sequence[EncoderConfig], weights: Sequence[str]) -> dict[EncoderConfig, Encoder]:
+def load_starts(configs: Sequence[EncoderConfig], weights: Sequence[str]) -> dict[object, Encoder]:
     """For each config an encoder with the weights that training began from.
 
     Raises:
@@ -160,7 +167,7 @@ def load_starts(configs: Sequence[EncoderConfig], weights: Sequence[str]) -> dic
             named[name] = file
         else:
             of_all = text
-    starts = {}
+    starts: dict[object, Encoder] = {}
     for config in configs:
         source = named.get(config.name, of_all)
         if not source:
@@ -173,7 +180,7 @@ def load_starts(configs: Sequence[EncoderConfig], weights: Sequence[str]) -> dic
 
 def encode(
     encoders: Mapping[object, Encoder], things: Sequence[Thing], batch_size: int, device: torch.device
-) -> dict[object, np.ndarray]:
+) -> dict[object, Float32Array]:
     """For each encoder float32 N x D unit vectors, the mean regions of the N pictures; raises CapcliError.
 
     Computed in the precision that captioning has on the device.
@@ -186,7 +193,7 @@ def encode(
     dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
     for encoder in encoders.values():
         encoder.eval().to(device, dtype).to(memory_format=torch.channels_last)
-    features: dict[object, list[np.ndarray]] = {name: [] for name in encoders}
+    features: dict[object, list[Float32Array]] = {name: [] for name in encoders}
     pictures = [thing.picture for thing in things]
     with ReadingPool() as pool, torch.inference_mode():
         for size in {encoder.config.size for encoder in encoders.values()}:
@@ -205,7 +212,7 @@ def encode(
     return {name: values / np.linalg.norm(values, axis=1, keepdims=True) for name, values in joined.items()}
 
 
-def find_right(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def find_right(vectors: Float32Array, labels: AnyArray) -> BoolArray:
     """Whether the nearest other picture has the same label: bool array of shape (N,) from N x D unit vectors."""
     right = np.empty(len(vectors), bool)
     for start in range(0, len(vectors), ROWS):
@@ -216,7 +223,7 @@ def find_right(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return right
 
 
-def compare(now: np.ndarray, before: np.ndarray) -> list[str]:
+def compare(now: BoolArray, before: BoolArray) -> list[str]:
     """Both shares and their ratio, each with its 95 % interval."""
     names = ("now", "before", "ratio")
     sums = Sums(names, np.stack([now, before, np.ones(len(now))], 1).astype(float), _shares)
@@ -227,7 +234,7 @@ def compare(now: np.ndarray, before: np.ndarray) -> list[str]:
     return ["{:.3f} ({:.3f} to {:.3f})".format(*one) if np.isfinite(one).all() else "-" for one in found]
 
 
-def _shares(sums: np.ndarray) -> np.ndarray:
+def _shares(sums: Float64Array) -> Float64Array:
     now, before, count = (sums[..., place] for place in range(3))
     return np.stack([now / count, before / count, now / before], -1)
 

@@ -30,7 +30,9 @@ from machine import describe
 
 if TYPE_CHECKING:
     from capcli.datasets import Item
+    from capcli.model.network import CaptioningModel
     from capcli.modelfile.checkpoint import Checkpoint
+    from capcli.training.features import FeatureCache
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
@@ -101,7 +103,6 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     from capcli.modelfile.shipped import find_model
     from capcli.training.command import find_recipe
     from capcli.training.corpus import Corpus
-    from capcli.training.features import FeatureCache
     from capcli.training.loop import Trainer
     from capcli.training.recipe_reader import read_recipe
     from capcli.training.run_folder import lock_run_folder
@@ -124,7 +125,8 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
                 encoder_weights=weights.get(recipe.encoder.name), start=start, cache=cache,
             )  # fmt: skip
             # The regions are there for all recipes of an encoder, and none pays for them.
-            FeatureCache(trainer.model.encoder.eval(), corpus.pictures, cache)
+            trainer.model.encoder.eval()
+            cache_regions(trainer.model, corpus.pictures, cache)
             begun = time.process_time()
             checkpoint = trainer.run()
             core_minutes = (time.process_time() - begun) / 60 if anew else None
@@ -153,14 +155,22 @@ def read_rows(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
 
 
+def cache_regions(model: CaptioningModel, pictures: Sequence[Path], folder: Path) -> FeatureCache:
+    """The regions of pictures, which all models of an encoder share."""
+    from capcli.model.encoder import Encoder
+    from capcli.training.features import FeatureCache
+
+    assert isinstance(model.encoder, Encoder), "none of the recipes makes a language model"
+    return FeatureCache(model.encoder, pictures, folder)
+
+
 def captions(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> list[str]:
-    """A caption of each picture, its regions cached, for all models of an encoder share them."""
+    """A caption of each picture."""
     import torch
 
     from capcli.decoding.decode import decode
-    from capcli.training.features import FeatureCache
 
-    regions = FeatureCache(checkpoint.model.encoder, [item.image for item in items], cache)
+    regions = cache_regions(checkpoint.model, [item.image for item in items], cache)
     options = replace(checkpoint.options, beam_size=beam)
     said = []
     with torch.inference_mode():
@@ -174,10 +184,9 @@ def captions(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Pa
 def dev_score(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> float:
     """CIDEr-D on held-out pictures, as training judges by it."""
     from capcli.training.evaluate import evaluate
-    from capcli.training.features import FeatureCache
 
-    regions = FeatureCache(checkpoint.model.encoder, [item.image for item in items], cache).regions
-    return evaluate(checkpoint.model, items, replace(checkpoint.options, beam_size=beam), regions)
+    regions = cache_regions(checkpoint.model, [item.image for item in items], cache)
+    return evaluate(checkpoint.model, items, replace(checkpoint.options, beam_size=beam), regions.rows)
 
 
 def scores(items: Sequence[Item], said: Sequence[str]) -> dict[str, float | None]:

@@ -8,7 +8,7 @@ print(captioner.caption("photo.jpg").text)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capcli.errors import CapcliError, DatasetError, ModelError, UnreadableImage, UsageError
 from capcli.version import __version__
@@ -29,15 +29,16 @@ __all__ = [
     "__version__",
 ]
 
+if not TYPE_CHECKING:  # a type checker would take it that every name is there
 
-def __getattr__(name: str) -> Any:
-    # `capcli --help` must not wait for torch, which the captioner brings, nor for numpy.
-    if name == "Captioner":
-        from capcli.captioner import Captioner
+    def __getattr__(name: str) -> object:
+        # `capcli --help` must not wait for torch, which the captioner brings, nor for numpy.
+        if name == "Captioner":
+            from capcli.captioner import Captioner
 
-        return Captioner
-    if name in ("Caption", "Word"):
-        from capcli import caption
+            return Captioner
+        if name in ("Caption", "Word"):
+            from capcli import caption
 
-        return getattr(caption, name)
-    raise AttributeError(f"module 'capcli' has no attribute {name!r}")
+            return getattr(caption, name)
+        raise AttributeError(f"module 'capcli' has no attribute {name!r}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from capcli.arrays import Float32Array
 from capcli.attribution.smooth_map import heatmap
 from capcli.errors import UsageError
 
@@ -30,8 +29,8 @@ class Word:
 
     text: str
     log_probability: float
-    attention: np.ndarray | None
-    heads: np.ndarray | None = None
+    attention: Float32Array | None
+    heads: Float32Array | None = None
     known: bool = True
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     sentinel: float | None = None
@@ -40,7 +39,7 @@ class Word:
         # Without the arrays, which would fill the screen.
         return f"Word({self.text!r}, log_probability={self.log_probability:.3f})"
 
-    def heatmap(self, size: tuple[int, int]) -> np.ndarray:
+    def heatmap(self, size: tuple[int, int]) -> Float32Array:
         """Where the model looked, as a smooth map for drawing.
 
         Args:

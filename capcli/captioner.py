@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import numpy as np
 import torch
 from PIL import Image
 
+from capcli.arrays import AnyArray, Float32Array, UInt8Array
 from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.attribution.methods import DEFAULT_METHOD, check_method
@@ -21,7 +22,7 @@ from capcli.caption import Caption, Word
 from capcli.decoding.decode import check_rerank, decode
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.language import LanguageModel
-from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingOptions
+from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingKeywords, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.decoding.teacher_forcing import Forced, teacher_force
 from capcli.errors import CapcliError, UnreadableImage, UsageError
@@ -36,13 +37,16 @@ from capcli.pictures.read import read_array, to_array, upright_rgb
 from capcli.pictures.spelling import respell
 from capcli.words.tokens import detokenize, tokenize
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 BATCH = 16
 """Pictures that are captioned at once where nothing else is asked for."""
 
 _OVERSHOOT = 0.5
 """How far the samples of a float array may lie outside 0 to 1."""
 
-Picture = str | Path | Image.Image | np.ndarray
+Picture = str | Path | Image.Image | AnyArray
 
 _T = TypeVar("_T")
 
@@ -114,11 +118,14 @@ class Captioner:
         language = None if language_model is None else Checkpoint.load(find_model(language_model))
         return cls(Checkpoint.load(file), file.stem, place, language)
 
+    # A path that is a str also is an iterable of them, which types cannot exclude; it is one picture all the same.
     @overload
-    def caption(self, images: Picture, **options: Any) -> Caption: ...
+    def caption(self, images: Picture, **options: Unpack[DecodingKeywords]) -> Caption: ...  # type: ignore[overload-overlap]
     @overload
-    def caption(self, images: Iterable[Picture], **options: Any) -> list[Caption]: ...
-    def caption(self, images: Picture | Iterable[Picture], **options: Any) -> Caption | list[Caption]:
+    def caption(self, images: Iterable[Picture], **options: Unpack[DecodingKeywords]) -> list[Caption]: ...
+    def caption(
+        self, images: Picture | Iterable[Picture], **options: Unpack[DecodingKeywords]
+    ) -> Caption | list[Caption]:
         """Captions one picture, or a list of them in batches.
 
         Args:
@@ -139,12 +146,22 @@ class Captioner:
         return self._each(images, lambda arrays: self.caption_arrays(arrays, chosen))
 
     @overload
-    def attend(
-        self, images: Picture, *, caption: str | None = None, method: str = DEFAULT_METHOD, **options: Any
+    def attend(  # type: ignore[overload-overlap]
+        self,
+        images: Picture,
+        *,
+        caption: str | None = None,
+        method: str = DEFAULT_METHOD,
+        **options: Unpack[DecodingKeywords],
     ) -> Caption: ...
     @overload
     def attend(
-        self, images: Iterable[Picture], *, caption: str | None = None, method: str = DEFAULT_METHOD, **options: Any
+        self,
+        images: Iterable[Picture],
+        *,
+        caption: str | None = None,
+        method: str = DEFAULT_METHOD,
+        **options: Unpack[DecodingKeywords],
     ) -> list[Caption]: ...
     def attend(
         self,
@@ -152,7 +169,7 @@ class Captioner:
         *,
         caption: str | None = None,
         method: str = DEFAULT_METHOD,
-        **options: Any,
+        **options: Unpack[DecodingKeywords],
     ) -> Caption | list[Caption]:
         """Captions pictures as `caption` does, and measures what each word owes to each part of the picture.
 
@@ -184,12 +201,12 @@ class Captioner:
         return self._each(images, lambda arrays: self.attend_arrays(arrays, chosen, caption=caption, method=method))
 
     def _each(
-        self, images: Picture | Iterable[Picture], work: Callable[[np.ndarray], list[Caption]]
+        self, images: Picture | Iterable[Picture], work: Callable[[UInt8Array], list[Caption]]
     ) -> Caption | list[Caption]:
         captions = [caption for batch in self._batches(images) for caption in work(batch)]
         return captions[0] if isinstance(images, (str, Path, Image.Image, np.ndarray)) else captions
 
-    def _batches(self, images: Picture | Iterable[Picture]) -> Iterator[np.ndarray]:
+    def _batches(self, images: Picture | Iterable[Picture]) -> Iterator[UInt8Array]:
         """The pictures, or the one, prepared, at most `BATCH` of them at once."""
         if isinstance(images, (str, Path, Image.Image, np.ndarray)):
             images = [images]
@@ -213,7 +230,7 @@ class Captioner:
             raise UsageError(f"{spell(weighed)} needs a language model: add --lm FILE, in Python language_model=")
         encode_prefix(options, self._vocabulary)
 
-    def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions | None = None) -> list[Caption]:
+    def caption_arrays(self, arrays: UInt8Array, options: DecodingOptions | None = None) -> list[Caption]:
         """Captions a batch of prepared pictures.
 
         A batch that does not fit into memory is halved until it does, and no larger one is tried again. What is
@@ -232,8 +249,8 @@ class Captioner:
         return self._fitting(arrays, lambda batch: self.decode(self.encode(batch), chosen, self._seeds(batch, chosen)))
 
     def caption_and_embed_arrays(
-        self, arrays: np.ndarray, options: DecodingOptions | None = None
-    ) -> list[tuple[Caption, np.ndarray]]:
+        self, arrays: UInt8Array, options: DecodingOptions | None = None
+    ) -> list[tuple[Caption, Float32Array]]:
         """`caption_arrays`, each caption with its picture's vector, float32 E, as `picture_vectors` gives it.
 
         The pictures are encoded once for both. Raises what either raises.
@@ -242,7 +259,7 @@ class Captioner:
         self.check(chosen)
         matcher = self._matching()
 
-        def work(batch: np.ndarray) -> list[tuple[Caption, np.ndarray]]:
+        def work(batch: UInt8Array) -> list[tuple[Caption, Float32Array]]:
             regions = self.encode(batch)
             with torch.inference_mode():
                 vectors = matcher.pictures(regions.float()).cpu().numpy()
@@ -253,7 +270,7 @@ class Captioner:
 
     def attend_arrays(
         self,
-        arrays: np.ndarray,
+        arrays: UInt8Array,
         options: DecodingOptions | None = None,
         *,
         caption: str | None = None,
@@ -265,7 +282,7 @@ class Captioner:
         check_method(method, attends=self.heads != (0, 0), model=self.name)
         given = None if caption is None else self._sentence(caption)
 
-        def attended(batch: np.ndarray) -> list[Caption]:
+        def attended(batch: UInt8Array) -> list[Caption]:
             regions = self.encode(batch)
             with torch.no_grad():  # inference mode would leave no gradients
                 state = self._decoder.start(regions)
@@ -289,7 +306,7 @@ class Captioner:
 
         return self._fitting(arrays, attended)
 
-    def log_probabilities(self, arrays: np.ndarray, words: Sequence[str]) -> np.ndarray:
+    def log_probabilities(self, arrays: UInt8Array, words: Sequence[str]) -> Float32Array:
         """Natural logarithms of the probabilities of the words of one caption, and of its end, for each picture.
 
         Args:
@@ -304,7 +321,7 @@ class Captioner:
         told = [one for part in parts for one in teacher_force(self._decoder, self.encode(part), [tokens] * len(part))]
         return np.stack([one.log_probabilities.numpy() for one in told])
 
-    def similarities(self, images: Picture | Iterable[Picture], sentences: Sequence[str]) -> np.ndarray:
+    def similarities(self, images: Picture | Iterable[Picture], sentences: Sequence[str]) -> Float32Array:
         """How well each of N sentences fits each of B pictures, by the model's matcher.
 
         Args:
@@ -320,15 +337,17 @@ class Captioner:
         """
         vectors = self.sentence_vectors(sentences)
         nothing = np.empty((0, vectors.shape[1]), np.float32)
-        return np.concatenate([nothing, *map(self.picture_vectors, self._batches(images))]) @ vectors.T
+        pictures = np.concatenate([nothing, *map(self.picture_vectors, self._batches(images))])
+        similarities: Float32Array = pictures @ vectors.T
+        return similarities
 
-    def picture_vectors(self, arrays: np.ndarray) -> np.ndarray:
+    def picture_vectors(self, arrays: UInt8Array) -> Float32Array:
         """The matcher's unit vectors, float32 B x E, of uint8 B x S x S x 3 pictures; raises UsageError without one."""
         matcher = self._matching()
         with torch.inference_mode():
             return matcher.pictures(self.encode(arrays).float()).cpu().numpy()
 
-    def sentence_vectors(self, sentences: Sequence[str]) -> np.ndarray:
+    def sentence_vectors(self, sentences: Sequence[str]) -> Float32Array:
         """The matcher's unit vectors, float32 N x E, of N sentences; raises UsageError without one."""
         matcher = self._matching()
         with torch.inference_mode():
@@ -341,7 +360,7 @@ class Captioner:
             )
         return self._matcher
 
-    def prepare(self, image: Picture) -> np.ndarray:
+    def prepare(self, image: Picture) -> UInt8Array:
         """A picture as the methods on prepared ones take it: uint8 S x S x 3, S being `size`.
 
         Raises:
@@ -360,13 +379,14 @@ class Captioner:
                 raise UnreadableImage(name, f"is damaged ({error})") from None
         return read_array(respell(image), self.size)
 
-    def encode(self, arrays: np.ndarray) -> torch.Tensor:
+    def encode(self, arrays: UInt8Array) -> torch.Tensor:
         """Regions B x R x D of uint8 B x S x S x 3 pictures, on the captioner's device.
 
         They are float32, or bfloat16 where a quantized model's decoder takes them so.
         """
         with torch.inference_mode():
-            return self._encoder(torch.from_numpy(arrays).to(self.device)).to(self._decoder_dtype)
+            regions: torch.Tensor = self._encoder(torch.from_numpy(arrays).to(self.device))
+            return regions.to(self._decoder_dtype)
 
     def decode(
         self,
@@ -374,7 +394,7 @@ class Captioner:
         options: DecodingOptions | None = None,
         seeds: Sequence[int] | None = None,
         *,
-        state: Any = None,
+        state: object = None,
     ) -> list[Caption]:
         """The best caption for each of B x R x D regions, with its alternatives.
 
@@ -404,7 +424,7 @@ class Captioner:
         captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 
-    def _fitting(self, arrays: np.ndarray, work: Callable[[np.ndarray], list[_T]]) -> list[_T]:
+    def _fitting(self, arrays: UInt8Array, work: Callable[[UInt8Array], list[_T]]) -> list[_T]:
         """What `work` makes of each picture, as many at once as fit into memory."""
         made: list[_T] = []
         while len(made) < len(arrays):
@@ -422,7 +442,7 @@ class Captioner:
                 self.fits = len(batch) // 2
         return made
 
-    def _seeds(self, arrays: np.ndarray, options: DecodingOptions) -> list[int] | None:
+    def _seeds(self, arrays: UInt8Array, options: DecodingOptions) -> list[int] | None:
         return [_seed(array, options.seed) for array in arrays] if options.sample else None
 
     def _sentence(self, text: str) -> Caption:
@@ -444,7 +464,7 @@ class Captioner:
     def _tokens(self, caption: Caption) -> list[int]:
         return self._vocabulary.encode([word.text for word in caption.words])
 
-    def _occlusion(self, array: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
+    def _occlusion(self, array: UInt8Array, tokens: Sequence[int]) -> Float32Array:
         words = [self._vocabulary.words[token] for token in tokens]
         whole = self.log_probabilities(array[None], words)
         return occlusion(
@@ -457,7 +477,7 @@ class Captioner:
         caption: Caption,
         tokens: Sequence[int],
         told: Forced,
-        maps: np.ndarray,
+        maps: Float32Array,
         *,
         own: bool,
         options: DecodingOptions,
@@ -489,7 +509,7 @@ class Captioner:
 
     def _caption(self, hypothesis: Hypothesis, given: int, options: DecodingOptions) -> Caption:
         tokens = [self._vocabulary.words[index] for index in hypothesis.tokens]
-        attention: Sequence[np.ndarray | None] = [None] * len(tokens)
+        attention: Sequence[Float32Array | None] = [None] * len(tokens)
         if hypothesis.attention is not None:
             attention = list(hypothesis.attention.reshape(-1, *self.grid).float().numpy())
         words = tuple(
@@ -512,12 +532,12 @@ def _sentinel(told: torch.Tensor | None, count: int) -> Sequence[float | None]:
     return [None] * count if told is None else told.tolist()
 
 
-def _seed(array: np.ndarray, seed: int) -> int:
+def _seed(array: UInt8Array, seed: int) -> int:
     """A number that a picture has anywhere and in any batch."""
     return int.from_bytes(hashlib.blake2b(f"{seed} ".encode() + array.tobytes(), digest_size=8).digest(), "big")
 
 
-def _from_array(array: np.ndarray) -> Image.Image:
+def _from_array(array: AnyArray) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         raise UnreadableImage("array", f"has shape {array.shape}, not height x width (x 3)")
     if array.dtype.kind == "f":

@@ -11,11 +11,15 @@ import types
 from collections.abc import Collection, Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from capcli.errors import UsageError
 
-Kind = TypeVar("Kind")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Kind = TypeVar("Kind", bound="DataclassInstance")
+_T = TypeVar("_T")
 
 LARGEST_WHOLE = 2**63 - 1
 """The largest whole number that a tensor holds."""
@@ -23,7 +27,7 @@ LARGEST_WHOLE = 2**63 - 1
 LARGEST = 1e100
 """No other number of use is larger."""
 
-_SCALARS: dict[Any, tuple[type, str]] = {
+_SCALARS: dict[object, tuple[type, str]] = {
     bool: (bool, "true or false"),
     int: (Integral, "a whole number"),
     float: (Real, "a number"),
@@ -35,7 +39,7 @@ _SCALARS: dict[Any, tuple[type, str]] = {
 
 
 def option(
-    default: Any,
+    default: _T,
     text: str,
     *,
     least: float | None = None,
@@ -47,8 +51,10 @@ def option(
     metavar: str | None = None,
     shown: str | None = None,
     large: bool = False,
-) -> Any:
+) -> _T:
     """A field of an options dataclass; `check` holds its value against what is said here.
+
+    To a type checker it is its default, as it is to `dataclasses.field`, and so must be of the field's type.
 
     Args:
         default: its value where nothing else is asked for.
@@ -118,13 +124,13 @@ def build(kind: type[Kind], values: Mapping[str, Any], where: str = "") -> Kind:
         raise UsageError(f"{where}: {error}" if where else str(error)) from None
 
 
-def check(options: Any) -> None:
+def check(options: DataclassInstance) -> None:
     """Raises UsageError unless every value of an options dataclass is of its field's type, range and choices.
 
     Dataclasses call it from `__post_init__`, so that no object of theirs holds anything else.
     """
     for name, hint in _hints(type(options)).items():
-        field: dataclasses.Field[Any] = type(options).__dataclass_fields__[name]
+        field: dataclasses.Field[Any] = options.__dataclass_fields__[name]
         _check_value(name.rstrip("_"), getattr(options, name), hint, field.metadata)
 
 
@@ -134,7 +140,7 @@ def one_of(name: str, value: str | None, known: Iterable[str]) -> None:
         _check_choice(name, value, known)
 
 
-def _check_choice(name: str, value: Any, known: Iterable[str]) -> None:
+def _check_choice(name: str, value: object, known: Iterable[str]) -> None:
     if value not in (known := list(known)):
         near = near_names(value, known, 1) if isinstance(value, str) else []
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -146,13 +152,13 @@ def near_names(name: object, known: Iterable[str], count: int = 3) -> list[str]:
     return difflib.get_close_matches(str(name), list(known), count)
 
 
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type[DataclassInstance]) -> dict[str, Any]:
     """Types of the fields that an object is made of."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
 
 
-def _built(hint: Any, value: Any, name: str) -> Any:
+def _built(hint: Any, value: Any, name: str) -> object:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint) and not isinstance(value, hint):
         return build(hint, value, f"[{name}]")
     if isinstance(value, list):
@@ -167,7 +173,7 @@ def _element(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is tuple else Any
 
 
-def _check_value(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> None:
+def _check_value(name: str, value: object, hint: Any, metadata: Mapping[str, Any]) -> None:
     if get_origin(hint) in (Union, types.UnionType):
         if value is None:
             return
@@ -182,12 +188,12 @@ def _check_value(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) 
     # True is a whole number to Python, but nobody means a width of True.
     if not isinstance(value, accepted) or isinstance(value, bool) != (hint is bool):
         raise UsageError(f"{name} must be {wanted}{_range(metadata)}, not {_shown(value)}")
-    if hint in (int, float):
+    if hint in (int, float) and isinstance(value, Real):
         largest = LARGEST_WHOLE if hint is int and not metadata.get("large") else LARGEST
         _check_number(name, value, largest, f"{wanted}{_range(metadata)}", metadata)
 
 
-def _check_tuple(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> None:
+def _check_tuple(name: str, value: object, hint: Any, metadata: Mapping[str, Any]) -> None:
     kinds = get_args(hint)
     count = None if kinds[-1] is Ellipsis else len(kinds)
     if not isinstance(value, tuple) or (count is not None and len(value) != count):
@@ -197,20 +203,20 @@ def _check_tuple(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) 
         _check_value(f"each of {name}", item, kinds[0], metadata)
 
 
-def _check_number(name: str, value: Any, largest: float, wanted: str, metadata: Mapping[str, Any]) -> None:
-    value = int(value) if isinstance(value, Integral) else float(value)  # of numpy, too
-    if abs(value) > largest:
+def _check_number(name: str, value: Real, largest: float, wanted: str, metadata: Mapping[str, Any]) -> None:
+    number = int(value) if isinstance(value, Integral) else float(value)  # of numpy, too
+    if abs(number) > largest:
         raise UsageError(f"{name} is beyond {largest:.3g}, larger than any number of use")
     least, above, most, below = (metadata.get(end) for end in ("min", "above", "max", "below"))
     fits = (
-        value == value  # what is no number is not even itself
-        and (least is None or value >= least)
-        and (above is None or value > above)
-        and (most is None or value <= most)
-        and (below is None or value < below)
+        number == number  # what is no number is not even itself
+        and (least is None or number >= least)
+        and (above is None or number > above)
+        and (most is None or number <= most)
+        and (below is None or number < below)
     )
     if not fits:
-        raise UsageError(f"{name} must be {wanted}, not {_shown(value)}")
+        raise UsageError(f"{name} must be {wanted}, not {_shown(number)}")
 
 
 def _range(metadata: Mapping[str, Any]) -> str:
@@ -230,7 +236,7 @@ def _number(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:g}"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A value as messages show it, short enough for a line."""
     try:
         shown = repr(value)

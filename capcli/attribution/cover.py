@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageFilter
 
+from capcli.arrays import BoolArray, UInt8Array
+
 
 def cover(
-    array: np.ndarray,
-    covered: np.ndarray,
+    array: UInt8Array,
+    covered: BoolArray,
     grid: tuple[int, int],
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
-) -> np.ndarray:
+) -> UInt8Array:
     """Copies of a prepared picture in which some of its regions are blurred beyond recognition.
 
     Blurring, unlike a grey patch, brings neither edges nor colours that are not there (Fong and Vedaldi 2017); its

@@ -6,31 +6,32 @@ from collections.abc import Callable
 
 import numpy as np
 
+from capcli.arrays import BoolArray, Float32Array
 from capcli.decoding.teacher_forcing import Forced
 
 _WINDOW = 3
 
 
-def relevance(caption: Forced, method: str) -> np.ndarray:
+def relevance(caption: Forced, method: str) -> Float32Array:
     """Maps by `attention` or `gradient`: float32 T x R, none below 0, each summing to 1.
 
     `gradient` keeps what speaks for the word, the positive part of each head, and adds up heads and layers (Chefer,
     Gur and Wolf 2021, section 3.1, whose mean differs by a factor). Where nothing does, it is the attention.
     """
     assert caption.attention is not None, "check_method sees to that"
-    attention = caption.attention.mean((1, 2)).numpy()
+    attention: Float32Array = caption.attention.mean((1, 2)).numpy()
     if method == "attention" or caption.relevance is None:
         return attention
     return shares(caption.relevance.clamp(min=0).sum((1, 2)).numpy(), attention)
 
 
-def shares(maps: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+def shares(maps: Float32Array, otherwise: Float32Array) -> Float32Array:
     """Maps T x R, none below 0, made to sum to 1 each; those of zeros alone are taken from `otherwise`."""
     total = maps.sum(1, dtype=np.float64, keepdims=True)
     return np.where(total > 0, maps / np.where(total > 0, total, 1), otherwise).astype(np.float32)
 
 
-def occlusion(fall: Callable[[np.ndarray], np.ndarray], grid: tuple[int, int]) -> np.ndarray:
+def occlusion(fall: Callable[[BoolArray], Float32Array], grid: tuple[int, int]) -> Float32Array:
     """How much each word loses where a window of 3 x 3 regions around each region in turn is covered (Zeiler and
     Fergus 2014, section 4.2): the mean over the windows that a region lies in.
 
@@ -45,4 +46,5 @@ def occlusion(fall: Callable[[np.ndarray], np.ndarray], grid: tuple[int, int]) -
     reach = _WINDOW // 2
     windows = (abs(row - row[:, None]) <= reach) & (abs(column - column[:, None]) <= reach)
     falls = windows.T @ fall(windows) / windows.sum(0)[:, None]
-    return np.maximum(falls.T, 0).astype(np.float32)
+    lost: Float32Array = np.maximum(falls.T, 0).astype(np.float32)
+    return lost

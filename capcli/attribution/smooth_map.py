@@ -6,12 +6,13 @@ from numbers import Integral
 
 import numpy as np
 
+from capcli.arrays import Float32Array, Float64Array, FloatArray
 from capcli.errors import UsageError
 
 
 def heatmap(
-    weights: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-) -> np.ndarray:
+    weights: FloatArray, size: tuple[int, int], box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+) -> Float32Array:
     """Spreads weights smoothly over a picture.
 
     Over the grid lies a cubic B-spline whose coefficients are the weights, each at the centre of its cell, so that it
@@ -58,12 +59,12 @@ def heatmap(
     rows, columns = weights.shape
     # Scaled first, because float32 would lose weights near its own limits.
     across = (_shares(rows, height, box[1], box[3]) @ (weights / largest)).astype(np.float32)
-    heat = across @ _shares(columns, width, box[0], box[2]).T.astype(np.float32)
+    heat: Float32Array = across @ _shares(columns, width, box[0], box[2]).T.astype(np.float32)
     heat /= heat.max()
     return heat
 
 
-def _shares(cells: int, pixels: int, start: float, end: float) -> np.ndarray:
+def _shares(cells: int, pixels: int, start: float, end: float) -> Float64Array:
     """What each pixel of an axis takes from each cell: float64 pixels x cells, rows summing to 1."""
     edges = (np.arange(pixels + 1) / pixels - start) * (cells / (end - start)) - 0.5
     # With all that the spline reaches over, two cells to both sides.
@@ -74,8 +75,9 @@ def _shares(cells: int, pixels: int, start: float, end: float) -> np.ndarray:
     return np.stack([shares[:, folded == cell].sum(1) for cell in range(cells)], 1)
 
 
-def _integral(t: np.ndarray) -> np.ndarray:
+def _integral(t: Float64Array) -> Float64Array:
     """The integral of the cubic B-spline from minus infinity to t."""
     t = np.clip(t, -2, 2)
     first, second, third, fourth = (np.maximum(t + shift, 0) ** 4 for shift in (2, 1, 0, -1))
-    return (first - 4 * second + 6 * third - 4 * fourth) / 24
+    integral: Float64Array = (first - 4 * second + 6 * third - 4 * fourth) / 24
+    return integral

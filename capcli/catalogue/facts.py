@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from capcli.catalogue.card import Card
 from capcli.catalogue.history import History
@@ -89,7 +89,7 @@ class Facts:
         words = self.header.described.get("vocabulary")
         return max(0, len(words) - len(SPECIALS)) if isinstance(words, list) else 0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All but the card and the tensors, as plain values."""
         described = self.header.described
         return {
@@ -108,6 +108,6 @@ class Facts:
             "origin": self.history.origin or None,
         }
 
-    def _part(self, name: str) -> dict[str, Any]:
+    def _part(self, name: str) -> Mapping[str, object]:
         told = self.header.described.get(name)
         return told if isinstance(told, dict) else {}

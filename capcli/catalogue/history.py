@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,19 +20,21 @@ class History:
         described: what the file's header says of the model.
     """
 
-    described: dict[str, Any]
+    described: Mapping[str, Any]
 
     @property
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> Mapping[str, object]:
         """Of a model that was made smaller: `model`, `sha256`, `method` and `scores` of what it was made of, and
         `fine_tuning` where that followed.
         """
-        return self.described["origin"]
+        origin: Mapping[str, object] = self.described["origin"]
+        return origin
 
     @property
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> Mapping[str, object]:
         """What trained it, as plain values."""
-        return self.described["recipe"]
+        recipe: Mapping[str, object] = self.described["recipe"]
+        return recipe
 
     @property
     def scores(self) -> dict[str, dict[str, float]]:
@@ -50,7 +53,7 @@ class History:
         return list(dict.fromkeys([*names, *(map(str, tuned) if isinstance(tuned, list) else ())]))
 
     @property
-    def fine_tuning(self) -> dict[str, Any]:
+    def fine_tuning(self) -> Mapping[str, object]:
         """What followed when it was made smaller: `recipe` and names of `data`; empty where nothing did."""
         told = self.origin.get("fine_tuning")
         return told if isinstance(told, dict) else {}
@@ -63,7 +66,7 @@ class History:
         return None
 
 
-def _figures(scores: Any) -> dict[str, dict[str, float]]:
+def _figures(scores: object) -> dict[str, dict[str, float]]:
     if not isinstance(scores, dict):
         return {}
     numbers = {
@@ -74,7 +77,7 @@ def _figures(scores: Any) -> dict[str, dict[str, float]]:
     return {name: figures for name, figures in numbers.items() if figures}
 
 
-def _is_figure(value: Any) -> bool:
+def _is_figure(value: object) -> bool:
     # A stranger's number may also be too large to be printed, or none.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e9 < value < 1e9
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -90,7 +89,7 @@ def stored(weights: Weights) -> str:
     return f"{weights.stored}{zeros}"
 
 
-def _recipe(recipe: dict[str, Any]) -> str:
+def _recipe(recipe: Mapping[str, object]) -> str:
     if not recipe:
         return "not said"
     stages = recipe.get("stage")

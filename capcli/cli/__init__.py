@@ -15,7 +15,7 @@ from capcli.cli.messages import hush, tell
 from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.options import near_names
-from capcli.pictures.find import EXTENSIONS
+from capcli.pictures.kinds import EXTENSIONS
 from capcli.runs.session import Load
 
 

@@ -11,7 +11,7 @@ import typer
 
 from capcli.cli.console import Console, leave, open_session
 from capcli.cli.options import Group, takes
-from capcli.decoding.options import MOST_WORDS, DecodingOptions
+from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
 from capcli.heatmap.options import AttendOptions
 from capcli.model.options import ModelOptions
@@ -36,7 +36,7 @@ def attend(
     *,
     inputs: dict[str, Any],
     drawing: dict[str, Any],
-    decoding: dict[str, Any],
+    decoding: DecodingKeywords,
     place: dict[str, Any],
 ) -> None:
     """Show where the model looked for every word: heatmaps over photographs, as pictures, pages or numbers.
@@ -47,7 +47,8 @@ def attend(
     wish, options, given = AttendOptions(**drawing), InputOptions(**inputs), ModelOptions(**place)
     if wish.caption is not None:
         _refuse_choices(decoding)
-    DecodingOptions(**{"max_length": MOST_WORDS, **decoding})
+    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
+    DecodingOptions(**asked)
     if wish.method == "occlusion" and "batch_size" not in place:
         # It takes seconds a picture: each is handed over when it is done, and Ctrl-C need not wait for others.
         given = dataclasses.replace(given, batch_size=1)
@@ -59,7 +60,7 @@ def _draw(
     paths: list[str],
     options: InputOptions,
     wish: AttendOptions,
-    decoding: dict[str, Any],
+    decoding: DecodingKeywords,
     given: ModelOptions,
 ) -> None:
     from capcli.heatmap.drawing import Canvas, DrawMaps
@@ -86,7 +87,7 @@ def _draw(
     leave(tally)
 
 
-def _refuse_choices(decoding: dict[str, Any]) -> None:
+def _refuse_choices(decoding: DecodingKeywords) -> None:
     for name in decoding:
         if name != "min_confidence":
             raise UsageError(

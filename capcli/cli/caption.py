@@ -12,7 +12,7 @@ import typer
 
 from capcli.cli.console import Console, leave, open_session
 from capcli.cli.options import Group, takes
-from capcli.decoding.options import MOST_WORDS, DecodingOptions
+from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
 from capcli.model.options import ModelOptions
 from capcli.output.options import OutputOptions
 from capcli.pictures.options import InputOptions
@@ -43,7 +43,7 @@ def caption(
     *,
     inputs: dict[str, Any],
     outputs: dict[str, Any],
-    decoding: dict[str, Any],
+    decoding: DecodingKeywords,
     place: dict[str, Any],
 ) -> None:
     """Caption photographs: the sentence for one file, `path<TAB>caption` for several or for a folder.
@@ -59,7 +59,8 @@ def caption(
     found, base = options.find(paths, watch)
     alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
     # What contradicts itself whatever the model's own options are.
-    DecodingOptions(**{"max_length": MOST_WORDS, **decoding})
+    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
+    DecodingOptions(**asked)
     console = Console(summary=not alone)
     with Outputs(to, sys.stdout.buffer, base, alone=alone) as sinks:
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import typer
 
 from capcli.cli.interrupt import Interrupt, finishing
 from capcli.cli.messages import inform, tell
 from capcli.cli.progress import Bar
+from capcli.decoding.options import DecodingKeywords
 from capcli.model.options import ModelOptions
 from capcli.runs.observer import Observer
 from capcli.runs.session import Session, load_captioner
@@ -54,7 +54,7 @@ class Console(Observer):
             inform(f"{who}{tally}")
 
 
-def open_session(context: typer.Context, model: ModelOptions, decoding: Mapping[str, Any], console: Console) -> Session:
+def open_session(context: typer.Context, model: ModelOptions, decoding: DecodingKeywords, console: Console) -> Session:
     """A session whose model is loaded by the context's object, where whoever calls the command line gives one."""
     return Session(model, decoding, observer=console, load=context.obj or load_captioner)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ from capcli.cli.console import Console, open_session
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
 from capcli.cli.reports import list_settings, publish, tell_all
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import CapcliError
 from capcli.evaluation.options import HELD_OUT, DatasetOptions, ReportOptions, ScoringOptions, check_reports
 from capcli.model.options import ModelOptions
@@ -44,7 +43,7 @@ def evaluate(
     source: dict[str, Any],
     scoring: dict[str, Any],
     reports: dict[str, Any],
-    decoding: dict[str, Any],
+    decoding: DecodingKeywords,
     place: dict[str, Any],
 ) -> None:
     """Caption a DATASET with a model and score the captions, as the COCO toolkit does.
@@ -92,7 +91,7 @@ def _caption(
     references: References,
     chosen: DatasetOptions,
     model: ModelOptions,
-    decoding: Mapping[str, Any],
+    decoding: DecodingKeywords,
 ) -> tuple[Captioned, Retrieval | None]:
     """Captions the images, and measures retrieval if that is asked for, by one model that is loaded once."""
     from capcli.evaluation.dataset_captions import caption_references

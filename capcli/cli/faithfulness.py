@@ -14,14 +14,13 @@ from capcli.attribution.methods import METHODS
 from capcli.cli.console import Console, open_session
 from capcli.cli.options import Group, path, takes
 from capcli.cli.progress import counting
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.evaluation.options import FaithfulnessOptions
 from capcli.model.options import ModelOptions
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from capcli.arrays import UInt8Array
     from capcli.evaluation.faithfulness import Check
     from capcli.evaluation.references import References
     from capcli.runs.session import Session
@@ -40,7 +39,7 @@ def faithfulness(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", parser=path, help="A data set, for its pictures.")],
     *,
     measuring: dict[str, Any],
-    decoding: dict[str, Any],
+    decoding: DecodingKeywords,
     place: dict[str, Any],
 ) -> None:
     """Measure on a DATASET's pictures whether the heatmaps of `capcli attend` tell the truth.
@@ -120,7 +119,7 @@ def _draw_lots(pictures: Sequence[Path], count: int) -> list[Path]:
     return [pictures[place] for place in sorted(np.random.default_rng(0).permutation(len(pictures))[:count])]
 
 
-def _read(session: Session, pictures: Sequence[Path], failed: list[Path]) -> Iterator[np.ndarray]:
+def _read(session: Session, pictures: Sequence[Path], failed: list[Path]) -> Iterator[UInt8Array]:
     for reading in session.read(pictures):
         if reading.array is not None:
             yield reading.array

@@ -1,6 +1,7 @@
 """Help that fits on a screen: what is asked for most comes first, the rest in named groups.
 
-Typer's own draws boxes by rich, whose import takes longer than all else that `capcli --help` does.
+Typer's own draws boxes by rich, whose import takes longer than all else that `capcli --help` does. Contexts and
+parameters are of click, which newer Typer has under a private name; so no type can name them here.
 """
 
 from __future__ import annotations

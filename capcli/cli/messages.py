@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import Any
 
 import typer
 
@@ -41,7 +40,7 @@ def inform(text: str) -> None:
         tell(text)
 
 
-def print_json(content: Any) -> None:
+def print_json(content: object) -> None:
     """Print plain values on stdout: indented, in UTF-8 as JSON always is, whatever the terminal's encoding."""
     from capcli.files.json import dumps
 

@@ -7,12 +7,15 @@ import functools
 import inspect
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from capcli.cli.messages import hush
 from capcli.options import describe, flag_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _VALUES = {int: "N", float: "X", int | None: "N", float | None: "X", str: "TEXT", str | None: "TEXT"}
 """What the help calls a value of a type where the option has no better name for it."""
@@ -29,7 +32,7 @@ class Group:
         without: names of fields that the command does not offer.
     """
 
-    options: type
+    options: type[DataclassInstance]
     title: str
     common: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -92,7 +95,7 @@ def _completer(choices: Collection[str]) -> Callable[[str], list[str]]:
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete.lower())]
 
 
-def _fold(value: Any, field: dataclasses.Field[Any]) -> Any:
+def _fold(value: object, field: dataclasses.Field[Any]) -> object:
     """A value, or each of several, as the field's choices spell it."""
     if isinstance(value, (list, tuple)):
         return type(value)(_fold(one, field) for one in value)
@@ -100,7 +103,7 @@ def _fold(value: Any, field: dataclasses.Field[Any]) -> Any:
     return value.lower() if isinstance(value, str) and value.lower() in choices else value
 
 
-def _is_unset(value: Any) -> bool:
+def _is_unset(value: object) -> bool:
     # By identity, because 0 is a value that equals False.
     return value is None or value is False or value == []
 

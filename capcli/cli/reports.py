@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,7 +34,7 @@ _SETTINGS = (
 )
 
 
-def list_settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
+def list_settings(chosen: Mapping[str, object]) -> dict[str, object]:
     """What was asked for that figures depend on, as plain values for a report."""
     asked = {name: chosen[name] for name in _SETTINGS if name in chosen}
     return {

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from capcli.errors import CapcliError, system_reason
 
@@ -19,7 +19,7 @@ class _ClosedStdout(io.RawIOBase):
         place: open to the end, so that no file of the run gets the number of stdout.
     """
 
-    def __init__(self, place: IO[Any]) -> None:
+    def __init__(self, place: IO[str]) -> None:
         self._place = place
 
     def writable(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capcli.catalogue.facts import Facts
 from capcli.compression.options import MeasureOptions
@@ -21,8 +21,7 @@ from capcli.runs.session import Session
 from capcli.words.counting import count_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from capcli.arrays import UInt8Array
     from capcli.captioner import Captioner
     from capcli.compression.speed import Speed
     from capcli.evaluation.comparison import Comparison
@@ -57,7 +56,7 @@ class Measured:
         """The same with what the files say of themselves by now."""
         return replace(self, facts=tuple(Facts.read(one.label, one.file) for one in self.facts))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All of it as plain values; the first model has no `against_the_first`."""
         models = [{**one.to_json(), "speed": self.speed.to_json(place)} for place, one in enumerate(self.facts)]
         for one, comparison in zip(models[1:], self.comparisons, strict=False):
@@ -173,7 +172,7 @@ def measure_models(
     return Measured(facts, speed, timed_on, comparisons, tuple(dict.fromkeys(notes)), unreadable)
 
 
-def scores_of(measured: Measured) -> dict[str, dict[str, Any]]:
+def scores_of(measured: Measured) -> dict[str, dict[str, float]]:
     """The scores of the second model, as model files hold them: by data set and split, then by metric."""
     (comparison,) = measured.comparisons
     references = comparison.references
@@ -188,7 +187,7 @@ def _unreadable(refused: Sequence[str]) -> UsageError:
 
 def _prepared(
     captioners: Sequence[Captioner], pictures: Sequence[Path] | None
-) -> tuple[list[np.ndarray], str, tuple[str, ...]]:
+) -> tuple[list[UInt8Array], str, tuple[str, ...]]:
     """The pictures as each model takes them, what they are, for people, and a line for each that cannot be read."""
     import numpy as np
 

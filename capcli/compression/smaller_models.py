@@ -93,7 +93,7 @@ class FineTuning:
         """
         recipe = dataclasses.replace(self._recipe, decoding=checkpoint.options)
         best = train_on(self._corpus, recipe, self._folder, self._device, start=checkpoint)
-        origin = checkpoint.origin | {"fine_tuning": {"recipe": best.recipe, "data": [self._name]}}
+        origin = {**checkpoint.origin, "fine_tuning": {"recipe": best.recipe, "data": [self._name]}}
         return dataclasses.replace(
             checkpoint, model=best.model, options=best.options, calibration=best.calibration, origin=origin,
             held_out=best.held_out,

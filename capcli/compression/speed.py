@@ -6,10 +6,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+from capcli.arrays import UInt8Array
 
 if TYPE_CHECKING:
     from capcli.captioner import Captioner
@@ -50,7 +52,7 @@ class Speed:
         word = "faster" if least > 1 else "slower" if most < 1 else "neither faster nor slower"
         return f"{word}: {middle:.2f} times as fast ({least:.2f} to {most:.2f} in {len(self.rounds)} rounds)"
 
-    def to_json(self, model: int) -> dict[str, Any]:
+    def to_json(self, model: int) -> dict[str, object]:
         """What was found of one model, as plain values."""
         middle, least, most = self.ratio(model)
         return {
@@ -65,7 +67,7 @@ class Speed:
 
 def measure(
     captioners: Sequence[Captioner],
-    prepared: Sequence[np.ndarray],
+    prepared: Sequence[UInt8Array],
     batch_size: int,
     *,
     rounds: int = ROUNDS,

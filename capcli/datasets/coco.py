@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from capcli.datasets.dataset import Entry, image_folders, locate, member, number_of, parse_json, read_text
 from capcli.errors import DatasetError
@@ -67,7 +66,7 @@ def _read(file: Path, split: str | None) -> Iterator[Entry]:
         yield Entry.of(f"{file}: images[{number}]", name, locate(name, folders), texts, split, key)
 
 
-def _id(record: Any, key: str, file: Path, where: str) -> str:
+def _id(record: object, key: str, file: Path, where: str) -> str:
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, int | float | str):
         raise DatasetError(f"{file}: {where} has no {key!r}")

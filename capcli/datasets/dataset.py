@@ -9,10 +9,12 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from capcli.errors import DatasetError, system_reason
 from capcli.files.names import escape
+
+_T = TypeVar("_T")
 
 SPLITS = ("train", "dev", "test", "rest")
 
@@ -215,7 +217,7 @@ def parse_json(text: str, path: Path, first_line: int = 1, *, pairs: bool = Fals
         raise DatasetError(f"{path}: JSON nested too deep to be a caption file") from error
 
 
-def member(record: Any, key: str, kind: type, path: Path, where: str) -> Any:
+def member(record: object, key: str, kind: type[_T], path: Path, where: str) -> _T:
     """`record[key]`, which must be a `kind`; raises DatasetError saying `where` in `path` it is not."""
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from capcli.datasets.dataset import (
     Entry,
@@ -59,7 +58,7 @@ def entries(path: Path) -> Iterator[Entry]:
         yield Entry.of(f"{file}: {where}", name, place, captions, _SPLITS[split], key)
 
 
-def _text(sentence: Any, file: Path, where: str) -> str:
+def _text(sentence: object, file: Path, where: str) -> str:
     if isinstance(sentence, dict) and isinstance(sentence.get("raw"), str):
         return str(sentence["raw"])
     return " ".join(map(str, member(sentence, "tokens", list, file, f"a sentence of {where}")))

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from capcli.datasets.dataset import parse_json, read_lines, read_text
 from capcli.datasets.separated import Header, read_header, read_rows
@@ -36,7 +35,7 @@ class Record:
     """
 
     where: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
 
     def names(self) -> tuple[str, ...]:
         """What the row calls its image, at least one id or file name; raises DatasetError where there is none."""
@@ -112,7 +111,7 @@ def _lines(path: Path) -> list[Record]:
     return records
 
 
-def _array(values: list[Any], path: Path) -> list[Record]:
+def _array(values: list[object], path: Path) -> list[Record]:
     return [_object(value, f"{path}, entry {number}") for number, value in enumerate(values, 1)]
 
 
@@ -144,13 +143,13 @@ def _one_object(text: str, path: Path) -> list[Record]:
     return records
 
 
-def _object(value: Any, where: str) -> Record:
+def _object(value: object, where: str) -> Record:
     if not isinstance(value, dict):
         raise DatasetError(f"{where}: not a JSON object")
     return Record(where, value)
 
 
-def _texts(value: Any) -> list[str] | None:
+def _texts(value: object) -> list[str] | None:
     if isinstance(value, str):
         return [value]
     return value if isinstance(value, list) and all(isinstance(text, str) for text in value) else None
@@ -182,7 +181,7 @@ def _rows_of_text(path: Path, text: str) -> list[Record]:
     return records
 
 
-def _is_name(value: Any) -> bool:
+def _is_name(value: object) -> bool:
     # To Python True is a whole number, but it is no id.
     number = (isinstance(value, int) and not isinstance(value, bool)) or (
         isinstance(value, float) and value.is_integer()

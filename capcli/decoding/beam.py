@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Generic
 
 import torch
 from torch import Tensor
@@ -13,16 +13,16 @@ from capcli.decoding.hypothesis import Hypothesis, best_first
 from capcli.decoding.language import LanguageModel
 from capcli.decoding.limits import allowed
 from capcli.decoding.options import DecodingOptions
-from capcli.model.decoders.contract import Decoder
+from capcli.model.decoders.contract import Decoder, State
 from capcli.words.vocabulary import END, START
 
 
 def beam_search(
-    decoder: Decoder,
+    decoder: Decoder[State],
     regions: Tensor,
     options: DecodingOptions,
     prefix: Sequence[int] = (),
-    state: Any = None,
+    state: State | None = None,
     language: LanguageModel | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds captions of high probability.
@@ -52,16 +52,16 @@ def beam_search(
         return _Search(decoder, regions, options, prefix, state, language).run()
 
 
-class _Search:
+class _Search(Generic[State]):
     """The search of B pictures with K beams each, and what every beam has said by now."""
 
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: Decoder[State],
         regions: Tensor,
         options: DecodingOptions,
         prefix: Sequence[int],
-        state: Any,
+        state: State | None,
         language: LanguageModel | None,
     ) -> None:
         B, K, device = len(regions), max(options.beam_size, options.num_captions), regions.device

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
 
 from torch import Tensor
 
@@ -15,18 +14,18 @@ from capcli.decoding.options import DecodingOptions
 from capcli.decoding.rerank import rerank, similarities
 from capcli.decoding.sample import sample_distinct
 from capcli.errors import UsageError
-from capcli.model.decoders.contract import Decoder
+from capcli.model.decoders.contract import Decoder, State
 from capcli.model.matcher import Matcher
 
 
 def decode(
-    decoder: Decoder,
+    decoder: Decoder[State],
     regions: Tensor,
     options: DecodingOptions,
     *,
     prefix: Sequence[int] = (),
     seeds: Sequence[int] | None = None,
-    state: Any = None,
+    state: State | None = None,
     language: LanguageModel | None = None,
     matcher: Matcher | None = None,
 ) -> list[list[Hypothesis]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,16 +47,16 @@ class LanguageModel:
             told = f"not {options.max_length}"
             raise UsageError(f"max-length must be at most {longest} with this language model, {told}")
 
-    def start(self, count: int) -> Any:
+    def start(self, count: int) -> object:
         """State before the first word of `count` captions."""
         return self.model.decoder.start(self._regions(count))
 
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, tokens: Tensor, state: object) -> tuple[Tensor, object]:
         """Feeds N words of the captioner's and predicts the next, N x V log-probabilities; and the new state."""
         log_probabilities, _, state = self.model.decoder.step(self.words[tokens], state)
         return log_probabilities[:, self.words], state
 
-    def reorder(self, state: Any, index: Tensor) -> Any:
+    def reorder(self, state: object, index: Tensor) -> object:
         """As `Decoder.reorder`."""
         return self.model.decoder.reorder(state, index)
 
@@ -72,4 +71,5 @@ class LanguageModel:
         ]
 
     def _regions(self, count: int) -> Tensor:
-        return self.model.encoder(torch.empty(count, device=self.words.device))
+        regions: Tensor = self.model.encoder(torch.empty(count, device=self.words.device))
+        return regions

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from capcli.errors import UsageError
 from capcli.options import build, check, option, spell
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SAMPLING = ("temperature", "top_p", "top_k")
 """Options that mean nothing to a search."""
@@ -32,6 +35,30 @@ Below 0 a caption earns by what it says of this picture and not of pictures in g
 its form "antiLM", log p(caption | picture) - lambda log p(caption) (Li et al. 2016, "A Diversity-Promoting Objective
 Function for Neural Conversation Models").
 """
+
+
+class DecodingKeywords(TypedDict, total=False):
+    """Some fields of `DecodingOptions`, for type checkers and editors, which cannot read keywords off a dataclass.
+
+    A test holds the two against each other.
+    """
+
+    num_captions: int
+    beam_size: int
+    length_penalty: float
+    min_length: int
+    max_length: int
+    no_repeat_ngram: int
+    rerank: float
+    lm_weight: float
+    lm_rescore: float
+    prefix: str
+    sample: bool
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    min_confidence: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +137,7 @@ class DecodingOptions:
             if field.name in OF_LANGUAGE_MODELS and self.sample and getattr(self, field.name):
                 raise UsageError("a language model leads a search and no sampling; leave sample or the model out")
 
-    def replace(self, **changes: Any) -> DecodingOptions:
+    def replace(self, **changes: Unpack[DecodingKeywords]) -> DecodingOptions:
         """A copy with other values.
 
         Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ ROUNDS = 10
 
 @torch.no_grad()
 def sample(
-    decoder: Decoder, regions: Tensor, options: DecodingOptions, uniforms: Tensor, prefix: Sequence[int] = ()
+    decoder: Decoder[Any], regions: Tensor, options: DecodingOptions, uniforms: Tensor, prefix: Sequence[int] = ()
 ) -> list[list[Hypothesis]]:
     """Draws captions from the decoder, each word by inversion of one uniform number.
 
@@ -76,7 +77,7 @@ def sample(
 
 
 def sample_distinct(
-    decoder: Decoder, regions: Tensor, options: DecodingOptions, seeds: Sequence[int], prefix: Sequence[int] = ()
+    decoder: Decoder[Any], regions: Tensor, options: DecodingOptions, seeds: Sequence[int], prefix: Sequence[int] = ()
 ) -> list[list[Hypothesis]]:
     """Draws captions until each picture has `num_captions` different ones.
 

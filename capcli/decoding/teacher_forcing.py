@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from capcli.model.decoders.contract import Decoder
+from capcli.model.decoders.contract import Decoder, State
 from capcli.words.vocabulary import END, START
 
 
@@ -32,12 +31,12 @@ class Forced:
 
 
 def teacher_force(
-    decoder: Decoder,
+    decoder: Decoder[State],
     regions: Tensor,
     captions: Sequence[Sequence[int]],
     *,
     gradients: bool = False,
-    state: Any = None,
+    state: State | None = None,
 ) -> list[Forced]:
     """Feeds given captions, one for each picture.
 

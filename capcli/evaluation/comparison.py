@@ -54,7 +54,7 @@ class Comparison:
             notes.append(several(len(self.differences.metrics)))
         return notes + few(self.differences.images)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The comparison as plain values."""
         pairs = self.a.pairs
         java = java_versions(self.differences.unavailable)
@@ -104,7 +104,7 @@ def compare(
     scoring: ComparingOptions,
     *,
     allow_missing: bool = False,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Scores two systems on the images that both captioned; paired, as their captions are of the same images.

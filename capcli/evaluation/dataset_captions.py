@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capcli.datasets.records import Record
 from capcli.errors import UsageError
 from capcli.evaluation.predictions import Prediction, read_predictions
-from capcli.evaluation.provenance import model_files
+from capcli.evaluation.provenance import RunFacts, model_files
 from capcli.evaluation.references import References
 from capcli.output import Result
 from capcli.output.options import OutputOptions
@@ -25,8 +25,7 @@ from capcli.runs.session import Session
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from capcli.arrays import Float32Array, UInt8Array
     from capcli.caption import Caption
     from capcli.pictures.stream import Reading
 
@@ -45,10 +44,10 @@ class Captioned:
     """
 
     predictions: tuple[Prediction, ...]
-    run: Mapping[str, Any]
+    run: RunFacts
     tally: Tally
     notes: tuple[str, ...] = ()
-    vectors: Mapping[Path, np.ndarray | None] = field(default_factory=dict)
+    vectors: Mapping[Path, Float32Array | None] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -121,7 +120,7 @@ class _CollectPredictions:
         self.predictions: list[Prediction] = []
         self.held: list[Prediction] = []
         self.remarks: list[str] = []
-        self.vectors: dict[Path, np.ndarray | None] = {}
+        self.vectors: dict[Path, Float32Array | None] = {}
         self._session: Session
 
     def todo(self, pictures: Sequence[Path]) -> list[Path]:
@@ -144,17 +143,16 @@ class _CollectPredictions:
     def begin(self, session: Session) -> None:
         self._session = session
 
-    def ask(self, arrays: np.ndarray) -> Sequence[tuple[Caption, np.ndarray | None]]:
+    def ask(self, arrays: UInt8Array) -> Sequence[tuple[Caption, Float32Array | None]]:
         captioner, options = self._session.captioner, self._session.options
         if self._embed:
             return captioner.caption_and_embed_arrays(arrays, options)
         return [(caption, None) for caption in captioner.caption_arrays(arrays, options)]
 
-    def keep(self, reading: Reading, answer: tuple[Caption, np.ndarray | None] | None) -> Result:
+    def keep(self, reading: Reading, answer: tuple[Caption, Float32Array | None] | None) -> Result:
         caption, vector = answer or (None, None)
         result = make_result(reading, caption, self._session.captioner.name)
-        row = result.row()
-        self.predictions.append(Prediction.of(Record(row["path"], row)))
+        self.predictions.append(Prediction.of(Record(str(result.path), result.row())))
         if self._embed:
             self.vectors[reading.path] = vector
         return result if self._outputs is None else self._outputs.write(result)

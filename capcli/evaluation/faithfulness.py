@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capcli.arrays import BoolArray, Float32Array, Float64Array, IntArray, UInt8Array
 from capcli.attribution.cover import cover
 from capcli.attribution.methods import METHODS
 from capcli.decoding.options import DecodingOptions
@@ -107,7 +108,7 @@ class Check:
     samples: int
     seed: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All of it as plain values."""
         return {
             "images": self.images,
@@ -191,8 +192,8 @@ class _Row:
 
     words: int
     random: float
-    falls: np.ndarray
-    curves: np.ndarray
+    falls: Float64Array
+    curves: Float64Array
 
 
 class _Covers:
@@ -200,9 +201,9 @@ class _Covers:
 
     def __init__(self, regions: int) -> None:
         self._regions = regions
-        self.masks: list[np.ndarray] = []
+        self.masks: list[BoolArray] = []
 
-    def of(self, places: np.ndarray) -> int:
+    def of(self, places: IntArray) -> int:
         """The number of the cover of these regions."""
         mask = np.zeros(self._regions, bool)
         mask[places] = True
@@ -212,7 +213,7 @@ class _Covers:
 
 def _measured(
     captioner: Captioner,
-    array: np.ndarray,
+    array: UInt8Array,
     methods: Sequence[str],
     options: DecodingOptions | None,
     generator: np.random.Generator,
@@ -266,7 +267,7 @@ def is_content(word: str) -> bool:
     return word not in FUNCTION_WORDS and any(map(str.isalnum, word))
 
 
-def _map(caption: Caption, place: int) -> np.ndarray:
+def _map(caption: Caption, place: int) -> Float32Array:
     weights = caption.words[place].attention
     assert weights is not None, "attend_arrays sees to that"
     return weights.ravel()
@@ -284,7 +285,7 @@ def _summary(rows: Sequence[_Row], methods: Sequence[str], words: int, wordless:
         np.ones((count, 1)),
     ]
 
-    def formula(sums: np.ndarray) -> np.ndarray:
+    def formula(sums: Float64Array) -> Float64Array:
         per_word = sums[..., 1 : 2 + each] / sums[..., :1]
         random, tops = per_word[..., :1], per_word[..., 1::2]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -357,11 +358,11 @@ def curves(check: Check) -> bytes:
     )
 
 
-def _plain(score: Score) -> dict[str, Any]:
+def _plain(score: Score) -> dict[str, object]:
     return {"value": score.value, "interval": None if score.low is None else [score.low, score.high]}
 
 
-def _plain_curves(curves: Curves) -> dict[str, Any]:
+def _plain_curves(curves: Curves) -> dict[str, object]:
     return {
         "deletion": list(curves.deletion),
         "insertion": list(curves.insertion),

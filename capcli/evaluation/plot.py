@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from capcli.arrays import Float64Array
 from capcli.output.html import fragment, render
 
 _WIDTH, _HEIGHT = 340, 220
@@ -24,7 +25,7 @@ _LEGEND = 24
 _SHORT = 10
 
 
-def histogram(values: np.ndarray, label: str, alt: str) -> Markup:
+def histogram(values: Float64Array, label: str, alt: str) -> Markup:
     """How many images have which score, with a line at the mean.
 
     Args:
@@ -44,7 +45,7 @@ def histogram(values: np.ndarray, label: str, alt: str) -> Markup:
     return axes.draw([("bar", bars), ("mark", f"M{mean:.1f} {axes.y(0):.1f}V{_TOP}")], alt)
 
 
-def scatter(x: np.ndarray, y: np.ndarray, labels: tuple[str, str], alt: str) -> Markup:
+def scatter(x: Float64Array, y: Float64Array, labels: tuple[str, str], alt: str) -> Markup:
     """A dot for every image (evenly chosen ones where there are very many), and the means of tenths of them.
 
     Args:
@@ -100,7 +101,7 @@ def beside(plots: Sequence[tuple[str, Markup]], legend_rows: int = 1) -> bytes:
     )
 
 
-def tenths(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
+def tenths(x: Float64Array, y: Float64Array) -> list[tuple[float, float]]:
     """Mean x and mean y of each tenth of the images by x; none where there are too few to average."""
     if len(x) < _LEAST_FOR_MEANS:
         return []
@@ -108,7 +109,7 @@ def tenths(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
     return [(float(x[part].mean()), float(y[part].mean())) for part in np.array_split(order, 10)]
 
 
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+def rank_correlation(x: Float64Array, y: Float64Array) -> float | None:
     """Spearman's rank correlation, ties given their mean rank (Kendall and Gibbons 1990); None if one never varies."""
     first, second = _ranks(x), _ranks(y)
     if first.std() == 0 or second.std() == 0:
@@ -158,7 +159,7 @@ class _Axes:
         )
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
+def _ranks(values: Float64Array) -> Float64Array:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from capcli.datasets.records import CAPTION_KEYS, Record, read_records
 from capcli.errors import DatasetError
@@ -63,7 +64,7 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def _confidence(record: Record) -> float | None:
-    value = record.fields.get("confidence")
+    value: Any = record.fields.get("confidence")  # float refuses what is no number
     if value is None or value == "":
         return None
     try:

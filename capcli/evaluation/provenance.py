@@ -9,20 +9,45 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from capcli.files.json import dumps
 from capcli.model.options import ModelOptions
 from capcli.modelfile.identity import identify_model
 
 
-def model_files(options: ModelOptions) -> dict[str, dict[str, str]]:
-    """Name and hash of the model, and of the language model beside it if there is one; raises ModelError."""
-    named = {"model": options.model, "language_model": options.lm}
-    return {role: asdict(identify_model(name)) for role, name in named.items() if name is not None}
+class ModelFiles(TypedDict, total=False):
+    """Name and hash of a model, and of the language model beside it if there is one, as plain values."""
+
+    model: dict[str, str]
+    language_model: dict[str, str]
 
 
-def data_hash(captions: Iterable[tuple[str, Any]]) -> str:
+class RunFacts(ModelFiles, total=False):
+    """What made captions, as plain values; nothing for captions that others made.
+
+    Attributes:
+        decoding: options by name.
+        device: where the model computed.
+        batch_size: how many pictures it had at once.
+        images_per_second: None where earlier runs made all.
+    """
+
+    decoding: dict[str, object]
+    device: str
+    batch_size: int
+    images_per_second: float | None
+
+
+def model_files(options: ModelOptions) -> ModelFiles:
+    """Of the models that the options name; raises ModelError."""
+    files: ModelFiles = {"model": asdict(identify_model(options.model))}
+    if options.lm is not None:
+        files["language_model"] = asdict(identify_model(options.lm))
+    return files
+
+
+def data_hash(captions: Iterable[tuple[str, object]]) -> str:
     """SHA-256, in hexadecimal, of images and what is said about them, whatever order the images come in.
 
     Args:
@@ -45,7 +70,7 @@ def versions(*packages: str) -> dict[str, str]:
     return known
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, object]:
     """Processor, cores that may be used, and system."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {

@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from capcli.errors import UsageError
 from capcli.evaluation.notes import CIDER, HUMAN, RETRIEVAL, alone, few, java_versions, programs, remarks
 from capcli.evaluation.options import ComparingOptions, ScoringOptions
 from capcli.evaluation.pairing import Matching, Pair, match
 from capcli.evaluation.predictions import Prediction
-from capcli.evaluation.provenance import data_hash, machine, versions
+from capcli.evaluation.provenance import RunFacts, data_hash, machine, versions
 from capcli.evaluation.references import References
 from capcli.files.csv import encode_record
 from capcli.files.json import dumps
@@ -57,8 +57,8 @@ class Report:
     matching: Matching
     scores: Scores
     human: Human | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    run: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    run: RunFacts = field(default_factory=RunFacts)
     retrieval: Retrieval | None = None
 
     @property
@@ -154,8 +154,8 @@ def evaluate(
     system: str = "captions",
     allow_missing: bool = False,
     training: frozenset[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    run: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
+    run: RunFacts | None = None,
     retrieval: Retrieval | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -215,7 +215,7 @@ def per_image_csv(report: Report) -> bytes:
     return b"".join(encode_record(row, quote_texts=True) for row in rows)
 
 
-def json_report(content: Mapping[str, Any]) -> bytes:
+def json_report(content: Mapping[str, object]) -> bytes:
     """The report as a JSON file."""
     return dumps(content, indent=2) + b"\n"
 
@@ -225,9 +225,18 @@ def titled(references: References, images: int) -> str:
     return ", ".join(part for part in (references.name, references.split, count_of(images, "image")) if part)
 
 
+class ScoringArguments(TypedDict):
+    """Keywords of `score`, `human` and `compare` of `capcli.evaluation.scores`."""
+
+    java: bool
+    samples: int
+    seed: int
+    aligned: Callable[[], None] | None
+
+
 def scoring_arguments(
     scoring: ComparingOptions, progress: Callable[[int, int], None] | None, alignments: int
-) -> dict[str, Any]:
+) -> ScoringArguments:
     """What the options ask of `capcli.evaluation.scores`.
 
     Args:
@@ -244,7 +253,7 @@ def scoring_arguments(
     }
 
 
-def _figures(scores: Scores) -> dict[str, Any]:
+def _figures(scores: Scores) -> dict[str, object]:
     return {
         "metrics": {name: score.value for name, score in scores.metrics.items()},
         "intervals": {

@@ -14,8 +14,7 @@ from capcli.modelfile.shipped import find_model
 from capcli.runs.session import Session
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from capcli.arrays import Float32Array
     from capcli.metrics.retrieval import Retrieval
 
 
@@ -31,7 +30,7 @@ def check_matcher(model: ModelOptions) -> None:
 def measure_retrieval(
     references: References,
     session: Session,
-    known: Mapping[Path, np.ndarray | None] | None = None,
+    known: Mapping[Path, Float32Array | None] | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Retrieval | None:

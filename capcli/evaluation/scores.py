@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from itertools import chain, islice
 
-import numpy as np
-
+from capcli.arrays import Float64Array
 from capcli.errors import UsageError
 from capcli.metrics.bleu import bleu_statistics
 from capcli.metrics.bootstrap import full, interval, resample
@@ -45,7 +44,7 @@ _MOST = {"distinct-1": 1.0, "distinct-2": 1.0}
 _References = Sequence[Sequence[Sequence[str]]]
 _Hypotheses = Sequence[Sequence[str]]
 _Measure = Callable[[_References, _Hypotheses], Statistics]
-_Columns = dict[str, np.ndarray]
+_Columns = dict[str, Float64Array]
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Scores:
     """
 
     metrics: dict[str, Score]
-    per_image: dict[str, np.ndarray]
+    per_image: dict[str, Float64Array]
     images: int
     samples: int
     seed: int

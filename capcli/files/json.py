@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 
-def dumps(value: Any, indent: int | None = None) -> bytes:
+def dumps(value: object, indent: int | None = None) -> bytes:
     """JSON in UTF-8."""
     # An undecodable byte of a name stands in the string as a lone surrogate, which UTF-8 cannot hold;
     # written with a backslash it is the JSON escape that Python reads back to the same name.

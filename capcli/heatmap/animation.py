@@ -6,7 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from PIL import ExifTags, Image, ImageDraw
 
@@ -68,7 +68,7 @@ def animation(picture: Image.Image, caption: Caption, kind: Literal["gif", "webp
     join = _palette_frame if kind == "gif" else _frame
     first, *others = (join(*both) for both in zip(shown, texts, strict=True))
     file = io.BytesIO()
-    frames: dict[str, Any] = {"save_all": True, "append_images": others, "duration": DURATION, "loop": 0}
+    frames: dict[str, object] = {"save_all": True, "append_images": others, "duration": DURATION, "loop": 0}
     if kind == "gif":
         first.save(file, "GIF", **frames, disposal=1, comment=MARK)
     else:

@@ -19,8 +19,7 @@ from capcli.runs.batches import report_unreadable
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from capcli.arrays import UInt8Array
     from capcli.caption import Caption
     from capcli.pictures.stream import Reading
     from capcli.runs.session import Session
@@ -96,7 +95,7 @@ class DrawMaps:
         self.ask(np.empty((0, size, size, 3), np.uint8))
         self._canvas.begin()
 
-    def ask(self, arrays: np.ndarray) -> list[Caption]:
+    def ask(self, arrays: UInt8Array) -> list[Caption]:
         return self._session.captioner.attend_arrays(
             arrays, self._session.options, caption=self._wish.caption, method=self._method
         )

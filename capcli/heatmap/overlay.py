@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from capcli.arrays import FloatArray, UInt8Array
 from capcli.errors import UsageError
 from capcli.heatmap.colour import colours
 
@@ -15,7 +16,7 @@ WEAKEST = 0.4
 """The share of the opacity that the weakest places have: the picture darkened, so that yellow stands out on white."""
 
 
-def overlay(picture: Image.Image, heat: np.ndarray, opacity: float = OPACITY) -> Image.Image:
+def overlay(picture: Image.Image, heat: FloatArray, opacity: float = OPACITY) -> Image.Image:
     """Lays a heatmap over a picture: weak places show the picture, darkened; strong ones more and more of the colour.
 
     A pixel with heat h has the level k = round(255 h) and the colour C = `colours()[k]`, which covers the picture's P
@@ -43,7 +44,7 @@ def overlay(picture: Image.Image, heat: np.ndarray, opacity: float = OPACITY) ->
     return Image.composite(levels.convert("RGB"), picture, mask)
 
 
-def alphas(opacity: float = OPACITY) -> np.ndarray:
+def alphas(opacity: float = OPACITY) -> UInt8Array:
     """How much each of 256 levels of heat covers the picture: uint8 256, round(255 opacity (0.4 + 0.6 k / 255)).
 
     Raises:

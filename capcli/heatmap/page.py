@@ -9,12 +9,13 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
+from capcli.arrays import FloatArray, UInt8Array
 from capcli.heatmap.colour import colours
 from capcli.heatmap.mark import MARK
 from capcli.heatmap.overlay import OPACITY, alphas
@@ -82,7 +83,7 @@ def page(
     """
     layers, heads = _common_heads(caption.words)
     width, height = picture.size
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "title": f"{caption.text or '(empty)'} - {name}",
         "generator": MARK,
         "name": name,
@@ -159,11 +160,11 @@ def _shrunk(picture: Image.Image, side: int) -> Image.Image:
 
 def _common_heads(words: Sequence[Word]) -> tuple[int, int]:
     """Layers and heads that every word has maps of; (0, 0) where one has none."""
-    heads = {(0, 0) if word.heads is None else word.heads.shape[:2] for word in words}
+    heads = {(0, 0) if word.heads is None else (word.heads.shape[0], word.heads.shape[1]) for word in words}
     return heads.pop() if len(heads) == 1 else (0, 0)
 
 
-def _data(caption: Caption, heads: int) -> dict[str, Any]:
+def _data(caption: Caption, heads: int) -> dict[str, object]:
     """What the page's script draws from; see `page.js`."""
     words = caption.words
     rows, columns = np.asarray(words[0].attention).shape if words else (1, 1)
@@ -184,8 +185,9 @@ def _maps(word: Word, with_heads: bool) -> bytes:
     return b"".join(_bytes(weights) for weights in (attention, *heads))
 
 
-def _bytes(weights: np.ndarray) -> bytes:
-    return np.rint(255 * (weights / max(weights.max(), np.finfo(np.float32).tiny))).astype(np.uint8).tobytes()
+def _bytes(weights: FloatArray) -> bytes:
+    levels: UInt8Array = np.rint(255 * (weights / max(weights.max(), np.finfo(np.float32).tiny))).astype(np.uint8)
+    return levels.tobytes()
 
 
 def _inks() -> bytes:

@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from capcli.arrays import Float32Array
 from capcli.files.json import dumps
 from capcli.heatmap.mark import MARK
 
@@ -56,7 +57,7 @@ def npz(caption: Caption, *, path: str, size: tuple[int, int], method: str, mode
         method: that made the maps.
         model: its name.
     """
-    content = _common(caption, path, size, method, model)
+    content: dict[str, Any] = {**_common(caption, path, size, method, model)}
     words = caption.words
     # As bytes, because in NumPy's own strings a character takes four, and nobody would find it.
     content["generator"] = np.bytes_(MARK)
@@ -77,7 +78,7 @@ def npz(caption: Caption, *, path: str, size: tuple[int, int], method: str, mode
 def json(caption: Caption, *, path: str, size: tuple[int, int], method: str, model: str) -> bytes:
     """A caption's weights as JSON in UTF-8; takes what `npz` does."""
     content = _common(caption, path, size, method, model)
-    content["words"] = [
+    words: list[dict[str, object]] = [
         {
             "word": word.text,
             "log_probability": round(word.log_probability, 6) if math.isfinite(word.log_probability) else None,
@@ -87,12 +88,12 @@ def json(caption: Caption, *, path: str, size: tuple[int, int], method: str, mod
         for word in caption.words
     ]
     for name, maps in _maps(caption).items():
-        for word, weights in zip(content["words"], maps, strict=True):
+        for word, weights in zip(words, maps, strict=True):
             word[name] = np.round(weights.astype(np.float64), _DECIMALS).tolist()
-    return dumps(content) + b"\n"
+    return dumps({**content, "words": words}) + b"\n"
 
 
-def _common(caption: Caption, path: str, size: tuple[int, int], method: str, model: str) -> dict[str, Any]:
+def _common(caption: Caption, path: str, size: tuple[int, int], method: str, model: str) -> dict[str, object]:
     attention = caption.words[0].attention if caption.words else None
     box = caption.words[0].box if caption.words else (0.0, 0.0, 1.0, 1.0)
     return {
@@ -109,7 +110,7 @@ def _common(caption: Caption, path: str, size: tuple[int, int], method: str, mod
     }
 
 
-def _maps(caption: Caption) -> dict[str, list[np.ndarray]]:
+def _maps(caption: Caption) -> dict[str, list[Float32Array]]:
     """By name, float32 arrays of every word."""
     maps = {
         "attention": [word.attention for word in caption.words],

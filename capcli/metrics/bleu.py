@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from capcli.arrays import Float64Array
 from capcli.metrics.grams import ORDERS, count_grams
 from capcli.metrics.statistics import Sums, Tokens
 
@@ -21,7 +22,8 @@ def bleu(references: Sequence[Sequence[Tokens]], hypotheses: Sequence[Tokens]) -
         Four values from 0 to 1.
     """
     statistics = bleu_statistics(references, hypotheses)
-    return statistics.scores(np.ones((1, len(hypotheses))))[0].tolist()
+    scores: list[float] = statistics.scores(np.ones((1, len(hypotheses))))[0].tolist()
+    return scores
 
 
 def bleu_statistics(references: Sequence[Sequence[Tokens]], hypotheses: Sequence[Tokens]) -> Sums:
@@ -54,8 +56,9 @@ def _row(references: Sequence[Tokens], hypothesis: Tokens) -> list[int]:
     return [*correct, *guessed, length, closest]
 
 
-def _formula(totals: np.ndarray) -> np.ndarray:
+def _formula(totals: Float64Array) -> Float64Array:
     correct, guessed = totals[..., :ORDERS], totals[..., ORDERS:-2]
     products = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=-1)
     ratio = (totals[..., -2:-1] + _TINY) / (totals[..., -1:] + _SMALL)
-    return products ** (1 / np.arange(1, ORDERS + 1)) * np.exp(np.minimum(0, 1 - 1 / ratio))
+    brevity: Float64Array = np.exp(np.minimum(0, 1 - 1 / ratio))
+    return products ** (1 / np.arange(1, ORDERS + 1)) * brevity

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from capcli.arrays import Float64Array
 from capcli.metrics.statistics import Statistics
 
 # Weights held at a time; 16 MB of them.
 _CHUNK = 2**21
 
 
-def resample(statistics: Sequence[Statistics], images: int, samples: int, seed: int) -> dict[str, np.ndarray]:
+def resample(statistics: Sequence[Statistics], images: int, samples: int, seed: int) -> dict[str, Float64Array]:
     """Every metric in resamples of the images, drawn with replacement (Efron and Tibshirani 1993, chapter 6).
 
     One seed draws the same images for whatever is measured on them, so that resamples of two systems are paired
@@ -28,25 +29,26 @@ def resample(statistics: Sequence[Statistics], images: int, samples: int, seed: 
     Returns:
         For each metric a float64 array of shape (samples,).
     """
-    values: dict[str, np.ndarray] = {}
+    values: dict[str, Float64Array] = {}
     chunks = [[part.scores(weights) for part in statistics] for weights in _weights(images, samples, seed)]
     for part, *resampled in zip(statistics, *chunks, strict=True):
         values |= dict(zip(part.names, np.concatenate(resampled).T, strict=True))
     return values
 
 
-def full(statistics: Statistics, images: int) -> np.ndarray:
+def full(statistics: Statistics, images: int) -> Float64Array:
     """The metrics of all images, each once: float64 array of shape (metrics,)."""
-    return statistics.scores(np.ones((1, images)))[0]
+    scores: Float64Array = statistics.scores(np.ones((1, images)))[0]
+    return scores
 
 
-def interval(values: np.ndarray) -> tuple[float, float]:
+def interval(values: Float64Array) -> tuple[float, float]:
     """Where the middle 95 % of the resamples lie (Efron and Tibshirani 1993, section 13.3)."""
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
-def _weights(images: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+def _weights(images: int, samples: int, seed: int) -> Iterator[Float64Array]:
     """How often each image occurs in some of the resamples: float64 arrays of shape (part of the samples, images)."""
     generator = np.random.default_rng(seed)
     rows = max(1, _CHUNK // images)

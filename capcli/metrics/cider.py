@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from capcli.arrays import Float64Array
 from capcli.metrics.grams import ORDERS, Gram, count_grams
 from capcli.metrics.statistics import Means, Tokens
 
@@ -58,7 +59,7 @@ class CiderD:
     def __len__(self) -> int:
         return len(self._references)
 
-    def score(self, hypotheses: Sequence[Tokens]) -> np.ndarray:
+    def score(self, hypotheses: Sequence[Tokens]) -> Float64Array:
         """Scores one hypothesis for each image, in the order of the references.
 
         Returns:
@@ -71,7 +72,7 @@ class CiderD:
             raise ValueError(f"{len(hypotheses)} hypotheses for {len(self)} images")
         return self.rewards(range(len(self)), hypotheses)
 
-    def rewards(self, indices: Sequence[int], hypotheses: Sequence[Tokens]) -> np.ndarray:
+    def rewards(self, indices: Sequence[int], hypotheses: Sequence[Tokens]) -> Float64Array:
         """Scores hypothesis i against the references of image `indices[i]`; images may repeat or be left out.
 
         Returns:

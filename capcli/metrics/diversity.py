@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from capcli.arrays import Float64Array, IntArray
 from capcli.metrics.grams import Gram
 from capcli.metrics.statistics import Means, Tokens
 
@@ -29,14 +30,14 @@ class Diversity:
         self._words = _Types([[(word,) for word in words] for words in hypotheses])
         self._bigrams = _Types([list(pairwise(words)) for words in hypotheses])
 
-    def scores(self, weights: np.ndarray) -> np.ndarray:
+    def scores(self, weights: Float64Array) -> Float64Array:
         words, bigrams = self._words.different(weights), self._bigrams.different(weights)
         return _stacked(words, self._words.all(weights), bigrams, self._bigrams.all(weights))
 
-    def per_image(self) -> dict[str, np.ndarray]:
+    def per_image(self) -> dict[str, Float64Array]:
         return {}
 
-    def without_each(self) -> np.ndarray:
+    def without_each(self) -> Float64Array:
         return _stacked(*self._words.without_each(), *self._bigrams.without_each())
 
     def beside(self, other: Diversity) -> Diversity:
@@ -70,23 +71,25 @@ class _Types:
     def __init__(self, sentences: Sequence[Sequence[Gram]]) -> None:
         types = {gram: number for number, gram in enumerate(dict.fromkeys(g for grams in sentences for g in grams))}
         pairs = sorted({(types[gram], image) for image, grams in enumerate(sentences) for gram in grams})
-        self._images = np.array([image for _, image in pairs], int)
+        self._images: IntArray = np.array([image for _, image in pairs], int)
         # The first of each type: types are numbered without gaps.
-        self._starts = np.searchsorted([number for number, _ in pairs], np.arange(len(types)))
-        self._lengths = np.array([len(grams) for grams in sentences], float)
+        self._starts: IntArray = np.searchsorted([number for number, _ in pairs], np.arange(len(types)))
+        self._lengths: Float64Array = np.array([len(grams) for grams in sentences], float)
 
-    def different(self, weights: np.ndarray) -> np.ndarray:
+    def different(self, weights: Float64Array) -> Float64Array:
         """Types in S resamples, shape (S,)."""
         if not len(self._images):
             return np.zeros(len(weights))
         present = np.ascontiguousarray(weights.T > 0)
-        return np.logical_or.reduceat(present[self._images], self._starts, axis=0).sum(0, dtype=float)
+        occurring = np.logical_or.reduceat(present[self._images], self._starts, axis=0)
+        types: Float64Array = occurring.sum(0, dtype=float)
+        return types
 
-    def all(self, weights: np.ndarray) -> np.ndarray:
+    def all(self, weights: Float64Array) -> Float64Array:
         """Occurrences in S resamples, shape (S,)."""
         return weights @ self._lengths
 
-    def without_each(self) -> tuple[np.ndarray, np.ndarray]:
+    def without_each(self) -> tuple[Float64Array, Float64Array]:
         """Types and occurrences without each image in turn, shapes (N,)."""
         images = len(self._lengths)
         alone = np.diff(self._starts, append=len(self._images)) == 1
@@ -94,11 +97,13 @@ class _Types:
         return (len(self._starts) - own).astype(float), self._lengths.sum() - self._lengths
 
 
-def _stacked(words: np.ndarray, all_words: np.ndarray, bigrams: np.ndarray, all_bigrams: np.ndarray) -> np.ndarray:
+def _stacked(
+    words: Float64Array, all_words: Float64Array, bigrams: Float64Array, all_bigrams: Float64Array
+) -> Float64Array:
     return np.stack([_share(words, all_words), _share(bigrams, all_bigrams), words], axis=-1)
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+def _share(part: Float64Array, whole: Float64Array) -> Float64Array:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 

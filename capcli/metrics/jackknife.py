@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 
+from capcli.arrays import Float64Array
+
 # Between this many standard errors lie 95 % of a normal distribution.
 _QUANTILE = 1.959964
 
 
 def jackknife_interval(
-    value: float, without: np.ndarray, least: float = -math.inf, most: float = math.inf
+    value: float, without: Float64Array, least: float = -math.inf, most: float = math.inf
 ) -> tuple[float, float]:
     """The value and 1.96 standard errors to both sides, no further than the metric can be.
 

@@ -11,6 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
+from capcli.arrays import Float64Array
 from capcli.errors import CapcliError
 from capcli.metrics.java import VERSIONS, find_jar, find_java
 from capcli.metrics.statistics import Sums, Tokens
@@ -119,7 +120,7 @@ def _sentence(words: Tokens) -> str:
     return _ENDS.sub(" ", " ".join(map(str, words)))
 
 
-def _formula(totals: np.ndarray) -> np.ndarray:
+def _formula(totals: Float64Array) -> Float64Array:
     """Section 2.1 of the paper on sums over the images, as the program aggregates them; 0 where nothing matches."""
     lengths, function_words = totals[..., 0:2], totals[..., 2:4]
     matches = totals[..., 4:-3].reshape(*totals.shape[:-1], len(_WEIGHTS), 2, 2)
@@ -131,4 +132,5 @@ def _formula(totals: np.ndarray) -> np.ndarray:
         precision, recall = np.moveaxis(weighted / weighted_lengths, -1, 0)
         mean = 1 / ((1 - _ALPHA) / precision + _ALPHA / recall)
         score = mean * (1 - _GAMMA * (chunks / matched.mean(-1)) ** _BETA)
-    return np.maximum(np.nan_to_num(score), 0.0)[..., None]
+    values: Float64Array = np.maximum(np.nan_to_num(score), 0.0)
+    return values[..., None]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from capcli.arrays import Float64Array
 from capcli.metrics.statistics import Statistics
 
 # Weights held at a time; 16 MB of them.
@@ -17,7 +18,7 @@ _ROUNDING = 1e-12
 
 def shuffle(
     a: Sequence[Statistics], b: Sequence[Statistics], images: int, samples: int, seed: int
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float64Array]:
     """By how much b would be better than a, had a coin decided for every image which of its captions is whose.
 
     If the systems do not differ, every such exchange is as likely as what was observed (Noreen 1989, chapter 2; Riezler
@@ -42,13 +43,13 @@ def shuffle(
         swapped = (generator.random((min(rows, samples - start), images)) < 0.5).astype(float)
         second = np.concatenate([swapped, 1 - swapped], axis=1)
         chunks.append([part.scores(second) - part.scores(1 - second) for part in both])
-    differences: dict[str, np.ndarray] = {}
+    differences: dict[str, Float64Array] = {}
     for part, *shuffled in zip(both, *chunks, strict=True):
         differences |= dict(zip(part.names, np.concatenate(shuffled).T, strict=True))
     return differences
 
 
-def p_value(shuffled: np.ndarray, difference: float) -> float:
+def p_value(shuffled: Float64Array, difference: float) -> float:
     """Two-sided p-value of the hypothesis that there is no difference, above 0 and at most 1.
 
     It is (1 + #{s: |d_s| >= |d|}) / (1 + S) for the difference d and those of its S shuffles d_s (Noreen 1989; Riezler

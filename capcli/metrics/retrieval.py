@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from capcli.arrays import FloatArray, IntArray
 
 DEPTHS = (1, 5, 10)
 """The k of recall at k that papers print."""
@@ -20,7 +21,7 @@ class Direction:
         ranks: of each query the place of the first right answer, from 1 on: whole numbers of shape (queries,).
     """
 
-    ranks: np.ndarray
+    ranks: IntArray
 
     def recall(self, k: int) -> float:
         """R@k: share of the queries, 0 to 1, with a right answer among the first `k`."""
@@ -55,7 +56,7 @@ class Retrieval:
             np.mean([way.recall(k) for way in (self.image_to_sentence, self.sentence_to_image) for k in DEPTHS])
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The figures of both ways, and how many queries each has."""
         return {
             "images": len(self.image_to_sentence.ranks),
@@ -65,7 +66,7 @@ class Retrieval:
         }
 
 
-def retrieve(similarities: np.ndarray, owners: Sequence[int] | np.ndarray) -> Retrieval:
+def retrieve(similarities: FloatArray, owners: Sequence[int] | IntArray) -> Retrieval:
     """Ranks every sentence for every picture and the other way round.
 
     Of equal similarities the wrong answers come first, so that a model to which all is alike finds nothing.

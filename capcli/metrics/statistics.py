@@ -8,6 +8,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from capcli.arrays import Float64Array
+
 Tokens = Sequence[Hashable]
 
 _Same = TypeVar("_Same", bound="Statistics")
@@ -28,7 +30,7 @@ class Statistics(Protocol):
     @property
     def grows(self) -> bool: ...
 
-    def scores(self, weights: np.ndarray) -> np.ndarray:
+    def scores(self, weights: Float64Array) -> Float64Array:
         """The metrics of S corpora in which each image occurs a number of times.
 
         Args:
@@ -38,10 +40,10 @@ class Statistics(Protocol):
             float64 array of shape (S, metrics).
         """
 
-    def per_image(self) -> dict[str, np.ndarray]:
+    def per_image(self) -> dict[str, Float64Array]:
         """For each metric that an image alone has a value of: float64 array of shape (N,)."""
 
-    def without_each(self) -> np.ndarray:
+    def without_each(self) -> Float64Array:
         """The metrics without each of the images in turn, of which there are two at least.
 
         Returns:
@@ -63,17 +65,17 @@ class Sums:
     """
 
     names: tuple[str, ...]
-    statistics: np.ndarray
-    formula: Callable[[np.ndarray], np.ndarray]
+    statistics: Float64Array
+    formula: Callable[[Float64Array], Float64Array]
     grows = False
 
-    def scores(self, weights: np.ndarray) -> np.ndarray:
+    def scores(self, weights: Float64Array) -> Float64Array:
         return self.formula(weights @ self.statistics)
 
-    def per_image(self) -> dict[str, np.ndarray]:
+    def per_image(self) -> dict[str, Float64Array]:
         return dict(zip(self.names, self.formula(self.statistics).T, strict=True))
 
-    def without_each(self) -> np.ndarray:
+    def without_each(self) -> Float64Array:
         return self.formula(self.statistics.sum(0) - self.statistics)
 
     def beside(self, other: Sums) -> Sums:
@@ -90,17 +92,19 @@ class Means:
     """
 
     names: tuple[str, ...]
-    values: np.ndarray
+    values: Float64Array
     grows = False
 
-    def scores(self, weights: np.ndarray) -> np.ndarray:
-        return weights @ self.values / weights.sum(-1, keepdims=True)
+    def scores(self, weights: Float64Array) -> Float64Array:
+        counts: Float64Array = weights.sum(-1, keepdims=True)
+        return weights @ self.values / counts
 
-    def per_image(self) -> dict[str, np.ndarray]:
+    def per_image(self) -> dict[str, Float64Array]:
         return dict(zip(self.names, self.values.T, strict=True))
 
-    def without_each(self) -> np.ndarray:
-        return (self.values.sum(0) - self.values) / (len(self.values) - 1)
+    def without_each(self) -> Float64Array:
+        totals: Float64Array = self.values.sum(0)
+        return (totals - self.values) / (len(self.values) - 1)
 
     def beside(self, other: Means) -> Means:
         return replace(self, values=np.concatenate([self.values, other.values]))
@@ -124,16 +128,21 @@ class Average:
     def grows(self) -> bool:
         return self._corpora[0].grows
 
-    def scores(self, weights: np.ndarray) -> np.ndarray:
-        return np.mean([corpus.scores(weights) for corpus in self._corpora], axis=0)
+    def scores(self, weights: Float64Array) -> Float64Array:
+        return _mean([corpus.scores(weights) for corpus in self._corpora])
 
-    def per_image(self) -> dict[str, np.ndarray]:
+    def per_image(self) -> dict[str, Float64Array]:
         values = [corpus.per_image() for corpus in self._corpora]
-        return {name: np.mean([value[name] for value in values], axis=0) for name in values[0]}
+        return {name: _mean([value[name] for value in values]) for name in values[0]}
 
-    def without_each(self) -> np.ndarray:
-        return np.mean([corpus.without_each() for corpus in self._corpora], axis=0)
+    def without_each(self) -> Float64Array:
+        return _mean([corpus.without_each() for corpus in self._corpora])
 
     def beside(self, other: Average) -> Average:
         pairs = zip(self._corpora, other._corpora, strict=True)
         return Average([corpus.beside(another) for corpus, another in pairs])
+
+
+def _mean(values: Sequence[Float64Array]) -> Float64Array:
+    mean: Float64Array = np.mean(values, axis=0)
+    return mean

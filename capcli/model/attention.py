@@ -217,7 +217,8 @@ class MultiHeadAttention(nn.Module):
         scores = torch.where(itself, (query * key).sum(-1, keepdim=True) * scale, earlier)
         weights = scores.float().masked_fill(later, -torch.inf).softmax(-1).to(value.dtype)
         mixed = weights.masked_fill(itself, 0) @ value.detach() + (weights * itself).sum(-1, keepdim=True) * value
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        context: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return context
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)

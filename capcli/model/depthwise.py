@@ -34,14 +34,22 @@ class DepthwiseConv2d(nn.Conv2d):
         """Convolves N x C x H x W."""
         mixed = input.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
         if mixed and self.weight.requires_grad:
-            return _MixedDepthwise.apply(input, self.weight, self.bias, self.stride, self.padding, self.dilation)
+            geometry = (self.stride, self.padding, self.dilation)
+            output: Tensor = _MixedDepthwise.apply(input, self.weight, self.bias, *geometry)
+            return output
         return super().forward(input)
 
 
 class _MixedDepthwise(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any
+        ctx: Any,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        dilation: tuple[int, ...],
     ) -> Tensor:
         ctx.save_for_backward(input, weight)
         ctx.geometry = (stride, padding, dilation)
@@ -54,7 +62,7 @@ class _MixedDepthwise(torch.autograd.Function):
             )  # fmt: skip
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Any, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         input, weight = ctx.saved_tensors
         stride, padding, dilation = ctx.geometry
         grad = grad_outputs[0].float().contiguous(memory_format=torch.channels_last)

@@ -246,7 +246,7 @@ def check_name(name: object) -> None:
 def _torchvision_model(name: str, size: int | None, weights: str | None = None) -> nn.Module:
     """The model in evaluation mode, for pictures of `size` pixels where that is part of what it is."""
     check_name(name)
-    options: dict[str, Any] = {}
+    options: Mapping[str, object] = {}
     if name in ("googlenet", "inception_v3"):
         # Their official weights expect another normalisation, which the models themselves turn the common one into.
         options = {"transform_input": True} | ({} if weights else {"init_weights": False})
@@ -258,7 +258,8 @@ def _torchvision_model(name: str, size: int | None, weights: str | None = None) 
     place = torch.device("cpu") if name.startswith("regnet_") else nullcontext()
     try:
         with place:
-            return get_model(name, weights=weights, **options).eval()
+            model: nn.Module = get_model(name, weights=weights, **options)
+            return model.eval()
     except (ValueError, AssertionError) as error:
         raise _unfit(name, size, error) from None
 
@@ -328,7 +329,8 @@ def _map(seen: Tensor | dict[str, Tensor]) -> Tensor:
         return seen
     # The class token is in front of the patches.
     side = math.isqrt(seen.shape[1] - 1)
-    return seen[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+    patches: Tensor = seen[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+    return patches
 
 
 def _folded(module: nn.Module) -> nn.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,10 +97,11 @@ class AttentivePooling(nn.Module):
             energy = energy.masked_fill(~real.unsqueeze(-1), -torch.inf)
         weights = energy.softmax(1).to(items.dtype)
         shares = items.unflatten(-1, (weights.shape[-1], -1))
-        return (weights.unsqueeze(-1) * shares).sum(1).flatten(1)
+        pooled: Tensor = (weights.unsqueeze(-1) * shares).sum(1)
+        return pooled.flatten(1)
 
 
-def build_matcher(settings: Mapping[str, Any], region_width: int, vocabulary_size: int) -> Matcher:
+def build_matcher(settings: Mapping[str, object], region_width: int, vocabulary_size: int) -> Matcher:
     """Builds the matcher that `settings` describe for regions of width D = `region_width` and V words.
 
     Raises:

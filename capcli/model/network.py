@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -26,10 +25,10 @@ class ModelConfig:
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    decoder: dict[str, Any] = field(default_factory=lambda: {"name": "transformer"})
-    matcher: dict[str, Any] | None = None
+    decoder: dict[str, object] = field(default_factory=lambda: {"name": "transformer"})
+    matcher: dict[str, object] | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The config as plain values."""
         beside = {} if self.matcher is None else {"matcher": dict(self.matcher)}
         return {"encoder": dataclasses.asdict(self.encoder), "decoder": dict(self.decoder), **beside}
@@ -48,7 +47,7 @@ class CaptioningModel(nn.Module):
         if config.matcher is not None:
             self.add_matcher(config.matcher)
 
-    def add_matcher(self, settings: dict[str, Any]) -> None:
+    def add_matcher(self, settings: dict[str, object]) -> None:
         """Gives the model a matcher with random weights; raises UsageError as `build_matcher` does."""
         self.matcher = build_matcher(settings, self.encoder.width, len(self.vocabulary))
         self.config = dataclasses.replace(self.config, matcher=dict(settings))
@@ -60,4 +59,5 @@ class CaptioningModel(nn.Module):
 
     def forward(self, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing from B x 3 x S x S pictures and N x T words; see `Decoder.forward`."""
-        return self.decoder(self.encoder(images), captions)
+        said: tuple[Tensor, Tensor | None] = self.decoder(self.encoder(images), captions)
+        return said

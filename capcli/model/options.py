@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from capcli.options import option
 
 
-def device_option() -> Any:
+def device_option() -> str:
     """Where to compute."""
     return option("auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE")
 
 
-def batch_size_option() -> Any:
+def batch_size_option() -> int:
     """How many pictures at once."""
     return option(16, "Pictures computed at once; halved where memory runs out.", least=1, most=1024)
 

@@ -75,7 +75,8 @@ class RegionLayer(nn.Module):
             rows, columns = row[:, None] - row + self.grid[0] - 1, column[:, None] - column + self.grid[1] - 1
             bias = self.distances[:, rows, columns]
         regions = regions + self.dropout(self.attention(normed, *self.attention.project(normed), bias=bias)[0])
-        return regions + self.dropout(self.feed(self.feed_norm(regions)))
+        fed: Tensor = self.dropout(self.feed(self.feed_norm(regions)))
+        return regions + fed
 
 
 class RegionDropout(nn.Module):
@@ -141,14 +142,15 @@ class RegionEncoder(nn.Module):
 
     def encode(self, regions: Tensor) -> Tensor:
         """B x R x W from B x R x D: each region as it is beside the others."""
-        seen = self.region_input(regions)
+        seen: Tensor = self.region_input(regions)
         if self.region_positions is not None:
             seen = seen + self.region_positions
         elif self._waves:
             seen = seen + waves(self.grid, self.encoded_width, seen.device)
         for layer in self.region_layers:
             seen = layer(seen)
-        return self.region_norm(seen)
+        normed: Tensor = self.region_norm(seen)
+        return normed
 
 
 def waves(grid: tuple[int, int], width: int, device: torch.device | None = None) -> Tensor:

@@ -5,8 +5,6 @@ Each has both ends of its range, because a hostile model file could ask for part
 
 from __future__ import annotations
 
-from typing import Any
-
 from capcli.options import option
 
 LARGEST_SIZE = 65536
@@ -21,11 +19,11 @@ NO_ENCODER = "none"
 """In the place of an encoder's name: a language model sees nothing."""
 
 
-def size_option(default: int, text: str, *, least: int = 1, most: int = LARGEST_SIZE) -> Any:
+def size_option(default: int, text: str, *, least: int = 1, most: int = LARGEST_SIZE) -> int:
     """A whole number: a width, or how many there are of something."""
     return option(default, text, least=least, most=most)
 
 
-def share_option(default: float, text: str) -> Any:
+def share_option(default: float, text: str) -> float:
     """A number from 0 to 1."""
     return option(default, text, least=0.0, most=1.0)

@@ -57,12 +57,12 @@ class Checkpoint:
 
     model: CaptioningModel
     options: DecodingOptions
-    recipe: dict[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: Mapping[str, object] = dataclasses.field(default_factory=dict)
     scores: dict[str, Any] = dataclasses.field(default_factory=dict)
     calibration: Calibration | None = None
     quantized: bool = False
     pruned: bool = False
-    origin: dict[str, Any] = dataclasses.field(default_factory=dict)
+    origin: Mapping[str, object] = dataclasses.field(default_factory=dict)
     held_out: float = 0.0
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
@@ -198,7 +198,7 @@ def _compare(path: Path, expected: Mapping[str, Tensor], present: Mapping[str, t
     return left_out
 
 
-def _tensor(path: Path, file: Any, name: str, shape: tuple[int, ...], present: Mapping[str, Any]) -> Tensor:
+def _tensor(path: Path, file: Any, name: str, shape: tuple[int, ...], present: Mapping[str, object]) -> Tensor:
     """The weight of a name in an open file, whole and as floats."""
     tensor: Tensor = file.get_tensor(name)
     if name + KEPT in present:

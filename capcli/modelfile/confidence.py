@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from capcli.arrays import BoolArray, Float64Array
 
 GOOD = 0.5
 """Least CIDEr-D of a good caption, against the references people wrote; people reach 0.82 on Flickr8k."""
@@ -84,12 +86,12 @@ class Calibration:
         confidences = np.array([fitted(math.exp(value)) for value in logs])
         return cls(fitted.slope, fitted.intercept, _table(confidences, is_good, counted))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values; `from_json` takes them back."""
         return {"slope": self.slope, "intercept": self.intercept, "table": [list(row) for row in self.table]}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Calibration:
+    def from_json(cls, values: Mapping[str, Any]) -> Calibration:
         """Raises TypeError, KeyError or ValueError for values that `to_json` did not give."""
         rows = tuple((float(c), float(share), int(count)) for c, share, count in values["table"])
         return cls(float(values["slope"]), float(values["intercept"]), rows)
@@ -106,7 +108,7 @@ def compute_confidence(log_probabilities: Sequence[float], calibration: Calibrat
     return mean if calibration is None else calibration(mean)
 
 
-def _table(confidences: np.ndarray, good: np.ndarray, weights: np.ndarray) -> tuple[tuple[float, float, int], ...]:
+def _table(confidences: Float64Array, good: BoolArray, weights: Float64Array) -> tuple[tuple[float, float, int], ...]:
     rows = []
     for tenth in range(10):
         chosen = confidences >= tenth / 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class State(Enum):
@@ -46,11 +46,11 @@ class Result:
             return State.FAILED
         return State.UNCERTAIN if self.uncertain else State.CAPTIONED
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """The fields that every format names alike; those with nothing to say are left out."""
         if self.error is not None:
             return {"path": str(self.path), "error": self.error}
-        row: dict[str, Any] = {
+        row: dict[str, object] = {
             "path": str(self.path),
             "caption": self.captions[0],
             "captions": list(self.captions),
@@ -66,8 +66,8 @@ class Result:
         return row
 
 
-def _word(text: str, log_probability: float, sentinel: float | None = None) -> dict[str, Any]:
-    told: dict[str, Any] = {"word": text, "log_probability": _rounded(log_probability)}
+def _word(text: str, log_probability: float, sentinel: float | None = None) -> dict[str, object]:
+    told: dict[str, object] = {"word": text, "log_probability": _rounded(log_probability)}
     return told if sentinel is None else told | {"sentinel": _rounded(sentinel)}
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from capcli.decoding.options import LM_RESCORE, DecodingOptions
+from capcli.decoding.options import LM_RESCORE, DecodingKeywords, DecodingOptions
 from capcli.errors import CapcliError, ModelError, UsageError, system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.files.json import dumps
@@ -49,7 +49,7 @@ class Origin:
     model: ModelIdentity
     language_model: ModelIdentity | None = None
     pixels: int = PREPARATION
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     version: str = __version__
 
     def difference(self, asked: Origin) -> str | None:
@@ -71,11 +71,11 @@ class Origin:
                 return _difference(name, _spell(one), _spell(other))
         return None
 
-    def with_options(self, options: Mapping[str, Any]) -> Origin:
+    def with_options(self, options: Mapping[str, object]) -> Origin:
         """The same with further options."""
         return dataclasses.replace(self, options={**self.options, **options})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All of it as plain values."""
         return dataclasses.asdict(self)
 
@@ -95,7 +95,7 @@ class Origin:
             raise ValueError(str(error)) from None
 
 
-def read_origin(model: ModelOptions, decoding: Mapping[str, Any]) -> Origin:
+def read_origin(model: ModelOptions, decoding: DecodingKeywords) -> Origin:
     """What makes the captions of a run, read from the model's file without loading it.
 
     Args:
@@ -139,7 +139,7 @@ class OriginRecord:
         self,
         output: Path,
         file: Path,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         *,
         holds: bool,
         resumes: bool,
@@ -150,7 +150,7 @@ class OriginRecord:
         self._new: list[Origin] = []  # what the record is to list, once a result comes that it does not tell of
 
     @classmethod
-    def of_file(cls, path: Path, options: Mapping[str, Any], **how: bool) -> OriginRecord:
+    def of_file(cls, path: Path, options: Mapping[str, object], **how: bool) -> OriginRecord:
         """The record of a file of results; takes the keywords of the class."""
         real = Path(os.path.realpath(path))
         name = f".{real.name}.origin.json"
@@ -160,7 +160,7 @@ class OriginRecord:
 
     @classmethod
     def of_folder(
-        cls, folder: Path, kind: str, options: Mapping[str, Any], *, overwrite: bool, resumes: bool, anyway: bool
+        cls, folder: Path, kind: str, options: Mapping[str, object], *, overwrite: bool, resumes: bool, anyway: bool
     ) -> OriginRecord:
         """The record of a folder's files of a kind; with `overwrite` those that are there go."""
         holds = not overwrite and _has_files(folder)
@@ -272,7 +272,7 @@ def _difference(name: str, before: str | None, now: str | None) -> str:
     return f"with {flag} {before}; you ask for {now or 'none'}" if before else f"with {flag}; you do not ask for it"
 
 
-def _spell(value: Any) -> str | None:
+def _spell(value: object) -> str | None:
     if value is None or value is False or value == "":
         return None
     if value is True:

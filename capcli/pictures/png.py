@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from capcli.arrays import AnyArray
 from capcli.pictures.colour import profile_of, transform_of
 from capcli.pictures.profile import coded_profile
 from capcli.pictures.samples import to_bytes, to_rgb
@@ -181,7 +182,7 @@ def _has_colours_of_its_own(image: Image.Image) -> bool:
 
 def _decode_all_bits(image: PngImagePlugin.PngImageFile, file: BinaryIO) -> Image.Image:
     """16-bit RGB, of which Pillow keeps the higher bytes alone: the lower are read as if the order were the other."""
-    samples: np.ndarray = np.zeros((), np.uint16)
+    samples: AnyArray = np.zeros((), np.uint16)
     for order in "BL":
         file.seek(0)
         half = PngImagePlugin.PngImageFile(file)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from capcli.arrays import Float64Array
+
 SRGB = ((0.3127, 0.3290), (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 """White point, red, green and blue of sRGB as CIE x and y."""
 
@@ -94,7 +96,7 @@ def _profile(chromaticities: Chromaticities, curve: bytes) -> bytes | None:
     return header + table + content
 
 
-def _colorants(chromaticities: np.ndarray) -> np.ndarray:
+def _colorants(chromaticities: Float64Array) -> Float64Array:
     """The primaries as columns of X, Y and Z, seen in the light of D50."""
     xyz = np.stack([[x / y if y else np.inf, 1.0, (1 - x - y) / y if y else np.inf] for x, y in chromaticities], axis=1)
     if not np.isfinite(xyz).all():
@@ -102,22 +104,23 @@ def _colorants(chromaticities: np.ndarray) -> np.ndarray:
     white, primaries = xyz[:, 0], xyz[:, 1:]
     scaled = primaries * np.linalg.solve(primaries, white)
     cones = (_BRADFORD @ _D50) / (_BRADFORD @ white)
-    return np.linalg.inv(_BRADFORD) @ (cones[:, None] * (_BRADFORD @ scaled))
+    colorants: Float64Array = np.linalg.inv(_BRADFORD) @ (cones[:, None] * (_BRADFORD @ scaled))
+    return colorants
 
 
-def _pq() -> np.ndarray:
+def _pq() -> Float64Array:
     sample = np.linspace(0, 1, 4096) ** (32 / 2523)
-    light = np.maximum(sample - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * sample)
+    light: Float64Array = np.maximum(sample - 107 / 128, 0) / (2413 / 128 - 2392 / 128 * sample)
     return 10_000 / _SDR_WHITE * light ** (8192 / 1305)
 
 
-def _hlg() -> np.ndarray:
+def _hlg() -> Float64Array:
     sample = np.linspace(0, 1, 4096)
     scene = np.where(sample <= 0.5, sample**2 / 3, (np.exp((sample - 0.55991073) / 0.17883277) + 0.28466892) / 12)
     return 1_000 / _SDR_WHITE * scene**1.2
 
 
-def _table_curve(light: np.ndarray) -> bytes:
+def _table_curve(light: Float64Array) -> bytes:
     values = np.rint(np.clip(light, 0, 1) * 65535).astype(">u2")
     return struct.pack(">4s4xI", b"curv", len(values)) + values.tobytes()
 
@@ -131,7 +134,7 @@ def _srgb_curve() -> bytes:
     return struct.pack(">4s4xHxx5i", b"para", 3, *map(_fixed, numbers))
 
 
-def _xyz(values: np.ndarray) -> bytes:
+def _xyz(values: Float64Array) -> bytes:
     return struct.pack(">4s4x3i", b"XYZ ", *map(_fixed, values))
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 from PIL import Image
 
+from capcli.arrays import UInt8Array
 from capcli.errors import UnreadableImage
 from capcli.pictures.kinds import LEFT_OUT, ending_of
 from capcli.pictures.opening import open_picture
@@ -93,7 +94,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return rgb
 
 
-def read_array(path: str | Path, size: int, *, large: AbstractContextManager[object] = _LARGE) -> np.ndarray:
+def read_array(path: str | Path, size: int, *, large: AbstractContextManager[object] = _LARGE) -> UInt8Array:
     """Read a file as a square for a model: `read_picture`, then `to_array`; raises UnreadableImage.
 
     A large JPEG is decoded at a reduced size of at least twice `size`, which moves grey levels by one on average.
@@ -101,7 +102,7 @@ def read_array(path: str | Path, size: int, *, large: AbstractContextManager[obj
     return to_array(read_picture(path, at_least=2 * size, large=large), size)
 
 
-def to_array(image: Image.Image, size: int) -> np.ndarray:
+def to_array(image: Image.Image, size: int) -> UInt8Array:
     """Squash an RGB picture to a square, bicubic and antialiased; nothing at its edges is cropped away.
 
     Returns:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from capcli.arrays import AnyArray, Float32Array, UInt8Array
 from capcli.pictures.colour import space_of, transform_of
 
 _AT_ONCE = 2**22
 """Pixels that are converted at once, so that their floats take little memory."""
 
 
-def range_of(samples: np.ndarray, bits: int | None = None) -> tuple[float, float]:
+def range_of(samples: AnyArray, bits: int | None = None) -> tuple[float, float]:
     """The samples of black and of white.
 
     Unsigned ones go from 0 to the most that their bits hold. Signed ones have no such end: they go from the lowest to
@@ -42,7 +43,7 @@ def range_of(samples: np.ndarray, bits: int | None = None) -> tuple[float, float
     return 0, max(255.0, highest) if 2 * above > lit else 1
 
 
-def to_bytes(samples: np.ndarray, black: float, white: float) -> np.ndarray:
+def to_bytes(samples: AnyArray, black: float, white: float) -> UInt8Array:
     """Scale samples, height x width (x channels), to uint8: `black` to 0 and `white` to 255, NaN to 0."""
     scaled = np.empty(samples.shape, np.uint8)
     for rows in _bands(samples):
@@ -50,7 +51,7 @@ def to_bytes(samples: np.ndarray, black: float, white: float) -> np.ndarray:
     return scaled
 
 
-def to_rgb(samples: np.ndarray, black: float, white: float, profile: bytes | None = None) -> Image.Image:
+def to_rgb(samples: AnyArray, black: float, white: float, profile: bytes | None = None) -> Image.Image:
     """Make a picture of samples RGB in sRGB.
 
     Args:
@@ -65,7 +66,7 @@ def to_rgb(samples: np.ndarray, black: float, white: float, profile: bytes | Non
     if transform is None:
         return Image.fromarray(to_bytes(samples, black, white)).convert("RGB")
 
-    def seen(levels: np.ndarray) -> np.ndarray:
+    def seen(levels: Float32Array) -> Float32Array:
         picture = Image.fromarray(levels.astype(np.uint8))
         return np.asarray(transform.apply(picture.convert("RGB") if expands else picture), np.float32)
 
@@ -81,13 +82,14 @@ def to_rgb(samples: np.ndarray, black: float, white: float, profile: bytes | Non
     return Image.fromarray(scaled)
 
 
-def _levels(samples: np.ndarray, black: float, white: float) -> np.ndarray:
+def _levels(samples: AnyArray, black: float, white: float) -> Float32Array:
     with np.errstate(over="ignore", invalid="ignore"):  # of floats beyond float32, and of infinities
         levels = (samples.astype(np.float32) - np.float32(black)) * np.float32(255 / (white - black))
-    return np.clip(np.nan_to_num(levels, copy=False), 0, 255)
+    clipped: Float32Array = np.clip(np.nan_to_num(levels, copy=False), 0, 255)
+    return clipped
 
 
-def _bands(samples: np.ndarray) -> Iterator[slice]:
+def _bands(samples: AnyArray) -> Iterator[slice]:
     """The rows of a picture, as many at once as are converted at once."""
     height, width = samples.shape[:2]
     step = max(1, _AT_ONCE // max(1, width))

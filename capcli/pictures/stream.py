@@ -15,6 +15,7 @@ from types import TracebackType
 
 import numpy as np
 
+from capcli.arrays import UInt8Array
 from capcli.errors import UnreadableImage
 from capcli.pictures.process import Crash, ReadingProcess, TooSlow, worker_command
 from capcli.pictures.worker import Kind, request
@@ -34,7 +35,7 @@ class Reading:
     """
 
     path: Path
-    array: np.ndarray | None = None
+    array: UInt8Array | None = None
     error: UnreadableImage | None = None
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from PIL import ExifTags, Image
 
+from capcli.arrays import AnyArray
 from capcli.pictures.refusal import Refusal
 from capcli.pictures.samples import range_of, to_bytes, to_rgb
 
 if TYPE_CHECKING:
-    from tifffile import TiffPage
+    from tifffile import TiffFile, TiffPage
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -147,10 +148,11 @@ class Page:
         return image
 
 
-def _pages(file: Any) -> Iterator[tuple[int | None, TiffPage]]:
-    for number, page in enumerate(file.pages):
+def _pages(file: TiffFile) -> Iterator[tuple[int | None, TiffPage]]:
+    # tifffile gives frames, its other kind of pages, only where one asks for them.
+    for number, page in enumerate(cast("Iterable[TiffPage]", file.pages)):
         yield number, page
-        for inner in page.pages or ():
+        for inner in cast("Iterable[TiffPage]", page.pages or ()):
             yield None, inner
 
 
@@ -168,7 +170,7 @@ def _kind_of_alpha(page: TiffPage, channels: int) -> int | None:
     return kind if kind in (_ASSOCIATED, _UNASSOCIATED) else None
 
 
-def _channels_last(page: TiffPage) -> np.ndarray:
+def _channels_last(page: TiffPage) -> AnyArray:
     """The samples, height x width x channels."""
     samples = page.asarray(maxworkers=1)
     axes = page.axes
@@ -180,14 +182,14 @@ def _channels_last(page: TiffPage) -> np.ndarray:
     return np.moveaxis(samples, [axes.index(axis) for axis in "YXS"], (0, 1, 2))
 
 
-def _apart(colour: np.ndarray, alpha: np.ndarray, opaque: float) -> np.ndarray:
+def _apart(colour: AnyArray, alpha: AnyArray, opaque: float) -> AnyArray:
     """Colours that were multiplied by their alpha, as they were before."""
     share = np.clip(alpha.astype(np.float32) / np.float32(opaque), 1e-6, 1)
-    apart = colour / (share[..., None] if colour.ndim == 3 else share)
+    apart: AnyArray = colour / (share[..., None] if colour.ndim == 3 else share)
     return apart if colour.dtype.kind == "f" else np.minimum(apart, np.iinfo(colour.dtype).max).astype(colour.dtype)
 
 
-def _cmyk(samples: np.ndarray, bits: int, profile: bytes | None) -> Image.Image:
+def _cmyk(samples: AnyArray, bits: int, profile: bytes | None) -> Image.Image:
     if samples.shape[2] < 4:
         raise Refusal(f"has {samples.shape[2]} inks, which make no colour that capcli knows")
     inks = samples[..., :4]
@@ -198,7 +200,7 @@ def _cmyk(samples: np.ndarray, bits: int, profile: bytes | None) -> Image.Image:
     return image
 
 
-def _lab(samples: np.ndarray, *, signed: bool) -> Image.Image:
+def _lab(samples: AnyArray, *, signed: bool) -> Image.Image:
     if samples.dtype.itemsize > 2 or samples.shape[2] < 3:
         raise Refusal("has Lab colours of a kind that capcli does not know")
     steps = 1 if samples.dtype.itemsize == 1 else 256

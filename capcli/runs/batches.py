@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from capcli.output import Result
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from capcli.arrays import UInt8Array
     from capcli.caption import Caption
     from capcli.pictures.stream import Reading, ReadingPool
 
@@ -18,7 +17,7 @@ Answer = TypeVar("Answer")
 
 
 def ask_in_batches(
-    ask: Callable[[np.ndarray], Iterable[Answer]],
+    ask: Callable[[UInt8Array], Iterable[Answer]],
     pictures: Iterable[Path | None],
     pool: ReadingPool,
     *,

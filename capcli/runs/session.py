@@ -7,7 +7,7 @@ and the loop: a `Session` puts them together. A `Job` says what the model is ask
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing
 from functools import cached_property
@@ -15,9 +15,9 @@ from itertools import chain
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Result
 from capcli.output.origin import OriginRecord, read_origin
@@ -27,8 +27,7 @@ from capcli.runs.resuming import plan_resume
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from capcli.arrays import UInt8Array
     from capcli.captioner import Captioner
     from capcli.pictures.stream import Reading, ReadingPool
 
@@ -77,7 +76,7 @@ class Job(Protocol[Answer]):
         """Makes everything ready once the model is there; raises UsageError for what it cannot do."""
         ...
 
-    def ask(self, arrays: np.ndarray) -> Iterable[Answer]:
+    def ask(self, arrays: UInt8Array) -> Iterable[Answer]:
         """The model's answers about uint8 B x S x S x 3 pictures, S being the captioner's `size`."""
         ...
 
@@ -109,13 +108,13 @@ class Session:
     def __init__(
         self,
         model: ModelOptions,
-        decoding: Mapping[str, Any] | None = None,
+        decoding: DecodingKeywords | None = None,
         *,
         observer: Observer | None = None,
         load: Load = load_captioner,
     ) -> None:
         self.model, self.observer = model, observer or Observer()
-        self._decoding, self._load = dict(decoding or {}), load
+        self._decoding, self._load = (decoding or DecodingKeywords()).copy(), load
         self._stack = ExitStack()
 
     @cached_property
@@ -171,7 +170,7 @@ class Session:
         return tally
 
     def batches(
-        self, ask: Callable[[np.ndarray], Iterable[Answer]], pictures: Iterable[Path | None]
+        self, ask: Callable[[UInt8Array], Iterable[Answer]], pictures: Iterable[Path | None]
     ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
         """Pictures with the model's answers, as `ask_in_batches` gives them."""
         size = self.captioner.size

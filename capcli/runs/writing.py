@@ -13,8 +13,7 @@ from capcli.runs.batches import make_result
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from capcli.arrays import UInt8Array
     from capcli.caption import Caption
     from capcli.pictures.stream import Reading
     from capcli.runs.session import Session
@@ -51,7 +50,7 @@ class WriteCaptions:
     def begin(self, session: Session) -> None:
         self._session = session
 
-    def ask(self, arrays: np.ndarray) -> list[Caption]:
+    def ask(self, arrays: UInt8Array) -> list[Caption]:
         return self._session.captioner.caption_arrays(arrays, self._session.options)
 
     def keep(self, reading: Reading, answer: Caption | None) -> Result:

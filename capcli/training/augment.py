@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import random
 
-import numpy as np
 from PIL import Image, ImageEnhance
 
+from capcli.arrays import UInt8Array
 from capcli.pictures.read import to_array
 
 
-def augment(image: Image.Image, size: int, crop: float, jitter: float, source: random.Random) -> np.ndarray:
+def augment(image: Image.Image, size: int, crop: float, jitter: float, source: random.Random) -> UInt8Array:
     """Crops, mirrors and re-lights an RGB picture.
 
     Args:

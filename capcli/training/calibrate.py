@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from capcli.arrays import Float64Array
 from capcli.captioner import BATCH, Captioner
 from capcli.datasets import Item
 from capcli.metrics.cider import CiderD
@@ -47,7 +48,7 @@ def calibrate(
     return Calibration.fit(mean_probabilities, scores >= GOOD, weights)
 
 
-def judged(captioner: Captioner, items: Sequence[Item]) -> tuple[np.ndarray, np.ndarray]:
+def judged(captioner: Captioner, items: Sequence[Item]) -> tuple[Float64Array, Float64Array]:
     """Confidence and CIDEr-D of the captions of pictures, both float64 of shape (items,); raises UnreadableImage."""
     captions = [
         caption

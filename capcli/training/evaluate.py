@@ -20,7 +20,6 @@ from capcli.words.tokens import tokenize
 from capcli.words.vocabulary import PAD
 
 
-
 def batch_size(device: torch.device) -> int:
     """Pictures that are judged at once: on a GPU a step of a search takes the same time for many as for few."""
     return 32 if device.type == "cpu" else 256

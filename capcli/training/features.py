@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from capcli.arrays import Float16Array, UInt8Array
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import write_whole
 from capcli.files.lock import open_locked
@@ -92,7 +93,7 @@ class FeatureCache:
         file = _RowFile(folder / key, ((1 + views) * len(pictures), *compute(blank).shape[1:]))
         jobs = [(view, path) for view in range(1 + views) for path in pictures]
 
-        def prepare(job: tuple[int, Path]) -> np.ndarray:
+        def prepare(job: tuple[int, Path]) -> UInt8Array:
             view, path = job
             picture = read_picture(path, at_least=2 * encoder.config.size)
             if view == 0:
@@ -101,7 +102,7 @@ class FeatureCache:
                 picture, encoder.config.size, crop, jitter, random.Random(os.fsencode(f"{seed} {view} {path.name}"))
             )
 
-        def batches(done: int) -> Generator[np.ndarray, None, None]:
+        def batches(done: int) -> Generator[Float16Array, None, None]:
             with ThreadPoolExecutor(2) as pool:
                 upcoming = [pool.submit(prepare, job) for job in jobs[done : done + BATCH]]
                 for start in range(done, len(jobs), BATCH):
@@ -130,7 +131,7 @@ class _RowFile:
         self._shape = shape
         header = io.BytesIO()
         described = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(header, described)  # type: ignore[no-untyped-call]
+        np.lib.format.write_array_header_1_0(header, described)
         self._header, self._row = header.getvalue(), 2 * math.prod(shape[1:])
 
     @property
@@ -141,11 +142,12 @@ class _RowFile:
         except OSError:
             return False
 
-    def read(self) -> np.ndarray:
+    def read(self) -> Float16Array:
         """The array, of which only what is asked for comes into memory."""
-        return np.load(self._data, mmap_mode="r")
+        array: Float16Array = np.load(self._data, mmap_mode="r")
+        return array
 
-    def fill(self, batches: Callable[[int], Generator[np.ndarray, None, None]]) -> None:
+    def fill(self, batches: Callable[[int], Generator[Float16Array, None, None]]) -> None:
         """Writes the rows that `batches`, told how many there are already, gives from there on."""
         try:
             self._data.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +172,7 @@ class _RowFile:
             with data, closing(batches(done)) as computed:
                 self._append(data, progress, done, computed)
 
-    def _append(self, data: io.FileIO, progress: io.FileIO, done: int, batches: Iterator[np.ndarray]) -> None:
+    def _append(self, data: io.FileIO, progress: io.FileIO, done: int, batches: Iterator[Float16Array]) -> None:
         for number, rows in enumerate(batches, 1):
             try:
                 data.seek(len(self._header) + done * self._row)

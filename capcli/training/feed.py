@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from capcli.arrays import UInt8Array
 from capcli.errors import UsageError
 from capcli.model.encoder import Encoder
 from capcli.model.encoder_blind import BlindEncoder
@@ -212,7 +213,8 @@ class Feed:
     def _rows(self, files: Sequence[Path], views: Sequence[int]) -> Tensor:
         """What the cache holds of the pictures, each in its view; where nothing is seen, the regions of that."""
         if isinstance(self._encoder, BlindEncoder):
-            return self._encoder(torch.empty(len(files)))
+            rows: Tensor = self._encoder(torch.empty(len(files)))
+            return rows
         return torch.cat([self._held[file].rows([file], [view]) for file, view in zip(files, views, strict=True)])
 
     def _chance(self, epoch: int, draw: Draw) -> random.Random:
@@ -229,7 +231,7 @@ class _AugmentedPictures:
     jitter: float
     key: str
 
-    def __call__(self, draw: Draw) -> np.ndarray:
+    def __call__(self, draw: Draw) -> UInt8Array:
         image = read_picture(self.files[draw[0]], at_least=2 * self.size)
         return augment(image, self.size, self.crop, self.jitter, _source(self.key, draw, "view"))
 
@@ -244,4 +246,5 @@ def _compute(encoder: Encoder, files: Sequence[Path], size: int) -> Tensor:
     """The encoder's regions of pictures as they are, on its device."""
     with ThreadPoolExecutor() as pool:
         arrays = list(pool.map(lambda file: read_array(file, size), files))
-    return encoder(torch.from_numpy(np.stack(arrays)).to(next(encoder.parameters()).device))
+    regions: Tensor = encoder(torch.from_numpy(np.stack(arrays)).to(next(encoder.parameters()).device))
+    return regions

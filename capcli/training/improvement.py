@@ -62,6 +62,7 @@ def _perplexity(checkpoint: Checkpoint, items: Sequence[Item], device: torch.dev
     def regions(files: Sequence[Path]) -> Tensor:
         pictures = np.stack([read_array(file, model.encoder.config.size) for file in files])
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device)):
-            return model.encoder(torch.from_numpy(pictures).to(device)).float()
+            seen: Tensor = model.encoder(torch.from_numpy(pictures).to(device))
+            return seen.float()
 
     return perplexity(model, items, longest, regions)

@@ -8,13 +8,13 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -60,7 +60,7 @@ class TrainingLog:
             TimeElapsedColumn(), TimeRemainingColumn(), console=self._console,
             disable=quiet or not self._console.is_terminal, transient=True,
         )  # fmt: skip
-        self._task: Any = None
+        self._task: TaskID | None = None
         self._started, self._seen = time.monotonic(), 0
 
     def __enter__(self) -> TrainingLog:
@@ -91,12 +91,13 @@ class TrainingLog:
 
     def advance(self, pictures: int, note: str = "") -> float:
         """Moves the bar on and returns pictures per second since `begin`."""
+        assert self._task is not None, "begin comes first"
         self._seen += pictures
         rate = self._seen / max(1e-9, time.monotonic() - self._started)
         self._progress.update(self._task, advance=pictures, note=f"{note} {rate:.1f} images/s")
         return rate
 
-    def row(self, **values: Any) -> None:
+    def row(self, **values: object) -> None:
         """Appends a row of `COLUMNS`; what is not given stays empty."""
         if self._quiet:
             return

@@ -45,7 +45,7 @@ class Processes:
     rank: int = 0
     world: int = 1
     local: int = 0
-    _group: Any = None
+    _group: dist.ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
@@ -162,6 +162,7 @@ def joined() -> Iterator[Processes]:
             backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
             dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=STEP_TIMEOUT)
             group = dist.new_group(backend="gloo", timeout=WAIT_TIMEOUT)
+            assert not isinstance(group, int), "every process is of the group"
         processes = Processes(rank, world, local, group)
         yield processes
         processes.gather(None)

@@ -13,6 +13,7 @@ from PIL import AvifImagePlugin
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from capcli.arrays import UInt8Array
 from capcli.errors import CapcliError
 
 AHEAD = 2
@@ -22,7 +23,7 @@ Job = TypeVar("Job")
 
 
 def read_ahead(
-    read: Callable[[Job], np.ndarray], groups: Sequence[Sequence[Job]], device: torch.device
+    read: Callable[[Job], UInt8Array], groups: Sequence[Sequence[Job]], device: torch.device
 ) -> Iterator[Tensor]:
     """Arrays of the groups in their order, N x ... on the CPU, empty for an empty group.
 
@@ -42,10 +43,10 @@ def read_ahead(
     return _by_processes(read, groups)
 
 
-def _by_threads(read: Callable[[Job], np.ndarray], groups: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
+def _by_threads(read: Callable[[Job], UInt8Array], groups: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
     with ThreadPoolExecutor(THREADS) as pool:
 
-        def begin(group: Sequence[Job]) -> list[Future[np.ndarray]]:
+        def begin(group: Sequence[Job]) -> list[Future[UInt8Array]]:
             return [pool.submit(read, job) for job in group]
 
         upcoming = [begin(group) for group in groups[:AHEAD]]
@@ -55,9 +56,9 @@ def _by_threads(read: Callable[[Job], np.ndarray], groups: Sequence[Sequence[Job
             yield _stack([future.result() for future in upcoming.pop(0)])
 
 
-def _by_processes(read: Callable[[Job], np.ndarray], groups: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
+def _by_processes(read: Callable[[Job], UInt8Array], groups: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
     loader = DataLoader(
-        _Jobs(read), batch_sampler=groups, num_workers=max(1, (os.cpu_count() or 2) - 1), prefetch_factor=AHEAD,
+        _Jobs(read), batch_sampler=[list(group) for group in groups], num_workers=max(1, (os.cpu_count() or 2) - 1), prefetch_factor=AHEAD,
         collate_fn=_collate, worker_init_fn=_prepare,
     )  # fmt: skip
     for read_or_error in loader:
@@ -66,11 +67,11 @@ def _by_processes(read: Callable[[Job], np.ndarray], groups: Sequence[Sequence[J
         yield read_or_error
 
 
-class _Jobs(Dataset[np.ndarray | CapcliError], Generic[Job]):
-    def __init__(self, read: Callable[[Job], np.ndarray]) -> None:
+class _Jobs(Dataset[UInt8Array | CapcliError], Generic[Job]):
+    def __init__(self, read: Callable[[Job], UInt8Array]) -> None:
         self._read = read
 
-    def __getitem__(self, job: Job) -> np.ndarray | CapcliError:
+    def __getitem__(self, job: Job) -> UInt8Array | CapcliError:
         try:
             return self._read(job)
         except CapcliError as error:
@@ -78,7 +79,7 @@ class _Jobs(Dataset[np.ndarray | CapcliError], Generic[Job]):
             return error
 
 
-def _collate(read: Sequence[np.ndarray | CapcliError]) -> Tensor | CapcliError:
+def _collate(read: Sequence[UInt8Array | CapcliError]) -> Tensor | CapcliError:
     arrays = []
     for one in read:
         if isinstance(one, CapcliError):
@@ -87,7 +88,7 @@ def _collate(read: Sequence[np.ndarray | CapcliError]) -> Tensor | CapcliError:
     return _stack(arrays)
 
 
-def _stack(arrays: Sequence[np.ndarray]) -> Tensor:
+def _stack(arrays: Sequence[UInt8Array]) -> Tensor:
     return torch.from_numpy(np.stack(arrays)) if arrays else torch.empty(0)
 
 

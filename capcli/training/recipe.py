@@ -144,7 +144,7 @@ class StageRecipe:
             raise UsageError("anchor holds an encoder that is trained on cached features from block 1 or later on")
 
 
-def objective_option(name: str) -> Any:
+def objective_option(name: str) -> str:
     """The field `objective` of the settings of the objective of this name."""
     return option(name, "What the stage lowers.", choices=(name,))
 
@@ -160,8 +160,8 @@ class Recipe:
     seed: int = option(1, "Where all chance comes from.")
     data: DataRecipe = field(default_factory=DataRecipe)
     encoder: EncoderRecipe = field(default_factory=EncoderRecipe)
-    decoder: dict[str, Any] = field(default_factory=lambda: {"name": "transformer"})
-    matcher: dict[str, Any] | None = None
+    decoder: dict[str, object] = field(default_factory=lambda: {"name": "transformer"})
+    matcher: dict[str, object] | None = None
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     stage: tuple[StageRecipe, ...] = ()
 

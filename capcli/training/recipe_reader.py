@@ -111,7 +111,7 @@ def check_recipe(recipe: Recipe) -> None:
             raise UsageError(f"stage {number}: {error}") from None
 
 
-def _check_stage(stage: StageRecipe, recipe: Recipe, region_layers: int, decoder: Decoder) -> None:
+def _check_stage(stage: StageRecipe, recipe: Recipe, region_layers: int, decoder: Decoder[Any]) -> None:
     """Raises UsageError where a stage does not fit the recipe that it is of."""
     name = recipe.decoder["name"]
     if stage.objective == "autoencoder" and not region_layers:

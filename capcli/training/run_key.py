@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from capcli.model.network import ModelConfig
 from capcli.training.corpus import Corpus
@@ -51,13 +50,13 @@ def run_key(
     chosen = recipe.to_dict()
     chosen["stage"] = [_as_at_first(values) for values in chosen["stage"][: stage + 1]]
     model = [config.to_json(), vocabulary.words, begun_from, *([anchored_to] if anchored_to else [])]
-    data: list[Any] = [[item.image.name, item.captions] for item in corpus.train]
+    data: list[object] = [[item.image.name, item.captions] for item in corpus.train]
     data += [path.name for path in corpus.unlabelled]
     data += corpus.sentences
     dev = [[[item.image.name, item.captions] for item in items] for items in corpus.dev.values()]
     return hashlib.sha256(json.dumps([chosen, model, data, dev]).encode()).hexdigest()
 
 
-def _as_at_first(stage: Mapping[str, Any]) -> dict[str, Any]:
+def _as_at_first(stage: Mapping[str, object]) -> dict[str, object]:
     """A stage with the options of all objectives, as every stage once had them, and later ones behind them."""
     return {**STAGE, **{name: value for name, value in stage.items() if LATER.get(name) != value}}

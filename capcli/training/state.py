@@ -6,7 +6,6 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,6 +29,10 @@ class Position:
     waited: int = 0
     done: bool = False
     scaler: dict[str, float] = field(default_factory=dict)
+
+
+# A whole number may stand for another.
+_KINDS: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool}
 
 
 def save_state(
@@ -76,9 +79,7 @@ def load_state(path: Path) -> tuple[Position, str, dict[str, dict[str, Tensor]]]
             described = file.metadata() or {}
             position = Position(**json.loads(described["position"]))
             for told in fields(Position):
-                # A whole number may stand for another.
-                wanted: Any = {"int": int, "float": (int, float), "bool": bool}.get(str(told.type), dict)
-                if not isinstance(getattr(position, told.name), wanted):
+                if not isinstance(getattr(position, told.name), _KINDS.get(str(told.type), dict)):
                     raise TypeError(f"its {told.name} is {getattr(position, told.name)!r}")
             for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
                 group, name = key.split(".", 1)

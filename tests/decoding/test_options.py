@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from capcli.decoding.options import DecodingOptions
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
+
+
+def test_keywords_are_the_fields() -> None:
+    fields = {field.name for field in dataclasses.fields(DecodingOptions)}
+    hints = {name: hint for name, hint in get_type_hints(DecodingOptions).items() if name in fields}
+    assert get_type_hints(DecodingKeywords) == hints
+    assert not DecodingKeywords.__required_keys__
 
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:

@@ -105,8 +105,8 @@ class Chromium:
 
     def fits(self) -> bool:
         """Whether nothing is wider than the screen."""
-        return self.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        return bool(self.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
     def contrast(self, selector: str) -> float:
         """The least contrast of text in the elements, by WCAG 2.2, from 1 to 21."""
-        return self.ask(f"{_CONTRAST}({json.dumps(selector)})")
+        return float(self.ask(f"{_CONTRAST}({json.dumps(selector)})"))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capcli.arrays import Float64Array
+
 _SRGB = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
 _D50 = (0.9642, 1.0, 0.8249)
 
@@ -31,7 +33,7 @@ class Space:
         tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(self.gamma))
         return _profile(b"RGB ", tags)
 
-    def to_srgb(self, samples: np.ndarray) -> np.ndarray:
+    def to_srgb(self, samples: Float64Array) -> Float64Array:
         """What samples from 0 to 1, ... x 3, are in sRGB, from 0 to 255."""
         light = samples**self.gamma @ np.asarray(self.colorants) @ np.linalg.inv(np.asarray(_SRGB))
         return 255 * encode(np.clip(light, 0, 1))
@@ -46,7 +48,7 @@ SPACES = {
 }
 
 
-def encode(light: np.ndarray) -> np.ndarray:
+def encode(light: Float64Array) -> Float64Array:
     """SRGB samples from 0 to 1 of light from 0 to 1."""
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
 
@@ -72,7 +74,7 @@ def cmyk_profile() -> bytes:
     return _profile(b"CMYK", {b"A2B0": table, b"A2B1": table}, kind=b"prtr", pcs=b"Lab ")
 
 
-def _lab(srgb: np.ndarray) -> np.ndarray:
+def _lab(srgb: Float64Array) -> Float64Array:
     light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     x, y, z = ((light @ np.asarray(_SRGB)) / _D50).T
     f = [np.where(value > 0.008856, np.cbrt(value), 7.787 * value + 16 / 116) for value in (x, y, z)]

@@ -138,7 +138,7 @@ def refusal_of_script(words: list[str]) -> str | None:
         parse(parser, *arguments)
         raise _Parsed
 
-    patches = [
+    patches: list[contextlib.AbstractContextManager[object]] = [
         mock.patch.object(ArgumentParser, "parse_args", parse_and_stop),
         mock.patch.object(sys, "argv", list(words)),
         mock.patch.object(sys, "path", [str(script.parent), *sys.path]),

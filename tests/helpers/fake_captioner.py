@@ -8,8 +8,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
+from capcli.arrays import UInt8Array
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.model.options import ModelOptions
@@ -42,12 +41,12 @@ class FakeCaptioner:
         if options.prefix == "unknowable":
             raise UsageError("the model does not know the word 'unknowable'")
 
-    def caption_arrays(self, arrays: np.ndarray, options: DecodingOptions) -> list[SimpleNamespace]:
+    def caption_arrays(self, arrays: UInt8Array, options: DecodingOptions) -> list[SimpleNamespace]:
         self.asked.append(options)
         self.batches.append(len(arrays))
         return [self.caption(array, arrays, options) for array in arrays]
 
-    def caption(self, array: np.ndarray, together: np.ndarray, options: DecodingOptions) -> SimpleNamespace:
+    def caption(self, array: UInt8Array, together: UInt8Array, options: DecodingOptions) -> SimpleNamespace:
         confidence = self.confidence(array, together)
         return SimpleNamespace(
             text=self.sentence(array),
@@ -59,11 +58,11 @@ class FakeCaptioner:
             words=(SimpleNamespace(text="brightness", log_probability=-0.5, sentinel=None),),
         )
 
-    def sentence(self, array: np.ndarray) -> str:
+    def sentence(self, array: UInt8Array) -> str:
         """What it says of a picture, whatever it is computed with."""
         return f"brightness {array.mean():.0f}"
 
-    def confidence(self, array: np.ndarray, together: np.ndarray) -> float:
+    def confidence(self, array: UInt8Array, together: UInt8Array) -> float:
         """How sure it is. Like a real one's, the last digits depend on what else is in the batch."""
         return 0.5 + len(together) / 1000
 

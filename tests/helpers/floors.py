@@ -32,6 +32,7 @@ FLOORS = (
     "metrics",
     "files",
     "words",
+    "arrays",
     "options",
     "errors",
     "version",
@@ -40,7 +41,7 @@ FLOORS = (
 
 WITHOUT_TORCH = (
     "__main__", "cli", "", "catalogue", "evaluation", "heatmap", "runs", "caption", "output", "pictures", "datasets",
-    "metrics", "files", "words", "options", "errors", "version",
+    "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""
 

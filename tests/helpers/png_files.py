@@ -7,6 +7,8 @@ import zlib
 
 import numpy as np
 
+from capcli.arrays import AnyArray
+
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 
 
@@ -16,7 +18,7 @@ def chunk(kind: bytes, content: bytes, *, sound: bool = True) -> bytes:
     return struct.pack("!I", len(content)) + kind + content + struct.pack("!I", checksum)
 
 
-def png(samples: np.ndarray, colour_type: int, depth: int, *before: bytes, after: bytes = b"") -> bytes:
+def png(samples: AnyArray, colour_type: int, depth: int, *before: bytes, after: bytes = b"") -> bytes:
     """A PNG of samples, H x W or H x W x channels of `depth` bits, with chunks before and behind its pixels."""
     height, width = samples.shape[:2]
     if depth == 16:

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from capcli.arrays import Float32Array
 from capcli.caption import Caption, Word
 
 
-def peak(row: int, column: int, shape: tuple[int, int] = (7, 7)) -> np.ndarray:
+def peak(row: int, column: int, shape: tuple[int, int] = (7, 7)) -> Float32Array:
     """Weights on one cell alone."""
     weights = np.zeros(shape, np.float32)
     weights[row, column] = 1
     return weights
 
 
-def word(text: str, probability: float | None = 0.5, weights: np.ndarray | None = None, heads: bool = True) -> Word:
+def word(text: str, probability: float | None = 0.5, weights: Float32Array | None = None, heads: bool = True) -> Word:
     """A word whose weights are in the centre unless told; without a probability one that the model does not know."""
     weights = peak(3, 3) if weights is None else weights
     log = -math.inf if probability is None else math.log(probability)

@@ -19,7 +19,7 @@ FAILED = Result(Path("c.jpg"), error="is empty (0 bytes)")
 NAMES = st.text(
     st.one_of(
         st.sampled_from("ab .,;\"'\\\t\n\r\x1b\x85{}[]"),
-        st.characters(exclude_categories=("Cs",), exclude_characters="/\0"),
+        st.characters(exclude_categories=["Cs"], exclude_characters="/\0"),
         st.integers(0x80, 0xFF).map(lambda byte: bytes([byte]).decode("utf-8", "surrogateescape")),
     ),
     min_size=1,

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from capcli.arrays import UInt8Array
 from capcli.pictures.read import read_picture
 
 WIDTH, HEIGHT = 96, 72
 
 
-def photograph() -> np.ndarray:
+def photograph() -> UInt8Array:
     """Smooth light with shadows and colours, a red corner and a fine pattern, uint8 72 x 96 x 3."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH] / np.array([HEIGHT, WIDTH])[:, None, None]
     light = 0.04 + 0.9 * (0.5 + 0.5 * np.sin(5 * x + 2 * y)) * (1 - 0.8 * y)
@@ -20,10 +21,11 @@ def photograph() -> np.ndarray:
     pixels = light[..., None] * tint
     pixels[:12, :20] = (0.85, 0.1, 0.1)
     pixels[50:, 70:] *= 0.6 + 0.4 * ((np.arange(22)[:, None] + np.arange(26)) % 2)[..., None]
-    return np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
+    shown: UInt8Array = np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
+    return shown
 
 
-def grey(pixels: np.ndarray) -> np.ndarray:
+def grey(pixels: UInt8Array) -> UInt8Array:
     """The lightness of RGB pixels, uint8 H x W."""
     return np.asarray(Image.fromarray(pixels).convert("L"))
 
@@ -36,6 +38,6 @@ def distance(one: object, other: object) -> float:
     return float(np.abs(first - second).mean())
 
 
-def seen(path: Path) -> np.ndarray:
+def seen(path: Path) -> UInt8Array:
     """The pixels that capcli reads, uint8 H x W x 3."""
     return np.asarray(read_picture(path))

@@ -22,13 +22,13 @@ WIDTH, WORDS = 6, 10
 class Words:
     """A captioning model of nothing but its decoder."""
 
-    def __init__(self, decoder: Decoder | None) -> None:
+    def __init__(self, decoder: Decoder[Any] | None) -> None:
         self.decoder = decoder
         self.encoder = SimpleNamespace(width=WIDTH)
         self.vocabulary = range(WORDS)
 
 
-class Fixed(Decoder):
+class Fixed(Decoder[tuple[int, int]]):
     """Says one caption whatever it sees; a caption without an end goes on with its last word."""
 
     def __init__(self, caption: list[int], ends: bool) -> None:
@@ -80,7 +80,7 @@ def regions() -> torch.Tensor:
 
 
 @torch.no_grad()
-def probability(decoder: Decoder, words: Sequence[int], picture: int) -> float:
+def probability(decoder: Decoder[Any], words: Sequence[int], picture: int) -> float:
     """Of a caption with its end."""
     target = torch.tensor([[*words, END]])
     log_probabilities, _ = decoder(regions()[picture : picture + 1], shift(target))

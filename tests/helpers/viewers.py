@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from capcli.arrays import UInt8Array
+
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _MAGICK = ("magick", "convert-im7", "convert-im6", "convert-im6.q16", "convert")
 _CELL = 128
 
 
-def show_in_chromium(files: Sequence[Path]) -> list[np.ndarray]:
+def show_in_chromium(files: Sequence[Path]) -> list[UInt8Array]:
     """The pixels of each file's picture on a white page, uint8 128 x 128 x 3; what it does not cover is white."""
     program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     if program is None:
@@ -43,7 +45,7 @@ def show_in_chromium(files: Sequence[Path]) -> list[np.ndarray]:
     return [shown[y : y + _CELL, x : x + _CELL] for x, y in places]
 
 
-def show_in_imagemagick(file: Path, *, managed: bool = False) -> np.ndarray:
+def show_in_imagemagick(file: Path, *, managed: bool = False) -> UInt8Array:
     """The pixels of a file's first picture on white, uint8 H x W x 3; `managed` applies its profile."""
     program = _imagemagick()
     if program is None:
@@ -58,7 +60,7 @@ def show_in_imagemagick(file: Path, *, managed: bool = False) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(shown)).convert("RGB"))
 
 
-def show_in_vips(file: Path) -> np.ndarray:
+def show_in_vips(file: Path) -> UInt8Array:
     """The pixels of a file's first picture on white by its profile, uint8 H x W x 3."""
     program = shutil.which("vips")
     if program is None:
@@ -66,10 +68,20 @@ def show_in_vips(file: Path) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         turned, managed, shown = (Path(folder, name) for name in ("turned.v", "managed.v", "shown.png"))
         subprocess.run([program, "autorot", file, turned], check=True, capture_output=True)
-        with_profile = [program, "icc_transform", turned, managed, "srgb", "--embedded"]
+        with_profile: list[str | Path] = [program, "icc_transform", turned, managed, "srgb", "--embedded"]
         if subprocess.run(with_profile, capture_output=True).returncode:  # it has none
             subprocess.run([program, "colourspace", turned, managed, "srgb"], check=True, capture_output=True)
-        flat = [program, "pngsave", managed, shown, "--background", "255", "--bitdepth", "8", "--strip"]
+        flat: list[str | Path] = [
+            program,
+            "pngsave",
+            managed,
+            shown,
+            "--background",
+            "255",
+            "--bitdepth",
+            "8",
+            "--strip",
+        ]
         subprocess.run(flat, check=True, capture_output=True)
         with Image.open(shown) as image:
             white = Image.new("RGBA", image.size, "white")

@@ -41,7 +41,7 @@ class AdaptiveState:
     share: Tensor
 
 
-class AdaptiveDecoder(Decoder):
+class AdaptiveDecoder(Decoder[AdaptiveState]):
     """The LSTM speaks before it looks, and what it remembers is one more thing to look at (sections 2.2 and 2.3).
 
     x_t = [w_t; v_g], h_t, m_t = LSTM(x_t, h_t-1, m_t-1), s_t = sigmoid(W_x x_t + W_h h_t-1) * tanh(m_t) (eq. 9, 10).

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+State = TypeVar("State")
+"""What a decoder remembers of a picture and of the words so far."""
 
-class Decoder(nn.Module, ABC):
+
+class DecoderConfig(Protocol):
+    """A dataclass of a decoder's options, which has these two beside those of its own.
+
+    Attributes:
+        region_layers: of the region encoder in front.
+        max_length: the longest caption, in words.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def region_layers(self) -> int: ...
+
+    @property
+    def max_length(self) -> int: ...
+
+
+class Decoder(nn.Module, ABC, Generic[State]):
     """Says one word after another about the regions of a picture.
 
     N rows decode at once. Rows belong to pictures: with B pictures and N = B * K captions, rows b*K to b*K+K-1
@@ -23,16 +43,16 @@ class Decoder(nn.Module, ABC):
     heads: tuple[int, int] = (0, 0)
 
     @abstractmethod
-    def start(self, regions: Tensor) -> Any:
+    def start(self, regions: Tensor) -> State:
         """State before the first word, one row per picture, from B x R x D regions."""
 
-    def begin(self, regions: Tensor, count: int) -> Any:
+    def begin(self, regions: Tensor, count: int) -> State:
         """State before the first word of `count` captions of each picture, its rows beside each other."""
         rows = torch.arange(len(regions), device=regions.device).repeat_interleave(count)
         return self.reorder(self.start(regions), rows)
 
     @abstractmethod
-    def attend(self, tokens: Tensor, state: Any, gates: Tensor | None = None) -> tuple[Tensor, Tensor | None, Any]:
+    def attend(self, tokens: Tensor, state: State, gates: Tensor | None = None) -> tuple[Tensor, Tensor | None, State]:
         """Feeds the last words (N indices) and predicts the next, the attention of every head told apart.
 
         Args:
@@ -47,19 +67,19 @@ class Decoder(nn.Module, ABC):
             new state.
         """
 
-    def sentinel(self, state: Any) -> Tensor | None:
+    def sentinel(self, state: State) -> Tensor | None:
         """Of the step that gave `state`: N shares, 0 to 1, of what was looked at that were the decoder's own memory and
         not the picture; the attention tells how the rest is divided. None for a decoder without a visual sentinel.
         """
         return None
 
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Tensor | None, Any]:
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor | None, State]:
         """What `attend` gives, the attention N x R averaged over layers and heads."""
         log_probabilities, weights, state = self.attend(tokens, state)
         return log_probabilities, None if weights is None else weights.mean((1, 2)), state
 
     def trace(
-        self, captions: Tensor, state: Any, gates: Tensor | None = None
+        self, captions: Tensor, state: State, gates: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Feeds whole captions and tells where each word looked: what `attend` gives word by word.
 
@@ -85,7 +105,7 @@ class Decoder(nn.Module, ABC):
         return torch.stack(said, 1), torch.stack(seen, 1) if seen else None, torch.stack(own, 1) if own else None
 
     @abstractmethod
-    def reorder(self, state: Any, index: Tensor) -> Any:
+    def reorder(self, state: State, index: Tensor) -> State:
         """State whose row i is row `index[i]` of `state`; rows may repeat or go."""
 
     @abstractmethod
@@ -95,7 +115,7 @@ class Decoder(nn.Module, ABC):
         """
 
 
-def word_by_word(decoder: Decoder, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
+def word_by_word(decoder: Decoder[Any], regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
     """`Decoder.forward` for a decoder that can only go step by step, since what it sees of a word changes the next."""
     state = decoder.begin(regions, len(captions) // len(regions))
     said, seen = [], []

@@ -51,9 +51,11 @@ class MergeDecoder(PooledDecoder):
         return self.rest(self.picture_input(regions.mean(1)))
 
     def read(self, tokens: Tensor, picture: Tensor) -> Tensor:
-        return self.dropout(self.embedding(tokens))
+        words: Tensor = self.dropout(self.embedding(tokens))
+        return words
 
     def say(self, hidden: Tensor, picture: Tensor) -> Tensor:
         words, seen = self.dropout(hidden), picture.unsqueeze(1).expand_as(hidden)
         both = torch.cat([words, seen], -1) if self.config.fusion == "concat" else words + seen
-        return self.output(self.dropout(torch.relu(self.fused(both))))
+        logits: Tensor = self.output(self.dropout(torch.relu(self.fused(both))))
+        return logits

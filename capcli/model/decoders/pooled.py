@@ -25,7 +25,7 @@ class PooledState:
     cell: Tensor
 
 
-class PooledDecoder(Decoder):
+class PooledDecoder(Decoder[PooledState]):
     """An LSTM over the words; its heirs say where the picture comes in.
 
     Where it can is sorted by Tanti, Gatt and Camilleri (2018, section 2): injected into the LSTM before or with the
@@ -122,7 +122,9 @@ class InjectDecoder(PooledDecoder):
         words = self.embedding(tokens)
         if self.config.image == "every":
             words = torch.cat([words, picture.unsqueeze(1).expand(-1, tokens.shape[1], -1)], -1)
-        return self.dropout(words)
+        inputs: Tensor = self.dropout(words)
+        return inputs
 
     def say(self, hidden: Tensor, picture: Tensor) -> Tensor:
-        return self.output(self.dropout(hidden))
+        logits: Tensor = self.output(self.dropout(hidden))
+        return logits

@@ -50,7 +50,7 @@ class RecurrentState:
     layers: tuple[Tensor, ...]
 
 
-class RecurrentDecoder(Decoder):
+class RecurrentDecoder(Decoder[RecurrentState]):
     """Soft attention (section 4.2) with the gating scalar beta and a deep output layer (section 3.1.2, eq. 7).
 
     Attributes:
@@ -135,7 +135,8 @@ class GRUDecoder(RecurrentDecoder):
     states = 1
 
     def _run(self, cell: nn.Module, given: Tensor, before: Tensor) -> Tensor:
-        return cell(given, before[:, 0]).unsqueeze(1)
+        hidden: Tensor = cell(given, before[:, 0])
+        return hidden.unsqueeze(1)
 
 
 def _attention(config: RecurrentConfig) -> RegionAttention:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from capcli.errors import UsageError
 from capcli.model.decoders.adaptive import AdaptiveConfig, AdaptiveDecoder
-from capcli.model.decoders.contract import Decoder
+from capcli.model.decoders.contract import Decoder, DecoderConfig
 from capcli.model.decoders.encoded import EncodedDecoder
 from capcli.model.decoders.merge import MergeConfig, MergeDecoder
 from capcli.model.decoders.pooled import InjectConfig, InjectDecoder
 from capcli.model.decoders.recurrent import GRUDecoder, LSTMDecoder, RecurrentConfig
 from capcli.model.decoders.transformer import TransformerConfig, TransformerDecoder
-from capcli.model.region_encoder import FrontConfig, RegionConfig
+from capcli.model.region_encoder import FrontConfig
 from capcli.options import build
 
 
-def decoders() -> dict[str, tuple[type[RegionConfig], type[Decoder]]]:
+def decoders() -> dict[str, tuple[type[DecoderConfig], type[Decoder[Any]]]]:
     """Every decoder by its name in recipes: its config class and its module class."""
     return {
         "adaptive": (AdaptiveConfig, AdaptiveDecoder),
@@ -28,7 +29,7 @@ def decoders() -> dict[str, tuple[type[RegionConfig], type[Decoder]]]:
     }
 
 
-def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
+def decoder_config(settings: Mapping[str, object]) -> tuple[str, DecoderConfig]:
     """Checks `{"name": ..., option: value, ...}` and returns the name and the config object.
 
     Raises:
@@ -47,7 +48,9 @@ def decoder_config(settings: dict[str, Any]) -> tuple[str, Any]:
     return name, build(config_class, settings, f"decoder {name}")
 
 
-def build_decoder(settings: dict[str, Any], region_width: int, grid: tuple[int, int], vocabulary_size: int) -> Decoder:
+def build_decoder(
+    settings: Mapping[str, object], region_width: int, grid: tuple[int, int], vocabulary_size: int
+) -> Decoder[Any]:
     """Builds the decoder that `settings` describe for regions of width D = `region_width`, a region encoder in front
     of it where they ask for region layers.
 

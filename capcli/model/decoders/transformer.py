@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +88,7 @@ class DecoderLayer(nn.Module):
         return words + self.dropout(self.feed(self.feed_norm(words))), weights, (key, value)
 
 
-class TransformerDecoder(RegionEncoder, Decoder):
+class TransformerDecoder(RegionEncoder, Decoder[TransformerState]):
     """Decoder whose attention to the regions is the cross-attention of its layers."""
 
     def __init__(
@@ -169,7 +170,7 @@ class TransformerDecoder(RegionEncoder, Decoder):
 
     def _memory(self, regions: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
         seen = self.region_dropout(self.encode(regions))
-        return tuple(layer.project(seen) for layer in self.layers)  # type: ignore[operator]
+        return tuple(cast(DecoderLayer, layer).project(seen) for layer in self.layers)
 
     def _log_probabilities(self, words: Tensor) -> Tensor:
         # Input and output embeddings are one matrix (Press and Wolf 2017).

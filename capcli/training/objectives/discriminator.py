@@ -64,13 +64,17 @@ class Discriminator(nn.Module):
 
     def _pictures(self, regions: Tensor) -> Tensor:
         """f, B x W; over sqrt(W), lest the products be sure before anything is learnt."""
-        return self.picture(regions.float().mean(1)) / self.sentence.hidden_size**0.5
+        vectors: Tensor = self.picture(regions.float().mean(1))
+        scaled: Tensor = vectors / self.sentence.hidden_size**0.5
+        return scaled
 
     def _sentences(self, captions: Tensor, count: int) -> Tensor:
         """h: B x K x W of B = `count` pictures' captions."""
         states, _ = self.sentence(self.embedding(captions))
         last = (captions != PAD).sum(1) - 1
-        return states[torch.arange(len(captions), device=captions.device), last].unflatten(0, (count, -1))
+        vectors: Tensor = states[torch.arange(len(captions), device=captions.device), last]
+        grouped: Tensor = vectors.unflatten(0, (count, -1))
+        return grouped
 
 
 def _products(pictures: Tensor, sentences: Tensor) -> Tensor:

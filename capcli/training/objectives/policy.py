@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,7 +82,7 @@ class PolicyGradient(Objective):
         loss = self.reinforce(model.decoder, batch.regions, words, rewards) + self.beside(model, batch)
         return loss, {"reward": float(rewards.mean())}
 
-    def draw(self, decoder: Decoder, regions: Tensor) -> list[list[int]]:
+    def draw(self, decoder: Decoder[Any], regions: Tensor) -> list[list[int]]:
         """Words of B * K samples, the K of a picture beside each other, with ends where they were not cut."""
         uniforms = torch.rand(len(regions), self.stage.captions, self._options.max_length, device=regions.device)
         with evaluation_mode(decoder):
@@ -92,7 +93,9 @@ class PolicyGradient(Objective):
             for hypothesis in captions
         ]
 
-    def reinforce(self, decoder: Decoder, regions: Tensor, words: Sequence[Sequence[int]], rewards: Tensor) -> Tensor:
+    def reinforce(
+        self, decoder: Decoder[Any], regions: Tensor, words: Sequence[Sequence[int]], rewards: Tensor
+    ) -> Tensor:
         """The loss that makes `words`, as `draw` gives them, likelier by their `rewards` B x K."""
         others = (rewards.sum(1, keepdim=True) - rewards) / (rewards.shape[1] - 1)
         advantage = (rewards - others).flatten().to(regions.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ class ScheduledSampling(Objective):
         return forced_loss(self.stage, model, batch, inputs), {}
 
 
-def mixed(decoder: Decoder, regions: Tensor, targets: Tensor, share: float) -> Tensor:
+def mixed(decoder: Decoder[Any], regions: Tensor, targets: Tensor, share: float) -> Tensor:
     """Inputs N x T for targets N x T, each word by a coin the reference's or one drawn from the decoder, which has read
     the mixed words before it.
 
