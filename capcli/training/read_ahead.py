@@ -58,9 +58,13 @@ def _by_threads(read: Callable[[Job], UInt8Array], groups: Sequence[Sequence[Job
 
 def _by_processes(read: Callable[[Job], UInt8Array], groups: Sequence[Sequence[Job]]) -> Iterator[Tensor]:
     loader = DataLoader(
-        _Jobs(read), batch_sampler=[list(group) for group in groups], num_workers=max(1, (os.cpu_count() or 2) - 1), prefetch_factor=AHEAD,
-        collate_fn=_collate, worker_init_fn=_prepare,
-    )  # fmt: skip
+        _Jobs(read),
+        batch_sampler=[list(group) for group in groups],
+        num_workers=max(1, (os.cpu_count() or 2) - 1),
+        prefetch_factor=AHEAD,
+        collate_fn=_collate,
+        worker_init_fn=_prepare,
+    )
     for read_or_error in loader:
         if isinstance(read_or_error, CapcliError):
             raise read_or_error
