@@ -213,6 +213,33 @@ def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
     assert resumed.scores == undisturbed.scores
 
 
+def test_dev_is_judged_every_so_many_epochs_and_after_the_last(
+    data: Path, recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = CACHED | {"epochs": 5, "judge_every": 2}
+    chosen = recipe(stage, CACHED | {"epochs": 1, "judge_every": 3})
+
+    def train() -> None:
+        Trainer(chosen, Corpus.build([read_dataset(data)], chosen.data), tmp_path / "run", CPU).run()
+
+    saved: list[Callable[[Trainer], None]] = [Trainer._save]
+
+    def stop(trainer: Trainer) -> None:
+        saved[0](trainer)
+        raise KeyboardInterrupt
+
+    # Also if it is stopped before the first look, when nothing is there yet that is the best.
+    monkeypatch.setattr(Trainer, "_save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    monkeypatch.setattr(Trainer, "_save", saved[0])
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+    train()
+    with (tmp_path / "run" / "log.csv").open(newline="") as file:
+        judged = [(row["stage"], row["epoch"]) for row in csv.DictReader(file) if row["score"]]
+    assert judged == [("0", "1"), ("0", "3"), ("0", "4"), ("1", "0")]
+
+
 def test_a_run_killed_between_dev_scores_and_state_logs_them_once(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_all_that_a_run_depends_on_tells_it_from_others() -> None:
         key(0, corpus=dataclasses.replace(CORPUS, unlabelled=())),
         key(0, corpus=dataclasses.replace(CORPUS, train=CORPUS.train[:1])),
         key(0, corpus=dataclasses.replace(CORPUS, dev={})),
+        key(0, VALUES | {"stage": [VALUES["stage"][0] | {"judge_every": 2}, *VALUES["stage"][1:]]}),
         key(0),
     ]
     assert len(set(others)) == len(others)
