@@ -99,7 +99,7 @@ def train_model(
         overwrite: replace it where it exists.
         run: folder of checkpoints and log, by default runs/ and the name of the model file.
         encoder_weights: takes the place of the recipe's `[encoder] weights`; beside `start`, what an `anchor` compares
-            with.
+            with, or what `restore` mixes in.
         start: model to go on from, name or file.
         unlabelled: folders of pictures without captions, with all below them, for the recipe's autoencoder stages.
         cache: folder of cached regions.
@@ -118,10 +118,10 @@ def train_model(
     for path in (target, folder):
         if not is_text(path):
             raise UsageError(f"{path}: is no UTF-8, and safetensors opens nothing else; choose another name")
-    if start is not None and encoder_weights is not None and not any(stage.anchor for stage in chosen.stage):
+    if start is not None and encoder_weights is not None and not any(s.anchor or s.restore for s in chosen.stage):
         raise UsageError(
             "--from brings an encoder of its own: leave --encoder-weights out, or give a stage an anchor, which holds "
-            "the encoder to these weights"
+            "the encoder to these weights, or restore, which mixes them in"
         )
     if unlabelled and all(stage.objective != "autoencoder" for stage in chosen.stage):
         raise UsageError(

@@ -89,6 +89,9 @@ class Trainer:
         self.recipe, self.corpus, self.folder, self.device = recipe, corpus, folder, device
         self.begun_from = encoder_weights or recipe.encoder.weights if start is None else fingerprint(start.model)
         self.anchored_to = encoder_weights if start is not None else None
+        self.pretrained = encoder_weights or ("none" if start is not None else recipe.encoder.weights)
+        if self.pretrained == "none" and any(stage.restore for stage in recipe.stage):
+            raise UsageError("restore mixes in what the encoder was trained from: give --encoder-weights")
         self.held_out = recipe.data.hold_out if start is None else min(recipe.data.hold_out, start.held_out)
         self.started_from_model, self.processes = start is not None, processes
         self.leaves_matcher = start is not None and start.model.matcher is not None and recipe.matcher is None
@@ -184,9 +187,13 @@ class Trainer:
         return model
 
     def _next_stage(self, ended: Position) -> Position:
-        """Where the stage after one that ended begins; only a score of the same metric is one to beat."""
-        before, after = (objectives()[self.recipe.stage[n].objective].metric for n in (ended.stage, ended.stage + 1))
-        return Position(stage=ended.stage + 1, best=ended.best if before == after else -math.inf)
+        """Where the stage after one that ended begins; only a score of the same metric is one to beat.
+
+        Nor is that of an encoder which has forgotten one for an encoder that shall remember.
+        """
+        stages = self.recipe.stage[ended.stage : ended.stage + 2]
+        before, after = (objectives()[stage.objective].metric for stage in stages)
+        return Position(ended.stage + 1, best=-math.inf if stages[1].restore or before != after else ended.best)
 
     def _prepare_objective(self, stage: StageRecipe) -> None:
         torch.manual_seed(seed_of(self.recipe.seed, self.position.stage, "objective"))
@@ -198,6 +205,7 @@ class Trainer:
     def _stage(self, stage: StageRecipe, log: TrainingLog) -> None:
         at = self.position
         model = self.model
+        self._restore_encoder(stage)
         resting = stage.train_from < 0 or not stage.encoder_learning_rate
         model.encoder.train_from(None if resting else stage.train_from)
         self._prepare_objective(stage)
@@ -370,20 +378,28 @@ class Trainer:
         if self.processes.first and (at.epoch, at.step) == (0, 0):
             self.model.eval()
             with torch.inference_mode(), self._autocast():
-                anchors = feed.anchors(self._anchored_to())
+                held_to = None if self.anchored_to is None else self._load_encoder(self.anchored_to)
+                anchors = feed.anchors(held_to)
             write_safetensors(file, {"anchors": anchors.clone()}, {})
         try:
             return load_file(file)["anchors"]
         except (OSError, SafetensorError, KeyError) as error:
             raise ModelError(f"{file}: cannot be read ({error}); delete {self.state_file} to start anew") from None
 
-    def _anchored_to(self) -> Encoder | None:
-        """The encoder that `anchor` compares with, where it is not the model's own as it is."""
-        if self.anchored_to is None:
-            return None
+    def _load_encoder(self, source: str) -> Encoder:
+        """An encoder of the model's kind with pretrained weights, where training computes."""
         encoder = Encoder(self.model.config.encoder)
-        encoder.load_pretrained(self.anchored_to)
+        encoder.load_pretrained(source)
         return encoder.to(self.device).eval()
+
+    def _restore_encoder(self, stage: StageRecipe) -> None:
+        """Mixes what the encoder was trained from into it, where the stage is at its begin and says so."""
+        if not stage.restore or (self.position.epoch, self.position.step) != (0, 0):
+            return
+        begun_from = self._load_encoder(self.pretrained)
+        with torch.no_grad():
+            for own, before in zip(self.model.encoder.parameters(), begun_from.parameters(), strict=True):
+                own.lerp_(before, stage.restore)
 
     def _judge(self, feed: Feed, log: TrainingLog) -> dict[str, float]:
         """Dev scores by data set, of which the first decides whether the weights are kept."""

@@ -109,6 +109,14 @@ class StageRecipe:
         "--from (after Li and Hoiem 2016, Learning without Forgetting, with features in place of class scores).",
         least=0.0,
     )
+    restore: float = option(
+        0.0,
+        "Share of the weights that the encoder was trained from, mixed into it when the stage begins, so that it "
+        "remembers what fine-tuning made it forget (Wortsman et al. 2022, WiSE-FT): [encoder] weights, or those of "
+        "--encoder-weights.",
+        least=0.0,
+        most=1.0,
+    )
     final_learning_rate: float = option(0.05, "Rate at the end of the cosine, as a share of the peak.", least=0.0)
     warmup: int = option(200, "Steps of linear warm-up.", least=0)
     weight_decay: float = option(0.01, "Decoupled weight decay of matrices.", least=0.0)

@@ -22,7 +22,7 @@ STAGE = {
 """What a stage of any objective held when the first runs began, in the order of that time. It must stay as it is, or
 these runs would not be known again."""
 
-LATER = {"judge_every": 1}
+LATER = {"judge_every": 1, "restore": 0.0}
 """Options that came later, with the value that stands for what runs did before."""
 
 

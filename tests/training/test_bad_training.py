@@ -172,8 +172,13 @@ def test_encoder_weights_beside_a_model_that_has_its_own(
     assert (code, told) == (
         2,
         "--from brings an encoder of its own: leave --encoder-weights out, or give a stage an anchor, which holds the "
-        "encoder to these weights",
+        "encoder to these weights, or restore, which mixes them in",
     )
+
+
+def test_restoring_an_encoder_from_nothing(write_recipe: Write, train: Callable[..., tuple[int, str]]) -> None:
+    code, told = train(write_recipe({"epochs": 1, "restore": 0.3}))
+    assert (code, told) == (2, "restore mixes in what the encoder was trained from: give --encoder-weights")
 
 
 def test_encoder_weights_that_are_no_numbers(

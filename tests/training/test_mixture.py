@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from torchvision.models import get_model
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.encoder import Encoder
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.pictures.read import read_array
 from capcli.training.corpus import Corpus
 from capcli.training.feed import Feed
@@ -184,3 +186,33 @@ def test_sentences_with_unknown_words_are_left_out(
     assert len(single.train) == captions + 1
     assert (("a", "large", "thing", "again"),) in single.captions
     assert single.dev == corpus.dev
+
+
+def test_restoring_mixes_what_the_encoder_was_trained_from_into_it(
+    recipe: Callable[..., Recipe], data: list[Path], tmp_path: Path
+) -> None:
+    trained_from = str(tmp_path / "pretrained.safetensors")
+    torch.manual_seed(5)
+    save_file(get_model("resnet18", weights=None).state_dict(), trained_from)
+    tuned = {"features": "pictures", "train_from": 2, "encoder_learning_rate": 1e-3}
+    chosen = recipe(tuned, {"restore": 0.25, "learning_rate": 1e-9}, encoder="resnet18")
+    corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
+
+    def train(folder: str, recipe: Recipe) -> Checkpoint:
+        return Trainer(recipe, corpus, tmp_path / folder, CPU, encoder_weights=trained_from).run()
+
+    forgetful = train("forgetful", dataclasses.replace(chosen, stage=chosen.stage[:1]))
+    remembering = train("remembering", chosen)
+    begun_from = Encoder(forgetful.model.config.encoder)
+    begun_from.load_pretrained(trained_from)
+    for own, before, after in zip(
+        forgetful.model.encoder.parameters(),
+        begun_from.parameters(),
+        remembering.model.encoder.parameters(),
+        strict=True,
+    ):
+        assert torch.allclose(after, 0.75 * own + 0.25 * before, atol=1e-6)
+    assert any(
+        not torch.equal(own, before)
+        for own, before in zip(forgetful.model.encoder.parameters(), begun_from.parameters(), strict=True)
+    )
