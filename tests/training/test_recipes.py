@@ -240,7 +240,7 @@ def test_a_recipe_that_there_is_not_lists_near_ones(tmp_path: Path) -> None:
 
 def test_recipes_are_those_of_the_field() -> None:
     assert set(NAMES) == {
-        "adaptive-attention", "adversarial", "autoencoder", "base", "base-anew", "cross-entropy", "dot-attention",
+        "adaptive-attention", "adversarial", "autoencoder", "base", "cross-entropy", "dot-attention",
         "fine-tune", "gru-attention",
         "language-model", "matching", "merge-add", "merge-concat", "multi-head-attention", "pruned",
         "scheduled-sampling", "self-critical", "show-and-tell", "soft-attention", "transformer", "two-layer-lstm",
