@@ -109,6 +109,7 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "sheets").exists()
 
 
+@pytest.mark.slow
 def test_the_script_captions_in_batches_mixes_blind_and_reads_marks(
     pictures: list[Path], tiny_file: Path, tmp_path: Path
 ) -> None:

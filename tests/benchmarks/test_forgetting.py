@@ -111,6 +111,7 @@ def test_a_start_that_knows_nothing_has_no_ratio() -> None:
     assert compare(np.array([True, False]), np.array([False, False]))[2] == "-"
 
 
+@pytest.mark.slow
 def test_the_script_compares_models_with_the_weights_that_they_began_from(
     tiny_checkpoint: Callable[..., Any], dataset: Write, tmp_path: Path
 ) -> None:

@@ -164,6 +164,7 @@ def test_a_resumed_run_skips_what_is_there(fake: FakeCaptioner, folder: Path) ->
     assert result.stderr == "capcli: captioned 0, skipped 5 (1 failed before, see --retry-failed), failed 0\n"
 
 
+@pytest.mark.slow
 def test_a_resumed_batch_is_cut_where_it_was(fake: FakeCaptioner, folder: Path) -> None:
     batches = ["--batch-size", "3", "--format", "jsonl"]
     run(fake, ".", *batches, "-o", "whole.jsonl")

@@ -43,6 +43,7 @@ def run(*arguments: object, model: str = "whole.safetensors") -> Any:
 INT8 = ("--int8", "-o", "small.safetensors")
 
 
+@pytest.mark.slow
 def test_the_file_is_a_model_of_half_the_size() -> None:
     done = run(*INT8)
     assert done.exit_code == 0, done.stderr
@@ -72,6 +73,7 @@ def test_the_output_says_size_speed_and_that_nothing_was_scored() -> None:
     assert rest[-1].startswith("not scored: --data DATASET")
 
 
+@pytest.mark.slow
 def test_with_data_captions_are_scored_before_and_after() -> None:
     done = run(*INT8, "--data", "data")
     assert done.exit_code == 0, done.stderr
@@ -87,6 +89,7 @@ def test_with_data_captions_are_scored_before_and_after() -> None:
     assert scores["data dev"]["CIDEr-D"] == pytest.approx(float(after), abs=0.001)
 
 
+@pytest.mark.slow
 def test_json_holds_both_models_and_the_hash_of_the_file() -> None:
     import hashlib
 
@@ -99,6 +102,7 @@ def test_json_holds_both_models_and_the_hash_of_the_file() -> None:
     assert set(after["speed"]["precision"]) == {"encoder", "decoder"}
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_read_is_told_and_the_rest_is_scored() -> None:
     Path("data/2.png").write_bytes(b"no picture")
     done = run(*INT8, "--data", "data")
@@ -133,6 +137,7 @@ def zero_share(file: str) -> float:
     return sum(int(zero.sum()) for zero in found) / sum(zero.numel() for zero in found)
 
 
+@pytest.mark.slow
 def test_only_what_says_nearly_the_same_keeps_its_confidence() -> None:
     fitted = Calibration(2.0, 1.0)
     dataclasses.replace(Checkpoint.load("whole.safetensors"), calibration=fitted).save("fitted.safetensors")
@@ -141,6 +146,7 @@ def test_only_what_says_nearly_the_same_keeps_its_confidence() -> None:
         assert Checkpoint.load("small.safetensors").calibration == kept
 
 
+@pytest.mark.slow
 def test_a_pruned_model_is_smaller_and_the_output_says_that_it_is_not_faster() -> None:
     done = run(*PRUNE)
     assert done.exit_code == 0, done.stderr
@@ -159,6 +165,7 @@ def test_a_pruned_model_is_smaller_and_the_output_says_that_it_is_not_faster() -
     assert CliRunner().invoke(app, ["models", "verify", "small.safetensors"]).exit_code == 0
 
 
+@pytest.mark.slow
 def test_pruning_and_int8_together_and_one_after_the_other() -> None:
     assert run(*PRUNE, "--int8").exit_code == 0
     both = Checkpoint.load("small.safetensors")
@@ -205,6 +212,7 @@ def tuned() -> tuple[str, ...]:
     return ("--data", "data", "--recipe", "short.toml", "--run", "run")
 
 
+@pytest.mark.slow
 def test_with_data_the_pruned_model_is_fine_tuned_and_scored(tuned: tuple[str, ...]) -> None:
     done = run(*PRUNE, *tuned)
     assert done.exit_code == 0, done.stderr
@@ -230,6 +238,7 @@ def test_with_data_the_pruned_model_is_fine_tuned_and_scored(tuned: tuple[str, .
     assert "run: holds a run of another recipe or data, or from other weights" in refused.stderr
 
 
+@pytest.mark.slow
 def test_data_without_fine_tuning() -> None:
     done = run(*PRUNE, "--data", "data")
     assert done.exit_code == 2

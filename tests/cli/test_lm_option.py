@@ -72,6 +72,7 @@ def test_eval_says_which_language_model_there_was(folder: Path, tiny_file: Path)
     assert (report["language_model"]["name"], report["decoding"]["lm_weight"]) == ("lm", 0.5)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_one_line(folder: Path, tiny_file: Path) -> None:
     model = ("--model", str(tiny_file))
     needs = "needs a language model: add --lm FILE, in Python language_model="

@@ -134,6 +134,7 @@ def test_models_stand_side_by_side(folder: Path) -> None:
     assert "faster" in done.stdout or "slower" in done.stdout
 
 
+@pytest.mark.slow
 def test_with_data_their_captions_are_scored(folder: Path, tmp_path: Path) -> None:
     done = run("compare", "alpha", "beta", "--data", tmp_path, "--pictures", "0.png", "--device", "cpu", "--json")
     assert done.exit_code == 0, done.stderr

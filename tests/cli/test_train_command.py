@@ -106,6 +106,7 @@ TOLD = re.compile(
 )
 
 
+@pytest.mark.slow
 def test_fine_tuning_needs_no_recipe_and_tells_what_it_brought(model: Path, mine: Path, tmp_path: Path) -> None:
     before = model.read_bytes()
     result = run("--from", model, "--data", mine, "--run", tmp_path / "run", "-o", tmp_path / "mine.safetensors")
@@ -134,6 +135,7 @@ def test_what_training_brought_is_told_of_pictures_that_it_did_not_see(model: Pa
     assert 1 <= float(told[5]) < float(told[4]) / 2
 
 
+@pytest.mark.slow
 def test_a_model_that_is_there_is_replaced_only_where_that_is_asked_for(
     model: Path, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_model_that_is_there_is_replaced_only_where_that_is_asked_for(
     assert Checkpoint.load("mine.safetensors").model.vocabulary.words == Checkpoint.load(model).model.vocabulary.words
 
 
+@pytest.mark.slow
 def test_pictures_kept_out_are_neither_trained_on_nor_chosen_by(model: Path, mine: Path, tmp_path: Path) -> None:
     """What is told of them changes with their captions, the model does not."""
     rows = list(csv.reader(mine.open(newline="")))
@@ -174,6 +177,7 @@ def test_pictures_kept_out_are_neither_trained_on_nor_chosen_by(model: Path, min
         assert torch.equal(tensor, models[1].state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_a_model_is_given_a_matcher_and_says_what_it_said(model: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     data, target = table(tmp_path / "mine", "mine", MINE, "train"), tmp_path / "matching.safetensors"

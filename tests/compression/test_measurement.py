@@ -114,6 +114,7 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(two: dict[str, Path
         measure_models(two, MeasureOptions(device="cpu"), None, [tmp_path / "bad.png"])
 
 
+@pytest.mark.slow
 def test_every_other_model_is_scored_against_the_first(data: Callable[..., Path], two: dict[str, Path]) -> None:
     folder = data("dev", "dev", "dev")
     (folder / "1.png").write_bytes(b"no picture")
@@ -130,6 +131,7 @@ def test_every_other_model_is_scored_against_the_first(data: Callable[..., Path]
     assert told[1]["against_the_first"]["differences"]["CIDEr-D"]["a"] == small.differences.metrics["CIDEr-D"].a
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_second_model(data: Callable[..., Path], two: dict[str, Path]) -> None:
     folder = data("dev", "dev")
     measuring = MeasureOptions(data=folder, device="cpu")

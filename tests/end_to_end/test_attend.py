@@ -19,6 +19,7 @@ from PIL import Image
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.mark.slow
 def test_every_example_has_its_grid(capcli: Run, examples: Path, captions: dict[str, str], tmp_path: Path) -> None:
     done = capcli("attend", examples, "-o", "grids", cwd=tmp_path)
     assert done.returncode == 0
@@ -29,6 +30,7 @@ def test_every_example_has_its_grid(capcli: Run, examples: Path, captions: dict[
             grid.load()
 
 
+@pytest.mark.slow
 def test_pages_are_small_and_fetch_nothing(
     capcli: Run, examples: Path, captions: dict[str, str], tmp_path: Path
 ) -> None:
@@ -43,6 +45,7 @@ def test_pages_are_small_and_fetch_nothing(
         assert f"{name}.html" in index and caption in index
 
 
+@pytest.mark.slow
 def test_a_sentence_of_one_s_own_leads_to_what_it_names(capcli: Run, examples: Path, tmp_path: Path) -> None:
     asked = ("--as", "npz", "--caption", "a man and a zebracorn", "--words", "man,zebracorn")
     done = capcli("attend", examples / "photographer.jpg", "-o", "raw", *asked, cwd=tmp_path)
@@ -59,6 +62,7 @@ def test_a_sentence_of_one_s_own_leads_to_what_it_names(capcli: Run, examples: P
     assert row >= 1 and 1 <= column <= maps.shape[2] - 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches a process otherwise there")
 def test_ctrl_c_ends_it_after_the_picture_in_hand(
     command: str, environment: dict[str, str], examples: Path, tmp_path: Path
@@ -88,6 +92,7 @@ def test_ctrl_c_ends_it_after_the_picture_in_hand(
         Image.open(path).load()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 def test_a_terminal_is_drawn_into_in_colour(
     command: str, environment: dict[str, str], examples: Path, captions: dict[str, str]

@@ -23,6 +23,8 @@ from capcli.metrics import tokenize
 if TYPE_CHECKING:
     from chromium import Chromium
 
+pytestmark = pytest.mark.browser
+
 TEXT = 'A "young" dog\'s zyzzyva runs <fast> over the grass.'
 WORDS = tokenize(TEXT)
 GRID = (4, 7)

@@ -196,6 +196,7 @@ def rows(done: subprocess.CompletedProcess[bytes], corpus: Corpus) -> list[dict[
     return [json.loads(line) for line in content.split("\n")[:-1]]
 
 
+@pytest.mark.slow
 def test_the_run_ends_and_tells_that_pictures_failed(done: subprocess.CompletedProcess[bytes]) -> None:
     assert done.returncode == 1, done.stderr
     assert b"Traceback" not in done.stderr

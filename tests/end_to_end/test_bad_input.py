@@ -55,6 +55,7 @@ def folder(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_unreadable_files_cost_one_line_each_and_the_rest_goes_on(
     capcli: Run, captions: dict[str, str], folder: Path, batch_size: int
@@ -70,6 +71,7 @@ def test_unreadable_files_cost_one_line_each_and_the_rest_goes_on(
         assert reason in line
 
 
+@pytest.mark.slow
 def test_json_accounts_for_every_file_once(capcli: Run, folder: Path) -> None:
     done = capcli("caption", ".", "--format", "jsonl", cwd=folder)
     rows = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
@@ -79,12 +81,14 @@ def test_json_accounts_for_every_file_once(capcli: Run, folder: Path) -> None:
     assert all(("caption" in row) != ("error" in row) for row in rows.values())
 
 
+@pytest.mark.slow
 def test_a_single_unreadable_file_prints_no_caption(capcli: Run, folder: Path) -> None:
     done = capcli("caption", "text.jpg", cwd=folder)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "capcli: text.jpg: is not a picture capcli can read\n"
 
 
+@pytest.mark.slow
 def test_the_smallest_and_a_huge_picture_are_captioned(capcli: Run, tmp_path: Path) -> None:
     Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.png")
     Image.new("L", (20_000, 20_000), 128).save(tmp_path / "huge.jpg")
@@ -126,11 +130,13 @@ def test_a_command_that_is_none(capcli: Run) -> None:
     assert_refused(capcli("caption"), saying="name photographs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cuda:99", "abacus"])
 def test_a_device_that_is_not_there(capcli: Run, examples: Path, device: str) -> None:
     assert_refused(capcli("caption", examples, "--device", device), saying=device)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there(capcli: Run, examples: Path) -> None:
     done = capcli("caption", examples, "--model", "absent.safetensors")
     assert_refused(done, saying="absent.safetensors: no such model file")
@@ -144,6 +150,7 @@ def described() -> dict[str, str]:
         return dict(file.metadata())
 
 
+@pytest.mark.slow
 def test_a_truncated_model(capcli: Run, examples: Path, tmp_path: Path) -> None:
     content = find_model("base").read_bytes()
     for length in (5, len(content) // 2, len(content) - 1):
@@ -152,18 +159,21 @@ def test_a_truncated_model(capcli: Run, examples: Path, tmp_path: Path) -> None:
         assert_refused(done, saying="cut.safetensors: not a whole safetensors file")
 
 
+@pytest.mark.slow
 def test_something_else_renamed_to_a_model(capcli: Run, examples: Path, tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("A long story. " * 100)
     done = capcli("caption", examples, "--model", "text.safetensors", cwd=tmp_path)
     assert_refused(done, saying="text.safetensors")
 
 
+@pytest.mark.slow
 def test_a_model_of_another_program(capcli: Run, examples: Path, tmp_path: Path) -> None:
     save_file({"lm_head.weight": np.zeros((2, 2), np.float32)}, tmp_path / "other.safetensors")
     done = capcli("caption", examples, "--model", "other.safetensors", cwd=tmp_path)
     assert_refused(done, saying="other.safetensors: not a capcli model")
 
 
+@pytest.mark.slow
 def test_tensors_by_other_names_than_the_config_asks(
     capcli: Run, examples: Path, described: dict[str, str], tmp_path: Path
 ) -> None:
@@ -172,6 +182,7 @@ def test_tensors_by_other_names_than_the_config_asks(
     assert_refused(done, saying="odd.safetensors: its tensors do not fit its config")
 
 
+@pytest.mark.slow
 def test_tensors_of_other_shapes_than_the_config_asks(
     capcli: Run, examples: Path, described: dict[str, str], tmp_path: Path
 ) -> None:
@@ -183,6 +194,7 @@ def test_tensors_of_other_shapes_than_the_config_asks(
     assert_refused(done, saying="misfit.safetensors: its tensors do not fit its config")
 
 
+@pytest.mark.slow
 def test_a_description_that_is_no_json(capcli: Run, examples: Path, described: dict[str, str], tmp_path: Path) -> None:
     save_file({"x": np.zeros(1, np.float32)}, tmp_path / "odd.safetensors", {**described, "capcli": "{"})
     done = capcli("caption", examples, "--model", "odd.safetensors", cwd=tmp_path)

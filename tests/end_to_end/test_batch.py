@@ -40,6 +40,7 @@ def grown(rows: Path) -> Callable[[], bool]:
     return lambda: rows.exists() and rows.stat().st_size > 0
 
 
+@pytest.mark.slow
 @posix_only
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_the_batch_in_hand_end(
@@ -76,6 +77,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_batch(
     assert [row["path"] for row in json.loads((tmp_path / "rows.json").read_bytes())] == pictures[:4]
 
 
+@pytest.mark.slow
 @posix_only
 def test_two_runs_do_not_write_one_file(
     start: Start, caption: Caption, eventually: Eventually, pictures: list[str], tmp_path: Path
@@ -94,6 +96,7 @@ def test_two_runs_do_not_write_one_file(
     assert paths((tmp_path / "rows.jsonl").read_bytes()) == pictures
 
 
+@pytest.mark.slow
 @posix_only
 @pytest.mark.parametrize("form", ["jsonl", "csv", "tsv", "json"])
 def test_a_full_disk_ends_the_run_and_more_room_completes_it(
@@ -156,6 +159,7 @@ def test_workers_that_are_killed_cost_no_row(
     assert paths((tmp_path / "rows.jsonl").read_bytes()) == pictures
 
 
+@pytest.mark.slow
 def test_a_repaired_picture_is_tried_again(caption: Caption, pictures: list[str], tmp_path: Path) -> None:
     good = (tmp_path / pictures[5]).read_bytes()
     for broken in (pictures[2], pictures[5]):

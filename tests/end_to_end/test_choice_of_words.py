@@ -27,6 +27,7 @@ def several(capcli: Run, examples: Path) -> list[dict[str, Any]]:
     return rows(capcli("caption", examples, "--format", "jsonl", *wishes))
 
 
+@pytest.mark.slow
 def test_several_captions_differ_and_the_likeliest_comes_first(several: list[dict[str, Any]]) -> None:
     for row in several:
         assert len(set(row["captions"])) == len(row["captions"]) == len(row["confidences"]) == 3
@@ -53,6 +54,7 @@ def test_a_caption_below_the_least_confidence_is_marked(several: list[dict[str, 
     assert all(row["uncertain"] is True for row in several)
 
 
+@pytest.mark.slow
 def test_a_draw_depends_on_its_seed_and_not_on_the_batch(capcli: Run, examples: Path) -> None:
     drawn = ("caption", examples, "--format", "jsonl", "--sample", "--temperature", 1.2)
     said = [
@@ -62,6 +64,7 @@ def test_a_draw_depends_on_its_seed_and_not_on_the_batch(capcli: Run, examples: 
     assert said[0] == said[1] != said[2]
 
 
+@pytest.mark.slow
 def test_a_prefix_of_unknown_words_is_refused(capcli: Run, examples: Path) -> None:
     done = capcli("caption", examples, "--prefix", "a zyxwv of qqqq")
     assert (done.returncode, done.stdout) == (2, "")
@@ -70,6 +73,7 @@ def test_a_prefix_of_unknown_words_is_refused(capcli: Run, examples: Path) -> No
     )
 
 
+@pytest.mark.slow
 def test_heic_and_avif_are_pictures_like_others(capcli: Run, examples: Path, tmp_path: Path) -> None:
     heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed: pip install 'capcli[heic]'")
     heif.register_heif_opener()

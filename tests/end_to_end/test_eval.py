@@ -50,6 +50,7 @@ def evaluated(capcli: Run, dataset: Path, tmp_path_factory: pytest.TempPathFacto
     return done.stdout, folder
 
 
+@pytest.mark.slow
 def test_the_shipped_model_is_scored(evaluated: tuple[str, Path], captions: dict[str, str]) -> None:
     table, folder = evaluated
     rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]

@@ -48,6 +48,7 @@ def find_faults(photograph: dict[str, Any], caption: str) -> list[str]:
     return faults + ([f"not in the picture: {', '.join(sorted(wrong))}"] if wrong else [])
 
 
+@pytest.mark.slow
 def test_the_shipped_model_is_right_about_its_share_of_the_photographs(capcli: Run) -> None:
     done = capcli("caption", EVERYDAY / "images", "--format", "jsonl")
     assert done.returncode == 0, done.stderr

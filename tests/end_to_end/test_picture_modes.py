@@ -60,6 +60,7 @@ def said(capcli: Run, examples: Path, tmp_path_factory: pytest.TempPathFactory) 
     return {Path(row["path"]).name: row["caption"] for row in rows}
 
 
+@pytest.mark.slow
 def test_every_mode_is_captioned(said: dict[str, str]) -> None:
     assert sorted(said) == sorted(SAME + OTHER)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
+pytestmark = pytest.mark.browser
+
 _WORDS = ("dog", "cat", "man", "child", "runs", "sits", "jumps", "red", "blue", "street", "grass", "water", "ball")
 _IMAGES = 60
 

@@ -98,6 +98,7 @@ def test_captions_do_not_depend_on_the_batch_size(
     assert {Path(row["path"]).stem: row["caption"] for row in rows} == captions
 
 
+@pytest.mark.slow
 def test_decoding_options_reach_the_search(capcli: Run, examples: Path) -> None:
     done = capcli("caption", examples, "--format", "jsonl", "--beam-size", 1, "--max-length", 4)
     rows = [json.loads(line) for line in done.stdout.splitlines()]

@@ -79,6 +79,7 @@ def test_sidecars_of_several_kinds_are_written_beside_each_other(caption: Captio
     assert others(photos) == sorted(f"{name}.{kind}" for name in names for kind in ("txt", "xmp"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["txt", "json", "xmp"])
 def test_captions_that_are_there_are_kept_unless_told_otherwise(caption: Caption, photos: Path, kind: str) -> None:
     asked = ["photos", "-r", "--sidecar", kind]

@@ -41,6 +41,7 @@ def test_no_escape_codes_reach_a_file(capcli: Run, examples: Path, variables: di
         assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_captions_and_errors_go_to_their_streams_without_escape_codes(
     capcli: Run, examples: Path, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_captions_and_errors_go_to_their_streams_without_escape_codes(
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 def test_on_a_terminal_progress_stays_out_of_stdout(
     command: str, environment: dict[str, str], examples: Path, captions: dict[str, str]
@@ -74,6 +76,7 @@ def test_on_a_terminal_progress_stays_out_of_stdout(
     assert b"2/5" in shown
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
 def test_a_reader_that_has_enough_ends_it_quietly(command: str, environment: dict[str, str], examples: Path) -> None:
     reading, writing = os.pipe()
@@ -106,6 +109,7 @@ def test_results_are_not_lost_in_a_closed_stdout(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="shells close no streams there")
 @pytest.mark.parametrize("closed", [">&-", ">&- <&-", ">&- <&- 2>&-"])
 def test_captions_that_go_to_a_file_need_no_stdout(

@@ -109,16 +109,19 @@ def agree(references: list[list[str]], hypotheses: list[str], truth: Tokenized, 
         np.testing.assert_allclose(scores.per_image[name], own, atol=1e-9)
 
 
+@pytest.mark.java
 def test_equals_the_coco_toolkit(java: None) -> None:
     agree(REFERENCES, HYPOTHESES, *toolkit(REFERENCES, HYPOTHESES))
 
 
+@pytest.mark.java
 def test_equals_the_coco_toolkit_where_captions_depend_on_their_neighbours(java: None) -> None:
     references = [["A sign that reads K.", "An arrow"], ["Vitamin C.", "A tablet"], ["1\u00a01/2 cakes", "", "..."]]
     hypotheses = ["The letter K.", "A sign for vitamin C.", "1\u00a01/2 cakes"]
     agree(references, hypotheses, *toolkit(references, hypotheses))
 
 
+@pytest.mark.java
 def test_equals_the_coco_toolkit_on_references_against_each_other_and_on_subsets(java: None) -> None:
     references, hypotheses = [captions[1:] for captions in REFERENCES], [captions[0] for captions in REFERENCES]
     truth, said = toolkit(references, hypotheses)
@@ -133,6 +136,7 @@ def test_equals_the_coco_toolkit_on_references_against_each_other_and_on_subsets
         )
 
 
+@pytest.mark.java
 def test_meteor_is_that_of_the_coco_toolkit(java: None) -> None:
     scores = score(REFERENCES, HYPOTHESES, samples=50)
     meteor = scores.metrics["METEOR"]

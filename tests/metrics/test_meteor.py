@@ -38,6 +38,7 @@ def corpus(images: int) -> tuple[list[list[list[str]]], list[list[str]]]:
     return references, hypotheses
 
 
+@pytest.mark.java
 def test_equals_the_programs_own_aggregation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     toolkit = pytest.importorskip("pycocoevalcap.meteor.meteor")
     try:
@@ -63,6 +64,7 @@ def test_equals_the_programs_own_aggregation(request: pytest.FixtureRequest, mon
         np.testing.assert_allclose(statistics.per_image()["METEOR"][images], each, atol=1e-9)
 
 
+@pytest.mark.java
 @pytest.mark.parametrize(
     ("reference", "hypothesis", "expected"),
     [
@@ -87,6 +89,7 @@ def test_every_caption_is_counted(java_stand_in: Callable[[str], Path]) -> None:
     assert len(done) == 3
 
 
+@pytest.mark.java
 def test_odd_words_do_not_upset_the_order_of_answers(meteor: Meteor) -> None:
     words = ["line\rbreak", "line\nbreak", "|||", "\ud800", "\u72d7", "SCORE", "EVAL"]
     statistics = meteor.statistics([[[word]] for word in words] + [[["dog"]]], [["dog"]] * len(words) + [["dog"]])

@@ -109,6 +109,7 @@ LAST_MAPS = {
 """The module after which each of these models pools or classifies, and a size of pictures that it can see."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAST_MAPS)
 @torch.no_grad()
 def test_any_classification_model_gives_what_it_classifies_by(name: str, tmp_path: Path) -> None:
@@ -146,6 +147,7 @@ def test_no_family_of_torchvisions_models_is_forgotten() -> None:
     assert {first.match(name)[0] for name in list_models(module=torchvision.models)} <= known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_of_torchvisions_models_has_regions(name: str) -> None:
     size = {"inception_v3": 96, "maxvit_t": 224}.get(name, 64)
@@ -179,6 +181,7 @@ def test_pictures_of_a_size_that_a_model_cannot_see(name: str, size: int, told: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_vision_transformer_sees_pictures_of_another_size_than_its_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -220,6 +223,7 @@ def test_stochastic_depth_is_at_work_in_blocks_that_are_trained_alone() -> None:
     assert torch.equal(encoder.eval()(images), encoder.eval()(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["densenet121", "swin_t"])
 def test_a_model_file_keeps_what_is_no_convolution_exactly(name: str, tmp_path: Path) -> None:
     """Of batch norms that cannot be folded and tables of places, through a file in float16."""

@@ -117,6 +117,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.browser
 def test_pictures_look_as_in_chromium(album: Path) -> None:
     files = sorted(album.iterdir())
     told = dict(zip((f"{number:02}.png" for number in range(len(PNGS))), PNGS, strict=True))

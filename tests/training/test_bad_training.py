@@ -218,6 +218,7 @@ def test_a_run_by_other_captions_is_another_run(
     assert told.startswith("run: holds a run of another recipe or data")
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_its_best_weights(
     write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
@@ -330,6 +331,7 @@ def finite(file: Path) -> bool:
     return all(bool(tensor.isfinite().all()) for group in tensors.values() for tensor in group.values())
 
 
+@pytest.mark.slow
 def test_a_loss_that_explodes_leaves_what_was_good(
     write_recipe: Write,
     train: Callable[..., tuple[int, str]],
@@ -383,6 +385,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limits")
 def test_a_disk_that_fills_during_a_checkpoint(
     write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path, tmp_path: Path

@@ -130,6 +130,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["lstm", "transformer"])
 def test_training_learns_the_pictures_by_heart(
     decoder: str, recipe: Callable[..., Recipe], data: Path, tmp_path: Path
@@ -166,6 +167,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
     monkeypatch.setattr(Trainer, method, counted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stages", "decoder", "interruptions"),
     [
@@ -333,6 +335,7 @@ def pruned(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> Callabl
 PRUNED = PICTURES | {"train_from": 0, "epochs": 3, "learning_rate": 5e-3, "encoder_learning_rate": 1e-4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [PRUNED, CRITICAL], ids=["cross-entropy", "self-critical"])
 def test_a_pruned_model_learns_and_keeps_its_zeros_through_interruptions(
     stage: dict[str, Any],
@@ -367,6 +370,7 @@ def test_a_pruned_model_learns_and_keeps_its_zeros_through_interruptions(
         Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.6))
 
 
+@pytest.mark.slow
 def test_contrastive_training_gives_a_model_a_matcher_and_leaves_all_else_as_it_is(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path
 ) -> None:
@@ -401,6 +405,7 @@ def test_contrastive_training_gives_a_model_a_matcher_and_leaves_all_else_as_it_
     assert again.scores[name].keys() == {"CIDEr-D"}
 
 
+@pytest.mark.slow
 def test_a_matcher_goes_where_the_encoder_that_it_learnt_with_is_trained(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -459,6 +464,7 @@ def test_a_folder_of_another_run_is_refused(recipe: Callable[..., Recipe], data:
             trainer(other, data, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_run_from_another_model_is_refused(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path
 ) -> None:
@@ -502,6 +508,7 @@ def test_what_a_recipe_asks_of_a_model_that_has_it_not_is_refused(
     assert going_on.recipe.data.max_length == min(30, longest)
 
 
+@pytest.mark.slow
 def test_what_was_held_out_of_all_that_a_model_goes_back_to_is_in_its_file(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path
 ) -> None:

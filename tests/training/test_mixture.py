@@ -151,6 +151,7 @@ def test_a_captioner_learns_from_sentences_and_goes_on_with_pictures(
     assert any("CIDEr-D" in json.dumps(scores) for scores in after.scores.values())
 
 
+@pytest.mark.slow
 def test_an_anchor_holds_a_model_to_the_encoder_weights_beside_it(
     recipe: Callable[..., Recipe], data: list[Path], tmp_path: Path
 ) -> None:

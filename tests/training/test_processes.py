@@ -52,6 +52,7 @@ def vector(model: CaptioningModel) -> torch.Tensor:
     return torch.cat([value.flatten() for value in model.state_dict().values()])
 
 
+@pytest.mark.slow
 def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
     photos: Path,
     write_recipe: Write,
@@ -112,6 +113,7 @@ def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
     assert torch.equal(vector(trainer(tmp_path / "two").run().model), best)
 
 
+@pytest.mark.slow
 def test_an_error_of_one_process_ends_all_and_is_told_once(photos: Path, write_recipe: Write, tmp_path: Path) -> None:
     (photos / "3.png").write_bytes(b"no picture")
     recipe = write_recipe(PICTURES)

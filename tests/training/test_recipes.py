@@ -165,6 +165,7 @@ def captions(captioner: Captioner, data: Path, **options: Any) -> list[str]:
 EXPECTED = [said(*pair).capitalize() for pair in PAIRS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_learns_resumes_captions_and_shows_where_it_looks(
     name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -196,6 +197,7 @@ def half_trained(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFac
     return Trainer(recipe, corpus, tmp_path_factory.mktemp("half"), CPU, cache=data / "cache").run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
     name: str,

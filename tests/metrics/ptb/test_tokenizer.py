@@ -220,6 +220,7 @@ def jar() -> tuple[Path, Path]:
         pytest.skip(f"the toolkit's tokenizer {reason}")
 
 
+@pytest.mark.java
 @pytest.mark.parametrize("seed", [5])
 def test_equal_to_the_jar_on_nasty_captions(jar: tuple[Path, Path], seed: int, tmp_path: Path) -> None:
     generator = random.Random(seed)
@@ -230,6 +231,7 @@ def test_equal_to_the_jar_on_nasty_captions(jar: tuple[Path, Path], seed: int, t
     assert [triple for triple in zip(captions, theirs, ours, strict=True) if triple[1] != triple[2]] == []
 
 
+@pytest.mark.java
 @pytest.mark.parametrize("end", ["\r", "\x0b", "\x0c", "\u2028", "\u2029"])
 def test_a_caption_stays_one_where_the_jar_begins_a_new_line(jar: tuple[Path, Path], end: str, tmp_path: Path) -> None:
     captions = [f"a{end}b", "c"]
@@ -237,6 +239,7 @@ def test_a_caption_stays_one_where_the_jar_begins_a_new_line(jar: tuple[Path, Pa
     assert ptb_tokenize_lines(captions) == [["a", "b"], ["c"]]
 
 
+@pytest.mark.java
 def test_a_tag_over_two_captions_is_the_jars(jar: tuple[Path, Path], tmp_path: Path) -> None:
     captions = ["A cat <i b='x", "y'> sleeps", "<a b=''", "> A dog"]
     assert tokens_of_the_jar(jar, captions, tmp_path / "captions.txt") == ptb_tokenize_lines(captions)

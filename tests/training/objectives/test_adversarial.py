@@ -101,6 +101,7 @@ def rewards_of_training(
     return rewards
 
 
+@pytest.mark.slow
 def test_the_captioner_comes_to_say_what_the_discriminator_takes_for_real(
     decoder: Decoder, judge: Discriminator
 ) -> None:
@@ -110,6 +111,7 @@ def test_the_captioner_comes_to_say_what_the_discriminator_takes_for_real(
     assert sum(rewards[-5:]) > 3 * sum(rewards[:5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["gru"], indirect=True)
 @pytest.mark.parametrize("mixed", [False, True])
 def test_against_a_discriminator_that_learns_too_real_captions_become_likely(

@@ -178,6 +178,7 @@ def test_a_stage_trains_the_region_encoder_alone(decoder: str, recipe: Build, da
     assert Checkpoint.load(tmp_path / "model.safetensors").scores == trained.scores
 
 
+@pytest.mark.slow
 def test_pictures_without_captions_are_trained_on_and_held_out_ones_are_not(
     recipe: Build, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ class Interrupted(KeyboardInterrupt):
     """Ctrl-C at a moment that the test chose."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["inject", "transformer"])
 def test_a_language_model_learns_by_heart_and_resumes(
     decoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,7 @@ def loss(critic: Objective, decoder: Decoder, pictures: list[int]) -> tuple[torc
     return lowered, figures["reward"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixed", [False, True])
 def test_the_rewarded_captions_become_likely(decoder: Decoder, mixed: bool) -> None:
     judge = critic(3, 16)
