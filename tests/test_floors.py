@@ -10,9 +10,9 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 
-# These may only fall, until they are 3 and 2.
-LONG_FUNCTIONS = 3
-LARGE_CLASSES = 2
+# These may only fall.
+LONG_FUNCTIONS = 2
+LARGE_CLASSES = 1
 
 MODULES = floors.read_modules(REPOSITORY)
 IMPORTS = floors.read_imports(MODULES)

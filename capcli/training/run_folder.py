@@ -9,6 +9,8 @@ from pathlib import Path
 from capcli.errors import UsageError, system_reason
 from capcli.files.lock import open_locked
 
+STATE_FILE, BEST_FILE, LOG_FILE = "state.safetensors", "best.safetensors", "log.csv"
+
 
 @contextmanager
 def lock_run_folder(folder: Path) -> Iterator[None]:
@@ -21,8 +23,8 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not any((folder / name).exists() for name in ("lock", "state.safetensors")):
-            for name in ("log.csv", "best.safetensors"):
+        if not any((folder / name).exists() for name in ("lock", STATE_FILE)):
+            for name in (LOG_FILE, BEST_FILE):
                 if (folder / name).exists():
                     raise UsageError(f"{folder}: its {name} is of no run of capcli; choose another --run folder")
         lock = open_locked(folder / "lock")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -39,11 +40,11 @@ def save_state(
     path: Path,
     position: Position,
     run: str,
-    weights: dict[str, Tensor],
-    average: dict[str, Tensor],
-    objective: dict[str, Tensor],
+    weights: Mapping[str, Tensor],
+    average: Mapping[str, Tensor],
+    objective: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer | None,
-    names: list[str],
+    names: Sequence[str],
 ) -> None:
     """Writes everything the next step depends on; all chance is seeded by the position, so no generator is kept.
 

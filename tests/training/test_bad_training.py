@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import capcli.model.encoder
 import capcli.training.command
 import capcli.training.features
-import capcli.training.loop
+import capcli.training.run_state
 from capcli.cli import app
 from capcli.datasets import read_dataset
 from capcli.errors import CapcliError, UsageError
@@ -27,6 +27,7 @@ from capcli.model.encoder import Encoder, EncoderConfig
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.features import FeatureCache
 from capcli.training.loop import Trainer
+from capcli.training.objectives.cross_entropy import CrossEntropy
 from capcli.training.state import load_state
 
 Write = Callable[..., Path]
@@ -118,12 +119,12 @@ def test_an_empty_name_is_no_path(option: str, write_recipe: Write, photos: Path
 def test_too_little_memory(
     write_recipe: Write, train: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def step(*arguments: object) -> Any:
+    def loss(*arguments: object) -> Any:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
 
     recipe = write_recipe()
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", step)
+        patch.setattr(CrossEntropy, "loss", loss)
         code, told = train(recipe)
     assert code == 1
     assert told.startswith("not enough memory to train; lower batch_size or captions in the recipe")
@@ -338,7 +339,7 @@ def test_a_loss_that_explodes_leaves_what_was_good(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(capcli.training.run_state, "SAVE_SECONDS", -1.0)
     for _ in range(2):  # it goes on from the last state, and ends again
         code, told = train(write_recipe(STAGE, DIVERGING))
         assert code == 1
@@ -366,20 +367,18 @@ def test_weights_that_explode_in_the_last_step_are_not_kept(
 # The command on a disk that is full as soon as one state is saved.
 FULL_DISK = """
 import resource, sys
-import capcli.training.loop
-from capcli.modelfile.checkpoint import Checkpoint
-from capcli.training.loop import Trainer
+from capcli.training import run_state
 
-capcli.training.loop.SAVE_SECONDS = -1.0
-save, saved = Trainer._save, []
+run_state.SAVE_SECONDS = -1.0
+save, saved = run_state.save_state, []
 
-def limited(self):
+def limited(*arguments):
     if saved:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, -1))
     saved.append(True)
-    save(self)
+    save(*arguments)
 
-Trainer._save = limited
+run_state.save_state = limited
 from capcli.cli import main
 main()
 """

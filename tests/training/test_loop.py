@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interruption import Interrupted, Interruption
 from PIL import Image
 from safetensors.torch import save_file
 from torchvision.models import get_model
 
 import capcli.training.loop
+import capcli.training.run_state
 from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
 from capcli.decoding.options import DecodingOptions
@@ -28,10 +30,12 @@ from capcli.modelfile.pruning import prune, zeros
 from capcli.pictures.read import to_array
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
-from capcli.training.objectives.contract import Objective
+from capcli.training.objectives.contract import Batch, Objective
+from capcli.training.observer import Observer
 from capcli.training.processes import Processes
 from capcli.training.recipe import DataRecipe, Recipe
 from capcli.training.recipe_reader import build_recipe
+from capcli.training.stage import Stage
 from capcli.words.tokens import tokenize
 
 COLOURS = {
@@ -118,8 +122,8 @@ def corpus(data: Path) -> Corpus:
     return Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
 
 
-def trainer(recipe: Recipe, data: Path, folder: Path) -> Trainer:
-    return Trainer(recipe, corpus(data), folder, CPU)
+def trainer(recipe: Recipe, data: Path, folder: Path, observer: Observer = Observer()) -> Trainer:
+    return Trainer(recipe, corpus(data), folder, CPU, observer=observer)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -150,44 +154,27 @@ def test_training_learns_the_pictures_by_heart(
     assert checkpoint.recipe["encoder"]["name"] == "mobilenet_v3_small"
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C at a moment that a test chose."""
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
-    """Lets the method of `Trainer` be interrupted in its `call`-th call, before it does anything."""
-    original, calls = getattr(Trainer, method), []
-
-    def counted(self: Trainer, *args: Any) -> Any:
-        calls.append(None)
-        if len(calls) == call:
-            raise Interrupted
-        return original(self, *args)
-
-    monkeypatch.setattr(Trainer, method, counted)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stages", "decoder", "interruptions"),
     [
-        ([CACHED], "transformer", [("_step", 2), ("_step", 3), ("_judge", 1), ("_save", 2)]),
-        ([CACHED, CACHED | {"features": "pictures"}], "lstm", [("_step", 8)]),
-        ([PICTURES], "lstm", [("_step", 5)]),
-        ([PICTURES | {"train_from": 0}], "lstm", [("_step", 3)]),
-        ([ANCHORED], "transformer", [("_step", 2), ("_judge", 1)]),
-        ([PICTURES], "transformer", [("_step", 2), ("_judge", 2)]),
-        ([CACHED, CRITICAL], "transformer", [("_step", 8), ("_save", 2)]),
-        ([CRITICAL_PICTURES], "transformer", [("_step", 4)]),
-        ([SHOW_ATTEND_TELL], "lstm", [("_step", 3)]),
-        ([SCHEDULED], "lstm", [("_step", 5)]),
-        ([ADVERSARIAL, CACHED], "gru", [("_step", 2), ("_step", 5), ("_judge", 1)]),
-        ([ADVERSARIAL_PICTURES], "transformer", [("_step", 3)]),
-        ([AUTOENCODER, CACHED], "transformer", [("_step", 2), ("_judge", 2), ("_step", 5)]),
+        ([CACHED], "transformer", [("step", 2), ("step", 3), ("judging", 1), ("saving", 2)]),
+        ([CACHED, CACHED | {"features": "pictures"}], "lstm", [("step", 8)]),
+        ([PICTURES], "lstm", [("step", 5)]),
+        ([PICTURES | {"train_from": 0}], "lstm", [("step", 3)]),
+        ([ANCHORED], "transformer", [("step", 2), ("judging", 1)]),
+        ([PICTURES], "transformer", [("step", 2), ("judging", 2)]),
+        ([CACHED, CRITICAL], "transformer", [("step", 8), ("saving", 2)]),
+        ([CRITICAL_PICTURES], "transformer", [("step", 4)]),
+        ([SHOW_ATTEND_TELL], "lstm", [("step", 3)]),
+        ([SCHEDULED], "lstm", [("step", 5)]),
+        ([ADVERSARIAL, CACHED], "gru", [("step", 2), ("step", 5), ("judging", 1)]),
+        ([ADVERSARIAL_PICTURES], "transformer", [("step", 3)]),
+        ([AUTOENCODER, CACHED], "transformer", [("step", 2), ("judging", 2), ("step", 5)]),
         # Before the first step of the second stage.
-        ([AUTOENCODER, CACHED], "transformer", [("_step", 7)]),
-        ([ADVERSARIAL, ADVERSARIAL], "gru", [("_step", 7)]),
-        ([CACHED | {"epochs": 1}, CONTRASTIVE], "transformer", [("_step", 5), ("_step", 3), ("_judge", 1)]),
+        ([AUTOENCODER, CACHED], "transformer", [("step", 7)]),
+        ([ADVERSARIAL, ADVERSARIAL], "gru", [("step", 7)]),
+        ([CACHED | {"epochs": 1}, CONTRASTIVE], "transformer", [("step", 5), ("step", 3), ("judging", 1)]),
     ],
 )
 def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
@@ -202,12 +189,10 @@ def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
     monkeypatch.setattr(capcli.training.loop, "LOG_STEPS", 1)
     chosen = recipe(*stages, decoder=decoder)
     undisturbed = trainer(chosen, data, tmp_path / "one").run()
-    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
-    for method, call in interruptions:
-        with monkeypatch.context() as patch:
-            interrupt(patch, method, call)
-            with pytest.raises(Interrupted):
-                trainer(chosen, data, tmp_path / "other").run()
+    monkeypatch.setattr(capcli.training.run_state, "SAVE_SECONDS", -1.0)
+    for moment, count in interruptions:
+        with pytest.raises(Interrupted):
+            trainer(chosen, data, tmp_path / "other", Interruption(moment, count)).run()
     resumed = trainer(chosen, data, tmp_path / "other").run()
     assert rows(tmp_path / "other") == rows(tmp_path / "one")
     one, other = undisturbed.model.state_dict(), resumed.model.state_dict()
@@ -216,27 +201,20 @@ def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
 
 
 def test_dev_is_judged_every_so_many_epochs_and_after_the_last(
-    data: Path, recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     stage = CACHED | {"epochs": 5, "judge_every": 2}
     chosen = recipe(stage, CACHED | {"epochs": 1, "judge_every": 3})
 
-    def train() -> None:
-        Trainer(chosen, Corpus.build([read_dataset(data)], chosen.data), tmp_path / "run", CPU).run()
-
-    saved: list[Callable[[Trainer], None]] = [Trainer._save]
-
-    def stop(trainer: Trainer) -> None:
-        saved[0](trainer)
-        raise KeyboardInterrupt
+    class StopsOnceSaved(Observer):
+        def after_saving(self, stage: Stage) -> None:
+            raise Interrupted
 
     # Also if it is stopped before the first look, when nothing is there yet that is the best.
-    monkeypatch.setattr(Trainer, "_save", stop)
-    with pytest.raises(KeyboardInterrupt):
-        train()
-    monkeypatch.setattr(Trainer, "_save", saved[0])
+    with pytest.raises(Interrupted):
+        trainer(chosen, data, tmp_path / "run", StopsOnceSaved()).run()
     assert not (tmp_path / "run" / "best.safetensors").exists()
-    train()
+    trainer(chosen, data, tmp_path / "run").run()
     with (tmp_path / "run" / "log.csv").open(newline="") as file:
         judged = [(row["stage"], row["epoch"]) for row in csv.DictReader(file) if row["score"]]
     assert judged == [("0", "1"), ("0", "3"), ("0", "4"), ("1", "0")]
@@ -247,12 +225,10 @@ def test_a_run_killed_between_dev_scores_and_state_logs_them_once(
 ) -> None:
     chosen = recipe(CACHED)
     trainer(chosen, data, tmp_path / "one").run()
-    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
-    with monkeypatch.context() as patch:
-        # Three steps save three times; the fourth time the scores of the epoch are already in the log.
-        interrupt(patch, "_save", 4)
-        with pytest.raises(Interrupted):
-            trainer(chosen, data, tmp_path / "other").run()
+    monkeypatch.setattr(capcli.training.run_state, "SAVE_SECONDS", -1.0)
+    # Three steps save three times; the fourth time the scores of the epoch are already in the log.
+    with pytest.raises(Interrupted):
+        trainer(chosen, data, tmp_path / "other", Interruption("saving", 4)).run()
     trainer(chosen, data, tmp_path / "other").run()
     assert rows(tmp_path / "other") == rows(tmp_path / "one")
 
@@ -274,26 +250,34 @@ def test_a_stage_keeps_its_best_weights_or_its_last(
     assert sum(bool(row["score"]) for row in rows(tmp_path)) == epochs
 
 
+class Beginning(Observer):
+    """Copies the weights of model and objective before the first step."""
+
+    def __init__(self) -> None:
+        self.weights: list[dict[str, torch.Tensor]] = []
+        self.objective: Objective | None = None
+
+    def before_step(self, stage: Stage, batch: Batch) -> None:
+        if self.objective is None:
+            self.objective = stage.objective
+            parts = (stage.setup.start.model, stage.objective)
+            self.weights = [{n: p.clone() for n, p in part.state_dict().items()} for part in parts]
+
+
 @pytest.mark.parametrize("idle", ["learning_rate", "discriminator_learning_rate"])
 def test_captioner_and_discriminator_learn_at_rates_of_their_own(
     idle: str, recipe: Callable[..., Recipe], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(capcli.training.loop, "LOG_STEPS", 1)
     rates = {"learning_rate": 1e-3, "discriminator_learning_rate": 1e-3} | {idle: 1e-12}
-    run = trainer(recipe(ADVERSARIAL | rates | {"epochs": 1, "discriminator_pretraining": 0.0}), data, tmp_path)
-    before: list[dict[str, torch.Tensor]] = []
-    original = Trainer._step
-
-    def first(self: Trainer, *arguments: Any) -> Any:
-        if not before:
-            before.extend({n: p.clone() for n, p in part.state_dict().items()} for part in (self.model, self.objective))
-        return original(self, *arguments)
-
-    monkeypatch.setattr(Trainer, "_step", first)
+    chosen = recipe(ADVERSARIAL | rates | {"epochs": 1, "discriminator_pretraining": 0.0})
+    watched = Beginning()
+    run = trainer(chosen, data, tmp_path, watched)
     run.run()
+    assert watched.objective is not None
     moved = [
         any(not torch.allclose(old[name], value, atol=1e-6) for name, value in part.state_dict().items())
-        for old, part in zip(before, (run.model, run.objective), strict=True)
+        for old, part in zip(watched.weights, (run.model, watched.objective), strict=True)
     ]
     assert moved == [idle != "learning_rate", idle != "discriminator_learning_rate"]
     told = [float(row["discriminator_accuracy"]) for row in rows(tmp_path) if row["loss"]]
@@ -346,17 +330,15 @@ def test_a_pruned_model_learns_and_keeps_its_zeros_through_interruptions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(capcli.training.loop, "LOG_STEPS", 1)
-    monkeypatch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(capcli.training.run_state, "SAVE_SECONDS", -1.0)
     before, chosen = zeros(pruned(0.5).model), recipe(stage)
 
-    def run() -> Trainer:
-        return Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.5))
+    def run(observer: Observer) -> Trainer:
+        return Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.5), observer=observer)
 
-    with monkeypatch.context() as patch:
-        interrupt(patch, "_step", 3)
-        with pytest.raises(Interrupted):
-            run().run()
-    resumed = run()
+    with pytest.raises(Interrupted):
+        run(Interruption("step", 3)).run()
+    resumed = run(Observer())
     best = resumed.run()
     assert best.pruned
     trained, kept = resumed.model.state_dict(), zeros(best.model)
@@ -505,7 +487,7 @@ def test_what_a_recipe_asks_of_a_model_that_has_it_not_is_refused(
     plain = dataclasses.replace(chosen, encoder=whole.encoder, decoder=whole.decoder, data=DataRecipe(max_length=30))
     going_on = Trainer(plain, corpus(data), tmp_path / "run", CPU, start=start)
     longest = decoder_config(going_on.model.config.decoder)[1].max_length
-    assert going_on.recipe.data.max_length == min(30, longest)
+    assert going_on.setup.recipe.data.max_length == min(30, longest)
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def drawn(recipe: Recipe, corpus: Corpus, folder: Path, epoch: int = 0) -> Count
     """How often an epoch shows each picture, by file name."""
     run = Trainer(recipe, corpus, folder, CPU)
     with TrainingLog(folder / "log.csv", None) as log:
-        feed = Feed(recipe.stage[0], 0, recipe, corpus, run.encoded, run.model.encoder, folder, log)
+        feed = Feed(recipe.stage[0], 0, recipe, corpus, run.setup.references, run.model.encoder, folder, log)
         return Counter(corpus.train[i].image.name for picked, _, _ in feed.batches(epoch, 0) for i in picked)
 
 
@@ -99,7 +99,7 @@ def test_pictures_that_come_twice_in_an_epoch_come_with_other_captions(
     run = Trainer(chosen, corpus, tmp_path / "run", CPU)
     said: dict[int, set[tuple[int, ...]]] = {}
     with TrainingLog(tmp_path / "log.csv", None) as log:
-        feed = Feed(chosen.stage[0], 0, chosen, corpus, run.encoded, run.model.encoder, tmp_path / "run", log)
+        feed = Feed(chosen.stage[0], 0, chosen, corpus, run.setup.references, run.model.encoder, tmp_path / "run", log)
         for picked, _, targets in feed.batches(0, 0):
             for picture, words in zip(picked, targets.tolist(), strict=True):
                 said.setdefault(picture, set()).add(tuple(filter(None, words)))

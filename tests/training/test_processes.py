@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 import torch
+from interruption import Interrupted, Interruption
 
-import capcli.training.loop
+import capcli.training.run_state
 from capcli.datasets import read_dataset
 from capcli.errors import UsageError
 from capcli.model.network import CaptioningModel
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
+from capcli.training.observer import Observer
 from capcli.training.processes import Processes, joined
 from capcli.training.recipe_reader import read_recipe
 
@@ -66,27 +68,19 @@ def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
     }
     recipe = write_recipe(CACHED, PICTURES, **tables)
 
-    def trainer(run: Path) -> Trainer:
+    def trainer(run: Path, observer: Observer = Observer()) -> Trainer:
         chosen = read_recipe(recipe)
-        return Trainer(chosen, Corpus.build([read_dataset(photos)], chosen.data), run, torch.device("cpu"))
+        corpus = Corpus.build([read_dataset(photos)], chosen.data)
+        return Trainer(chosen, corpus, run, torch.device("cpu"), observer=observer)
 
     start = trainer(tmp_path / "one")
     before = vector(start.model)
     after = vector(start.run().model)
 
     with monkeypatch.context() as patch:
-        patch.setattr(capcli.training.loop, "SAVE_SECONDS", -1.0)
-        step, taken = Trainer._step, []
-
-        def first_only(self: Trainer, *args: Any) -> Any:
-            if taken:
-                raise KeyboardInterrupt
-            taken.append(True)
-            return step(self, *args)
-
-        patch.setattr(Trainer, "_step", first_only)
-        with pytest.raises(KeyboardInterrupt):
-            trainer(tmp_path / "two").run()
+        patch.setattr(capcli.training.run_state, "SAVE_SECONDS", -1.0)
+        with pytest.raises(Interrupted):
+            trainer(tmp_path / "two", Interruption("step", 2)).run()
     shutil.rmtree(tmp_path / "two" / "cache")
 
     model = tmp_path / "model.safetensors"

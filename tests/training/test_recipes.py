@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from interruption import Interrupted, InterruptionAt
 from PIL import Image
 from safetensors.torch import save_file
 from torchvision.models import get_model
@@ -29,6 +30,7 @@ from capcli.pictures.read import to_array
 from capcli.training.command import find_recipe, train_model
 from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
+from capcli.training.observer import Observer
 from capcli.training.recipe import DataRecipe, Recipe
 from capcli.training.recipe_reader import build_recipe, read_recipe
 from capcli.training.starting_model import adapt_recipe
@@ -125,33 +127,22 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
     return build_recipe(values | {"stage": stages})
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C at a moment that the test chose."""
-
-
 def trained(
-    recipe: Recipe, data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, start: Checkpoint | None = None
+    recipe: Recipe, data: Path, folder: Path, start: Checkpoint | None = None
 ) -> tuple[Captioner, dict[str, float]]:
     """What a run makes that was stopped in its third epoch and went on, and its scores on dev."""
     corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
 
-    def trainer() -> Trainer:
+    def trainer(observer: Observer) -> Trainer:
         # All recipes share the regions of their encoder.
-        return Trainer(recipe, corpus, folder / "run", CPU, start=copy.deepcopy(start), cache=data / "cache")
+        return Trainer(
+            recipe, corpus, folder / "run", CPU, start=copy.deepcopy(start), cache=data / "cache", observer=observer
+        )
 
-    with monkeypatch.context() as patch:
-        original = Trainer._step
-
-        def interrupted(self: Trainer, *arguments: Any) -> tuple[float, float]:
-            if (self.position.epoch, self.position.step) == (2, 3):
-                raise Interrupted
-            return original(self, *arguments)
-
-        patch.setattr(Trainer, "_step", interrupted)
-        with pytest.raises(Interrupted):
-            trainer().run()
-    again = trainer()
-    assert (again.position.epoch, again.position.step) == (2, 0)
+    with pytest.raises(Interrupted):
+        trainer(InterruptionAt(epoch=2, step=3)).run()
+    again = trainer(Observer())
+    assert (again.state.position.epoch, again.state.position.step) == (2, 0)
     best = again.run()
     best.save(folder / "model.safetensors")
     return Captioner.load(folder / "model.safetensors", device="cpu"), best.scores["dev " + data.name]
@@ -168,9 +159,9 @@ EXPECTED = [said(*pair).capitalize() for pair in PAIRS]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_learns_resumes_captions_and_shows_where_it_looks(
-    name: str, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, data: Path, weights: Path, tmp_path: Path
 ) -> None:
-    captioner, scores = trained(tiny(shipped(name), weights), data, tmp_path, monkeypatch)
+    captioner, scores = trained(tiny(shipped(name), weights), data, tmp_path)
     files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS[:2]]
     assert captions(captioner, data) == EXPECTED
     if name == "matching":
@@ -205,7 +196,6 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
     data: Path,
     weights: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = shipped(name)
     assert len(recipe.stage) == 1
@@ -216,7 +206,7 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
     half_trained.save(tmp_path / "before.safetensors", torch.float32)
     before = captions(Captioner.load(tmp_path / "before.safetensors", device="cpu"), data)
     start = Checkpoint.load(tmp_path / "before.safetensors")
-    after = captions(trained(recipe, data, tmp_path, monkeypatch, start)[0], data)
+    after = captions(trained(recipe, data, tmp_path, start)[0], data)
     right = [sum(map(str.__eq__, said, EXPECTED)) for said in (before, after)]
     assert right[0] < right[1]
 

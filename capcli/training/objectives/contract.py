@@ -76,6 +76,10 @@ class Objective(nn.Module, ABC):
         """Whether the stage trains the model's parameter of this name, if its encoder's share says so too."""
         return parameter.partition(".")[0] in self.parts
 
+    def merit(self, score: float) -> float:
+        """A score of `metric` turned so that the greater is the better, and back."""
+        return -score if self.lower_is_better else score
+
     def judge(
         self,
         model: CaptioningModel,

@@ -25,8 +25,10 @@ from capcli.training.corpus import Corpus
 from capcli.training.loop import Trainer
 from capcli.training.objectives.autoencoder import Autoencoder
 from capcli.training.objectives.contract import Batch
+from capcli.training.observer import Observer
 from capcli.training.recipe import DataRecipe, Recipe
 from capcli.training.recipe_reader import build_recipe
+from capcli.training.stage import Stage
 from capcli.words.vocabulary import SPECIALS, Vocabulary
 
 CPU = torch.device("cpu")
@@ -180,7 +182,7 @@ def test_a_stage_trains_the_region_encoder_alone(decoder: str, recipe: Build, da
 
 @pytest.mark.slow
 def test_pictures_without_captions_are_trained_on_and_held_out_ones_are_not(
-    recipe: Build, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Build, data: Path, tmp_path: Path
 ) -> None:
     for number in (10, 11, 12):
         picture(tmp_path / "more" / "below" / f"{number}.png", number)
@@ -192,15 +194,13 @@ def test_pictures_without_captions_are_trained_on_and_held_out_ones_are_not(
     assert len(corpus.train) == 5
 
     learnt: dict[str, set[int]] = {"autoencoder": set(), "cross-entropy": set()}
-    original = Trainer._step
 
-    def noted(self: Trainer, stage: Any, feed: Any, taken: int, batch: Batch) -> Any:
-        learnt[stage.objective].update(batch.pictures)
-        return original(self, stage, feed, taken, batch)
+    class Notes(Observer):
+        def before_step(self, stage: Stage, batch: Batch) -> None:
+            learnt[stage.recipe.objective].update(batch.pictures)
 
-    monkeypatch.setattr(Trainer, "_step", noted)
     chosen = recipe({"epochs": 1, "views": 1}, {"epochs": 1, "objective": "cross-entropy"}, {"features": "pictures"})
-    Trainer(chosen, corpus, tmp_path / "run", CPU).run()
+    Trainer(chosen, corpus, tmp_path / "run", CPU, observer=Notes()).run()
     assert learnt == {"autoencoder": set(range(8)), "cross-entropy": set(range(5))}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from interruption import Interrupted, InterruptionAt
 from typer.testing import CliRunner
 
 from capcli.captioner import Captioner
@@ -106,32 +107,17 @@ def test_perplexity_is_that_of_the_words_and_ends(tiny_language: Callable[..., C
     assert found == pytest.approx(math.exp(-float(logs.mean())), rel=1e-4)
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C at a moment that the test chose."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("decoder", ["inject", "transformer"])
-def test_a_language_model_learns_by_heart_and_resumes(
-    decoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_language_model_learns_by_heart_and_resumes(decoder: str, tmp_path: Path) -> None:
     recipe = tiny(decoder)
     # What is judged by is what is learnt, as no corpus that is read has it; several times, for an epoch of a few steps.
     train = tuple(Item(tmp_path / "words.txt", (sentence,), "train") for sentence in SENTENCES * 4)
     captions = tuple((tuple(tokenize(item.captions[0])),) for item in train)
     corpus = Corpus(train, captions, {"same": train[:8]})
     undisturbed = Trainer(recipe, corpus, tmp_path / "one", CPU).run()
-    with monkeypatch.context() as patch:
-        original = Trainer._step
-
-        def interrupted(self: Trainer, *arguments: Any) -> dict[str, float]:
-            if (self.position.epoch, self.position.step) == (2, 3):
-                raise Interrupted
-            return original(self, *arguments)
-
-        patch.setattr(Trainer, "_step", interrupted)
-        with pytest.raises(Interrupted):
-            Trainer(recipe, corpus, tmp_path / "other", CPU).run()
+    with pytest.raises(Interrupted):
+        Trainer(recipe, corpus, tmp_path / "other", CPU, observer=InterruptionAt(epoch=2, step=3)).run()
     resumed = Trainer(recipe, corpus, tmp_path / "other", CPU).run()
     one, other = undisturbed.model.state_dict(), resumed.model.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
