@@ -169,7 +169,7 @@ def test_without_a_python_to_run_there_is_one_clear_line(
 def test_the_worker_is_of_the_package_that_asks(tmp_path: Path, option: str) -> None:
     """A parent that alone knows where its package lies, in a folder full of modules with misleading names."""
     shutil.copytree(HOME / "pictures", tmp_path / "home" / "capcli" / "pictures")
-    for module in ("__init__.py", "errors.py", "version.py"):
+    for module in ("__init__.py", "arrays.py", "errors.py", "version.py"):
         shutil.copy(HOME / module, tmp_path / "home" / "capcli")
     with (tmp_path / "home" / "capcli" / "pictures" / "read.py").open("a") as file:
         file.write("def read_array(path, *_, **__): raise UnreadableImage(path, 'is seen by the copy')\n")

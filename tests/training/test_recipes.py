@@ -114,7 +114,8 @@ def tiny(recipe: Recipe, weights: Path) -> Recipe:
     before = [stage | {"epochs": 3, "warmup": 20} for stage in values["stage"] if stage["objective"] == "autoencoder"]
     short = {
         "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
-        "patience": 12, "features": "cached", "train_from": -1, "anchor": 0.0,
+        "patience": 12, "features": "cached", "train_from": -1, "anchor": 0.0, "final_learning_rate": 0.05,
+        "judge_every": 1,
     }  # fmt: skip
     plain = {"label_smoothing": 0.0, "word_dropout": 0.0}
     stage = next(stage for stage in values["stage"] if stage["objective"] not in ("autoencoder", "language")) | short
