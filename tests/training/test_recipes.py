@@ -183,8 +183,10 @@ def test_every_architecture_learns_resumes_captions_and_shows_where_it_looks(
 @pytest.fixture(scope="module")
 def half_trained(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A model that does not know all pictures yet."""
-    recipe = tiny(shipped("base"), weights)
-    recipe = dataclasses.replace(recipe, stage=(dataclasses.replace(recipe.stage[0], epochs=1, pictures=HALF),))
+    recipe = tiny(dataclasses.replace(shipped("base"), decoder={"name": "transformer"}), weights)
+    recipe = dataclasses.replace(
+        recipe, stage=(dataclasses.replace(recipe.stage[0], epochs=1, pictures=HALF, views=1),)
+    )
     corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
     return Trainer(recipe, corpus, tmp_path_factory.mktemp("half"), CPU, cache=data / "cache").run()
 
