@@ -107,11 +107,11 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     from capcli.training.recipe_reader import read_recipe
     from capcli.training.run_folder import lock_run_folder
 
-    recipe = replace(read_recipe(find_recipe(name)), seed=seed)
+    start = Checkpoint.load(find_model(BASE)) if name in (BASE, *OBJECTIVES) else None
+    recipe = replace(read_recipe(find_recipe(name), start), seed=seed)
     data = read_dataset(dataset)
     corpus = Corpus.build([data], recipe.data)
     folder = runs / f"{name}-{seed}"
-    start = Checkpoint.load(find_model(BASE)) if name in (BASE, *OBJECTIVES) else None
     core_minutes = None
     if name == BASE:
         assert start is not None

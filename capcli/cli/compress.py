@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from capcli.cli.console import Console
-from capcli.cli.messages import inform, print_json, tell
+from capcli.cli.messages import inform, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
+from capcli.cli.reports import publish_measured
 from capcli.compression.options import CompressOptions, MeasureOptions
 from capcli.modelfile.shipped import find_model
 
@@ -38,6 +39,7 @@ def compress(
     target = options.target(source)
 
     from capcli.compression.measurement import find_references, measure_models, scores_of, timed_pictures
+    from capcli.compression.table import print_compressed
 
     # Everything that can be wrong with data and pictures is told before torch takes its seconds.
     references, pictures = find_references(measuring, [source]), timed_pictures(measuring.pictures)
@@ -63,13 +65,4 @@ def compress(
         # Now its scores are known, and a model file holds its own.
         dataclasses.replace(smaller, scores=scores_of(found)).save(target)
         found = found.reread()
-    for note in found.notes:
-        tell(note)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from capcli.compression.table import print_compressed
-
-        print_compressed(found)
-    if found.unreadable:
-        raise typer.Exit(1)
+    publish_measured(found, print_compressed, as_json=as_json)

@@ -11,6 +11,7 @@ from capcli.cli.help import PlainCommand, PlainGroup
 from capcli.cli.messages import print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.progress import counting
+from capcli.cli.reports import publish_measured
 from capcli.compression.options import MeasureOptions
 from capcli.errors import ModelError, UsageError
 from capcli.modelfile.shipped import find_model, shipped_models
@@ -110,17 +111,9 @@ def compare(
         raise UsageError(f"{twice} is named twice; name two models or more")
 
     from capcli.compression.measurement import find_references, measure_models, timed_pictures
+    from capcli.compression.table import print_compared
 
     references, pictures = find_references(measuring, list(files.values())), timed_pictures(measuring.pictures)
     with counting() as progress:
         found = measure_models(files, measuring, references, pictures, observer=Console(), progress=progress)
-    for note in found.notes:
-        tell(note)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from capcli.compression.table import print_compared
-
-        print_compared(found)
-    if found.unreadable:
-        raise typer.Exit(1)
+    publish_measured(found, print_compared, as_json=as_json)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from capcli.cli.messages import tell
+from capcli.cli.messages import print_json, tell
 from capcli.cli.options import path
 from capcli.errors import CapcliError, system_reason
 from capcli.evaluation.options import ReportOptions
 from capcli.files.atomic import write_atomic
 
 if TYPE_CHECKING:
+    from capcli.compression.measurement import Measured
     from capcli.evaluation.report import Report
 
 References = Annotated[
@@ -59,6 +60,17 @@ def publish(report: Report, to: ReportOptions) -> None:
         from capcli.evaluation.page import page
 
         write_report(to.html, page(report))
+
+
+def publish_measured(measured: Measured, show: Callable[[Measured], None], *, as_json: bool) -> None:
+    """Prints models side by side with the notes about them, by `show` or as JSON; exits 1 if a picture is missing."""
+    tell_all(measured.notes)
+    if as_json:
+        print_json(measured.to_json())
+    else:
+        show(measured)
+    if measured.unreadable:
+        raise typer.Exit(1)
 
 
 def write_report(file: Path, content: bytes) -> None:

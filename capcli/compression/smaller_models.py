@@ -11,7 +11,6 @@ from capcli.datasets import read_dataset
 from capcli.errors import DatasetError, UsageError
 from capcli.model.device import choose_device
 from capcli.modelfile.checkpoint import Checkpoint
-from capcli.modelfile.header import read_header
 from capcli.modelfile.pruning import prune
 from capcli.training.command import train_on
 from capcli.training.corpus import Corpus
@@ -68,13 +67,14 @@ class FineTuning:
         folder: of the run; a stopped one there goes on.
 
     Raises:
-        UsageError: if recipe, data set or device cannot be used; ModelError if the file's header cannot.
+        UsageError: if recipe, data set or device cannot be used; ModelError if the file cannot.
     """
 
     def __init__(self, file: Path, recipe: Path, measuring: MeasureOptions, folder: Path) -> None:
         assert measuring.data is not None, "without data there is nothing to train on"
-        chosen = read_recipe(recipe)
-        held_out = max(chosen.data.hold_out, read_header(file).held_out)
+        start = Checkpoint.load(file)
+        chosen = read_recipe(recipe, start)
+        held_out = max(chosen.data.hold_out, start.held_out)
         self._recipe = dataclasses.replace(chosen, data=dataclasses.replace(chosen.data, hold_out=held_out))
         self._folder, self._device = folder, choose_device(measuring.device)
         dataset = read_dataset(measuring.data)

@@ -23,7 +23,7 @@ from capcli.output import Result
 from capcli.output.origin import OriginRecord, read_origin
 from capcli.runs.batches import Answer, ask_in_batches
 from capcli.runs.observer import Observer
-from capcli.runs.resuming import plan_resume
+from capcli.runs.plan import plan_run
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Session:
         if not (todo or arriving):
             return tally
         self.captioner  # noqa: B018 - loaded here, so that an interrupt meanwhile ends the run at once
-        planned, mates = plan_resume(todo, pictures, self.model.batch_size)
+        planned, mates = plan_run(todo, pictures, self.model.batch_size)
         with self.observer.interruptible() as interrupt:
             job.begin(self)
             coming = arriving(interrupt, tally) if arriving else ()

@@ -26,9 +26,9 @@ from capcli.training.improvement import Gain, measure_gain
 from capcli.training.loop import Trainer
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
+from capcli.training.recipe_check import changes_captions
 from capcli.training.recipe_reader import read_recipe
 from capcli.training.run_folder import lock_run_folder
-from capcli.training.starting_model import changes_captions
 
 FINE_TUNE = "fine-tune"
 """The recipe for a model to go on from where none is named."""
@@ -111,7 +111,8 @@ def train_model(
     """
     if recipe is None and start is None:
         raise UsageError(f"name a RECIPE ({', '.join(shipped_recipes())}), or a model to fine-tune with --from")
-    chosen = read_recipe(find_recipe(FINE_TUNE if recipe is None else recipe))
+    begin = Checkpoint.load(find_model(start)) if start else None
+    chosen = read_recipe(find_recipe(FINE_TUNE if recipe is None else recipe), begin)
     target = Path(output or f"{chosen.name}.safetensors")
     check_model_target(target, overwrite=overwrite)
     folder = Path(run or Path("runs") / target.stem)
@@ -130,7 +131,6 @@ def train_model(
     # Each by itself, so that none may turn out empty unnoticed.
     pictures = [picture for folder in unlabelled for picture in find_pictures([folder], recursive=True).pictures]
     place = processes.device(device)
-    begin = Checkpoint.load(find_model(start)) if start else None
     sees = chosen.encoder.sees
     choosing = any(stage.keep == "best" for stage in chosen.stage)
     datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]

@@ -30,15 +30,15 @@ class Trainer:
     run goes on if its recipe has grown further stages.
 
     Args:
-        recipe: what to do.
+        recipe: what to do, read for `start`.
         corpus: what to train on.
         folder: the run's folder; made if missing.
         device: where to compute.
         encoder_weights: takes the place of the recipe's `[encoder] weights`; beside `start`, the weights of the encoder
             that a stage's `anchor` compares with.
-        start: a model to go on from, in place of a new one of the recipe's `[encoder]` and `[decoder]`. Its decoding
-            options stay too where the recipe has none, and a pruned one's zeros; the recipe's `[matcher]` is added to
-            it if it has none, and its own is left out where a stage trains the encoder and none after it the matcher.
+        start: the model to go on from that the recipe was read for, in place of a new one of its `[encoder]` and
+            `[decoder]`. A pruned one's zeros stay; the recipe's `[matcher]` is added to it if it has none, and its own
+            is left out where the recipe has none.
         cache: folder of cached regions, by default `cache/` in the run's folder.
         processes: those that train together, which share `folder` and `cache`. Each takes its share of every batch, so
             that a run takes the same steps and writes the same state whatever their number, which may change when it
@@ -46,7 +46,7 @@ class Trainer:
         observer: is told of every step, look at dev and saved state.
 
     Attributes:
-        setup: what the run is given, its recipe adapted to its model.
+        setup: what the run is given.
         state: where the run stands.
         model: what is trained.
 

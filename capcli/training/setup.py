@@ -14,8 +14,9 @@ from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.corpus import Corpus
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
+from capcli.training.recipe_check import trained_parts
 from capcli.training.run_folder import STATE_FILE
-from capcli.training.starting_model import StartingModel, adapt_recipe, trained_parts
+from capcli.training.starting_model import StartingModel
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Setup:
     """What a run is given. Training changes the model's weights, and nothing else of it.
 
     Attributes:
-        recipe: what to do, adapted to the model.
+        recipe: what to do.
         corpus: what to train on.
         references: of each training picture its captions' words, without start and end.
         start: the model that it begins with.
@@ -55,12 +56,11 @@ class Setup:
         cache: Path | None,
         processes: Processes,
     ) -> Setup:
-        """Adapts the recipe, makes the model and checks that they fit; see `Trainer` for the arguments.
+        """Makes the model and checks that the recipe fits it; see `Trainer` for the arguments.
 
         Raises:
             UsageError: if the model lacks what a stage trains, or the recipe asks for what cannot be.
         """
-        recipe = adapt_recipe(recipe, start)
         if processes.world > 1 and "matcher" in trained_parts(recipe):
             # Each would compare the pictures of its own share alone.
             raise UsageError("contrastive training compares all of a batch and needs one process: leave torchrun out")

@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 from chromium import Chromium
 from PIL import Image
+from preloaded import PreloadedCommand
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Imports = Callable[..., "tuple[subprocess.CompletedProcess[str], set[str]]"]
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 # The command with a model that starts at once. A batch takes BATCH_SECONDS, or with several numbers the first batch
@@ -74,24 +76,46 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def capcli(command: str, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def preloaded(environment: dict[str, str]) -> Iterator[PreloadedCommand]:
+    with PreloadedCommand(sys.executable, environment) as command:
+        yield command
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder; tests leave it as it is."""
+    return tmp_path_factory.mktemp("empty")
+
+
+@pytest.fixture(scope="session")
+def capcli(preloaded: PreloadedCommand, environment: dict[str, str], empty: Path) -> Run:
     """Runs `capcli ARGUMENTS` in `cwd` (by default an empty folder) and returns the finished process.
 
     Other keywords are added to its environment. Whatever happens, it must not end in a traceback.
     """
-    empty = tmp_path_factory.mktemp("empty")
 
     def run(*arguments: object, cwd: Path = empty, **variables: str) -> subprocess.CompletedProcess[str]:
+        done = preloaded.run([*map(str, arguments)], cwd, {**environment, **variables})
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def imports(command: str, environment: dict[str, str], empty: Path) -> Imports:
+    """Runs `capcli ARGUMENTS` in a process that imports all anew; returns it, finished, and the modules imported."""
+
+    def run(*arguments: object) -> tuple[subprocess.CompletedProcess[str], set[str]]:
         done = subprocess.run(
             [command, *map(str, arguments)],
-            cwd=cwd,
-            env={**environment, **variables},
+            cwd=empty,
+            env={**environment, "PYTHONPROFILEIMPORTTIME": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
         )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+        return done, {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
     return run
 

@@ -166,10 +166,8 @@ def test_nobody_s_home(write_recipe: Write, train: Callable[..., tuple[int, str]
     assert (code, told) == (2, "~nobody-of-this-name/photos: no such file or folder")
 
 
-def test_encoder_weights_beside_a_model_that_has_its_own(
-    write_recipe: Write, train: Callable[..., tuple[int, str]]
-) -> None:
-    code, told = train(write_recipe(), "--from", "base", "--encoder-weights", "missing.safetensors")
+def test_encoder_weights_beside_a_model_that_has_its_own(train: Callable[..., tuple[int, str]]) -> None:
+    code, told = train(Path("cross-entropy"), "--from", "base", "--encoder-weights", "missing.safetensors")
     assert (code, told) == (
         2,
         "--from brings an encoder of its own: leave --encoder-weights out, or give a stage an anchor, which holds the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ import capcli.training.loop
 import capcli.training.run_state
 from capcli.captioner import Captioner
 from capcli.datasets import read_dataset
-from capcli.decoding.options import DecodingOptions
 from capcli.errors import CapcliError, DatasetError, UsageError
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import EncoderConfig
@@ -85,19 +84,27 @@ def weights(data: Path) -> Path:
 
 @pytest.fixture
 def recipe(tiny_settings: Callable[..., dict[str, Any]], weights: Path) -> Callable[..., Recipe]:
-    def build(*stages: dict[str, Any], decoder: str = "transformer", seed: int = 1, **options: Any) -> Recipe:
+    def build(
+        *stages: dict[str, Any],
+        start: Checkpoint | None = None,
+        decoder: str = "transformer",
+        seed: int = 1,
+        tables: Mapping[str, Any] = {},
+        **options: Any,
+    ) -> Recipe:
+        """The recipe of these stages, read for the model `start`; `tables` replace its own, and None leaves one out."""
         common = {"batch_size": 4, "warmup": 2, "average": 0.5, "captions": 2}
-        return build_recipe(
-            {
-                "seed": seed,
-                "data": {"min_count": 1},
-                "encoder": {"name": "mobilenet_v3_small", "size": 64, "weights": str(weights)},
-                "decoder": tiny_settings(decoder, **options),
-                **({"matcher": MATCHER} if any(stage.get("objective") == "contrastive" for stage in stages) else {}),
-                "decoding": {"max_length": 7},
-                "stage": [common | stage for stage in stages],
-            }
-        )
+        values = {
+            "seed": seed,
+            "data": {"min_count": 1},
+            "encoder": {"name": "mobilenet_v3_small", "size": 64, "weights": str(weights)},
+            "decoder": tiny_settings(decoder, **options),
+            "matcher": MATCHER if any(stage.get("objective") == "contrastive" for stage in stages) else None,
+            "decoding": {"max_length": 7},
+            "stage": [common | stage for stage in stages],
+            **tables,
+        }
+        return build_recipe({table: value for table, value in values.items() if value is not None}, start)
 
     return build
 
@@ -160,19 +167,13 @@ def test_training_learns_the_pictures_by_heart(
     [
         ([CACHED], "transformer", [("step", 2), ("step", 3), ("judging", 1), ("saving", 2)]),
         ([CACHED, CACHED | {"features": "pictures"}], "lstm", [("step", 8)]),
-        ([PICTURES], "lstm", [("step", 5)]),
-        ([PICTURES | {"train_from": 0}], "lstm", [("step", 3)]),
+        ([PICTURES | {"train_from": 0}], "transformer", [("step", 2), ("judging", 2)]),
         ([ANCHORED], "transformer", [("step", 2), ("judging", 1)]),
-        ([PICTURES], "transformer", [("step", 2), ("judging", 2)]),
-        ([CACHED, CRITICAL], "transformer", [("step", 8), ("saving", 2)]),
-        ([CRITICAL_PICTURES], "transformer", [("step", 4)]),
-        ([SHOW_ATTEND_TELL], "lstm", [("step", 3)]),
-        ([SCHEDULED], "lstm", [("step", 5)]),
-        ([ADVERSARIAL, CACHED], "gru", [("step", 2), ("step", 5), ("judging", 1)]),
-        ([ADVERSARIAL_PICTURES], "transformer", [("step", 3)]),
+        ([CACHED, CRITICAL_PICTURES], "transformer", [("step", 8), ("saving", 2)]),
+        ([SCHEDULED | SHOW_ATTEND_TELL], "lstm", [("step", 5)]),
+        ([ADVERSARIAL_PICTURES, CACHED], "gru", [("step", 2), ("step", 5), ("judging", 1)]),
         ([AUTOENCODER, CACHED], "transformer", [("step", 2), ("judging", 2), ("step", 5)]),
         # Before the first step of the second stage.
-        ([AUTOENCODER, CACHED], "transformer", [("step", 7)]),
         ([ADVERSARIAL, ADVERSARIAL], "gru", [("step", 7)]),
         ([CACHED | {"epochs": 1}, CONTRASTIVE], "transformer", [("step", 5), ("step", 3), ("judging", 1)]),
     ],
@@ -331,7 +332,7 @@ def test_a_pruned_model_learns_and_keeps_its_zeros_through_interruptions(
 ) -> None:
     monkeypatch.setattr(capcli.training.loop, "LOG_STEPS", 1)
     monkeypatch.setattr(capcli.training.run_state, "SAVE_SECONDS", -1.0)
-    before, chosen = zeros(pruned(0.5).model), recipe(stage)
+    before, chosen = zeros(pruned(0.5).model), recipe(stage, start=pruned(0.5))
 
     def run(observer: Observer) -> Trainer:
         return Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=pruned(0.5), observer=observer)
@@ -360,7 +361,7 @@ def test_contrastive_training_gives_a_model_a_matcher_and_leaves_all_else_as_it_
     start = dataclasses.replace(start, options=start.options.replace(beam_size=2))
     start.save(tmp_path / "start.safetensors", torch.float32)
     stage = CONTRASTIVE | {"epochs": 40, "patience": 40, "views": 1}
-    best = Trainer(recipe(stage), corpus(data), tmp_path / "run", CPU, start=start).run()
+    best = Trainer(recipe(stage, start=start), corpus(data), tmp_path / "run", CPU, start=start).run()
     before = Checkpoint.load(tmp_path / "start.safetensors").model.state_dict()
     after = {name: value.clone() for name, value in best.model.state_dict().items()}
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -381,7 +382,7 @@ def test_contrastive_training_gives_a_model_a_matcher_and_leaves_all_else_as_it_
 
     # What goes on with captions leaves the matcher alone, and does not know what it is still worth.
     stage = {"epochs": 20, "learning_rate": 5e-3}
-    again = Trainer(recipe(stage), corpus(data), tmp_path / "again", CPU, start=best).run()
+    again = Trainer(recipe(stage, start=best), corpus(data), tmp_path / "again", CPU, start=best).run()
     moved = {name.partition(".")[0] for name, value in again.model.state_dict().items() if not value.equal(after[name])}
     assert moved == {"decoder"}
     assert again.scores[name].keys() == {"CIDEr-D"}
@@ -395,9 +396,9 @@ def test_a_matcher_goes_where_the_encoder_that_it_learnt_with_is_trained(
     dataclasses.replace(first, options=first.options.replace(rerank=0.5)).save(tmp_path / "first.safetensors")
 
     def tuned(folder: str, *stages: dict[str, Any]) -> Checkpoint:
-        chosen = dataclasses.replace(recipe(*stages), decoding=DecodingOptions())
         for _ in ("a run", "asked again for what it gave"):
             start = Checkpoint.load(tmp_path / "first.safetensors")
+            chosen = recipe(*stages, start=start, tables={"decoding": None})
             best = Trainer(chosen, corpus(data), tmp_path / folder, CPU, start=start).run()
         return best
 
@@ -418,22 +419,22 @@ def test_what_a_matcher_needs_is_told_before_anything_is_done(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path
 ) -> None:
     start = trainer(recipe(CACHED | {"epochs": 1}), data, tmp_path / "start").run()
-    matching, plain = recipe(CONTRASTIVE), recipe(CACHED)
-    reranking = dataclasses.replace(plain, decoding=DecodingOptions(max_length=7, rerank=1.0))
-    for chosen, begin, told in (
-        (matching, None, "no stage of model trains a decoder: name a model that has learnt to speak by --from"),
-        (dataclasses.replace(matching, matcher=None), start, r"contrastive training needs a matcher: a \[matcher\]"),
-        (dataclasses.replace(plain, matcher=MATCHER), start, r"no stage trains the \[matcher\]: add a"),
-        (reranking, None, r"\[decoding\] rerank needs a matcher"),
+    for stages, begin, tables, told in (
         (
-            recipe(CONTRASTIVE, PICTURES),
-            start,
-            r"the encoder is trained after the \[matcher\] .* put 'contrastive' last",
+            (CONTRASTIVE,),
+            None,
+            {},
+            "no stage of model trains a decoder: name a model that has learnt to speak",
         ),
+        ((CONTRASTIVE,), start, {"matcher": None}, r"contrastive training needs a matcher: a \[matcher\]"),
+        ((CACHED,), start, {"matcher": MATCHER}, r"no stage trains the \[matcher\]: add a"),
+        ((CACHED,), None, {"decoding": {"max_length": 7, "rerank": 1.0}}, r"\[decoding\] rerank needs a matcher"),
+        ((CONTRASTIVE, PICTURES), start, {}, r"the encoder is trained after the \[matcher\] .* put 'contrastive' last"),
     ):
         with pytest.raises(UsageError, match=told) as caught:
-            Trainer(chosen, corpus(data), tmp_path / "run", CPU, start=begin)
+            recipe(*stages, start=begin, tables=tables)
         assert "\n" not in str(caught.value)
+    matching = recipe(CONTRASTIVE, start=start)
     with pytest.raises(UsageError, match="needs one process: leave torchrun out"):
         Trainer(matching, corpus(data), tmp_path / "run", CPU, start=start, processes=Processes(0, 2))
     assert not (tmp_path / "run").exists()
@@ -457,7 +458,7 @@ def test_a_folder_of_a_run_from_another_model_is_refused(
         begin = Checkpoint.load(tmp_path / "start.safetensors")
         with torch.no_grad():
             next(begin.model.decoder.parameters()).add_(change)
-        return Trainer(recipe(CACHED), corpus(data), tmp_path / "run", CPU, start=begin)
+        return Trainer(recipe(CACHED, start=begin), corpus(data), tmp_path / "run", CPU, start=begin)
 
     first = goes_on(0.0).run()
     again = goes_on(0.0).run()
@@ -471,23 +472,21 @@ def test_a_folder_of_a_run_from_another_model_is_refused(
 def test_what_a_recipe_asks_of_a_model_that_has_it_not_is_refused(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path
 ) -> None:
-    trainer(recipe(CACHED | {"epochs": 1}), data, tmp_path / "start").run().save(tmp_path / "start.safetensors")
-    chosen = recipe(CACHED)
+    start = trainer(recipe(CACHED | {"epochs": 1}), data, tmp_path / "start").run()
+    encoder = {"name": "mobilenet_v3_small", "size": 96}
     for table, other in (
-        ("decoder", recipe(CACHED, decoder="lstm")),
-        ("decoder", recipe(CACHED, dropout=0.7)),
-        ("encoder", dataclasses.replace(chosen, encoder=dataclasses.replace(chosen.encoder, size=96))),
+        ("decoder", lambda: recipe(CACHED, start=start, decoder="lstm")),
+        ("decoder", lambda: recipe(CACHED, start=start, dropout=0.7)),
+        ("encoder", lambda: recipe(CACHED, start=start, tables={"encoder": encoder})),
     ):
-        start = Checkpoint.load(tmp_path / "start.safetensors")
         with pytest.raises(UsageError, match=rf"model asks for another \[{table}\] than the model has") as caught:
-            Trainer(other, corpus(data), tmp_path / "run", CPU, start=start)
+            other()
         assert "\n" not in str(caught.value)
     # A recipe that leaves them out takes any model, its captions cut at what the model can say.
-    whole = Recipe()
-    plain = dataclasses.replace(chosen, encoder=whole.encoder, decoder=whole.decoder, data=DataRecipe(max_length=30))
-    going_on = Trainer(plain, corpus(data), tmp_path / "run", CPU, start=start)
-    longest = decoder_config(going_on.model.config.decoder)[1].max_length
-    assert going_on.setup.recipe.data.max_length == min(30, longest)
+    plain = recipe(CACHED, start=start, tables={"encoder": None, "decoder": None, "data": {"max_length": 30}})
+    longest = decoder_config(start.model.config.decoder)[1].max_length
+    assert plain.data.max_length == min(30, longest)
+    assert Trainer(plain, corpus(data), tmp_path / "run", CPU, start=start).setup.recipe == plain
 
 
 @pytest.mark.slow
@@ -496,7 +495,7 @@ def test_what_was_held_out_of_all_that_a_model_goes_back_to_is_in_its_file(
 ) -> None:
     start: Checkpoint | None = None
     for number, (share, known) in enumerate(((0.3, 0.3), (0.4, 0.3), (0.1, 0.1), (0.2, 0.1))):
-        chosen = dataclasses.replace(recipe(CACHED | {"epochs": 1}), data=DataRecipe(min_count=1, hold_out=share))
+        chosen = recipe(CACHED | {"epochs": 1}, start=start, tables={"data": {"min_count": 1, "hold_out": share}})
         best = Trainer(chosen, corpus(data), tmp_path / str(number), CPU, start=start).run()
         best.save(tmp_path / "model.safetensors")
         assert read_header(tmp_path / "model.safetensors").held_out == known

@@ -6,6 +6,7 @@ import copy
 import csv
 import dataclasses
 import itertools
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,15 +34,19 @@ from capcli.training.loop import Trainer
 from capcli.training.observer import Observer
 from capcli.training.recipe import DataRecipe, Recipe
 from capcli.training.recipe_reader import build_recipe, read_recipe
-from capcli.training.starting_model import adapt_recipe
 from capcli.words.vocabulary import SPECIALS, Vocabulary
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 FOLDER = resources.files("capcli") / "recipes"
 NAMES = sorted(file.name.removesuffix(".toml") for file in FOLDER.iterdir() if file.name.endswith(".toml"))
 OBJECTIVES = ("adversarial", "cross-entropy", "scheduled-sampling", "self-critical")
-"""Recipes for a model that is trained already."""
+"""Recipes for a model that is trained already; fine-tune and pruned are two more, of the objective cross-entropy."""
 # What is held of the others is held of a language model in test_language.py.
-ARCHITECTURES = [name for name in NAMES if name not in (*OBJECTIVES, "language-model")]
+ARCHITECTURES = [name for name in NAMES if name not in (*OBJECTIVES, "fine-tune", "pruned", "language-model")]
 POOLED = ("merge-add", "merge-concat", "show-and-tell", "two-layer-lstm")
 COLOURS = {
     "red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200), "white": (255, 255, 255),
@@ -93,35 +98,38 @@ def weights(data: Path) -> Path:
     return data / "encoder.safetensors"
 
 
-def shipped(name: str) -> Recipe:
-    return read_recipe(str(FOLDER / f"{name}.toml"))
+def shipped(name: str, start: Checkpoint | None = None) -> Recipe:
+    return read_recipe(FOLDER / f"{name}.toml", start)
 
 
-def tiny(recipe: Recipe, weights: Path) -> Recipe:
-    """The recipe with a tiny encoder, tiny widths and one short stage, after one of pre-training where it has that; its
-    choices of architecture stay.
+def tiny(name: str, weights: Path, **tables: dict[str, Any]) -> Recipe:
+    """A shipped recipe with a tiny encoder, tiny widths and one short stage, after one of pre-training where it has
+    that; its choices of architecture stay. `tables` replace its own.
     """
-    options = {field.name for field in dataclasses.fields(decoders()[recipe.decoder["name"]][0])}
-    width = {key: value for key, value in TINY.items() if key in options and (key != "layers" or key in recipe.decoder)}
-    values: dict[str, Any] = recipe.to_dict()
+    values: dict[str, Any] = {"data": {}, "decoding": {}, "decoder": {"name": "transformer"}}
+    values |= tomllib.loads((FOLDER / f"{name}.toml").read_text()) | tables
+    decoder = values["decoder"]
+    options = {field.name for field in dataclasses.fields(decoders()[decoder["name"]][0])}
+    width = {key: value for key, value in TINY.items() if key in options and (key != "layers" or key in decoder)}
     values["encoder"] = {"name": "mobilenet_v3_small", "size": 64, "weights": str(weights)}
-    values["decoder"] = recipe.decoder | width | {"dropout": 0.0}
+    values["decoder"] = decoder | width | {"dropout": 0.0}
     if "region_dropout" in options:
         values["decoder"]["region_dropout"] = 0.0
     values["data"]["min_count"] = 1
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
     values["data"] |= {"temperature": 1.0, "choose_by": []}
-    before = [stage | {"epochs": 3, "warmup": 20} for stage in values["stage"] if stage["objective"] == "autoencoder"]
     short = {
-        "epochs": 40, "batch_size": 8, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
+        "epochs": 24, "batch_size": 16, "captions": 1, "learning_rate": 5e-3, "warmup": 20, "average": 0.9,
         "patience": 12, "features": "cached", "train_from": -1, "anchor": 0.0, "final_learning_rate": 0.05,
-        "judge_every": 1,
+        "judge_every": 12,
     }  # fmt: skip
     plain = {"label_smoothing": 0.0, "word_dropout": 0.0}
-    stage = next(stage for stage in values["stage"] if stage["objective"] not in ("autoencoder", "language")) | short
-    if recipe.matcher is not None:
+    stages = values["stage"]
+    before = [stage | {"epochs": 3, "warmup": 20} for stage in stages if stage.get("objective") == "autoencoder"]
+    stage = next(stage for stage in stages if stage.get("objective") not in ("autoencoder", "language")) | short
+    if "matcher" in values:
         # What a captioner is given beside what it has already, comes after a stage that teaches it to speak.
-        values["matcher"] = recipe.matcher | {"width": 64, "embedding": 32}
+        values["matcher"] |= {"width": 64, "embedding": 32}
         stages = [short | plain, stage | {"temperature": 0.1, "epochs": 15}]
     else:
         stages = [*before, stage | plain]
@@ -162,7 +170,7 @@ EXPECTED = [said(*pair).capitalize() for pair in PAIRS]
 def test_every_architecture_learns_resumes_captions_and_shows_where_it_looks(
     name: str, data: Path, weights: Path, tmp_path: Path
 ) -> None:
-    captioner, scores = trained(tiny(shipped(name), weights), data, tmp_path)
+    captioner, scores = trained(tiny(name, weights), data, tmp_path)
     files = [data / f"{square}-{ground}-dev.png" for square, ground in PAIRS[:2]]
     assert captions(captioner, data) == EXPECTED
     if name == "matching":
@@ -183,7 +191,7 @@ def test_every_architecture_learns_resumes_captions_and_shows_where_it_looks(
 @pytest.fixture(scope="module")
 def half_trained(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """A model that does not know all pictures yet."""
-    recipe = tiny(dataclasses.replace(shipped("base"), decoder={"name": "transformer"}), weights)
+    recipe = tiny("base", weights, decoder={"name": "transformer"})
     recipe = dataclasses.replace(
         recipe, stage=(dataclasses.replace(recipe.stage[0], epochs=1, pictures=HALF, views=1),)
     )
@@ -200,15 +208,15 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
     weights: Path,
     tmp_path: Path,
 ) -> None:
-    recipe = shipped(name)
+    half_trained.save(tmp_path / "before.safetensors", torch.float32)
+    start = Checkpoint.load(tmp_path / "before.safetensors")
+    recipe = shipped(name, start)
     assert len(recipe.stage) == 1
     stage = dataclasses.replace(
         recipe.stage[0], epochs=3, pictures=96, batch_size=8, learning_rate=1e-3, warmup=2, average=0.5
     )
     recipe = dataclasses.replace(recipe, stage=(stage,))
-    half_trained.save(tmp_path / "before.safetensors", torch.float32)
     before = captions(Captioner.load(tmp_path / "before.safetensors", device="cpu"), data)
-    start = Checkpoint.load(tmp_path / "before.safetensors")
     after = captions(trained(recipe, data, tmp_path, start)[0], data)
     right = [sum(map(str.__eq__, said, EXPECTED)) for said in (before, after)]
     assert right[0] < right[1]
@@ -217,7 +225,7 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
 @pytest.mark.parametrize("name", [*OBJECTIVES, "fine-tune", "matching", "pruned"])
 def test_recipes_that_go_on_from_a_model_go_on_from_the_one_that_ships(name: str) -> None:
     base = Checkpoint.load(find_model("base"))
-    recipe = adapt_recipe(shipped(name), base)
+    recipe = shipped(name, base)
     assert recipe.decoder == base.model.config.decoder
     assert recipe.data.max_length == 24
     assert recipe.decoding.replace(rerank=0.0) == base.options

@@ -102,6 +102,7 @@ def rewards_of_training(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("decoder", ["transformer"], indirect=True)
 def test_the_captioner_comes_to_say_what_the_discriminator_takes_for_real(
     decoder: Decoder, judge: Discriminator
 ) -> None:

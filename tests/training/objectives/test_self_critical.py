@@ -21,7 +21,7 @@ def loss(critic: Objective, decoder: Decoder, pictures: list[int]) -> tuple[torc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize(("decoder", "mixed"), [("lstm", False), ("transformer", True)], indirect=["decoder"])
 def test_the_rewarded_captions_become_likely(decoder: Decoder, mixed: bool) -> None:
     judge = critic(3, 16)
     optimizer = torch.optim.Adam(decoder.parameters(), 0.006)

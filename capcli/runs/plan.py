@@ -1,4 +1,4 @@
-"""What is left to do of a run that an earlier one began."""
+"""Which pictures a run reads, in which batches, where an earlier one began it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def plan_resume(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> tuple[list[Path | None], set[Path]]:
+def plan_run(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> tuple[list[Path | None], set[Path]]:
     """Plans what a resumed run reads, so that it goes on with the very batches of an undisturbed one.
 
     The last digits of a confidence depend on what is computed together with a picture. Therefore the batch in which
