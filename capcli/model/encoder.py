@@ -94,18 +94,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.trunk, self._opened = _trunk(_torchvision_model(config.name, config.size))
-        # A copy without storage tells the shape of the output in no time.
-        twin, image = copy.deepcopy(self.trunk).to("meta"), torch.empty(1, 3, config.size, config.size, device="meta")
-        strides = _Strides(twin, config.size)
-        try:
-            seen = _map(twin(image))
-        except (RuntimeError, ValueError, AssertionError) as error:
-            raise _unfit(config.name, config.size, error) from None
-        self.width = seen.shape[1]
-        self.grid = (seen.shape[2], seen.shape[3])
-        if 0 in self.grid:
-            raise _unfit(config.name, config.size, "nothing is left of them")
-        self.box = strides.box(self.grid)
+        self.width, self.grid, self.box = _measure(self.trunk, config.name, config.size)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -191,6 +180,28 @@ class Encoder(nn.Module):
         std = torch.tensor(self.config.std, device=images.device).view(-1, 1, 1) * 255
         dtype = next(self.trunk.parameters()).dtype
         return ((images - mean) / std).to(dtype=dtype, memory_format=torch.channels_last)
+
+
+_Measures = tuple[int, tuple[int, int], tuple[float, float, float, float]]
+_measured: dict[tuple[str, int], _Measures] = {}
+
+
+def _measure(trunk: nn.Module, name: str, size: int) -> _Measures:
+    """Width, grid and box of what a trunk makes of pictures of `size` pixels; see `Encoder`."""
+    if (name, size) not in _measured:
+        # A copy without storage tells the shape of the output in no time.
+        twin, image = copy.deepcopy(trunk).to("meta"), torch.empty(1, 3, size, size, device="meta")
+        strides = _Strides(twin, size)
+        try:
+            seen = _map(twin(image))
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise _unfit(name, size, error) from None
+        grid = (seen.shape[2], seen.shape[3])
+        if 0 in grid:
+            raise _unfit(name, size, "nothing is left of them")
+        # Kept, for it takes half of the time that building an encoder does.
+        _measured[name, size] = seen.shape[1], grid, strides.box(grid)
+    return _measured[name, size]
 
 
 class _Strides:

@@ -193,7 +193,7 @@ def half_trained(data: Path, weights: Path, tmp_path_factory: pytest.TempPathFac
     """A model that does not know all pictures yet."""
     recipe = tiny("base", weights, decoder={"name": "transformer"})
     recipe = dataclasses.replace(
-        recipe, stage=(dataclasses.replace(recipe.stage[0], epochs=1, pictures=HALF, views=1),)
+        recipe, stage=(dataclasses.replace(recipe.stage[0], epochs=1, pictures=HALF, views=1, batch_size=8),)
     )
     corpus = Corpus.build([read_dataset(data)], DataRecipe(min_count=1))
     return Trainer(recipe, corpus, tmp_path_factory.mktemp("half"), CPU, cache=data / "cache").run()
