@@ -24,8 +24,9 @@ def recognises(path: Path) -> bool:
 def entries(path: Path) -> Iterator[Entry]:
     """Reads the pictures of a folder and of its sub-folders, each with its text, a caption a line.
 
-    A line of keywords, as a txt sidecar may have, is no caption. The text of a.jpg is a.jpg.txt, or else a.txt, whatever the case of `.txt`. Pictures without a text have no
-    captions; hidden files and folders, and links to folders, are left out.
+    A line of keywords, as a txt sidecar may have, is no caption. The text of a.jpg is a.jpg.txt, or else a.txt,
+    whatever the case of `.txt`. Pictures without a text have no captions; hidden files and folders, and links to
+    folders, are left out.
 
     Raises:
         DatasetError: a text is not in UTF-8, or cannot be read.

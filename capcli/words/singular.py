@@ -9,7 +9,7 @@ _IRREGULAR = {
     "mice": "mouse", "oxen": "ox", "cacti": "cactus", "dice": "die",
 }  # fmt: skip
 
-_ENDINGS = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("s", ""), ("es", ""))
+_ENDINGS = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("s", ""), ("es", ""), ("ses", ""))
 
 
 def singulars(noun: str) -> Iterator[str]:

@@ -21,9 +21,13 @@ COLUMNS = ("path", "caption", "captions", "confidence", "confidences", "model", 
 class Csv(Format):
     """A header and a record for every result; lists are JSON, and what there is not is empty."""
 
+    begin = encode_record(COLUMNS)
+    _columns: Sequence[str] = COLUMNS
+
     def __init__(self, *, with_keywords: bool = False) -> None:
-        self._columns = (*COLUMNS, "keywords") if with_keywords else COLUMNS
-        self.begin = encode_record(self._columns)
+        if with_keywords:
+            self._columns = (*COLUMNS, "keywords")
+            self.begin = encode_record(self._columns)
 
     def encode(self, result: Result) -> bytes | None:
         return _record(result, self._columns, ",")
