@@ -315,8 +315,11 @@ class Captioner:
         *,
         caption: str | None = None,
         method: str = DEFAULT_METHOD,
+        chooser: KeywordChooser | None = None,
     ) -> list[Caption]:
-        """`attend` for prepared pictures, uint8 B x S x S x 3; raises what it raises."""
+        """`attend` for prepared pictures, uint8 B x S x S x 3, with keywords where a chooser is given; raises what it
+        raises.
+        """
         chosen = options or self.options
         self.check(chosen)
         check_method(method, attends=self.heads != (0, 0), model=self.name)
@@ -339,10 +342,11 @@ class Captioner:
                 self._occlusion(array, one) if method == "occlusion" else relevance(one_told, method)
                 for array, one, one_told in zip(batch, tokens, told, strict=True)
             ]
-            return [
+            seen = [
                 self._attended(*one, own=given is None, options=chosen)
                 for one in zip(captions, tokens, told, maps, strict=True)
             ]
+            return seen if chooser is None else _with_keywords(seen, regions, chooser)
 
         return self._fitting(arrays, attended)
 

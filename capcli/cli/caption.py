@@ -53,7 +53,6 @@ def caption(
 
     A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
-    from capcli.keywords.chooser import keyword_origin, read_chooser
     from capcli.output.outputs import Outputs
     from capcli.runs.writing import WriteCaptions
 
@@ -66,6 +65,8 @@ def caption(
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
     words = KeywordOptions(**wanted)
+    from capcli.keywords.chooser import keyword_origin, read_chooser
+
     chooser = read_chooser(given.model, words)
     console = Console(summary=not alone)
     with Outputs(to, sys.stdout.buffer, base, alone=alone, keywords=keyword_origin(words)) as sinks:

@@ -59,3 +59,8 @@ def test_a_run_goes_on_with_the_same_keywords_alone(fake: FakeCaptioner, folder:
     Path("words.txt").write_text("Night\n")
     assert "with --vocabulary 'words.txt (SHA-256 " in run(fake, "day.png", *again, "--keywords", "2").stderr
     assert run(fake, "day.png", "-o", "rows.csv", "--resume").exit_code == 2
+
+
+def test_only_drawings_with_a_place_for_them_take_keywords(fake: FakeCaptioner, folder: Path) -> None:
+    told = CliRunner().invoke(app, ["attend", "day.png", "-o", "maps", "--keywords", "2"], obj=fake.load)
+    assert (told.exit_code, told.stdout) == (2, "") and "only --as html, npz and json show keywords" in told.stderr

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_head import HEAD
 
 from capcli.captioner import Captioner
 from capcli.errors import ModelError, UsageError
+from capcli.heatmap.page import page
+from capcli.heatmap.raw import json as write_json
 from capcli.keywords.chooser import KeywordChooser, keyword_origin, read_chooser
 from capcli.keywords.head import KeywordHead
 from capcli.keywords.options import KeywordOptions
@@ -105,6 +109,13 @@ def test_the_api_gives_captions_keywords_and_leaves_them_as_they_are(tiny_file: 
     (tmp_path / "words.txt").write_text("Heaven\n")
     (one,) = captioner.caption([picture], keywords=5, vocabulary=tmp_path / "words.txt")
     assert [word.word for word in one.keywords or ()] == ["Heaven"]
+    chooser = read_chooser(model, KeywordOptions(keywords=1))
+    (drawn,) = captioner.attend_arrays(captioner.prepare(picture)[None], chooser=chooser)
+    assert b"Keywords: sky <small>0.90</small></p>" in page(
+        Image.fromarray(picture), drawn, name="a.jpg", method="gradient", model="one"
+    )
+    raw = json.loads(write_json(drawn, path="a.jpg", size=(20, 20), method="gradient", model="one"))
+    assert raw["keywords"] == [{"word": "sky", "probability": 0.9}]
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:
