@@ -75,9 +75,7 @@ def _draw(
     if not (wish.output or wish.terminal):
         raise UsageError("-o DIR says where to write; --terminal draws in the terminal instead")
     if wanted.keywords and (wish.terminal or wish.as_ not in ("html", "npz", "json")):
-        raise UsageError(
-            "--keywords are shown by --as html, npz and json alone; `capcli caption --keywords` writes rows"
-        )
+        raise UsageError("only --as html, npz and json show keywords; `capcli caption --keywords` writes rows of them")
     # Everything that can be wrong with paths and files is told before torch takes its seconds.
     found, base = options.find(paths)
     alone = len(paths) == 1 and found.pictures == [Path(paths[0])]

@@ -65,7 +65,7 @@ def caption(
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
     words = KeywordOptions(**wanted)
-    from capcli.keywords.chooser import keyword_origin, read_chooser
+    from capcli.keywords.chooser import keyword_origin, read_chooser  # which loads numpy
 
     chooser = read_chooser(given.model, words)
     console = Console(summary=not alone)
