@@ -1,12 +1,13 @@
 """The words that a model gives pictures as keywords: fitted to training pictures, and measured on dev pictures.
 
-usage: python benchmarks/keywords.py fit DATASET [DATASET ...] [--model NAME|FILE] [--limit N] [--cache FOLDER]
-       python benchmarks/keywords.py measure DATASET [DATASET ...] [--model NAME|FILE] [--limit N] [--cache FOLDER]
+usage: python benchmarks/keywords.py fit DATASET[:N] [DATASET[:N] ...] [--model NAME|FILE] [--cache FOLDER]
+       python benchmarks/keywords.py measure DATASET[:N] [DATASET[:N] ...] [--model NAME|FILE] [--cache FOLDER]
 
-DATASET is anything `capcli train --data` reads. `fit` writes MODEL.keywords beside the model. It takes the mean of the
-regions of each training picture, and the nouns of its captions by `benchmarks/nouns.py`; a ridge regression tells from
-the one whether a noun is among the others. On dev pictures with five captions or more it then counts, for every score,
-how often the noun is there, which is the probability of a keyword. The encoder itself stays as it is.
+DATASET is anything `capcli train --data` reads; of each split N pictures take part, drawn at random, or all. `fit`
+writes MODEL.keywords beside the model. It takes the mean of the regions of each training picture, and the nouns of its
+captions by `benchmarks/nouns.py`; a ridge regression tells from the one whether a noun is among the others. On dev
+pictures with five captions or more it then counts, for every score, how often the noun is there, which is the
+probability of a keyword. The encoder itself stays as it is.
 
 `measure` prints for the dev split of each data set how many keywords a picture gets, the share of them that are nouns
 of its captions, the same divided by five for each picture, and the share of the captions' nouns that are found among
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -56,9 +58,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
     )
     parser.add_argument("task", choices=("fit", "measure"))
-    parser.add_argument("datasets", nargs="+", type=Path)
+    parser.add_argument("datasets", nargs="+")
     parser.add_argument("--model", default="base")
-    parser.add_argument("--limit", type=int, help="of each split so many pictures, drawn at random; by default all")
     parser.add_argument("--cache", type=Path, help="keep the means of regions here")
     options = parser.parse_args()
     print(f"machine: {describe()}")
@@ -72,7 +73,7 @@ def main() -> None:
 def fit(options: argparse.Namespace) -> None:
     """Fits the words to the training pictures, and their probabilities to the dev pictures."""
     captioner, nouns = load(options.model), Nouns.read()
-    train, dev = (draw(options.datasets, split, options.limit) for split in ("train", "dev"))
+    train, dev = (draw(options.datasets, split) for split in ("train", "dev"))
     judged = [item for item in dev if len(item.captions) >= JUDGES]
     said = [nouns_of(item, nouns) for item in train]
     counts = Counter(word for each in said for word in each)
@@ -91,7 +92,7 @@ def measure(options: argparse.Namespace) -> None:
     """Prints how good keywords are, beside the nouns of the caption."""
     captioner, nouns, head = load(options.model), Nouns.read(), KeywordHead.of_model(options.model)
     for dataset in options.datasets:
-        items = draw([dataset], "dev", options.limit)
+        items = draw([dataset], "dev")
         truth = [nouns_of(item, nouns) for item in items]
         scores = head.scores(pool(captioner, items, cache_of(options)))
         captions = caption(captioner, items)
@@ -115,13 +116,14 @@ def load(model: str) -> Captioner:
     return Captioner.load(model)
 
 
-def draw(datasets: Sequence[Path], split: str, limit: int | None) -> list[Item]:
-    """Pictures of a split of each data set, at most `limit` of each."""
+def draw(datasets: Sequence[str], split: str) -> list[Item]:
+    """Pictures of a split of each data set, of DATASET:N at most N."""
     found = []
     for dataset in datasets:
-        items = list(read_dataset(dataset).split(split))
+        name, _, limit = re.fullmatch(r"(.*?)(:(\d+))?", dataset).groups()  # type: ignore[union-attr]
+        items = list(read_dataset(Path(name)).split(split))
         random.Random(0).shuffle(items)
-        found += items[:limit]
+        found += items[: int(limit) if limit else None]
     return found
 
 
