@@ -3,7 +3,7 @@
 usage: python benchmarks/nouns.py TEXT... -o benchmarks/nouns.txt
 
 A TEXT is a file of sentences or anything `capcli train --data` reads, of which the training split counts. No tagger is
-needed: a noun is what often stands between a determiner or an adjective and the end of its phrase ("a dog runs", "two
+needed: a noun is what often stands between a determiner or an adjective and the end of its phrase ("a dog on", "two
 brown dogs in"), and an adjective is what hardly ever ends a phrase. Plurals are folded into singulars. What that lets
 through and no picture shows, such as "top" or "group", stands in `NO_KEYWORDS`; mass nouns that it misses, in `MASS`;
 words of one meaning, in `SYNONYMS`; two words of one meaning, in `COMPOUNDS`. These four were written by hand, once,
