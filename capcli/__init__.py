@@ -16,12 +16,14 @@ from capcli.version import __version__
 if TYPE_CHECKING:
     from capcli.caption import Caption, Word
     from capcli.captioner import Captioner
+    from capcli.keywords.keyword import Keyword
 
 __all__ = [
     "CapcliError",
     "Caption",
     "Captioner",
     "DatasetError",
+    "Keyword",
     "ModelError",
     "UnreadableImage",
     "UsageError",
@@ -37,7 +39,7 @@ if not TYPE_CHECKING:  # a type checker would take it that every name is there
             from capcli.captioner import Captioner
 
             return Captioner
-        if name in ("Caption", "Word"):
+        if name in ("Caption", "Keyword", "Word"):
             from capcli import caption
 
             return getattr(caption, name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from capcli.arrays import Float32Array
 from capcli.attribution.smooth_map import heatmap
 from capcli.errors import UsageError
+from capcli.keywords.keyword import Keyword
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,6 +69,8 @@ class Caption:
         alternatives: the other captions of the picture where `num_captions` asks for several, best first; they
             have none themselves.
         uncertain: whether the confidence is below `min_confidence`.
+        keywords: what the picture shows, the likeliest first, possibly none; None where they were not asked for, and
+            of alternatives.
     """
 
     text: str
@@ -75,6 +78,7 @@ class Caption:
     confidence: float
     alternatives: tuple[Caption, ...] = ()
     uncertain: bool = False
+    keywords: tuple[Keyword, ...] | None = None
 
     def __repr__(self) -> str:
         marked = ", uncertain=True" if self.uncertain else ""

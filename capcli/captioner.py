@@ -26,6 +26,8 @@ from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingKeyw
 from capcli.decoding.prefix import encode_prefix
 from capcli.decoding.teacher_forcing import Forced, teacher_force
 from capcli.errors import CapcliError, UnreadableImage, UsageError
+from capcli.keywords.chooser import KeywordChooser, read_chooser
+from capcli.keywords.options import KeywordOptions
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.device import bfloat16_pays, choose_device, out_of_memory
 from capcli.model.matcher import Matcher
@@ -68,11 +70,16 @@ class Captioner:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, name: str, device: torch.device, language: Checkpoint | None = None
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        device: torch.device,
+        language: Checkpoint | None = None,
+        file: Path | None = None,
     ) -> None:
         if not checkpoint.model.config.encoder.sees:
             raise UsageError(f"{name} is a language model and sees no pictures; give it to a captioning model by --lm")
-        self.name = name
+        self.name, self._file = name, file or name
         self.options = checkpoint.options
         self.calibration = checkpoint.calibration
         self.device = device
@@ -116,20 +123,41 @@ class Captioner:
         place = choose_device(device)
         file = find_model(model)
         language = None if language_model is None else Checkpoint.load(find_model(language_model))
-        return cls(Checkpoint.load(file), file.stem, place, language)
+        return cls(Checkpoint.load(file), file.stem, place, language, file)
 
     # A path that is a str also is an iterable of them, which types cannot exclude; it is one picture all the same.
     @overload
-    def caption(self, images: Picture, **options: Unpack[DecodingKeywords]) -> Caption: ...  # type: ignore[overload-overlap]
+    def caption(  # type: ignore[overload-overlap]
+        self,
+        images: Picture,
+        *,
+        keywords: int = 0,
+        vocabulary: str | Path | None = None,
+        **options: Unpack[DecodingKeywords],
+    ) -> Caption: ...
     @overload
-    def caption(self, images: Iterable[Picture], **options: Unpack[DecodingKeywords]) -> list[Caption]: ...
     def caption(
-        self, images: Picture | Iterable[Picture], **options: Unpack[DecodingKeywords]
+        self,
+        images: Iterable[Picture],
+        *,
+        keywords: int = 0,
+        vocabulary: str | Path | None = None,
+        **options: Unpack[DecodingKeywords],
+    ) -> list[Caption]: ...
+    def caption(
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        keywords: int = 0,
+        vocabulary: str | Path | None = None,
+        **options: Unpack[DecodingKeywords],
     ) -> Caption | list[Caption]:
         """Captions one picture, or a list of them in batches.
 
         Args:
             images: path, PIL image or array; an array is H x W x 3 RGB or H x W gray, uint8 or float from 0 to 1.
+            keywords: how many keywords each picture gets at most.
+            vocabulary: a file with the only words that may be keywords; see `capcli.keywords.tree`.
             **options: fields of `DecodingOptions` that take the place of the model's own.
 
         Returns:
@@ -138,12 +166,15 @@ class Captioner:
         Raises:
             UnreadableImage: for the first picture that cannot be read.
             UsageError: for something that is no picture; for an option that is unknown, out of range or beyond the
-                model.
+                model; for a vocabulary that cannot be used.
+            ModelError: if the file of the model's keywords cannot be used.
             CapcliError: if not even one picture fits into memory.
         """
         chosen = self.options.replace(**options)
         self.check(chosen)
-        return self._each(images, lambda arrays: self.caption_arrays(arrays, chosen))
+        wanted = KeywordOptions(keywords, None if vocabulary is None else Path(vocabulary))
+        chooser = read_chooser(self._file, wanted)
+        return self._each(images, lambda arrays: self.caption_arrays(arrays, chosen, chooser))
 
     @overload
     def attend(  # type: ignore[overload-overlap]
@@ -230,7 +261,9 @@ class Captioner:
             raise UsageError(f"{spell(weighed)} needs a language model: add --lm FILE, in Python language_model=")
         encode_prefix(options, self._vocabulary)
 
-    def caption_arrays(self, arrays: UInt8Array, options: DecodingOptions | None = None) -> list[Caption]:
+    def caption_arrays(
+        self, arrays: UInt8Array, options: DecodingOptions | None = None, chooser: KeywordChooser | None = None
+    ) -> list[Caption]:
         """Captions a batch of prepared pictures.
 
         A batch that does not fit into memory is halved until it does, and no larger one is tried again. What is
@@ -239,6 +272,7 @@ class Captioner:
         Args:
             arrays: uint8 B x S x S x 3, S being `size`.
             options: in place of the model's own.
+            chooser: gives the captions their keywords.
 
         Raises:
             UsageError: as `check` does.
@@ -246,7 +280,13 @@ class Captioner:
         """
         chosen = options or self.options
         self.check(chosen)
-        return self._fitting(arrays, lambda batch: self.decode(self.encode(batch), chosen, self._seeds(batch, chosen)))
+
+        def work(batch: UInt8Array) -> list[Caption]:
+            regions = self.encode(batch)
+            captions = self.decode(regions, chosen, self._seeds(batch, chosen))
+            return captions if chooser is None else _with_keywords(captions, regions, chooser)
+
+        return self._fitting(arrays, work)
 
     def caption_and_embed_arrays(
         self, arrays: UInt8Array, options: DecodingOptions | None = None
@@ -275,8 +315,11 @@ class Captioner:
         *,
         caption: str | None = None,
         method: str = DEFAULT_METHOD,
+        chooser: KeywordChooser | None = None,
     ) -> list[Caption]:
-        """`attend` for prepared pictures, uint8 B x S x S x 3; raises what it raises."""
+        """`attend` for prepared pictures, uint8 B x S x S x 3, with keywords where a chooser is given; raises what it
+        raises.
+        """
         chosen = options or self.options
         self.check(chosen)
         check_method(method, attends=self.heads != (0, 0), model=self.name)
@@ -299,10 +342,11 @@ class Captioner:
                 self._occlusion(array, one) if method == "occlusion" else relevance(one_told, method)
                 for array, one, one_told in zip(batch, tokens, told, strict=True)
             ]
-            return [
+            seen = [
                 self._attended(*one, own=given is None, options=chosen)
                 for one in zip(captions, tokens, told, maps, strict=True)
             ]
+            return seen if chooser is None else _with_keywords(seen, regions, chooser)
 
         return self._fitting(arrays, attended)
 
@@ -526,6 +570,11 @@ class Captioner:
         chosen = [*hypothesis.log_probabilities[given:], *([] if end is None else [end])]
         confidence = compute_confidence(chosen, self.calibration)
         return Caption(detokenize(tokens), words, confidence, uncertain=confidence < options.min_confidence)
+
+
+def _with_keywords(captions: Sequence[Caption], regions: torch.Tensor, chooser: KeywordChooser) -> list[Caption]:
+    found = chooser.choose(regions.float().mean(1).cpu().numpy())
+    return [replace(caption, keywords=keywords) for caption, keywords in zip(captions, found, strict=True)]
 
 
 def _sentinel(told: torch.Tensor | None, count: int) -> Sequence[float | None]:

@@ -14,6 +14,7 @@ from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
 from capcli.heatmap.options import AttendOptions
+from capcli.keywords.options import KeywordOptions
 from capcli.model.options import ModelOptions
 from capcli.options import flag_of
 from capcli.pictures.options import InputOptions
@@ -24,6 +25,7 @@ from capcli.pictures.options import InputOptions
     drawing=Group(
         AttendOptions, "Drawings", common=("output", "as_", "terminal", "words", "caption", "resume", "overwrite")
     ),
+    wanted=Group(KeywordOptions, "Drawings"),
     decoding=Group(DecodingOptions, "Choice of words"),
     place=Group(ModelOptions, "Model", common=("model",)),
 )
@@ -36,6 +38,7 @@ def attend(
     *,
     inputs: dict[str, Any],
     drawing: dict[str, Any],
+    wanted: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
 ) -> None:
@@ -52,7 +55,7 @@ def attend(
     if wish.method == "occlusion" and "batch_size" not in place:
         # It takes seconds a picture: each is handed over when it is done, and Ctrl-C need not wait for others.
         given = dataclasses.replace(given, batch_size=1)
-    _draw(context, paths or [], options, wish, decoding, given)
+    _draw(context, paths or [], options, wish, KeywordOptions(**wanted), decoding, given)
 
 
 def _draw(
@@ -60,6 +63,7 @@ def _draw(
     paths: list[str],
     options: InputOptions,
     wish: AttendOptions,
+    wanted: KeywordOptions,
     decoding: DecodingKeywords,
     given: ModelOptions,
 ) -> None:
@@ -70,6 +74,8 @@ def _draw(
         raise UsageError("name photographs or folders of them, or --from-file LIST")
     if not (wish.output or wish.terminal):
         raise UsageError("-o DIR says where to write; --terminal draws in the terminal instead")
+    if wanted.keywords and (wish.terminal or wish.as_ not in ("html", "npz", "json")):
+        raise UsageError("only --as html, npz and json show keywords; `capcli caption --keywords` writes rows of them")
     # Everything that can be wrong with paths and files is told before torch takes its seconds.
     found, base = options.find(paths)
     alone = len(paths) == 1 and found.pictures == [Path(paths[0])]
@@ -80,9 +86,12 @@ def _draw(
         from capcli.cli.screen import Screen
 
         canvas = Screen(found.pictures, named=not alone)
+    from capcli.keywords.chooser import keyword_origin, read_chooser
+
+    job = DrawMaps(canvas, wish, sys.stdout.buffer, read_chooser(given.model, wanted), keyword_origin(wanted))
     console = Console(summary=not alone)
     with open_session(context, given, decoding, console) as session:
-        tally = session.run(DrawMaps(canvas, wish, sys.stdout.buffer), found.pictures, notes=found.notes)
+        tally = session.run(job, found.pictures, notes=found.notes)
     console.conclude(tally)
     leave(tally)
 

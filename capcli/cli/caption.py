@@ -13,6 +13,7 @@ import typer
 from capcli.cli.console import Console, leave, open_session
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
+from capcli.keywords.options import KeywordOptions
 from capcli.model.options import ModelOptions
 from capcli.output.options import OutputOptions
 from capcli.pictures.options import InputOptions
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @takes(
     inputs=Group(InputOptions, "Pictures", common=("recursive",)),
     outputs=Group(OutputOptions, "Output", common=("output", "format", "sidecar", "resume", "overwrite")),
+    wanted=Group(KeywordOptions, "Output", common=("keywords",)),
     decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
     place=Group(ModelOptions, "Model", common=("model",)),
 )
@@ -43,6 +45,7 @@ def caption(
     *,
     inputs: dict[str, Any],
     outputs: dict[str, Any],
+    wanted: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
 ) -> None:
@@ -61,8 +64,12 @@ def caption(
     # What contradicts itself whatever the model's own options are.
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
+    words = KeywordOptions(**wanted)
+    from capcli.keywords.chooser import keyword_origin, read_chooser  # which loads numpy
+
+    chooser = read_chooser(given.model, words)
     console = Console(summary=not alone)
-    with Outputs(to, sys.stdout.buffer, base, alone=alone) as sinks:
+    with Outputs(to, sys.stdout.buffer, base, alone=alone, keywords=keyword_origin(words)) as sinks:
 
         def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
             assert watch is not None
@@ -71,7 +78,7 @@ def caption(
             yield from _arriving(watch, options, set(found.pictures), sinks, interrupt, tally)
 
         with open_session(context, given, decoding, console) as session:
-            job = WriteCaptions(sinks, with_words=to.with_words)
+            job = WriteCaptions(sinks, with_words=to.with_words, chooser=chooser)
             tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving if watch else None)
     console.conclude(tally)
     leave(tally)

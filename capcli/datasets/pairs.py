@@ -8,6 +8,7 @@ from pathlib import Path
 
 from capcli.datasets.dataset import Entry, read_lines
 from capcli.errors import DatasetError, system_reason
+from capcli.files.text_row import KEYWORDS
 from capcli.pictures.kinds import EXTENSIONS
 
 EXPECTS = (
@@ -23,14 +24,15 @@ def recognises(path: Path) -> bool:
 def entries(path: Path) -> Iterator[Entry]:
     """Reads the pictures of a folder and of its sub-folders, each with its text, a caption a line.
 
-    The text of a.jpg is a.jpg.txt, or else a.txt, whatever the case of `.txt`. Pictures without a text have no
-    captions; hidden files and folders, and links to folders, are left out.
+    A line of keywords, as a txt sidecar may have, is no caption. The text of a.jpg is a.jpg.txt, or else a.txt,
+    whatever the case of `.txt`. Pictures without a text have no captions; hidden files and folders, and links to
+    folders, are left out.
 
     Raises:
         DatasetError: a text is not in UTF-8, or cannot be read.
     """
     for image, text in _pictures(path):
-        lines = [line for _, line in read_lines(text)] if text is not None else []
+        lines = [line for _, line in read_lines(text) if not line.startswith(KEYWORDS)] if text is not None else []
         yield Entry.of(str(text or image), image.relative_to(path).as_posix(), image, lines)
 
 

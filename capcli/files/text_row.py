@@ -1,4 +1,4 @@
-"""A row of text: `path<TAB>caption`, with further captions after further tabs."""
+"""A row of text: `path<TAB>caption`, with further captions after further tabs, and keywords after the last one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from capcli.files.names import unescape
 
 UNCERTAIN = "[uncertain] "
 """Stands before a caption whose confidence is below the least that was asked for."""
+
+KEYWORDS = "[keywords] "
+"""Stands before keywords, which are separated by commas."""
 
 
 class TextRow(NamedTuple):
@@ -24,5 +27,7 @@ def read_text_row(line: str) -> TextRow:
     name, tab, sentences = line.partition("\t")
     if not (name and tab):
         raise ValueError("not of the form path<TAB>caption")
-    captions = tuple(sentences.removeprefix(UNCERTAIN).split("\t"))
-    return TextRow(unescape(name), captions, sentences.startswith(UNCERTAIN))
+    captions = sentences.removeprefix(UNCERTAIN).split("\t")
+    if len(captions) > 1 and captions[-1].startswith(KEYWORDS):
+        captions.pop()
+    return TextRow(unescape(name), tuple(captions), sentences.startswith(UNCERTAIN))

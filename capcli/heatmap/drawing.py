@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -21,6 +21,7 @@ from capcli.runs.tally import Tally
 if TYPE_CHECKING:
     from capcli.arrays import UInt8Array
     from capcli.caption import Caption
+    from capcli.keywords.chooser import KeywordChooser
     from capcli.pictures.stream import Reading
     from capcli.runs.session import Session
 
@@ -60,13 +61,22 @@ class DrawMaps:
         canvas: takes what is to be drawn.
         wish: which words are drawn, of which sentence, by which method.
         stdout: takes `path<TAB>file` for every picture's file.
+        chooser: chooses keywords, which pages, JSON and npz then show.
+        keywords: the options that make them, by their names.
     """
 
     singly = True
-    notes: Sequence[str] = ()
 
-    def __init__(self, canvas: Canvas, wish: AttendOptions, stdout: BinaryIO) -> None:
-        self._canvas, self._wish, self._stdout = canvas, wish, stdout
+    def __init__(
+        self,
+        canvas: Canvas,
+        wish: AttendOptions,
+        stdout: BinaryIO,
+        chooser: KeywordChooser | None = None,
+        keywords: Mapping[str, object] | None = None,
+    ) -> None:
+        self._canvas, self._wish, self._stdout, self._chooser = canvas, wish, stdout, chooser
+        self.notes: Sequence[str] = chooser.notes if chooser else ()
         self._method = wish.method or DEFAULT_METHOD
         self._missing = set(wish.chosen)
         self._told: set[str] = set()
@@ -74,7 +84,12 @@ class DrawMaps:
         self.records: Sequence[OriginRecord] = ()
         # Pages of several pictures have an index, with which no run goes on.
         if wish.output is not None and wish.as_ != "html":
-            sought = {"method": self._method, "caption": wish.caption, "words": ",".join(sorted(wish.chosen))}
+            sought: dict[str, object] = {
+                "method": self._method,
+                "caption": wish.caption,
+                "words": ",".join(sorted(wish.chosen)),
+            }
+            sought |= keywords or {}
             how = {"overwrite": wish.overwrite, "resumes": wish.resumes, "anyway": wish.resume_anyway}
             self.records = [OriginRecord.of_folder(wish.output, wish.as_, sought, **how)]
 
@@ -97,7 +112,7 @@ class DrawMaps:
 
     def ask(self, arrays: UInt8Array) -> list[Caption]:
         return self._session.captioner.attend_arrays(
-            arrays, self._session.options, caption=self._wish.caption, method=self._method
+            arrays, self._session.options, caption=self._wish.caption, method=self._method, chooser=self._chooser
         )
 
     def keep(self, reading: Reading, answer: Caption | None) -> Result | None:

@@ -8,6 +8,7 @@ Both formats hold the same, under the same names; T is the number of words.
 | `caption` | string | string |
 | `confidence` | float64, 0 to 1 | number |
 | `uncertain` | bool: whether that is below `--min-confidence` | boolean |
+| `keywords` | strings, the likeliest first, where they were asked for | array of objects with `word`, `probability` |
 | `path` | string, the picture's as found | string |
 | `model`, `method` | strings: the model's name; what made the maps | strings |
 | `size` | int64 2: width and height of the upright picture in pixels | array |
@@ -61,6 +62,8 @@ def npz(caption: Caption, *, path: str, size: tuple[int, int], method: str, mode
     words = caption.words
     # As bytes, because in NumPy's own strings a character takes four, and nobody would find it.
     content["generator"] = np.bytes_(MARK)
+    if caption.keywords is not None:
+        content["keywords"] = np.array([keyword.word for keyword in caption.keywords], np.str_)
     content["words"] = np.array([word.text for word in words], np.str_)
     content["log_probabilities"] = np.array([word.log_probability for word in words], np.float32)
     content["known"] = np.array([word.known for word in words], bool)
@@ -90,6 +93,8 @@ def json(caption: Caption, *, path: str, size: tuple[int, int], method: str, mod
     for name, maps in _maps(caption).items():
         for word, weights in zip(words, maps, strict=True):
             word[name] = np.round(weights.astype(np.float64), _DECIMALS).tolist()
+    if caption.keywords is not None:
+        content["keywords"] = [keyword.to_json() for keyword in caption.keywords]
     return dumps({**content, "words": words}) + b"\n"
 
 

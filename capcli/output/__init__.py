@@ -7,6 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from capcli.keywords.keyword import Keyword
+
 
 class State(Enum):
     """What a place that keeps results holds of a picture."""
@@ -28,6 +30,7 @@ class Result:
         uncertain: whether the best one's confidence is below the least that was asked for.
         words: the words of the best one, where they were asked for: each with its log-probability and, 0 to 1, the
             share of its visual sentinel, None where the model has none.
+        keywords: the likeliest first, possibly none; None where they were not asked for.
         error: why there is no caption, one clause.
     """
 
@@ -37,6 +40,7 @@ class Result:
     model: str | None = None
     uncertain: bool = False
     words: tuple[tuple[str, float, float | None], ...] | None = None
+    keywords: tuple[Keyword, ...] | None = None
     error: str | None = None
 
     @property
@@ -63,6 +67,8 @@ class Result:
             row["uncertain"] = True
         if self.words is not None:
             row["words"] = [_word(*word) for word in self.words]
+        if self.keywords is not None:
+            row["keywords"] = [keyword.to_json() for keyword in self.keywords]
         return row
 
 

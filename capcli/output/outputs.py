@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ class Outputs:
         stdout: takes the rows where no file does.
         base: folder that holds all pictures, for the structure of sidecars.
         alone: one picture only: on stdout as text its sentence stands without the path.
+        keywords: the options that make keywords, by their names; empty where results have none.
 
     Attributes:
         notes: remarks for the user, one line each.
@@ -40,11 +41,19 @@ class Outputs:
         UsageError: if a file exists and neither resume nor overwrite is asked for, or cannot be used.
     """
 
-    def __init__(self, options: OutputOptions, stdout: BinaryIO, base: Path, *, alone: bool = False) -> None:
+    def __init__(
+        self,
+        options: OutputOptions,
+        stdout: BinaryIO,
+        base: Path,
+        *,
+        alone: bool = False,
+        keywords: Mapping[str, object] | None = None,
+    ) -> None:
         self._options = options
         self._errors: RowFile | None = None
         self.notes: list[str] = []
-        form = FORMATS[options.row_format]()
+        form = FORMATS[options.row_format](with_keywords=bool(keywords))
         with ExitStack() as stack:
             self._rows: RowFile | RowStream
             if options.output is None:
@@ -62,7 +71,7 @@ class Outputs:
                 for kind in dict.fromkeys(options.sidecar)
             ]
             rows = self._rows.count if isinstance(self._rows, RowFile) else None
-            self.records = list(_records(options, rows))
+            self.records = list(_records(options, keywords or {}, rows))
             self._stack = stack.pop_all()
 
     def todo(self, pictures: Sequence[Path]) -> list[Path]:
@@ -178,9 +187,10 @@ class Outputs:
             )
 
 
-def _records(options: OutputOptions, rows: int | None) -> Iterator[OriginRecord]:
+def _records(options: OutputOptions, keywords: Mapping[str, object], rows: int | None) -> Iterator[OriginRecord]:
     """The records of a run's outputs; `rows` is how many pictures its file has rows of, None where there is no file."""
-    words, how = {"with_words": options.with_words}, {"resumes": options.resumes, "anyway": options.resume_anyway}
+    words = {"with_words": options.with_words, **keywords}
+    how = {"resumes": options.resumes, "anyway": options.resume_anyway}
     if options.output is not None and rows is not None:
         yield OriginRecord.of_file(options.output, words, holds=rows > 0, **how)
     if options.sidecar_dir is not None:

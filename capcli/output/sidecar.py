@@ -13,6 +13,7 @@ from capcli.errors import system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.files.json import dumps
 from capcli.output import Result, State
+from capcli.output.formats.text import Sentences
 from capcli.output.naming import Naming, absolute
 from capcli.output.xmp import NotXmp, has_caption, merge_xmp, new_xmp
 
@@ -22,7 +23,8 @@ class SidecarError(Exception):
 
 
 class Sidecars:
-    """Writes one file for each picture: `txt` the captions, a line each; `json` the fields of a row; `xmp` metadata.
+    """Writes one file for each picture: `txt` the captions, a line each, and a line of keywords; `json` the fields of a
+    row; `xmp` metadata.
 
     A sidecar is named after the picture without its ending, as Lightroom does, where no other picture would have the
     same: see `Naming`. A sidecar a.jpg.xmp that is there already, as from darktable, is the picture's, and so is a.XMP,
@@ -98,7 +100,7 @@ class Sidecars:
 
     def _content(self, existing: bytes, result: Result) -> bytes:
         if self.kind == "txt":
-            return "".join(f"{' '.join(caption.split())}\n" for caption in result.captions).encode()
+            return Sentences().encode(result) or b""
         if self.kind == "json":
             if existing.strip():
                 if _row(existing) is None:
@@ -107,8 +109,8 @@ class Sidecars:
                     raise _Foreign("holds the caption of another picture")
             return dumps(result.row(), indent=2) + b"\n"
         if existing.strip():
-            return merge_xmp(existing, result.captions[0], replace=self._overwrite)
-        return new_xmp(result.captions[0])
+            return merge_xmp(existing, result.captions[0], result.keywords or (), replace=self._overwrite)
+        return new_xmp(result.captions[0], result.keywords or ())
 
     def _holds(self, content: bytes, picture: Path) -> bool:
         if self.kind == "txt":

@@ -1,18 +1,22 @@
-"""XMP sidecars: a caption as `dc:description` and as the IPTC's alt text, beside all that a sidecar already holds.
+"""XMP sidecars: a caption as `dc:description` and as the IPTC's alt text, and keywords, beside what a sidecar holds.
 
-Both properties are Language Alternatives: an `rdf:Alt` with one entry per language, of which `x-default` is the one
-that programs show (Adobe, XMP Specification Part 1, section 8.2.2.4; IPTC Photo Metadata Standard 2021.1, "Alt Text
-(Accessibility)"). A sidecar belongs to the photo software that wrote it, so it is never serialised anew: bytes are
-inserted where the parser says that they belong, and all others stay as they are.
+The caption's properties are Language Alternatives: an `rdf:Alt` with one entry per language, of which `x-default` is
+the one that programs show (Adobe, XMP Specification Part 1, section 8.2.2.4; IPTC Photo Metadata Standard 2021.1, "Alt
+Text (Accessibility)"). Keywords are items of an unordered array, `rdf:Bag`: `dc:subject` holds them as they are, and
+`lr:hierarchicalSubject`, which Lightroom reads, those with levels as `animals|dog`. A sidecar belongs to the photo
+software that wrote it, so it is never serialised anew: bytes are inserted where the parser says that they belong, and
+all others stay as they are.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from html import unescape
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
+from capcli.keywords.keyword import Keyword
 from capcli.output.markup import Document, Element, Malformed, Splice, parse
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -37,6 +41,7 @@ class _Property(NamedTuple):
     prefix: str
     namespace: str
     local: str
+    array: bytes = b"Alt"
 
     @property
     def name(self) -> str:
@@ -44,7 +49,7 @@ class _Property(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    language: str
+    language: str | None
     text: bytes  # escaped
 
 
@@ -52,23 +57,28 @@ _PROPERTIES = (
     _Property("dc", "http://purl.org/dc/elements/1.1/", "description"),
     _Property("Iptc4xmpCore", "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/", "AltTextAccessibility"),
 )
+_SUBJECT = _Property("dc", "http://purl.org/dc/elements/1.1/", "subject", b"Bag")
+_HIERARCHY = _Property("lr", "http://ns.adobe.com/lightroom/1.0/", "hierarchicalSubject", b"Bag")
 
 
 class NotXmp(ValueError):  # noqa: N818 - reads as a value: the reason why a sidecar is left alone
     """Bytes that no caption can be merged into; `str(error)` is one lower-case clause without a final stop."""
 
 
-def new_xmp(caption: str) -> bytes:
-    """A whole XMP packet in UTF-8 that holds the caption and nothing else.
+def new_xmp(caption: str, keywords: Sequence[Keyword] = ()) -> bytes:
+    """A whole XMP packet in UTF-8 that holds the caption and the keywords and nothing else.
 
     Args:
         caption: any text; characters that XML cannot hold are left out.
+        keywords: those with their parents become `dc:subject`, those with levels `lr:hierarchicalSubject`.
     """
-    return merge_xmp(_NEW, caption)
+    return merge_xmp(_NEW, caption, keywords)
 
 
-def merge_xmp(existing: bytes, caption: str, *, replace: bool = False) -> bytes:
+def merge_xmp(existing: bytes, caption: str, keywords: Sequence[Keyword] = (), *, replace: bool = False) -> bytes:
     """The document with the caption as the `x-default` entry of both properties, all else byte for byte as it was.
+
+    Keywords that it lacks are added to those that it has, of which none goes.
 
     A property that says something already keeps it: one with text in its `x-default` entry or, lacking that entry,
     in any other. A property written as plain text or as an attribute is its own `x-default` entry; where it is
@@ -77,13 +87,14 @@ def merge_xmp(existing: bytes, caption: str, *, replace: bool = False) -> bytes:
     Args:
         existing: an XMP packet or bare RDF/XML, in UTF-8 or UTF-16; the result is in the same encoding.
         caption: any text; characters that XML cannot hold are left out.
+        keywords: as `new_xmp` takes them.
         replace: put the caption in place of the `x-default` entries that are there; other languages stay.
 
     Raises:
         NotXmp: `existing` is no well-formed XMP, has a DOCTYPE, or is in another encoding.
     """
     document, rdf = _read(existing)
-    text = escape(_NOT_XML.sub("", caption), {"\r": "&#13;"}).encode()
+    text = _escaped(caption)
     splices: list[Splice] = []
     missing: list[tuple[_Property, list[_Entry]]] = []
     for prop in _PROPERTIES:
@@ -96,11 +107,49 @@ def merge_xmp(existing: bytes, caption: str, *, replace: bool = False) -> bytes:
             splices += _filled(array, entries)
         if not arrays:
             missing.append((prop, entries))
+    subjects = [word for keyword in keywords for word in (*keyword.parents, keyword.word)]
+    levels = ["|".join(keyword.path) for keyword in keywords if len(keyword.path) > 1]
+    for prop, words in ((_SUBJECT, subjects), (_HIERARCHY, levels)):
+        added, described = _with_items(rdf, prop, words)
+        splices += added
+        missing += [(prop, described)] if described else []
     if missing:
         splices.append(_described(rdf, missing))
     merged = document.spliced(splices)
     _read(merged)  # whatever the document was up to, nothing broken leaves here
     return merged
+
+
+def _escaped(text: str) -> bytes:
+    return escape(_NOT_XML.sub("", text), {"\r": "&#13;"}).encode()
+
+
+def _with_items(rdf: Element, prop: _Property, words: Iterable[str]) -> tuple[list[Splice], list[_Entry]]:
+    """Adds the words that the array of a property lacks, in any case of letters.
+
+    Returns:
+        splices into what is there, and the entries of a property that is not there yet, or not as an array.
+    """
+    arrays = [array for element in _elements(rdf, prop) if (array := _array(element))]
+    plain = [element.content for element in _elements(rdf, prop) if element.has_text and not element.children]
+    plain += [_escaped(node.attributes[prop.name]) for node in rdf.children if prop.name in node.attributes]
+    held = {_folded(text) for text in (*(child.content for array in arrays for child in array.children), *plain)}
+    new = {_folded(text): text for text in map(_escaped, reversed(list(words)))}
+    entries = [_Entry(None, text) for key, text in reversed(new.items()) if key not in held]
+    if not entries:
+        return [], []
+    if not arrays:
+        return list(_without_plain(rdf, prop)), [*(_Entry(None, text) for text in plain if text.strip()), *entries]
+    items = [_item(arrays[0].prefix, entry) for entry in entries]
+    if not arrays[0].children:
+        return [arrays[0].with_last(b"".join(items))], []
+    last = arrays[0].children[-1]
+    return [(last.stop, last.stop, b"".join(last.space_before + item for item in items))], []
+
+
+def _folded(text: bytes) -> str:
+    """What is written alike but for the case of letters and for how characters are escaped."""
+    return " ".join(unescape(text.decode(errors="replace")).casefold().split())
 
 
 def has_caption(existing: bytes) -> bool:
@@ -206,15 +255,17 @@ def _described(rdf: Element, missing: list[tuple[_Property, list[_Entry]]]) -> S
 
     lines = []
     for prop, entries in missing:
-        declarations += f' xmlns:{prop.prefix}="{prop.namespace}"'
+        declared = f' xmlns:{prop.prefix}="{prop.namespace}"'
+        declarations += "" if declared in declarations else declared  # two of Dublin Core declare the same
         tag = f"{prop.prefix}:{prop.local}".encode()
-        lines += [step + b"<%b>" % tag, step * 2 + b"<%bAlt>" % prefix]
+        lines += [step + b"<%b>" % tag, step * 2 + b"<%b%b>" % (prefix, prop.array)]
         lines += [step * 3 + _item(prefix, entry) for entry in entries]
-        lines += [step * 2 + b"</%bAlt>" % prefix, step + b"</%b>" % tag]
+        lines += [step * 2 + b"</%b%b>" % (prefix, prop.array), step + b"</%b>" % tag]
     opening = b"<%bDescription %babout=%b%b>" % (prefix, prefix, quoteattr(about).encode(), declarations.encode())
     lines = [opening, *lines, b"</%bDescription>" % prefix]
     return rdf.with_last(b"".join(margin + line for line in lines))
 
 
 def _item(prefix: bytes, entry: _Entry) -> bytes:
-    return b"<%bli xml:lang=%b>%b</%bli>" % (prefix, quoteattr(entry.language).encode(), entry.text, prefix)
+    language = b"" if entry.language is None else b" xml:lang=%b" % quoteattr(entry.language).encode()
+    return b"<%bli%b>%b</%bli>" % (prefix, language, entry.text, prefix)

@@ -67,6 +67,7 @@ def make_result(reading: Reading, best: Caption | None, model: str, *, with_word
         model,
         best.uncertain,
         words,
+        best.keywords,
     )
 
 

@@ -15,6 +15,7 @@ from capcli.runs.tally import Tally
 if TYPE_CHECKING:
     from capcli.arrays import UInt8Array
     from capcli.caption import Caption
+    from capcli.keywords.chooser import KeywordChooser
     from capcli.pictures.stream import Reading
     from capcli.runs.session import Session
 
@@ -25,17 +26,18 @@ class WriteCaptions:
     Args:
         outputs: take the results.
         with_words: put the words' log-probabilities into them.
+        chooser: chooses keywords, which then are in them, too.
     """
 
     singly = False
 
-    def __init__(self, outputs: Outputs, *, with_words: bool = False) -> None:
-        self._outputs, self._with_words = outputs, with_words
+    def __init__(self, outputs: Outputs, *, with_words: bool = False, chooser: KeywordChooser | None = None) -> None:
+        self._outputs, self._with_words, self._chooser = outputs, with_words, chooser
         self._session: Session
 
     @property
     def notes(self) -> Sequence[str]:
-        return self._outputs.notes
+        return [*(self._chooser.notes if self._chooser else ()), *self._outputs.notes]
 
     @property
     def records(self) -> Sequence[OriginRecord]:
@@ -51,7 +53,7 @@ class WriteCaptions:
         self._session = session
 
     def ask(self, arrays: UInt8Array) -> list[Caption]:
-        return self._session.captioner.caption_arrays(arrays, self._session.options)
+        return self._session.captioner.caption_arrays(arrays, self._session.options, self._chooser)
 
     def keep(self, reading: Reading, answer: Caption | None) -> Result:
         name = self._session.captioner.name

@@ -260,7 +260,7 @@ def test_an_interrupt_finishes_the_batch_in_hand(
 ) -> None:
     captioned = fake.caption_arrays
 
-    def interrupted(arrays: np.ndarray, options: DecodingOptions) -> list[SimpleNamespace]:
+    def interrupted(arrays: np.ndarray, options: DecodingOptions, *rest: object) -> list[SimpleNamespace]:
         signal.raise_signal(number)
         return captioned(arrays, options)
 
@@ -272,7 +272,7 @@ def test_an_interrupt_finishes_the_batch_in_hand(
 
 
 def test_a_second_interrupt_ends_it_at_once(fake: FakeCaptioner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(arrays: np.ndarray, options: DecodingOptions) -> list[SimpleNamespace]:
+    def interrupted(arrays: np.ndarray, options: DecodingOptions, *rest: object) -> list[SimpleNamespace]:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("still there")

@@ -16,7 +16,9 @@ from capcli.output.sidecar import Sidecars
 
 def test_each_line_of_a_picture_s_text_is_a_caption(tmp_path: Path, touch: Callable[..., None]) -> None:
     touch(tmp_path, "b.png", "a.jpg")
-    (tmp_path / "a.jpg").with_suffix(".txt").write_bytes(b"\xef\xbb\xbfA dog runs.\r\n\r\nA brown dog.\r\n")
+    (tmp_path / "a.jpg").with_suffix(".txt").write_bytes(
+        b"\xef\xbb\xbfA dog runs.\r\n\r\nA brown dog.\r\n[keywords] dog, grass\r\n"
+    )
     (tmp_path / "b.TXT").write_text("a cat, indoors, sofa")
     dataset = read_dataset(tmp_path)
     assert dataset.name == tmp_path.name

@@ -35,12 +35,12 @@ from fake_captioner import FakeCaptioner
 seconds = [float(number) for number in os.environ.get("BATCH_SECONDS", "0").split()]
 
 class StandIn(FakeCaptioner):
-    def caption_arrays(self, arrays, options):
+    def caption_arrays(self, arrays, options, *rest):
         if begun := os.environ.get("BATCHES_BEGUN"):
             with open(begun, "ab") as file:
                 file.write(b".")
         time.sleep(seconds.pop(0) if len(seconds) > 1 else seconds[0])
-        return super().caption_arrays(arrays, options)
+        return super().caption_arrays(arrays, options, *rest)
 
     def sentence(self, array):
         return f'A picture of {{zlib.crc32(array.tobytes()):08x}}, and "nothing" else.'

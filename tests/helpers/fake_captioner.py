@@ -8,9 +8,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from capcli.arrays import UInt8Array
+import numpy as np
+
+from capcli.arrays import Float32Array, UInt8Array
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
+from capcli.keywords.chooser import KeywordChooser
 from capcli.model.options import ModelOptions
 
 
@@ -41,10 +44,21 @@ class FakeCaptioner:
         if options.prefix == "unknowable":
             raise UsageError("the model does not know the word 'unknowable'")
 
-    def caption_arrays(self, arrays: UInt8Array, options: DecodingOptions) -> list[SimpleNamespace]:
+    def caption_arrays(
+        self, arrays: UInt8Array, options: DecodingOptions, chooser: KeywordChooser | None = None
+    ) -> list[SimpleNamespace]:
         self.asked.append(options)
         self.batches.append(len(arrays))
-        return [self.caption(array, arrays, options) for array in arrays]
+        captions = [self.caption(array, arrays, options) for array in arrays]
+        if chooser is not None:
+            for caption, keywords in zip(captions, chooser.choose(self.pooled(arrays)), strict=True):
+                caption.keywords = keywords
+        return captions
+
+    def pooled(self, arrays: UInt8Array) -> Float32Array:
+        """The mean of its regions, B x 2: how bright a picture is, 0 to 1, and how dark."""
+        light = arrays.mean((1, 2, 3)) / 255
+        return np.stack([light, 1 - light], 1).astype(np.float32)
 
     def caption(self, array: UInt8Array, together: UInt8Array, options: DecodingOptions) -> SimpleNamespace:
         confidence = self.confidence(array, together)
@@ -55,6 +69,7 @@ class FakeCaptioner:
             alternatives=tuple(
                 SimpleNamespace(text=f"other {n}", confidence=0.25) for n in range(1, options.num_captions)
             ),
+            keywords=None,
             words=(SimpleNamespace(text="brightness", log_probability=-0.5, sentinel=None),),
         )
 

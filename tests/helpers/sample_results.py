@@ -7,11 +7,19 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from capcli.keywords.keyword import Keyword
 from capcli.output import Result
 
 CAPTIONED = Result(Path("a.jpg"), ("A dog runs.", "A dog."), (0.5, 0.25), "base")
 UNCERTAIN = Result(
     Path("b.jpg"), ('A, "cat".',), (0.125,), "base", uncertain=True, words=(("a", -0.5, None), ("cat", -1.5, 0.25))
+)
+TAGGED = Result(
+    Path("d.jpg"),
+    ("A dog.",),
+    (0.5,),
+    "base",
+    keywords=(Keyword("dog", 0.912345, ("animals", "dog"), ("animals",)), Keyword("sea", 0.5, ("sea",))),
 )
 FAILED = Result(Path("c.jpg"), error="is empty (0 bytes)")
 

@@ -179,7 +179,9 @@ def test_several_runs_share_a_model(pictures: list[Path]) -> None:
 def test_results_hold_what_the_formats_tell(pictures: list[Path]) -> None:
     word = SimpleNamespace(text="dog", log_probability=-0.5, sentinel=None)
     other = SimpleNamespace(text="a cat", confidence=0.2)
-    best: Any = SimpleNamespace(text="a dog", confidence=0.7, alternatives=(other,), uncertain=True, words=(word,))
+    best: Any = SimpleNamespace(
+        text="a dog", confidence=0.7, alternatives=(other,), uncertain=True, keywords=None, words=(word,)
+    )
     reading: Any = SimpleNamespace(path=pictures[0], error=None)
     assert make_result(reading, best, "m", with_words=True) == Result(
         pictures[0], ("a dog", "a cat"), (0.7, 0.2), "m", True, (("dog", -0.5, None),)

@@ -17,11 +17,17 @@ class Format:
         begin: what a file begins with.
         between: what parts two rows.
         end: what follows the last row; it is overwritten when another row comes.
+
+    Args:
+        with_keywords: whether results have keywords, for formats whose beginning says so.
     """
 
     begin = b""
     between = b""
     end = b""
+
+    def __init__(self, *, with_keywords: bool = False) -> None:
+        pass
 
     def encode(self, result: Result) -> bytes | None:
         """The row of a result, or None if the format has no row for it."""

@@ -22,15 +22,21 @@ class Csv(Format):
     """A header and a record for every result; lists are JSON, and what there is not is empty."""
 
     begin = encode_record(COLUMNS)
+    _columns: Sequence[str] = COLUMNS
+
+    def __init__(self, *, with_keywords: bool = False) -> None:
+        if with_keywords:
+            self._columns = (*COLUMNS, "keywords")
+            self.begin = encode_record(self._columns)
 
     def encode(self, result: Result) -> bytes | None:
-        return _record(result, COLUMNS, ",")
+        return _record(result, self._columns, ",")
 
     def decode(self, row: bytes) -> tuple[Path, State]:
         cells = _cells(row.decode("utf-8", "surrogateescape"), ",")
-        if len(cells) != len(COLUMNS):
-            raise ValueError(f"a record has {len(COLUMNS)} fields")
-        return _state(dict(zip(COLUMNS, cells, strict=True)))
+        if len(cells) != len(self._columns):
+            raise ValueError(f"a record has {len(self._columns)} fields")
+        return _state(dict(zip(self._columns, cells, strict=True)))
 
     def continuing(self, head: bytes) -> Format:
         """The same table as a spreadsheet saved it: by another separator, in another order, with more columns."""
@@ -38,8 +44,8 @@ class Csv(Format):
             return self
         super().continuing(head)
         text = head.decode("utf-8-sig", "surrogateescape")
-        header = read_header(text, set(COLUMNS))
-        lacking = [column for column in COLUMNS if header.columns.count(column) != 1]
+        header = read_header(text, set(self._columns))
+        lacking = [column for column in self._columns if header.columns.count(column) != 1]
         line, newline, _ = text[header.start :].partition("\n")
         if lacking or not newline:
             raise ValueError(f"its header lacks {', '.join(lacking) or 'a line end'}")

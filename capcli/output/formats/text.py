@@ -10,18 +10,18 @@ import os
 from pathlib import Path
 
 from capcli.files.names import escape
-from capcli.files.text_row import UNCERTAIN, read_text_row
+from capcli.files.text_row import KEYWORDS, UNCERTAIN, read_text_row
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
 
 
 class Text(Format):
-    """`path<TAB>caption`, with further captions after further tabs; errors leave no line."""
+    """`path<TAB>caption`, with further captions after further tabs, then keywords; errors leave no line."""
 
     def encode(self, result: Result) -> bytes | None:
         if not result.captions:
             return None
-        return os.fsencode(escape(result.path)) + b"\t" + _encoded("\t".join(_sentences(result))) + b"\n"
+        return os.fsencode(escape(result.path)) + b"\t" + _encoded("\t".join(_fields(result))) + b"\n"
 
     def decode(self, row: bytes) -> tuple[Path, State]:
         path, captions, uncertain = read_text_row(os.fsdecode(row.rstrip(b"\r\n")))
@@ -35,10 +35,10 @@ class Text(Format):
 
 
 class Sentences(Format):
-    """The captions of a picture, each on a line, without its path."""
+    """The captions of a picture, each on a line, without its path; then a line of keywords."""
 
     def encode(self, result: Result) -> bytes | None:
-        return _encoded("".join(f"{sentence}\n" for sentence in _sentences(result))) or None
+        return _encoded("".join(f"{sentence}\n" for sentence in _fields(result))) or None
 
 
 def _encoded(text: str) -> bytes:
@@ -46,6 +46,7 @@ def _encoded(text: str) -> bytes:
     return text.encode(errors="replace")
 
 
-def _sentences(result: Result) -> list[str]:
+def _fields(result: Result) -> list[str]:
     mark = UNCERTAIN if result.uncertain else ""
-    return [(mark if place == 0 else "") + " ".join(caption.split()) for place, caption in enumerate(result.captions)]
+    said = [(mark if place == 0 else "") + " ".join(caption.split()) for place, caption in enumerate(result.captions)]
+    return said + ([KEYWORDS + ", ".join(keyword.word for keyword in result.keywords)] if result.keywords else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from sample_results import CAPTIONED, FAILED, NAMES, UNCERTAIN
+from sample_results import CAPTIONED, FAILED, NAMES, TAGGED, UNCERTAIN
 
 from capcli.files.names import escape, unescape
+from capcli.files.text_row import read_text_row
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
 from capcli.output.formats.csv import COLUMNS, Csv
@@ -125,3 +127,26 @@ def test_json_with_an_undecodable_name_is_utf_8(form: type[Format]) -> None:
 def test_foreign_rows_are_told_from_one_s_own(name: str, row: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         FORMATS[name]().decode(row)
+
+
+def test_keywords_stand_behind_captions_of_text_and_are_none_of_them() -> None:
+    assert written(Text(), TAGGED) == b"d.jpg\tA dog.\t[keywords] dog, sea\n"
+    assert written(Sentences(), TAGGED) == b"A dog.\n[keywords] dog, sea\n"
+    assert read_text_row("d.jpg\tA dog.\t[keywords] dog, sea").captions == ("A dog.",)
+    assert read_text_row("d.jpg\t[keywords] dog").captions == ("[keywords] dog",)
+
+
+def test_keywords_in_json_have_their_probability_and_levels() -> None:
+    told = [{"word": "dog", "probability": 0.9123, "path": ["animals", "dog"]}, {"word": "sea", "probability": 0.5}]
+    assert json.loads(written(JsonLines(), TAGGED))["keywords"] == told
+    assert "keywords" not in json.loads(written(JsonLines(), CAPTIONED))
+    none = dataclasses.replace(TAGGED, keywords=())
+    assert json.loads(written(JsonLines(), none))["keywords"] == []
+
+
+def test_a_table_has_a_column_of_keywords_where_they_are_asked_for() -> None:
+    form = Csv(with_keywords=True)
+    header, row = csv.reader(io.StringIO(written(form, TAGGED).decode()))
+    assert header == [*COLUMNS, "keywords"] and json.loads(row[-1])[0]["word"] == "dog"
+    assert form.decode(form.encode(TAGGED) or b"") == (Path("d.jpg"), State.CAPTIONED)
+    assert next(csv.reader(io.StringIO(written(Csv(), CAPTIONED).decode()))) == list(COLUMNS)

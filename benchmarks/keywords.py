@@ -1,0 +1,216 @@
+"""The words that a model gives pictures as keywords: fitted to training pictures, and measured on dev pictures.
+
+usage: python benchmarks/keywords.py fit DATASET[:N] [DATASET[:N] ...] [--model NAME|FILE] [--cache FOLDER]
+       python benchmarks/keywords.py measure DATASET[:N] [DATASET[:N] ...] [--model NAME|FILE] [--cache FOLDER]
+
+DATASET is anything `capcli train --data` reads; of each split N pictures take part, drawn at random, or all. `fit`
+writes MODEL.keywords beside the model. It takes the mean of the regions of each training picture, and the nouns of its
+captions by `benchmarks/nouns.py`; a ridge regression tells from the one whether a noun is among the others. On dev
+pictures with five captions or more it then counts, for every score, how often the noun is there, which is the
+probability of a keyword. The encoder itself stays as it is.
+
+`measure` prints for the dev split of each data set how many keywords a picture gets, the share of them that are nouns
+of its captions, the same divided by five for each picture, and the share of the captions' nouns that are found among
+five: of the nouns of the model's own caption; of keywords without and with the floor; and of as many keywords as the
+caption has nouns. Then, by cross-validation over five parts of the dev pictures, how often keywords of a probability
+are right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from machine import describe
+from nouns import Nouns
+
+from capcli.arrays import AnyArray, BoolArray, Float32Array
+from capcli.datasets import Item, read_dataset
+from capcli.errors import CapcliError
+from capcli.files.hashing import file_hash
+from capcli.keywords.head import KeywordHead
+from capcli.modelfile.shipped import find_model
+
+if TYPE_CHECKING:
+    from capcli.captioner import Captioner
+
+BATCH = 32
+RIDGE = 2000.0
+"""Penalty of the weights, for features of deviation 1; 1,000 and 3,000 did no better on dev."""
+FEWEST = 20
+"""Training pictures of a word."""
+JUDGES = 5
+"""Captions of a picture that counts as if it showed all that people name."""
+FLOOR = 0.3
+FOLDS = 5
+GIVEN = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
+    )
+    parser.add_argument("task", choices=("fit", "measure"))
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--cache", type=Path, help="keep the means of regions here")
+    options = parser.parse_args()
+    print(f"machine: {describe()}")
+    try:
+        (fit if options.task == "fit" else measure)(options)
+    except CapcliError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fits the words to the training pictures, and their probabilities to the dev pictures."""
+    captioner, nouns = load(options.model), Nouns.read()
+    train, dev = (draw(options.datasets, split) for split in ("train", "dev"))
+    judged = [item for item in dev if len(item.captions) >= JUDGES]
+    said = [nouns_of(item, nouns) for item in train]
+    counts = Counter(word for each in said for word in each)
+    words = tuple(sorted(word for word, count in counts.items() if count >= FEWEST))
+    shares = np.array([min(1.0, len(item.captions) / JUDGES) for item in train], np.float32)
+    weight, bias = regress(pool(captioner, train, cache_of(options)), table(said, words), shares)
+    synonyms = {other: word for word in words for other in nouns.others[word]}
+    head = KeywordHead(words, synonyms, weight, bias, np.zeros((0, 2), np.float32), FLOOR, "")
+    right = table([nouns_of(item, nouns) for item in judged], words)
+    knots = calibrate(head.scores(pool(captioner, judged, cache_of(options))), right > 0)
+    place = KeywordHead(words, synonyms, weight, bias, knots, FLOOR, "").save(options.model)
+    print(f"{len(train):,} training pictures, {len(judged):,} dev pictures, {len(words):,} words: {place}")
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Prints how good keywords are, beside the nouns of the caption."""
+    captioner, nouns, head = load(options.model), Nouns.read(), KeywordHead.of_model(options.model)
+    for dataset in options.datasets:
+        items = draw([dataset], "dev")
+        truth = [nouns_of(item, nouns) for item in items]
+        scores = head.scores(pool(captioner, items, cache_of(options)))
+        captions = caption(captioner, items)
+        own = [nouns.find(one)[:GIVEN] for one in captions]
+        best = [[head.words[place] for place in row[:GIVEN]] for row in np.argsort(-scores, 1, kind="stable")]
+        told = np.interp(scores, *head.calibration.T)
+        sure = [[word for word in row if told[n, head.words.index(word)] >= head.floor] for n, row in enumerate(best)]
+        print(f"\n{dataset}: {len(items):,} pictures, {np.mean([len(one) for one in truth]):.1f} nouns each")
+        print(f"{'':34}given  right of given  right of five  found")
+        report("nouns of the caption", own, truth)
+        report("as many keywords as these", [row[: len(mine)] for row, mine in zip(best, own, strict=True)], truth)
+        report("five keywords", best, truth)
+        report(f"those of {head.floor:g} and more", sure, truth)
+        if min(len(item.captions) for item in items) >= JUDGES:
+            print_reliability(scores, table(truth, head.words) > 0)
+
+
+def load(model: str) -> Captioner:
+    from capcli.captioner import Captioner
+
+    return Captioner.load(model)
+
+
+def draw(datasets: Sequence[str], split: str) -> list[Item]:
+    """Pictures of a split of each data set, of DATASET:N at most N."""
+    found = []
+    for dataset in datasets:
+        name, _, limit = re.fullmatch(r"(.*?)(:(\d+))?", dataset).groups()  # type: ignore[union-attr]
+        items = list(read_dataset(Path(name)).split(split))
+        random.Random(0).shuffle(items)
+        found += items[: int(limit) if limit else None]
+    return found
+
+
+def nouns_of(item: Item, nouns: Nouns) -> set[str]:
+    return {noun for caption in item.captions for noun in nouns.find(caption)}
+
+
+def table(said: Sequence[set[str]], words: Sequence[str]) -> Float32Array:
+    """B x W: 1 where a picture has a word."""
+    place = {word: number for number, word in enumerate(words)}
+    found = np.zeros((len(said), len(words)), np.float32)
+    for row, each in zip(found, said, strict=True):
+        row[[place[word] for word in each if word in place]] = 1
+    return found
+
+
+def cache_of(options: argparse.Namespace) -> Path | None:
+    folder: Path | None = options.cache
+    return None if folder is None else folder / f"{file_hash(find_model(options.model))[:16]}.npz"
+
+
+def pool(captioner: Captioner, items: Sequence[Item], file: Path | None) -> Float32Array:
+    """Means of the pictures' regions, B x D; those that the cache file has are not computed anew."""
+    kept: dict[str, AnyArray] = {}
+    if file and file.is_file():
+        with np.load(file) as held:
+            kept = dict(zip(held["pictures"].tolist(), held["means"], strict=True))
+    todo = [item.image for item in items if str(item.image.resolve()) not in kept]
+    for start in range(0, len(todo), BATCH):
+        part = todo[start : start + BATCH]
+        regions = captioner.encode(np.stack([captioner.prepare(image) for image in part]))
+        means = regions.float().mean(1).cpu().numpy().astype(np.float16)
+        kept |= {str(image.resolve()): mean for image, mean in zip(part, means, strict=True)}
+    if file and todo:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(file, pictures=np.array(list(kept)), means=np.stack(list(kept.values())))
+    return np.stack([kept[str(item.image.resolve())] for item in items]).astype(np.float32)
+
+
+def regress(pooled: Float32Array, right: Float32Array, shares: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Weight W x D and bias W of a ridge regression from B x D features to B x W truths, each picture of its share."""
+    mean, deviation = pooled.mean(0), pooled.std(0) + 1e-6
+    features, weighed = (pooled - mean) / deviation, shares[:, None]
+    level = (right * weighed).sum(0) / shares.sum()
+    square = (features * weighed).T @ features + RIDGE * np.eye(features.shape[1], dtype=np.float32)
+    weight = np.linalg.solve(square, (features * weighed).T @ (right - level)).T / deviation
+    return weight.astype(np.float32), (level - weight @ mean).astype(np.float32)
+
+
+def calibrate(scores: Float32Array, right: BoolArray) -> Float32Array:
+    """Scores and how often words of such scores are right, both rising, K x 2."""
+    order = np.argsort(scores, axis=None)
+    ordered, truth = scores.ravel()[order].astype(np.float64), right.ravel()[order].astype(np.float64)
+    edges = np.unique(np.searchsorted(ordered, np.arange(0, 1.05, 0.05)))
+    parts = [slice(start, stop) for start, stop in zip([0, *edges], [*edges, len(ordered)], strict=True)]
+    knots = [(ordered[part].mean(), truth[part].mean()) for part in parts if part.stop - part.start >= 30]
+    rising = np.maximum.accumulate(np.array(knots), 0)
+    return rising.astype(np.float32)
+
+
+def caption(captioner: Captioner, items: Sequence[Item]) -> list[str]:
+    """The model's own captions."""
+    return [one.text for one in captioner.caption([item.image for item in items])]
+
+
+def report(name: str, given: Sequence[Sequence[str]], truth: Sequence[set[str]]) -> None:
+    """Prints a line of the table."""
+    hits = np.array([len(set(row) & true) for row, true in zip(given, truth, strict=True)])
+    counts = np.array([len(row) for row in given])
+    found = np.mean([hit / len(true) for hit, true in zip(hits, truth, strict=True) if true])
+    right = hits.sum() / max(1, counts.sum())
+    print(f"{name:34}{counts.mean():5.2f}{right:16.3f}{hits.mean() / GIVEN:15.3f}{found:7.3f}")
+
+
+def print_reliability(scores: Float32Array, right: BoolArray) -> None:
+    """Prints how often words of a probability are right, each picture's probabilities fitted to the other parts."""
+    part = np.random.default_rng(0).integers(0, FOLDS, len(scores))
+    told = np.zeros_like(scores)
+    for one in range(FOLDS):
+        knots = calibrate(scores[part != one], right[part != one])
+        told[part == one] = np.interp(scores[part == one], *knots.T)
+    print("probability    words  right")
+    for tenth in range(1, 10):
+        chosen = (told >= tenth / 10) & (told < (tenth + 1) / 10)
+        if chosen.any():
+            print(f"{tenth / 10:.1f} to {(tenth + 1) / 10:.1f}{chosen.sum():9}{right[chosen].mean():7.3f}")
+
+
+if __name__ == "__main__":
+    main()
