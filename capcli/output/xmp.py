@@ -58,6 +58,11 @@ class NotXmp(ValueError):  # noqa: N818 - reads as a value: the reason why a sid
     """Bytes that no caption can be merged into; `str(error)` is one lower-case clause without a final stop."""
 
 
+def xml_text(text: str) -> str:
+    """A text without the characters that XML cannot hold."""
+    return _NOT_XML.sub("", text)
+
+
 def new_xmp(caption: str) -> bytes:
     """A whole XMP packet in UTF-8 that holds the caption and nothing else.
 
@@ -83,7 +88,7 @@ def merge_xmp(existing: bytes, caption: str, *, replace: bool = False) -> bytes:
         NotXmp: `existing` is no well-formed XMP, has a DOCTYPE, or is in another encoding.
     """
     document, rdf = _read(existing)
-    text = escape(_NOT_XML.sub("", caption), {"\r": "&#13;"}).encode()
+    text = escape(xml_text(caption), {"\r": "&#13;"}).encode()
     splices: list[Splice] = []
     missing: list[tuple[_Property, list[_Entry]]] = []
     for prop in _PROPERTIES:
