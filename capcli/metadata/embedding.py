@@ -70,15 +70,21 @@ class Wanted:
         if EXIF_DESCRIPTION in found:
             values.append((EXIF_DESCRIPTION, self._text))
         values += [(f"{name}+", value) for name, value in self._additions()]
-        if self._iptc and not self._tags.has_iptc:
+        if (self._iptc and not self._tags.has_iptc) or self.recodes_iptc:
             values.append((IPTC_CHARSET, "UTF8"))
         if self._iptc and self._tags.text(IPTC_DIGEST):
             values.append((IPTC_DIGEST, "new"))
         return values
 
+    @property
+    def recodes_iptc(self) -> bool:
+        """Whether there is IPTC in an encoding that may lack letters of the text or the keywords."""
+        plain = self._text.isascii() and all(map(str.isascii, self._words))
+        return self._tags.has_iptc and not self._tags.iptc_is_utf8 and not plain
+
     def asked(self) -> set[str]:
         """Names of the tags that are written."""
-        return {name.removesuffix("+").removesuffix("-x-default") for name, _ in self.values()} - {IPTC_CHARSET}
+        return {name.removesuffix("+").removesuffix("-x-default") for name, _ in self.values()}
 
     def missing(self, written: Tags) -> str | None:
         """The first tag that a picture was to have and has not, or has otherwise; None if all is well."""
@@ -113,7 +119,7 @@ def embed(exiftool: ExifTool, picture: bytes, wanted: Wanted, before: Tags) -> b
     source, target = exiftool.folder / "source", exiftool.folder / "target"
     try:
         source.write_bytes(picture)
-        exiftool.write(source, target, wanted.values())
+        exiftool.write(source, target, wanted.values(), iptc_to_utf8=wanted.recodes_iptc)
         written = target.read_bytes()
         after = Tags(exiftool.read(target))
     except ExifToolError as error:

@@ -89,20 +89,24 @@ class ExifTool:
             raise ExifToolError(f"exiftool cannot read it ({error})")
         return dict(tags)
 
-    def write(self, source: Path, target: Path, values: Sequence[tuple[str, str]]) -> None:
+    def write(
+        self, source: Path, target: Path, values: Sequence[tuple[str, str]], *, iptc_to_utf8: bool = False
+    ) -> None:
         """Write a file that is `source` with tags changed; `target` must not be there.
 
         Args:
             source: a file in `folder`.
             target: another one.
             values: names of tags with what exiftool calls the operation (`XMP-dc:Subject+`), and their new values.
+            iptc_to_utf8: also write all IPTC that is there anew, in UTF-8.
 
         Raises:
             ExifToolError: exiftool does not write such files, or not this one.
         """
         # HTML is the one escaping that holds line breaks and whatever else an argument of one line cannot.
         arguments = [f"-{name}={_escape(value)}" for name, value in values]
-        _, wrong = self._execute(["-E", *arguments, "-o", str(target), str(source)])
+        recoding = ["-tagsFromFile", "@", "-IPTC:all", "-IPTC:CodedCharacterSet=UTF8"] if iptc_to_utf8 else []
+        _, wrong = self._execute(["-E", *recoding, *arguments, "-o", str(target), str(source)])
         if not target.exists():
             raise ExifToolError(f"exiftool cannot write it ({_reason(wrong)})")
 

@@ -27,6 +27,8 @@ _DERIVED = frozenset(
         "File:CurrentIPTCDigest",
         "XMP-x:XMPToolkit",  # names the program that wrote the packet last
         "RIFF:WebP_Flags",  # says which chunks follow
+        "RIFF:ImageWidth",  # stands a second time where metadata follow; pixels are compared anyway
+        "RIFF:ImageHeight",
         "QuickTime:MediaDataOffset",
         "QuickTime:MediaDataSize",  # HEIC keeps its metadata among the media
         "GIF:GIFVersion",
@@ -74,6 +76,11 @@ class Tags:
         return self.text("File:FileType") or ""
 
     @property
+    def iptc_is_utf8(self) -> bool:
+        """Whether its IPTC metadata say that they are in UTF-8; others are read as Latin letters of one byte."""
+        return self._values.get(IPTC_CHARSET) == "\x1b%G"
+
+    @property
     def has_iptc(self) -> bool:
         """Whether it has IPTC metadata (IIM)."""
         return any(name.startswith("IPTC:") for name in self._values)
@@ -81,13 +88,18 @@ class Tags:
     def differences(self, other: Tags, asked: Collection[str]) -> list[str]:
         """Names of the tags that differ, but for those that were asked for and those that follow from them."""
         left_out = {*asked, IPTC_DIGEST}
-        if any(name.startswith("IPTC:") for name in asked) and not self.has_iptc:
-            left_out |= {IPTC_CHARSET, *_IPTC_VERSIONS}
+        if IPTC_CHARSET in asked:
+            left_out |= {*_IPTC_VERSIONS}
         return sorted(
             name
             for name in self._values.keys() | other._values.keys()
-            if name not in left_out and not _is_derived(name) and self._values.get(name) != other._values.get(name)
+            if name not in left_out and not _is_derived(name) and self._value(name) != other._value(name)
         )
+
+    def _value(self, name: str) -> object:
+        value = self._values.get(name)
+        # A WebP is called so as soon as it has metadata.
+        return str(value).removeprefix("Extended ") if name == "File:FileType" else value
 
 
 def _is_derived(name: str) -> bool:
