@@ -159,7 +159,8 @@ def hash_frames(path: Path) -> str:
 
 
 def sidecar_of(raw: Path) -> Path:
-    return raw.with_name(f"{raw.name}.xmp")
+    alone = not any(raw.with_suffix(f".{kind}").exists() for kind in KINDS if kind != "dng")
+    return raw.with_name(f"{raw.stem if alone else raw.name}.xmp")
 
 
 def read_tags(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:

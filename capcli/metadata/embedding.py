@@ -69,7 +69,9 @@ class Wanted:
             values.append((IPTC_CAPTION, shorten(self._text)))
         if EXIF_DESCRIPTION in found:
             values.append((EXIF_DESCRIPTION, self._text))
-        values += [(f"{name}+", value) for name, value in self._additions()]
+        for name, word in self._additions():
+            # Where all are written anew, what is set joins them, and what is added would join the former ones as well.
+            values.append((name if name == IPTC_KEYWORDS and self.recodes_iptc else f"{name}+", word))
         if (self._iptc and not self._tags.has_iptc) or self.recodes_iptc:
             values.append((IPTC_CHARSET, "UTF8"))
         if self._iptc and self._tags.text(IPTC_DIGEST):
@@ -87,13 +89,16 @@ class Wanted:
         return {name.removesuffix("+").removesuffix("-x-default") for name, _ in self.values()}
 
     def missing(self, written: Tags) -> str | None:
-        """The first tag that a picture was to have and has not, or has otherwise; None if all is well."""
-        for name, value in self.values():
-            plain = name.removesuffix("+").removesuffix("-x-default")
-            there = written.words(plain) if name.endswith("+") else [written.text(plain)]
-            if plain not in (IPTC_CHARSET, IPTC_DIGEST) and value not in there:
-                return plain
-        return None
+        """The first tag that is not as it was to be, or a list that lost or doubled a word; None if all is well."""
+        lists = {name: self._tags.words(name) for name in (SUBJECT, HIERARCHY, IPTC_KEYWORDS)}
+        for name, word in self._additions():
+            lists[name].append(word)
+        for name, words in lists.items():
+            if written.words(name) != words:
+                return name
+        texts = {name.removesuffix("-x-default"): value for name, value in self.values()}
+        asked = (DESCRIPTION, ALT_TEXT, IPTC_CAPTION, EXIF_DESCRIPTION)
+        return next((name for name in asked if name in texts and written.text(name) != texts[name]), None)
 
     def _additions(self) -> Iterator[tuple[str, str]]:
         """Keywords that are not there yet."""
