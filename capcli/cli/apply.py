@@ -16,7 +16,7 @@ from capcli.metadata.options import ApplyOptions
 if TYPE_CHECKING:
     from collections import Counter
 
-    from capcli.metadata.places import Outcome, Place
+    from capcli.metadata.places import Outcome
 
 
 @takes(
@@ -42,33 +42,40 @@ def apply(
 
     from capcli.files.names import escape
     from capcli.metadata.applying import apply_captions
-    from capcli.metadata.described import read_described
+    from capcli.metadata.context import Context
+    from capcli.metadata.described import Described, read_described
+    from capcli.metadata.exiftool import ExifTool
+    from capcli.metadata.journal import Journal
+    from capcli.metadata.places import InPictures, InSidecars
+    from capcli.metadata.tags import Tags
+    from capcli.pictures.options import common_folder
 
     def wrote(picture: Path, text: str) -> None:
         if options.dry_run:
             typer.echo(f"{escape(picture)}\t{' '.join(text.split())}")
 
     described = read_described(rows)
-    with ExitStack() as stack:
-        place = _open_place(options, rows, [one.path for one in described], stack)
-        tally = apply_captions(described, options, place, observer=console, wrote=wrote)
-    _conclude(tally, console, options, raw=getattr(place, "raw", 0))
-
-
-def _open_place(options: ApplyOptions, rows: Path, pictures: list[Path], stack: ExitStack) -> Place:
-    from capcli.metadata.exiftool import ExifTool
-    from capcli.metadata.journal import Journal
-    from capcli.metadata.places import InPictures, InSidecars
-    from capcli.pictures.options import common_folder
-
-    base = common_folder([str(picture) for picture in pictures])
-    if options.to is not None and options.to.exists() and options.to.samefile(base) and options.into == "copy":
+    base = common_folder([str(one.path) for one in described])
+    if options.into == "copy" and options.to is not None and options.to.exists() and options.to.samefile(base):
         raise UsageError(f"--to {options.to} is where the pictures are; name another folder for copies")
-    if options.into == "sidecar":
-        return InSidecars(options, base, stack.enter_context(ExifTool()) if options.only_missing else None)
-    exiftool = stack.enter_context(ExifTool())
-    wanted = options.into == "original" and not options.dry_run
-    return InPictures(options, base, exiftool, stack.enter_context(Journal(rows)) if wanted else None)
+    with ExitStack() as stack:
+        reads = options.into != "sidecar" or options.only_missing or options.context is not None
+        context = Context(options.context) if options.context is not None else None
+        exiftool = stack.enter_context(ExifTool()) if reads else None
+        sidecars = InSidecars(options, base, exiftool)
+        pictures = None
+        if exiftool is not None and options.into != "sidecar":
+            changes = options.into == "original" and not options.dry_run
+            journal = stack.enter_context(Journal(rows)) if changes else None
+            pictures = InPictures(options, base, exiftool, journal, sidecars)
+
+        def compose(one: Described) -> str:
+            if context is None or exiftool is None:
+                return one.caption
+            return context.text(one.caption, one.path, Tags(exiftool.read(one.path)))
+
+        tally = apply_captions(described, options, pictures or sidecars, compose, observer=console, wrote=wrote)
+    _conclude(tally, console, options, raw=pictures.raw if pictures else 0)
 
 
 def _conclude(tally: Counter[Outcome], console: Console, options: ApplyOptions, raw: int) -> None:

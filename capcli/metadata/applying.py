@@ -10,6 +10,7 @@ from pathlib import Path
 from capcli.errors import CapcliError, system_reason
 from capcli.metadata.described import Described
 from capcli.metadata.embedding import NotWritten
+from capcli.metadata.exiftool import ExifToolError
 from capcli.metadata.options import ApplyOptions
 from capcli.metadata.places import Outcome, Place, require_file
 from capcli.output.xmp import xml_text
@@ -20,6 +21,7 @@ def apply_captions(
     described: Sequence[Described],
     options: ApplyOptions,
     place: Place,
+    compose: Callable[[Described], str],
     *,
     observer: Observer,
     wrote: Callable[[Path, str], None],
@@ -30,8 +32,9 @@ def apply_captions(
 
     Args:
         described: the pictures.
-        options: which of them qualify, and what their text is.
+        options: which of them qualify, and what mark stands behind their texts.
         place: where texts go.
+        compose: what a picture is to say; it may raise NotWritten or ExifToolError.
         observer: hears of failures, and may end the run.
         wrote: hears the path and the text of each that was written.
 
@@ -46,10 +49,14 @@ def apply_captions(
         for one in described:
             if interrupt.is_set():
                 break
-            text = text_of(one, options)
+            text, reason = "", None
             try:
-                outcome, reason = _apply(one, text, options, place), None
-            except NotWritten as error:
+                outcome = Outcome.UNCERTAIN
+                if not _is_uncertain(one, options):
+                    _require_unchanged(one)
+                    text = _finish(compose(one), options.mark)
+                    outcome = place.write(one.path, text, one.keywords)
+            except (NotWritten, ExifToolError) as error:
                 outcome, reason = Outcome.FAILED, str(error)
             except OSError as error:
                 raise CapcliError(f"{one.path}: {system_reason(error)}; run the command again to go on") from None
@@ -62,15 +69,12 @@ def apply_captions(
     return tally
 
 
-def text_of(one: Described, options: ApplyOptions) -> str:
-    """What a picture is to say: the caption, and the mark behind it."""
-    text = f"{one.caption} {options.mark}" if options.mark else one.caption
-    return xml_text(text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+def _is_uncertain(one: Described, options: ApplyOptions) -> bool:
+    return one.uncertain or bool(options.min_confidence and (one.confidence or 0.0) < options.min_confidence)
 
 
-def _apply(one: Described, text: str, options: ApplyOptions, place: Place) -> Outcome:
-    if one.uncertain or (options.min_confidence and (one.confidence or 0.0) < options.min_confidence):
-        return Outcome.UNCERTAIN
+def _require_unchanged(one: Described) -> None:
+    """Raises NotWritten where the file is not there, or is not as its row has it."""
     state = require_file(one.path)
     if one.size is not None and state.st_size != one.size:
         raise NotWritten(f"was changed since it was captioned ({one.size:,} bytes then, {state.st_size:,} now)")
@@ -78,4 +82,9 @@ def _apply(one: Described, text: str, options: ApplyOptions, place: Place) -> Ou
     if one.modified is not None and abs(state.st_mtime - one.modified) >= 1:
         then, now = (datetime.fromtimestamp(time).isoformat(" ", "seconds") for time in (one.modified, state.st_mtime))
         raise NotWritten(f"was changed since it was captioned (last change {then} then, {now} now)")
-    return place.write(one.path, text, one.keywords)
+
+
+def _finish(text: str, mark: str) -> str:
+    """A text with the mark behind it, unless it ends so, in characters that metadata hold."""
+    text = text if not mark or text.endswith(mark) else f"{text} {mark}"
+    return xml_text(text.replace("\r\n", "\n").replace("\r", "\n")).strip()

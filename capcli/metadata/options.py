@@ -35,6 +35,10 @@ class ApplyOptions:
     overwrite: bool = option(False, "Replace descriptions and alt texts that are there already, and copies.")
     min_confidence: float = option(0.0, "Leave out captions of a confidence below this.", least=0, most=1)
     mark: str = option("", "Put this behind every caption, such as '(via capcli)'.", metavar="TEXT")
+    context: Path | None = option(
+        None, "Templates by which names, places and other words in the picture's metadata enter its text.",
+        metavar="FILE",
+    )  # fmt: skip
     dry_run: bool = option(False, "Write nothing; print the path and the text that would be written.")
     undo: bool = option(False, "Put back the originals as they were, byte for byte.")
 

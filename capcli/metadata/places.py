@@ -97,12 +97,17 @@ class InPictures:
         base: folder that holds all pictures.
         exiftool: writes and reads.
         journal: of originals; None for copies.
+        sidecars: of raw files.
+
+    Attributes:
+        raw: how many pictures were raw files.
     """
 
-    def __init__(self, options: ApplyOptions, base: Path, exiftool: ExifTool, journal: Journal | None) -> None:
-        self._options, self._exiftool, self._journal = options, exiftool, journal
+    def __init__(
+        self, options: ApplyOptions, base: Path, exiftool: ExifTool, journal: Journal | None, sidecars: InSidecars
+    ) -> None:
+        self._options, self._exiftool, self._journal, self._sidecars = options, exiftool, journal, sidecars
         self._naming = Naming(options.to, base)
-        self._sidecars = InSidecars(options, base, exiftool)
         self.raw = 0
 
     def write(self, picture: Path, text: str, keywords: tuple[str, ...]) -> Outcome:

@@ -65,6 +65,11 @@ class Tags:
         values = value if isinstance(value, list) else [] if value is None else [value]
         return [str(value) for value in values]
 
+    def structure(self, name: str) -> Mapping[str, Any]:
+        """The fields of a structure, none where it is not there."""
+        value = self._values.get(name)
+        return value if isinstance(value, dict) else {}
+
     def descriptions(self) -> dict[str, str]:
         """The descriptions by their tags: of XMP, IPTC and EXIF; what cameras write into every picture is none."""
         found = {name: self.text(name) for name in (DESCRIPTION, IPTC_CAPTION, EXIF_DESCRIPTION)}

@@ -308,3 +308,11 @@ def test_any_text_and_any_name_come_through(tool: ExifTool) -> None:
         assert tool.read(picture)["File:FileType"] == "JPEG"
         assert tool.read(Path("out"))["XMP-dc:Title"] == text
         Path("out").unlink()
+
+
+def test_context_enters_the_text_of_every_place() -> None:
+    exiftool("-q", "-overwrite_original", "-XMP-photoshop:City=Brno", "photos/a.jpg")
+    Path("context.txt").write_text("{caption} ({city})\n")
+    for arguments in (["--into", "original"], []):
+        shown = apply("--context", "context.txt", "--dry-run", *arguments)
+        assert shown.stdout == f"photos/a.jpg\t{DOG} (Brno)\nphotos/b.png\t{DOG}\n"
