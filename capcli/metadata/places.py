@@ -20,6 +20,7 @@ from capcli.metadata.tags import ALT_TEXT, Tags
 from capcli.output import Result
 from capcli.output.naming import Naming
 from capcli.output.sidecar import SidecarError, Sidecars
+from capcli.output.xmp import NotXmp, read_captions
 from capcli.pictures.kinds import is_raw
 
 
@@ -57,23 +58,20 @@ class InSidecars:
 
     def __init__(self, options: ApplyOptions, base: Path, exiftool: ExifTool | None) -> None:
         self._options, self._exiftool = options, exiftool
-        self._sidecars = Sidecars("xmp", options.to, base, overwrite=options.overwrite)
+        self._sidecars = Sidecars("xmp", options.to, base, overwrite=options.overwrite, dry_run=options.dry_run)
 
     def write(self, picture: Path, text: str, keywords: tuple[str, ...]) -> Outcome:
         sidecar = self._sidecars.path_of(picture)
         if self._options.only_missing and any(self._says(file) for file in (picture, sidecar)):
             return Outcome.DESCRIBED
-        before, kept = _content(sidecar), self._sidecars.kept
-        if self._options.dry_run:
-            held = before and not self._options.overwrite and self._sidecars.state(picture) is not None
-            return Outcome.DESCRIBED if held else Outcome.WRITTEN
+        if not self._options.overwrite and (others := _other_captions(sidecar, text)):
+            raise NotWritten(f"its sidecar {sidecar} has another text already ({min(others)!r}); {_CHOICE}")
+        changed = self._sidecars.changed
         try:
             self._sidecars.write(Result(picture, captions=(text,), confidences=(1.0,)))
         except SidecarError as error:
             raise NotWritten(str(error)) from None
-        if self._sidecars.kept > kept:
-            raise NotWritten(f"its sidecar {sidecar} has another text; {_CHOICE}")
-        return Outcome.WRITTEN if _content(sidecar) != before else Outcome.UP_TO_DATE
+        return Outcome.WRITTEN if self._sidecars.changed > changed else Outcome.UP_TO_DATE
 
     def _says(self, file: Path) -> bool:
         assert self._exiftool is not None, "the command starts it for --only-missing"
@@ -189,5 +187,9 @@ def _moment(state: os.stat_result) -> tuple[int, int, int]:
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-def _content(file: Path) -> bytes:
-    return file.read_bytes() if file.exists() else b""
+def _other_captions(sidecar: Path, text: str) -> set[str]:
+    """What a sidecar says but for a text; nothing where it is none, which writing tells."""
+    try:
+        return read_captions(sidecar.read_bytes()) - {text}
+    except (OSError, NotXmp):
+        return set()

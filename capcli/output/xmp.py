@@ -8,6 +8,7 @@ inserted where the parser says that they belong, and all others stay as they are
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -116,6 +117,24 @@ def has_caption(existing: bytes) -> bool:
     """
     _, rdf = _read(existing)
     return all(_says(rdf, prop) for prop in _PROPERTIES)
+
+
+def read_captions(existing: bytes) -> set[str]:
+    """What both properties say, in the language that programs show.
+
+    Raises:
+        NotXmp: as for `merge_xmp`.
+    """
+    _, rdf = _read(existing)
+    found = set()
+    for prop in _PROPERTIES:
+        found |= {node.attributes[prop.name] for node in rdf.children if prop.name in node.attributes}
+        for element in _elements(rdf, prop):
+            array = _array(element)
+            entries = array.children if array else [element]
+            for entry in [entry for entry in entries if _is_default(entry)] or entries:
+                found.add(html.unescape(re.sub(rb"<[^>]*>", b"", entry.content).decode()))
+    return {text.strip() for text in found if text.strip()}
 
 
 def _read(existing: bytes) -> tuple[Document, Element]:

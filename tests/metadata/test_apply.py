@@ -20,6 +20,7 @@ from capcli.metadata.embedding import NotWritten, Wanted, embed
 from capcli.metadata.exiftool import ExifTool
 from capcli.metadata.journal import Journal
 from capcli.metadata.tags import Tags
+from capcli.output.xmp import new_xmp
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("exiftool"), reason="exiftool is not installed (Debian: libimage-exiftool-perl)"
@@ -159,6 +160,17 @@ def test_sidecars_need_no_exiftool_and_all_else_says_how_to_get_it(monkeypatch: 
     assert files() == before
     assert apply().exit_code == 0
     assert files().keys() - before.keys() == {"photos/a.xmp", "photos/b.xmp"}
+
+
+def test_a_dry_run_tells_what_a_run_does_with_sidecars() -> None:
+    for changes in (lambda: None, lambda: Path("photos/a.xmp").write_bytes(new_xmp("My own words"))):
+        changes()
+        shown, before = apply("--dry-run"), files()
+        assert files() == before
+        done = apply()
+        assert (shown.exit_code, shown.stderr.replace("would be ", "")) == (done.exit_code, done.stderr)
+    assert "photos/a.jpg: its sidecar photos/a.xmp has another text already ('My own words')" in done.stderr
+    assert "up to date 1, failed 1" in done.stderr
 
 
 @pytest.mark.parametrize(
