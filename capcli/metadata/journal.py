@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from capcli.errors import UsageError, system_reason
-from capcli.files.atomic import replacing, write_atomic, write_whole
+from capcli.files.atomic import drop_part, replacing, write_atomic, write_whole
 from capcli.files.delta import apply_delta, make_delta
 from capcli.files.json import dumps
 from capcli.files.lock import open_locked
@@ -132,6 +132,7 @@ class Journal:
             content, state = picture.read_bytes(), picture.stat()
             found = _hash(content)
             if found == entries[0]["before"]:
+                drop_part(picture)
                 return None
             # The latest first; an entry whose run was killed before the picture changed fits nothing.
             for entry in reversed(entries):
