@@ -44,7 +44,8 @@ def read_described(source: Path) -> list[Described]:
     """The pictures with captions in rows that capcli wrote in any format, or in a table; failures are left out.
 
     A row names its picture and has its caption as for `capcli.evaluation.predictions.read_predictions`; it may have
-    `confidence`, `uncertain`, `keywords` (texts, or objects with a `keyword`), `size` and `mtime`.
+    `confidence`, `uncertain`, `keywords`, `size` and `mtime`. A keyword is a text, or an object with a `word` or with a `path` of words
+    from the general to the special.
 
     Raises:
         DatasetError: the file cannot be read, a row is broken (with its line), none has a caption, or two are about
@@ -97,11 +98,19 @@ def _keywords(record: Record) -> tuple[str, ...]:
     if value is None:
         return ()
     listed = value if isinstance(value, list) else [value]
-    words = [one.get("keyword") if isinstance(one, dict) else one for one in listed]
-    texts = [" ".join(word.split()) for word in words if isinstance(word, str)]
+    words = [_word(one) for one in listed]
+    texts = [" ".join(word.split()) for word in words if word is not None]
     if len(texts) < len(words):
         raise DatasetError(f"{record.where}: its keywords are no list of texts")
     return tuple(dict.fromkeys(filter(None, map(xml_text, texts))))
+
+
+def _word(keyword: object) -> str | None:
+    """A keyword as one text; None for what is none."""
+    if isinstance(keyword, dict):
+        levels = keyword.get("path") or [keyword.get("word")]
+        return "|".join(levels) if isinstance(levels, list) and all(isinstance(one, str) for one in levels) else None
+    return keyword if isinstance(keyword, str) else None
 
 
 def _whole(record: Record, key: str) -> int | None:

@@ -38,7 +38,9 @@ def write(file: Path, *rows: dict[str, object]) -> Path:
     return file
 
 
-@pytest.mark.parametrize("words", [["dog", "animal|cat", "dog", " "], [{"keyword": "dog"}, {"keyword": "animal|cat"}]])
+@pytest.mark.parametrize(
+    "words", [["dog", "animal|cat", "dog", " "], [{"word": "dog"}, {"word": "cat", "path": ["animal", "cat"]}]]
+)
 def test_a_row_may_have_keywords_and_what_the_file_was(tmp_path: Path, words: list[object]) -> None:
     row = {"path": "a.jpg", "caption": "A dog.", "keywords": words, "size": 12, "mtime": 1.5}
     (one,) = read_described(write(tmp_path / "rows.jsonl", row))
