@@ -44,8 +44,8 @@ def read_described(source: Path) -> list[Described]:
     """The pictures with captions in rows that capcli wrote in any format, or in a table; failures are left out.
 
     A row names its picture and has its caption as for `capcli.evaluation.predictions.read_predictions`; it may have
-    `confidence`, `uncertain`, `keywords`, `size` and `mtime`. A keyword is a text, or an object with a `word` or with a `path` of words
-    from the general to the special.
+    `confidence`, `uncertain`, `keywords`, `size` and `mtime`. A keyword is a text, or an object with a `word`, or with a
+    `path` of words from the general to the special.
 
     Raises:
         DatasetError: the file cannot be read, a row is broken (with its line), none has a caption, or two are about
