@@ -44,7 +44,7 @@ def read_described(source: Path) -> list[Described]:
     """The pictures with captions in rows that capcli wrote in any format, or in a table; failures are left out.
 
     A row names its picture and has its caption as for `capcli.evaluation.predictions.read_predictions`; it may have
-    `confidence`, `uncertain`, `keywords`, `size` and `mtime`. A keyword is a text, or an object with a `word`, or with a
+    `confidence`, `uncertain`, `keywords`, `size` and `mtime`. A keyword is a text, or an object with a `word`, or a
     `path` of words from the general to the special.
 
     Raises:
