@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from capcli.cli import attend, caption, compare, compress, eval, faithfulness, models, score, train
+from capcli.cli import apply, attend, caption, compare, compress, eval, faithfulness, models, score, train
 from capcli.cli.help import PlainCommand, PlainGroup
 from capcli.cli.messages import hush, tell
 from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
@@ -97,7 +97,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for title, commands in {
-    "Pictures": {"caption": caption.caption, "attend": attend.attend},
+    "Pictures": {"caption": caption.caption, "attend": attend.attend, "apply": apply.apply},
     "Figures": {
         "eval": eval.evaluate,
         "score": score.score,

@@ -46,12 +46,15 @@ class Console(Observer):
 
     def conclude(self, tally: Tally, model: str | None = None) -> None:
         """Says what became of the pictures; raises Exit if the user interrupted the run."""
-        who = f"{model}: " if model else ""
+        self.finish(str(tally), f"{model}: " if model else "")
+
+    def finish(self, account: str, who: str = "") -> None:
+        """Says an account of any work; raises Exit if the user interrupted it."""
         if self._interrupt.is_set():
-            tell(f"{who}interrupted: {tally}")
+            tell(f"{who}interrupted: {account}")
             raise typer.Exit(self._interrupt.exit_code)
         if self._summary:
-            inform(f"{who}{tally}")
+            inform(f"{who}{account}")
 
 
 def open_session(context: typer.Context, model: ModelOptions, decoding: DecodingKeywords, console: Console) -> Session:

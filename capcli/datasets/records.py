@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from capcli.datasets.dataset import parse_json, read_lines, read_text
 from capcli.datasets.separated import Header, read_header, read_rows
@@ -58,6 +59,20 @@ class Record:
             if value is not None:
                 raise DatasetError(f"{self.where}: its {key} is no text")
         return None
+
+    def confidence(self) -> float | None:
+        """The confidence of the caption, None where the row has none; raises DatasetError if it is not from 0 to 1."""
+        value: Any = self.fields.get("confidence")  # float refuses what is no number
+        if value is None or value == "":
+            return None
+        try:
+            # In many countries spreadsheets save 0,25 for 0.25.
+            confidence = float(value.replace(",", ".") if isinstance(value, str) else value)
+        except (TypeError, ValueError, OverflowError):
+            confidence = -1.0
+        if not 0 <= confidence <= 1:
+            raise DatasetError(f"{self.where}: its confidence is {value!r}, not a number from 0 to 1")
+        return confidence
 
     def captions(self) -> list[str]:
         """Those under `captions`, else the one caption, as they are written; raises DatasetError if there is none."""
@@ -176,7 +191,8 @@ def _rows_of_text(path: Path, text: str) -> list[Record]:
                 row = read_text_row(line.rstrip("\r"))
             except ValueError as error:
                 raise DatasetError(f"{where}: {error}") from None
-            fields = {"path": str(row.path), "caption": row.captions[0], "captions": list(row.captions)}
+            fields: dict[str, object] = {"path": str(row.path), "caption": row.captions[0]}
+            fields |= {"captions": list(row.captions), **({"uncertain": True} if row.uncertain else {})}
             records.append(Record(where, fields))
     return records
 

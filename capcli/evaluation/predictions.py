@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from capcli.datasets.records import CAPTION_KEYS, Record, read_records
 from capcli.errors import DatasetError
@@ -41,7 +40,7 @@ class Prediction:
             names,
             caption if error is None else None,
             record.where,
-            _confidence(record) if error is None else None,
+            record.confidence() if error is None else None,
             str(model) if model is not None else None,
             str(error) if error is not None else None,
         )
@@ -61,17 +60,3 @@ def read_predictions(path: Path) -> list[Prediction]:
     if not predictions:
         raise DatasetError(f"{path}: holds no predictions")
     return predictions
-
-
-def _confidence(record: Record) -> float | None:
-    value: Any = record.fields.get("confidence")  # float refuses what is no number
-    if value is None or value == "":
-        return None
-    try:
-        # In many countries spreadsheets save 0,25 for 0.25.
-        confidence = float(value.replace(",", ".") if isinstance(value, str) else value)
-    except (TypeError, ValueError, OverflowError):
-        confidence = -1.0
-    if not 0 <= confidence <= 1:
-        raise DatasetError(f"{record.where}: its confidence is {value!r}, not a number from 0 to 1")
-    return confidence

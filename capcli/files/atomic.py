@@ -33,9 +33,8 @@ def replacing(path: Path) -> Iterator[io.FileIO]:
     there = path.exists()
     if there and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    # A hash, because the name itself may be as long as a name can be. One left by a crash is simply taken over.
-    part = path.with_name(f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}.part")
-    file = open_locked(part)
+    part = _part_of(path)
+    file = open_locked(part)  # one left by a crash is simply taken over
     if file is None:
         raise BlockingIOError(errno.EAGAIN, "another run is writing it", str(path))
     try:
@@ -53,6 +52,19 @@ def replacing(path: Path) -> Iterator[io.FileIO]:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def drop_part(path: Path) -> None:
+    """Remove what a crash left of a file that was to replace `path` and no longer is; raises OSError."""
+    part = _part_of(Path(os.path.realpath(path)))
+    if part.exists() and (file := open_locked(part)) is not None:
+        part.unlink()
+        file.close()
+
+
+def _part_of(path: Path) -> Path:
+    # A hash, because the name itself may be as long as a name can be.
+    return path.with_name(f".{hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()}.part")
 
 
 def write_whole(file: io.FileIO, content: bytes) -> None:

@@ -5,15 +5,31 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
-from capcli.pictures.kinds import EXTENSIONS
+from capcli.pictures.kinds import EXTENSIONS, is_raw
+
+
+class _Listing(NamedTuple):
+    """The files of a folder.
+
+    Attributes:
+        names: of all.
+        stems: how often each stem is a picture's.
+        raws: how often each stem is a raw file's.
+    """
+
+    names: frozenset[str]
+    stems: Counter[str]
+    raws: Counter[str]
 
 
 class Naming:
     """Names files after pictures, beside them or in a folder with the same structure.
 
     A file is named after its picture without the picture's ending. Where other pictures in the folder would have the
-    same, each keeps its ending: a.jpg.txt and a.png.txt.
+    same, each keeps its ending: a.jpg.txt and a.png.txt. So does a raw file if a picture or another raw file would
+    have the same.
 
     Args:
         folder: where to, with the folders of the pictures below `base`; None for beside them.
@@ -22,16 +38,18 @@ class Naming:
 
     def __init__(self, folder: Path | None, base: Path) -> None:
         self._folder, self._base = folder, absolute(base)
-        self._listings: dict[Path, tuple[frozenset[str], Counter[str]]] = {}
+        self._listings: dict[Path, _Listing] = {}
 
     def path_of(self, picture: Path, ending: str) -> Path:
         """The file of a picture with an ending such as `.txt`; no two pictures share one."""
         whole = self.whole(picture, ending)
-        if picture.suffix.lower() in EXTENSIONS:
-            names, stems = self._files_beside(picture)
+        raw = is_raw(picture.name)
+        if raw or picture.suffix.lower() in EXTENSIONS:
+            names, stems, raws = self._files_beside(picture)
             stem = picture.stem.casefold()
+            alone = stems[stem] == 0 and raws[stem] == 1 if raw else stems[stem] == 1
             # With an a.png beside them a.jpg has a.jpg.txt, so a.jpg.jpg must not.
-            if stems[stem] == 1 and stem not in names:
+            if alone and stem not in names:
                 return whole.with_name(f"{picture.stem}{ending}")
         return whole
 
@@ -42,8 +60,8 @@ class Naming:
             folder = self._folder / absolute(folder).relative_to(self._base)
         return folder / f"{picture.name}{ending}"
 
-    def _files_beside(self, picture: Path) -> tuple[frozenset[str], Counter[str]]:
-        """Names of the files beside a picture, and how often each stem is a picture's; without regard to case."""
+    def _files_beside(self, picture: Path) -> _Listing:
+        """The files beside a picture; without regard to case."""
         listing = self._listings.get(picture.parent)
         if listing is None or picture.name.casefold() not in listing[0]:
             # Listed again for a picture that came later.
@@ -53,7 +71,8 @@ class Naming:
             except (OSError, ValueError):  # a null byte, which reading reports
                 names = []
             stems = Counter(Path(name).stem for name in names if Path(name).suffix in EXTENSIONS)
-            listing = frozenset(names), stems
+            raws = Counter(Path(name).stem for name in names if is_raw(name))
+            listing = _Listing(frozenset(names), stems, raws)
             self._listings[picture.parent] = listing
         return listing
 

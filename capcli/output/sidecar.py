@@ -39,16 +39,20 @@ class Sidecars:
         folder: where to, with the folders of the pictures below `base`; None for beside them.
         base: folder that holds all pictures.
         overwrite: replace captions that sidecars hold already; what else is in an `xmp` stays in any case.
+        dry_run: count what would be written, and write nothing.
 
     Attributes:
         kept: how many sidecars held another caption already and were left as they were.
+        changed: how many were written and are not as they were.
     """
 
-    def __init__(self, kind: str, folder: Path | None, base: Path, *, overwrite: bool = False) -> None:
-        self.kind, self._overwrite = kind, overwrite
+    def __init__(
+        self, kind: str, folder: Path | None, base: Path, *, overwrite: bool = False, dry_run: bool = False
+    ) -> None:
+        self.kind, self._overwrite, self._dry_run = kind, overwrite, dry_run
         self._naming = Naming(folder, base)
         self._reserved: set[Path] = set()
-        self.kept = 0
+        self.kept = self.changed = 0
 
     def reserve(self, paths: Iterable[Path]) -> None:
         """Name files that no sidecar may take the place of: the pictures and the other outputs."""
@@ -89,8 +93,10 @@ class Sidecars:
             if not self._overwrite and existing != content and self._holds(existing, result.path):
                 self.kept += 1
             elif existing != content:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(path, content)
+                self.changed += 1
+                if not self._dry_run:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomic(path, content)
         except (NotXmp, _Foreign) as error:
             raise SidecarError(f"its sidecar {path} {error}, and was left as it is") from None
         except OSError as error:

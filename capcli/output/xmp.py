@@ -65,6 +65,11 @@ class NotXmp(ValueError):  # noqa: N818 - reads as a value: the reason why a sid
     """Bytes that no caption can be merged into; `str(error)` is one lower-case clause without a final stop."""
 
 
+def xml_text(text: str) -> str:
+    """A text without the characters that XML cannot hold."""
+    return _NOT_XML.sub("", text)
+
+
 def new_xmp(caption: str, keywords: Sequence[Keyword] = ()) -> bytes:
     """A whole XMP packet in UTF-8 that holds the caption and the keywords and nothing else.
 
@@ -121,7 +126,7 @@ def merge_xmp(existing: bytes, caption: str, keywords: Sequence[Keyword] = (), *
 
 
 def _escaped(text: str) -> bytes:
-    return escape(_NOT_XML.sub("", text), {"\r": "&#13;"}).encode()
+    return escape(xml_text(text), {"\r": "&#13;"}).encode()
 
 
 def _with_items(rdf: Element, prop: _Property, words: Iterable[str]) -> tuple[list[Splice], list[_Entry]]:
@@ -160,6 +165,24 @@ def has_caption(existing: bytes) -> bool:
     """
     _, rdf = _read(existing)
     return all(_says(rdf, prop) for prop in _PROPERTIES)
+
+
+def read_captions(existing: bytes) -> set[str]:
+    """What both properties say, in the language that programs show.
+
+    Raises:
+        NotXmp: as for `merge_xmp`.
+    """
+    _, rdf = _read(existing)
+    found = set()
+    for prop in _PROPERTIES:
+        found |= {node.attributes[prop.name] for node in rdf.children if prop.name in node.attributes}
+        for element in _elements(rdf, prop):
+            array = _array(element)
+            entries = array.children if array else [element]
+            for entry in [entry for entry in entries if _is_default(entry)] or entries:
+                found.add(unescape(re.sub(rb"<[^>]*>", b"", entry.content).decode()))
+    return {text.strip() for text in found if text.strip()}
 
 
 def _read(existing: bytes) -> tuple[Document, Element]:

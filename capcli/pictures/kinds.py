@@ -57,6 +57,11 @@ def ending_of(name: str) -> str:
     return ending if re.fullmatch(r"\.(?=.*[^\W\d_])\S+", ending) else ""
 
 
+def is_raw(name: str) -> bool:
+    """Whether a file is a camera's raw file by its name."""
+    return LEFT_OUT.get(ending_of(name)) == _RAW
+
+
 def is_video(name: str) -> bool:
     """Whether a file is a video by its name."""
     return LEFT_OUT.get(ending_of(name)) == _VIDEO

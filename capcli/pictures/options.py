@@ -60,7 +60,7 @@ class InputOptions:
             if not watched.is_dir():
                 raise UsageError(f"--watch needs a folder, and {watched} is none")
             named.append(str(watched))
-        return found, _common_folder([*named, *listed])
+        return found, common_folder([*named, *listed])
 
     def look(self, folder: Path) -> list[Path]:
         """The pictures in a folder, which may be none."""
@@ -72,7 +72,8 @@ class InputOptions:
             return []
 
 
-def _common_folder(paths: Sequence[str]) -> Path:
+def common_folder(paths: Sequence[str]) -> Path:
+    """The deepest folder that holds all files and folders; the current drive where they lie on several."""
     folders = [path if Path(path).is_dir() else os.path.dirname(path) for path in paths]  # noqa: PTH120 - "" stays ""
     try:
         return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))  # noqa: PTH100

@@ -49,6 +49,7 @@ def test_a_sidecar_has_the_picture_s_name_without_its_ending(tmp_path: Path) -> 
         (["a.jpg", "a.png", "a.jpg.jpg"], ["a.jpg.txt", "a.png.txt", "a.jpg.jpg.txt"]),
         (["a.one", "a.two", "a.jpg"], ["a.one.txt", "a.two.txt", "a.txt"]),
         (["a.jpg", "a.txt", "a.mov"], ["a.txt", "a.txt.txt", "a.mov.txt"]),
+        (["r.dng", "s.jpg", "s.dng", "t.cr2", "t.nef"], ["r.txt", "s.txt", "s.dng.txt", "t.cr2.txt", "t.nef.txt"]),
         (["w.jpg", "w", "x.y.jpg", "x.y"], ["w.jpg.txt", "w.txt", "x.y.jpg.txt", "x.y.txt"]),
     ],
 )

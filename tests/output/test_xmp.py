@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capcli.output.xmp import NotXmp, has_caption, merge_xmp, new_xmp
+from capcli.output.xmp import NotXmp, has_caption, merge_xmp, new_xmp, read_captions
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
@@ -501,3 +501,20 @@ def test_exiftool_can_write_to_a_merged_sidecar(tmp_path: Path) -> None:
     (tags,) = exif(path)
     assert (tags["Rating"], tags["Description"], tags["AltTextAccessibility"]) == (5, CAPTION, "better")
     assert has_caption(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<dc:description><rdf:Alt><rdf:li xml:lang="de">Hund</rdf:li>'
+        '<rdf:li xml:lang="x-default"> A &lt;dog&gt; </rdf:li></rdf:Alt></dc:description>',
+        "<dc:description>A &#60;dog&gt;</dc:description>",
+        "<dc:description><rdf:Alt><rdf:li><rdf:Description><rdf:value>A &lt;dog></rdf:value></rdf:Description></rdf:li>"
+        "</rdf:Alt></dc:description>",
+    ],
+)  # fmt: skip
+def test_captions_are_read_however_they_are_written(body: str) -> None:
+    rdf = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    document = f"<rdf:RDF {rdf}><rdf:Description>{body}</rdf:Description></rdf:RDF>"
+    assert read_captions(document.encode()) == {"A <dog>"}
+    assert read_captions(merge_xmp(document.encode(), "A & B")) == {"A <dog>", "A & B"}

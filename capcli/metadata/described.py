@@ -1,0 +1,128 @@
+"""Pictures with the captions that they are to have."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcli.datasets.records import IMAGE_KEYS, Record, read_records
+from capcli.errors import DatasetError
+from capcli.output.naming import absolute
+from capcli.output.xmp import xml_text
+
+_SPELT_TRUE = ("true", "1", "yes")
+
+
+@dataclass(frozen=True)
+class Described:
+    """A picture and what was said of it.
+
+    Attributes:
+        path: its file, as the source spells it.
+        caption: one sentence; never blank.
+        where: file and line of the source.
+        confidence: of the caption, in [0, 1], where the source tells it.
+        uncertain: whether the source marks the caption as below the least confidence that was asked for.
+        keywords: each a word, or a path of words from the general to the special with a bar between two.
+        size: of the file in bytes when it was captioned, where the source tells it.
+        modified: when the file was last changed before it was captioned, in seconds since 1970, where the source
+            tells it.
+    """
+
+    path: Path
+    caption: str
+    where: str
+    confidence: float | None = None
+    uncertain: bool = False
+    keywords: tuple[str, ...] = ()
+    size: int | None = None
+    modified: float | None = None
+
+
+def read_described(source: Path) -> list[Described]:
+    """The pictures with captions in rows that capcli wrote in any format, or in a table; failures are left out.
+
+    A row names its picture and has its caption as for `capcli.evaluation.predictions.read_predictions`; it may have
+    `confidence`, `uncertain`, `keywords`, `size` and `mtime`. A keyword is a text, or an object with a `word`, or a
+    `path` of words from the general to the special.
+
+    Raises:
+        DatasetError: the file cannot be read, a row is broken (with its line), none has a caption, or two are about
+            one picture.
+    """
+    described = [_described(record) for record in read_records(source) if not record.fields.get("error")]
+    seen: dict[Path, str] = {}
+    for one in described:
+        before = seen.setdefault(absolute(one.path), one.where)
+        if before != one.where:
+            raise DatasetError(f"{one.where}: {one.path} has a caption already ({before}); leave one in")
+    if not described:
+        raise DatasetError(f"{source}: holds no captions")
+    return described
+
+
+def _described(record: Record) -> Described:
+    caption = record.caption()
+    if not (caption and caption.strip()):
+        raise DatasetError(f"{record.where}: has no caption")
+    fields = record.fields
+    return Described(
+        _path(record),
+        caption.strip(),
+        record.where,
+        record.confidence(),
+        str(fields.get("uncertain") or "").strip().lower() in _SPELT_TRUE,
+        _keywords(record),
+        _whole(record, "size"),
+        _number(record, "mtime"),
+    )
+
+
+def _path(record: Record) -> Path:
+    # COCO's list of results has a number as well, and it comes first there.
+    for key in reversed(IMAGE_KEYS):
+        value = record.fields.get(key)
+        if isinstance(value, str) and value.strip():
+            return Path(value)
+    raise DatasetError(f"{record.where}: names no file (under {', '.join(IMAGE_KEYS[1:])})")
+
+
+def _keywords(record: Record) -> tuple[str, ...]:
+    value = record.fields.get("keywords")
+    if isinstance(value, str):  # a cell of a table
+        try:
+            value = json.loads(value) if value.lstrip().startswith("[") else [value]
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{record.where}: its keywords are no JSON list ({error})") from None
+    if value is None:
+        return ()
+    listed = value if isinstance(value, list) else [value]
+    words = [_word(one) for one in listed]
+    texts = [" ".join(word.split()) for word in words if word is not None]
+    if len(texts) < len(words):
+        raise DatasetError(f"{record.where}: its keywords are no list of texts")
+    return tuple(dict.fromkeys(filter(None, map(xml_text, texts))))
+
+
+def _word(keyword: object) -> str | None:
+    """A keyword as one text; None for what is none."""
+    if isinstance(keyword, dict):
+        levels = keyword.get("path") or [keyword.get("word")]
+        return "|".join(levels) if isinstance(levels, list) and all(isinstance(one, str) for one in levels) else None
+    return keyword if isinstance(keyword, str) else None
+
+
+def _whole(record: Record, key: str) -> int | None:
+    number = _number(record, key)
+    return None if number is None else int(number)
+
+
+def _number(record: Record, key: str) -> float | None:
+    value = record.fields.get(key)
+    if value is None or value == "":
+        return None
+    try:
+        return float(str(value))
+    except ValueError:
+        raise DatasetError(f"{record.where}: its {key} is {value!r}, not a number") from None

@@ -1,0 +1,63 @@
+"""Rows of every format as pictures that are to have captions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from capcli.errors import DatasetError
+from capcli.metadata.described import read_described
+from capcli.output import Result
+from capcli.output.formats.registry import FORMATS
+
+RESULTS = [
+    Result(Path("a\tb.jpg"), ('A "dog", running.',), (0.75,), "base"),
+    Result(Path("c.jpg"), error="is empty (0 bytes)"),
+    Result(Path("d.jpg"), ("A cat.", "A cat sleeps."), (0.25, 0.2), "base", uncertain=True),
+]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows_of_every_format_are_read(tmp_path: Path, name: str) -> None:
+    form = FORMATS[name]()
+    rows = [row for result in RESULTS if (row := form.encode(result)) is not None]
+    file = tmp_path / f"rows.{'json' if name == 'coco' else 'txt' if name == 'text' else name}"
+    file.write_bytes(form.begin + form.between.join(rows) + form.end)
+    read = read_described(file)
+    assert [(one.path, one.caption, one.uncertain) for one in read] == [
+        (Path("a\tb.jpg"), 'A "dog", running.', False),
+        (Path("d.jpg"), "A cat.", True),
+    ]
+    assert [one.confidence for one in read] == ([None, None] if name in ("text", "tsv") else [0.75, 0.25])
+
+
+def write(file: Path, *rows: dict[str, object]) -> Path:
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return file
+
+
+@pytest.mark.parametrize(
+    "words", [["dog", "animal|cat", "dog", " "], [{"word": "dog"}, {"word": "cat", "path": ["animal", "cat"]}]]
+)
+def test_a_row_may_have_keywords_and_what_the_file_was(tmp_path: Path, words: list[object]) -> None:
+    row = {"path": "a.jpg", "caption": "A dog.", "keywords": words, "size": 12, "mtime": 1.5}
+    (one,) = read_described(write(tmp_path / "rows.jsonl", row))
+    assert (one.keywords, one.size, one.modified) == (("dog", "animal|cat"), 12, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([{"path": "a.jpg", "error": "is empty"}], "holds no captions"),
+        ([{"path": "a.jpg", "caption": " "}], "line 1: has no caption"),
+        ([{"image_id": 7, "caption": "A dog."}], "line 1: names no file"),
+        ([{"path": "a.jpg", "caption": "A dog.", "keywords": [1]}], "line 1: its keywords are no list of texts"),
+        ([{"path": "a.jpg", "caption": "A dog.", "size": "big"}], "line 1: its size is 'big', not a number"),
+        ([{"path": "a.jpg", "caption": "A dog."}, {"path": "./a.jpg", "caption": "A cat."}], "line 2: a.jpg has"),
+    ],
+)
+def test_rows_that_say_nothing_sure_are_refused(tmp_path: Path, rows: list[dict[str, object]], told: str) -> None:
+    with pytest.raises(DatasetError, match=told):
+        read_described(write(tmp_path / "rows.jsonl", *rows))
