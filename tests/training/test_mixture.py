@@ -194,9 +194,9 @@ def test_restoring_mixes_what_the_encoder_was_trained_from_into_it(
 ) -> None:
     trained_from = str(tmp_path / "pretrained.safetensors")
     torch.manual_seed(5)
-    save_file(get_model("resnet18", weights=None).state_dict(), trained_from)
+    save_file(get_model("mobilenet_v3_small", weights=None).state_dict(), trained_from)
     tuned = {"features": "pictures", "train_from": 2, "encoder_learning_rate": 1e-3}
-    chosen = recipe(tuned, {"restore": 0.25, "learning_rate": 1e-9}, encoder="resnet18")
+    chosen = recipe(tuned, {"restore": 0.25, "learning_rate": 1e-9}, encoder="mobilenet_v3_small")
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
 
     def train(folder: str, recipe: Recipe) -> Checkpoint:
