@@ -341,6 +341,15 @@ class Captioner:
         similarities: Float32Array = pictures @ vectors.T
         return similarities
 
+    def find_unknown(self, words: Iterable[str]) -> list[str]:
+        """Those of some words that the model does not know."""
+        return [word for word in words if word not in self._vocabulary]
+
+    @property
+    def matches(self) -> bool:
+        """Whether the model has a matcher."""
+        return self._matcher is not None
+
     def picture_vectors(self, arrays: UInt8Array) -> Float32Array:
         """The matcher's unit vectors, float32 B x E, of uint8 B x S x S x 3 pictures; raises UsageError without one."""
         matcher = self._matching()

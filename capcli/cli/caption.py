@@ -50,6 +50,7 @@ def caption(
 
     A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
+    from capcli.library.keeping import LibraryFile
     from capcli.output.outputs import Outputs
     from capcli.runs.writing import WriteCaptions
 
@@ -62,7 +63,7 @@ def caption(
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
     console = Console(summary=not alone)
-    with Outputs(to, sys.stdout.buffer, base, alone=alone) as sinks:
+    with Outputs(to, sys.stdout.buffer, base, open_library=LibraryFile, alone=alone) as sinks:
 
         def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
             assert watch is not None

@@ -63,6 +63,7 @@ class DrawMaps:
     """
 
     singly = True
+    describes = False
     notes: Sequence[str] = ()
 
     def __init__(self, canvas: Canvas, wish: AttendOptions, stdout: BinaryIO) -> None:

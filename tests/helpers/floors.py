@@ -23,6 +23,7 @@ FLOORS = (
     "captioner",
     "caption",
     "attribution",
+    "library",
     "output",
     "modelfile",
     "decoding",
@@ -40,7 +41,7 @@ FLOORS = (
 """The rooms of capcli from the top to the ground: each may import those below it."""
 
 WITHOUT_TORCH = (
-    "__main__", "cli", "", "catalogue", "evaluation", "heatmap", "runs", "caption", "output", "pictures", "datasets",
+    "__main__", "cli", "", "catalogue", "evaluation", "heatmap", "runs", "caption", "library", "output", "pictures", "datasets",
     "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""

@@ -29,6 +29,7 @@ class Collect:
     """A job that keeps what it gets, and leaves out what it is told is settled."""
 
     singly = False
+    describes = False
     records: Sequence[OriginRecord] = ()
     notes = ("a\nremark",)
 
