@@ -130,10 +130,14 @@ def _compare_words(path: Path) -> list[str]:
     except UsageError:  # it may not be written
         return []
     try:
-        with failing(path), changing(connection):
-            connection.execute("INSERT INTO words_of (words_of, rank) VALUES ('integrity-check', 1)")
-    except sqlite3.DatabaseError:
-        return ["the index of words does not fit the captions"]
+        with failing(path):
+            try:
+                with changing(connection):
+                    connection.execute("INSERT INTO words_of (words_of, rank) VALUES ('integrity-check', 1)")
+            except sqlite3.DatabaseError as error:
+                if "malformed" not in str(error):
+                    raise
+                return ["the index of words does not fit the captions"]
     finally:
         connection.close()
     return []

@@ -60,12 +60,12 @@ CREATE TABLE vector (picture INTEGER PRIMARY KEY REFERENCES picture, model INTEG
 CREATE TABLE block (id INTEGER PRIMARY KEY, model INTEGER NOT NULL REFERENCES model, number INTEGER NOT NULL,
     width INTEGER NOT NULL, vectors BLOB NOT NULL, UNIQUE (model, number));
 CREATE VIRTUAL TABLE words_of USING fts5 (caption, content='picture', content_rowid='id', tokenize='porter unicode61');
-CREATE TRIGGER picture_added AFTER INSERT ON picture WHEN new.caption IS NOT NULL BEGIN
+CREATE TRIGGER picture_added AFTER INSERT ON picture BEGIN
     INSERT INTO words_of (rowid, caption) VALUES (new.id, new.caption);
 END;
 CREATE TRIGGER picture_changed AFTER UPDATE OF caption ON picture WHEN old.caption IS NOT new.caption BEGIN
-    INSERT INTO words_of (words_of, rowid, caption) SELECT 'delete', old.id, old.caption WHERE old.caption IS NOT NULL;
-    INSERT INTO words_of (rowid, caption) SELECT new.id, new.caption WHERE new.caption IS NOT NULL;
+    INSERT INTO words_of (words_of, rowid, caption) VALUES ('delete', old.id, old.caption);
+    INSERT INTO words_of (rowid, caption) VALUES (new.id, new.caption);
 END;
 """
 
@@ -106,17 +106,19 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise UsageError(f"{path}: no such library; `capcli caption PICTURES -o {path}` makes one")
     with failing(path):
-        connection = _connect(path, "ro")
+        # A connection that may write, where it can, takes the write-ahead log away with it when it ends.
+        connection = _connect(path, "rw")
         try:
             try:
                 _identify(path, connection)
             except sqlite3.OperationalError:
-                # On a disk that takes no writes there can be no index of the write-ahead log, nor a writer.
+                # On a disk that takes no writes there can be no write-ahead log, nor a writer.
                 connection.close()
                 if path.with_name(f"{path.name}-wal").exists():
                     raise
                 connection = _connect(path, "ro&immutable=1")
                 _identify(path, connection)
+            connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise

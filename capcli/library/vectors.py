@@ -7,7 +7,6 @@ their ids; a picture without a vector has zeros. A new vector lies by itself unt
 from __future__ import annotations
 
 import sqlite3
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -90,11 +89,11 @@ def compare_vectors(connection: sqlite3.Connection, model: int, vector: Float32A
     """
     import torch  # multiplies float16 twenty times as fast as NumPy
 
-    # They are only read.
-    warnings.filterwarnings("ignore", "The given buffer is not writable", append=True)
     found = np.zeros(last_picture(connection) + 1, np.float32)
     wanted = torch.from_numpy(vector.astype(np.float16))
+    place = torch.empty(BLOCK, len(vector), dtype=torch.float16)  # for torch takes no memory that is read-only
     for start, vectors in read_vectors(connection, model):
-        rows = torch.frombuffer(vectors, dtype=torch.float16).view(vectors.shape)
+        rows = place[: len(vectors)]
+        rows.numpy()[:] = vectors
         found[start : start + len(vectors)] = (rows @ wanted).float().numpy()
     return found

@@ -49,7 +49,7 @@ class Outputs:
         open_library: Callable[..., Kept] | None = None,
         alone: bool = False,
     ) -> None:
-        self._options, self._open_library = options, open_library
+        self._options = options
         self._stream: RowStream | None = None
         self._rows: Kept | None = None
         self._errors: Kept | None = None
@@ -61,9 +61,10 @@ class Outputs:
                 form = Sentences() if sentences else FORMATS[options.row_format]()
                 self._stream = stack.enter_context(RowStream(file, form))
             else:
-                self._rows = stack.enter_context(self._open(options.output, options.row_format))
+                self._rows = stack.enter_context(_open(options.output, options.row_format, options, open_library))
             if options.errors is not None:
-                self._errors = stack.enter_context(self._open(options.errors, "jsonl"))
+                self._errors = stack.enter_context(_open(options.errors, "jsonl", options))
+            self._files = [file for file in (self._rows, self._errors) if file is not None]
             self._sidecars = [
                 Sidecars(kind, options.sidecar_dir, base, overwrite=options.overwrite)
                 for kind in dict.fromkeys(options.sidecar)
@@ -169,20 +170,6 @@ class Outputs:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
 
-    @property
-    def _files(self) -> list[Kept]:
-        return [file for file in (self._rows, self._errors) if file is not None]
-
-    def _open(self, path: Path, form: str) -> Kept:
-        if path.suffix.lower() in EXTENSIONS:
-            raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
-        how = {"resume": self._options.resumes, "overwrite": self._options.overwrite}
-        if form != LIBRARY:
-            return RowFile(path, FORMATS[form](), **how)
-        if self._open_library is None:
-            raise UsageError(f"{path}: a library takes captions of `capcli caption` alone; choose another format")
-        return self._open_library(path, **how)
-
     def _refuse_sidecars(self, pictures: Sequence[Path]) -> None:
         held = {
             picture: sidecars.path_of(picture)
@@ -195,6 +182,17 @@ class Outputs:
                 f"{len(held)} of {len(pictures)} pictures have captions in their sidecars already, such as "
                 f"{next(iter(held.values()))}; --resume skips these pictures, --overwrite replaces the captions"
             )
+
+
+def _open(path: Path, form: str, options: OutputOptions, open_library: Callable[..., Kept] | None = None) -> Kept:
+    if path.suffix.lower() in EXTENSIONS:
+        raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
+    how = {"resume": options.resumes, "overwrite": options.overwrite}
+    if form != LIBRARY:
+        return RowFile(path, FORMATS[form](), **how)
+    if open_library is None:
+        raise UsageError(f"{path}: a library takes the captions of `capcli caption` alone; choose another format")
+    return open_library(path, **how)
 
 
 def _records(options: OutputOptions, rows: Kept | None) -> Iterator[OriginRecord]:

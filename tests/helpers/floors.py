@@ -41,8 +41,8 @@ FLOORS = (
 """The rooms of capcli from the top to the ground: each may import those below it."""
 
 WITHOUT_TORCH = (
-    "__main__", "cli", "", "catalogue", "evaluation", "heatmap", "runs", "caption", "library", "output", "pictures", "datasets",
-    "metrics", "files", "words", "arrays", "options", "errors", "version",
+    "__main__", "cli", "", "catalogue", "evaluation", "heatmap", "runs", "caption", "library", "output", "pictures",
+    "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""
 

@@ -181,7 +181,7 @@ def test_results_hold_what_the_formats_tell(pictures: list[Path]) -> None:
     word = SimpleNamespace(text="dog", log_probability=-0.5, sentinel=None)
     other = SimpleNamespace(text="a cat", confidence=0.2)
     best: Any = SimpleNamespace(text="a dog", confidence=0.7, alternatives=(other,), uncertain=True, words=(word,))
-    reading: Any = SimpleNamespace(path=pictures[0], error=None)
+    reading: Any = SimpleNamespace(path=pictures[0], error=None, facts=None)
     assert make_result(reading, best, "m", with_words=True) == Result(
         pictures[0], ("a dog", "a cat"), (0.7, 0.2), "m", True, (("dog", -0.5, None),)
     )
