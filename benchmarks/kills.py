@@ -4,9 +4,10 @@ usage: python benchmarks/kills.py [--kills N] [--pictures N] [--batch-size N] [-
                                   [--model NAME|FILE]
 
 Captions photographs of 640 x 480 with the installed command twice: once undisturbed, and once killed (SIGKILL) at
-random moments, of its start as well as of its work, and resumed each time. Prints when each kill came and how many
-rows there were, and at the end whether the files are equal, byte for byte, or in the case of a library row for row and
-`capcli library check` finds nothing; the exit code is 1 if they are not. Should a run come to its end before all kills are done, the rest of them fall on another one.
+random moments, of its start as well as of its work, and resumed each time. Prints when each kill came and how much was
+written, and at the end whether the files are equal: byte for byte, or for a library row by row, with nothing that
+`capcli library check` finds. The exit code is 1 if they are not. Should a run come to its end before all kills are
+done, the rest of them fall on another one.
 """
 
 from __future__ import annotations
