@@ -2,10 +2,11 @@
 
 usage: python benchmarks/search_precision.py --data DATASET [--split NAME] [--pictures N] [--model NAME|FILE]
 
-Captions the first N pictures (by default 400) of a data set, or of its split, into a library with the installed command, then searches it for
-each of their references: by both scores fused, by the matcher alone, and by BM25 of the captions alone, without a
-floor. A reference belongs to one picture, so precision at 10 is at most 0.1: the share of references whose picture is
-among the first 10 is ten times as much. With the floor it prints how many references find nothing.
+Captions the first N pictures (by default 400) of a data set or of a split of it into a library with the installed
+command, then searches it for each of their references: by both scores fused, by the matcher alone, and by BM25 of the
+captions alone, without a floor. A reference belongs to one picture, so precision at 10 is at most 0.1: the share of
+references whose picture is among the first 10 is ten times as much. With the floor it prints how many references find
+nothing.
 """
 
 from __future__ import annotations

@@ -9,7 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from capcli.cli import attend, caption, compare, compress, eval, faithfulness, library, models, score, search, train
+from capcli.cli import (
+    attend,
+    caption,
+    compare,
+    compress,
+    duplicates,
+    eval,
+    faithfulness,
+    library,
+    models,
+    score,
+    search,
+    train,
+)
 from capcli.cli.help import PlainCommand, PlainGroup
 from capcli.cli.messages import hush, tell
 from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
@@ -97,7 +110,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for title, commands in {
-    "Pictures": {"caption": caption.caption, "attend": attend.attend, "search": search.search},
+    "Pictures": {
+        "caption": caption.caption,
+        "attend": attend.attend,
+        "search": search.search,
+        "duplicates": duplicates.duplicates,
+    },
     "Figures": {
         "eval": eval.evaluate,
         "score": score.score,

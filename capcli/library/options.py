@@ -17,6 +17,12 @@ One of a thousand pictures reaches it that have nothing to do with a query, on t
 `python benchmarks/search_floor.py --data FLICKR8K`.
 """
 
+NEARLY = 0.95
+"""The least score of two pictures that are nearly equal."""
+
+BURST = 0.85
+"""The least score of two pictures of one burst."""
+
 _MOMENT = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?")
 
 
@@ -68,3 +74,15 @@ class SearchOptions:
         if self.min_confidence is not None:
             wanted.append(("confidence >= ?", (self.min_confidence,)))
         return " AND ".join(sql for sql, _ in wanted), [value for _, values in wanted for value in values]
+
+
+@dataclass(frozen=True)
+class DuplicateOptions:
+    """What pictures count as one; raises UsageError for a number outside its range."""
+
+    min_score: float = option(NEARLY, "How alike nearly equal pictures are.", least=0, most=1)
+    within: float = option(3.0, "Pictures taken so many seconds one after another may be a burst.", least=0)
+    burst_score: float = option(BURST, "How alike pictures of a burst are.", least=0, most=1)
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 from PIL import ExifTags, Image
 
@@ -58,12 +60,11 @@ def read_time_taken(picture: Image.Image) -> str | None:
     """When a decoded picture was taken, as its EXIF says, or None."""
     try:
         details = picture.getexif().get_ifd(ExifTags.IFD.Exif)
-        moments = (details.get(tag) for tag in (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized))
-        for moment in moments:
-            found = _MOMENT.match(str(moment))
-            if found and found[1] != "0000":
-                year, month, day, *clock = found.groups()
-                return f"{year}-{month}-{day}T{':'.join(clock)}"
     except Exception:  # damaged EXIF does not make the pixels worse
         return None
+    for tag in (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized):
+        if found := _MOMENT.match(str(details.get(tag))):
+            year, month, day, hour, minute, second = map(int, found.groups())
+            with suppress(ValueError):  # cameras without a date write one of zeros
+                return datetime(year, month, day, hour, minute, second).isoformat()
     return None
