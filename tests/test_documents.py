@@ -18,7 +18,17 @@ from capcli.version import __version__
 
 FILES = documents.documents()
 PAGES = {
-    *("captioning", "heatmaps", "evaluation", "training", "models", "clusters", "how-it-works", "benchmarks"),
+    *(
+        "captioning",
+        "heatmaps",
+        "evaluation",
+        "training",
+        "models",
+        "clusters",
+        "how-it-works",
+        "benchmarks",
+        "library",
+    ),
     "architecture",
 }
 MOST_OF_README = 10_000  # bytes

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from capcli.errors import CapcliError, UsageError
+from capcli.files.mounts import network_of
 
 APPLICATION = 0x63617063
 """Marks the file as a library of capcli; it spells "capc"."""
@@ -77,15 +78,15 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         UsageError: if it is another program's or a newer version's, or cannot be opened.
         CapcliError: if it is locked or damaged.
     """
+    if (kind := network_of(path)) is not None:
+        raise UsageError(f"{path} lies on a network drive ({kind}), where SQLite cannot share it; name a local file")
     with failing(path):
         connection = _connect(path, "rwc")
         try:
             _identify(path, connection, new=True)
             # Pages of this size hold a million vectors in a quarter of the reads.
             connection.execute("PRAGMA page_size = 16384")
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            if mode != "wal":
-                raise UsageError(f"{path} lies where SQLite cannot share a file, as on a network drive; name another")
+            connection.execute("PRAGMA journal_mode = WAL")
             # A killed process loses nothing by this, and a power failure only the last moments.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")

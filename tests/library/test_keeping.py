@@ -178,6 +178,12 @@ def test_an_existing_library_is_not_taken_unasked(keep: Keep, pictures: list[Pat
     assert "exists; --resume goes on with it" in str(refusal(library))
 
 
+def test_a_network_drive_is_refused(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "network_of", lambda path: "nfs4")
+    assert "lies on a network drive (nfs4)" in str(refusal(library))
+    assert not list(library.parent.iterdir())
+
+
 def test_two_runs_do_not_write_one_library(library: Path) -> None:
     with LibraryFile(library):
         assert "being written by another run" in str(refusal(library))
