@@ -11,7 +11,7 @@ _NETWORK = re.compile(r"nfs|nfs4|cifs|smb\w*|ncpfs|afs|9p|fuse\.sshfs|fuse\.rclo
 
 
 def network_of(path: Path) -> str | None:
-    """The network file system that a file is on, or would be, such as nfs4; None for a local disk and where none tells."""
+    """The network file system that a file is on, or would be, such as nfs4; None for a local disk."""
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
