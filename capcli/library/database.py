@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import quote
 
 from capcli.errors import CapcliError, UsageError
 from capcli.files.mounts import network_of
@@ -84,8 +83,8 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         connection = _connect(path, "rwc")
         try:
             _identify(path, connection, new=True)
-            # Pages of this size hold a million vectors in a quarter of the reads.
-            connection.execute("PRAGMA page_size = 16384")
+            # Larger pages are read faster, a million vectors at once, and smaller ones make each commit cheaper.
+            connection.execute("PRAGMA page_size = 8192")
             connection.execute("PRAGMA journal_mode = WAL")
             # A killed process loses nothing by this, and a power failure only the last moments.
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -198,8 +197,8 @@ def encode_name(name: str) -> bytes:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    place = quote(encode_name(os.path.abspath(path)))  # noqa: PTH100 - Path.resolve would follow links
-    connection = sqlite3.connect(f"file:{place}?mode={mode}", PATIENCE, uri=True, isolation_level=None)
+    place = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{place}?mode={mode}", PATIENCE, uri=True, isolation_level=None)
     connection.text_factory = lambda content: content.decode("utf-8", _NAMES)
     return connection
 

@@ -187,7 +187,8 @@ def _complete(connection: sqlite3.Connection, words: Sequence[str], pictures: Co
     """Those of the pictures whose captions have all of some words."""
     if not (words and pictures):
         return set()
-    query = "SELECT rowid FROM words_of WHERE words_of MATCH ? AND rowid IN (SELECT value FROM json_each(?))"
+    # The plus keeps SQLite from searching the index once for each picture.
+    query = "SELECT rowid FROM words_of WHERE words_of MATCH ? AND +rowid IN (SELECT value FROM json_each(?))"
     rows = connection.execute(query, (" AND ".join(map(_quoted, words)), json.dumps(sorted(pictures))))
     return {picture for (picture,) in rows}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -92,8 +93,22 @@ def compare_vectors(connection: sqlite3.Connection, model: int, vector: Float32A
     found = np.zeros(last_picture(connection) + 1, np.float32)
     wanted = torch.from_numpy(vector.astype(np.float16))
     place = torch.empty(BLOCK, len(vector), dtype=torch.float16)  # for torch takes no memory that is read-only
-    for start, vectors in read_vectors(connection, model):
-        rows = place[: len(vectors)]
-        rows.numpy()[:] = vectors
-        found[start : start + len(vectors)] = (rows @ wanted).float().numpy()
+    with _one_thread():
+        for start, vectors in read_vectors(connection, model):
+            rows = place[: len(vectors)]
+            rows.numpy()[:] = vectors
+            found[start : start + len(vectors)] = (rows @ wanted).float().numpy()
     return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Lets torch compute with one thread: reading takes longer than the products, whose threads would only wait."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

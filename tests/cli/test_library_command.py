@@ -104,7 +104,7 @@ def test_a_library_is_looked_into_and_checked(fake: Matching, folder: Path) -> N
     checked = run(fake, "library", "check", "photos.db")
     assert (checked.exit_code, checked.stdout) == (0, "sound: 4 pictures\n")
     content = bytearray(Path("photos.db").read_bytes())
-    content[16384 * 3 : 16384 * 5] = os.urandom(16384 * 2)
+    content[8192 * 4 : 8192 * 8] = os.urandom(8192 * 4)
     Path("photos.db").write_bytes(content)
     assert run(fake, "library", "check", "photos.db").exit_code == 1
 
