@@ -1,12 +1,13 @@
 """How well a search finds pictures by what people wrote about them.
 
-usage: python benchmarks/search_precision.py --data DATASET [--split NAME] [--pictures N] [--model NAME|FILE]
+usage: python benchmarks/search_precision.py --data DATASET [--split NAME] [--pictures N]
+                                             [--model NAME|FILE] [--words X]
 
 Captions the first N pictures (by default 400) of a data set or of a split of it into a library with the installed
 command, then searches it for each of their references: by both scores fused, by the matcher alone, and by BM25 of the
 captions alone, without a floor. A reference belongs to one picture, so precision at 10 is at most 0.1: the share of
 references whose picture is among the first 10 is ten times as much. With the floor it prints how many references find
-nothing.
+nothing. X is how much a rank among captions counts.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from machine import command, describe
 
 from capcli.captioner import Captioner
 from capcli.evaluation.references import read_references
+from capcli.library import search as library_search
 from capcli.library.changes import key_of
 from capcli.library.contents import find_models
 from capcli.library.options import SearchOptions
@@ -40,9 +42,11 @@ def main() -> None:
     parser.add_argument("--split")
     parser.add_argument("--pictures", type=int, default=400)
     parser.add_argument("--model", default="base")
+    parser.add_argument("--words", type=float, default=library_search.WORDS)
     options = parser.parse_args()
 
     print(f"machine: {describe()}")
+    library_search.WORDS = options.words
     known = read_references(options.data, options.split).items
     items = [item for item in known if item.image is not None and item.captions][: options.pictures]
     asked = [(key_of(item.image), sentence) for item in items if item.image for sentence in item.captions]

@@ -13,7 +13,7 @@ from kept_results import make_kept
 
 from capcli.errors import UsageError
 from capcli.library.options import SearchOptions
-from capcli.library.search import K, Query, find_unknown, search, split_query
+from capcli.library.search import WORDS, K, Query, find_unknown, search, split_query
 
 DOG, CAT = np.array([1, 0, 0], np.float32), np.array([0, 1, 0], np.float32)
 PICTURES = {
@@ -51,7 +51,7 @@ def test_ranks_of_pixels_and_words_are_fused(library: Path) -> None:
     assert hits["anna"].score is None
     assert hits["puppy"].words is None
     by_words = sorted(("dog", "cat", "anna"), key=lambda name: -(hits[name].words or 0))
-    ranks = {name: [1 / (K + by_words.index(name) + 1)] for name in by_words}
+    ranks = {name: [WORDS / (K + by_words.index(name) + 1)] for name in by_words}
     ranks["dog"].append(1 / (K + 1))
     assert hits["dog"].fused == pytest.approx(sum(ranks["dog"]))
     assert hits["puppy"].fused == pytest.approx(1 / (K + 2))
