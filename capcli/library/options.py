@@ -25,7 +25,7 @@ others: `python benchmarks/duplicate_scores.py coco_subset/images`.
 """
 
 BURST = 0.85
-"""The least score of two pictures that were taken shortly one after the other and are a burst, by the same figures."""
+"""The least score of two pictures of one burst, taken shortly one after the other; by the same figures."""
 
 _MOMENT = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?")
 
