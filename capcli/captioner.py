@@ -289,7 +289,7 @@ class Captioner:
         return self._fitting(arrays, work)
 
     def caption_and_embed_arrays(
-        self, arrays: UInt8Array, options: DecodingOptions | None = None
+        self, arrays: UInt8Array, options: DecodingOptions | None = None, chooser: KeywordChooser | None = None
     ) -> list[tuple[Caption, Float32Array]]:
         """`caption_arrays`, each caption with its picture's vector, float32 E, as `picture_vectors` gives it.
 
@@ -304,6 +304,8 @@ class Captioner:
             with torch.inference_mode():
                 vectors = matcher.pictures(regions.float()).cpu().numpy()
             captions = self.decode(regions, chosen, self._seeds(batch, chosen))
+            if chooser is not None:
+                captions = _with_keywords(captions, regions, chooser)
             return list(zip(captions, vectors, strict=True))
 
         return self._fitting(arrays, work)
@@ -384,6 +386,15 @@ class Captioner:
         pictures = np.concatenate([nothing, *map(self.picture_vectors, self._batches(images))])
         similarities: Float32Array = pictures @ vectors.T
         return similarities
+
+    def find_unknown(self, words: Iterable[str]) -> list[str]:
+        """Those of some words that the model does not know."""
+        return [word for word in words if word not in self._vocabulary]
+
+    @property
+    def matches(self) -> bool:
+        """Whether the model has a matcher."""
+        return self._matcher is not None
 
     def picture_vectors(self, arrays: UInt8Array) -> Float32Array:
         """The matcher's unit vectors, float32 B x E, of uint8 B x S x S x 3 pictures; raises UsageError without one."""

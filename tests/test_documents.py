@@ -28,6 +28,7 @@ PAGES = {
         "clusters",
         "how-it-works",
         "benchmarks",
+        "library",
     ),
     "architecture",
 }

@@ -9,7 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from capcli.cli import apply, attend, caption, compare, compress, eval, faithfulness, models, score, train
+from capcli.cli import (
+    apply,
+    attend,
+    caption,
+    compare,
+    compress,
+    duplicates,
+    eval,
+    faithfulness,
+    library,
+    models,
+    score,
+    search,
+    train,
+)
 from capcli.cli.help import PlainCommand, PlainGroup
 from capcli.cli.messages import hush, tell
 from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
@@ -97,7 +111,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for title, commands in {
-    "Pictures": {"caption": caption.caption, "attend": attend.attend, "apply": apply.apply},
+    "Pictures": {
+        "caption": caption.caption,
+        "attend": attend.attend,
+        "search": search.search,
+        "duplicates": duplicates.duplicates,
+        "apply": apply.apply,
+    },
     "Figures": {
         "eval": eval.evaluate,
         "score": score.score,
@@ -108,6 +128,7 @@ for title, commands in {
 }.items():
     for name, command in commands.items():
         app.command(name, cls=PlainCommand, rich_help_panel=title)(command)
+app.add_typer(library.app, name="library", rich_help_panel="Pictures")
 app.add_typer(models.app, name="models", rich_help_panel="Models")
 
 

@@ -53,6 +53,7 @@ def caption(
 
     A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
+    from capcli.library.keeping import LibraryFile
     from capcli.output.outputs import Outputs
     from capcli.runs.writing import WriteCaptions
 
@@ -67,9 +68,9 @@ def caption(
     words = KeywordOptions(**wanted)
     from capcli.keywords.chooser import keyword_origin, read_chooser  # which loads numpy
 
-    chooser = read_chooser(given.model, words)
+    chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
     console = Console(summary=not alone)
-    with Outputs(to, sys.stdout.buffer, base, alone=alone, keywords=keyword_origin(words)) as sinks:
+    with Outputs(to, sys.stdout.buffer, base, open_library=LibraryFile, alone=alone, keywords=made_by) as sinks:
 
         def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
             assert watch is not None

@@ -112,6 +112,7 @@ class _CollectPredictions:
     """
 
     singly = False
+    describes = False
     notes: Sequence[str] = ()
 
     def __init__(self, outputs: Outputs | None, keep: OutputOptions | None, *, embed: bool) -> None:

@@ -66,6 +66,7 @@ class DrawMaps:
     """
 
     singly = True
+    describes = False
 
     def __init__(
         self,

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from capcli.datasets.records import IMAGE_KEYS, Record, read_records
 from capcli.errors import DatasetError
+from capcli.library.contents import read_results
+from capcli.library.database import is_library
+from capcli.output import Result
 from capcli.output.naming import absolute
 from capcli.output.xmp import xml_text
 
@@ -41,7 +44,7 @@ class Described:
 
 
 def read_described(source: Path) -> list[Described]:
-    """The pictures with captions in rows that capcli wrote in any format, or in a table; failures are left out.
+    """The pictures with captions in rows that capcli wrote in any format, a library or a table; failures are left out.
 
     A row names its picture and has its caption as for `capcli.evaluation.predictions.read_predictions`; it may have
     `confidence`, `uncertain`, `keywords`, `size` and `mtime`. A keyword is a text, or an object with a `word`, or a
@@ -50,8 +53,12 @@ def read_described(source: Path) -> list[Described]:
     Raises:
         DatasetError: the file cannot be read, a row is broken (with its line), none has a caption, or two are about
             one picture.
+        UsageError: it is a library of another version; CapcliError if it is locked or damaged.
     """
-    described = [_described(record) for record in read_records(source) if not record.fields.get("error")]
+    if is_library(source):
+        described = [_kept(result, str(source)) for result in read_results(source) if result.captions]
+    else:
+        described = [_described(record) for record in read_records(source) if not record.fields.get("error")]
     seen: dict[Path, str] = {}
     for one in described:
         before = seen.setdefault(absolute(one.path), one.where)
@@ -60,6 +67,21 @@ def read_described(source: Path) -> list[Described]:
     if not described:
         raise DatasetError(f"{source}: holds no captions")
     return described
+
+
+def _kept(result: Result, where: str) -> Described:
+    facts = result.facts
+    words = tuple("|".join(word.path) if len(word.path) > 1 else word.word for word in result.keywords or ())
+    return Described(
+        result.path,
+        result.captions[0],
+        where,
+        result.confidences[0],
+        result.uncertain,
+        words,
+        None if facts is None else facts.size,
+        None if facts is None else facts.mtime / 1e9,
+    )
 
 
 def _described(record: Record) -> Described:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from capcli.arrays import Float32Array
+    from capcli.pictures.facts import Facts
 
 from capcli.keywords.keyword import Keyword
 
@@ -32,6 +36,9 @@ class Result:
             share of its visual sentinel, None where the model has none.
         keywords: the likeliest first, possibly none; None where they were not asked for.
         error: why there is no caption, one clause.
+        facts: of the picture, where a library is to remember them.
+        vector: the matcher's, float32 E, where a library is to have it.
+        model_sha256: of the model's file, in hexadecimal, where a library is to have it.
     """
 
     path: Path
@@ -42,6 +49,9 @@ class Result:
     words: tuple[tuple[str, float, float | None], ...] | None = None
     keywords: tuple[Keyword, ...] | None = None
     error: str | None = None
+    facts: Facts | None = field(default=None, repr=False, compare=False)
+    vector: Float32Array | None = field(default=None, repr=False, compare=False)
+    model_sha256: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def state(self) -> State:
@@ -79,11 +89,3 @@ def _word(text: str, log_probability: float, sentinel: float | None = None) -> d
 
 def _rounded(value: float) -> float:
     return round(value, 6)
-
-
-class Writer(Protocol):
-    """Takes results one by one; each is out of the process when `write` returns."""
-
-    def write(self, result: Result) -> Result:
-        """Keep a result; returns what has become of it, an error if the place could not take it."""
-        ...

@@ -13,6 +13,11 @@ from capcli.output.formats.registry import ENDINGS, FORMATS
 KINDS = ("txt", "json", "xmp")
 """Kinds of sidecars."""
 
+LIBRARY = "library"
+"""The format that is no file of rows, but a database."""
+
+_ENDINGS = {**ENDINGS, ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
+
 
 @dataclass(frozen=True)
 class OutputOptions:
@@ -24,7 +29,10 @@ class OutputOptions:
 
     output: Path | None = option(None, "File to write instead of stdout; never half a row.", flag="-o", metavar="FILE")
     format: str | None = option(
-        None, "How rows look; by default what FILE's ending says, else text.", choices=FORMATS, metavar="FORMAT"
+        None,
+        "How rows look; by default what FILE's ending says, else text.",
+        choices=(*FORMATS, LIBRARY),
+        metavar="FORMAT",
     )
     sidecar: tuple[str, ...] = option(
         (),
@@ -45,7 +53,7 @@ class OutputOptions:
     )
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, FORMATS)
+        one_of("format", self.format, (*FORMATS, LIBRARY))
         for kind in self.sidecar:
             one_of("sidecar", kind, KINDS)
         if self.overwrite and self.resumes:
@@ -55,6 +63,8 @@ class OutputOptions:
             raise UsageError("--resume needs -o FILE or --sidecar, where the captions so far are")
         if self.output and self.errors and os.path.realpath(self.output) == os.path.realpath(self.errors):
             raise UsageError(f"-o and --errors both name {self.output}; name two files")
+        if self.row_format == LIBRARY and not self.output:
+            raise UsageError("a library is a file; name it, such as -o photos.db")
         if "-" in map(str, (self.output, self.errors)):
             raise UsageError("-o and --errors take a file; without -o rows go to stdout")
         if self.sidecar_dir and not self.sidecar:
@@ -71,4 +81,4 @@ class OutputOptions:
     def row_format(self) -> str:
         """Name of the format of rows."""
         ending = self.output.suffix.lower() if self.output else ""
-        return self.format or ENDINGS.get(ending, "text")
+        return self.format or _ENDINGS.get(ending, "text")

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from capcli.decoding.options import LM_RESCORE, DecodingKeywords, DecodingOptions
 from capcli.errors import CapcliError, ModelError, UsageError, system_reason
@@ -121,14 +121,52 @@ def read_origin(model: ModelOptions, decoding: DecodingKeywords) -> Origin:
     return Origin(identify_model(file), beside, PREPARATION, chosen)
 
 
+class Place(Protocol):
+    """Where a record lies; `str` says how messages call it."""
+
+    def read(self) -> bytes | None:
+        """What is there, None where there is nothing; raises OSError."""
+        ...
+
+    def write(self, content: bytes) -> None:
+        """Puts a record there; raises OSError."""
+        ...
+
+    def remove(self) -> None:
+        """Takes away what is there; raises OSError."""
+        ...
+
+
+class _FilePlace:
+    """A record in a file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def read(self) -> bytes | None:
+        try:
+            return self._path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write(self, content: bytes) -> None:
+        write_atomic(self._path, content)
+
+    def remove(self) -> None:
+        self._path.unlink()
+
+
 class OriginRecord:
-    """The file that says what made what an output holds.
+    """What says what made what an output holds.
 
     It lists every origin that results in the output are of: more than one, if somebody went on all the same.
 
     Args:
         output: the file or folder, as the user calls it.
-        file: the record.
+        place: where the record lies.
         options: those beside decoding that change the results.
         holds: whether results that are there stay.
         resumes: whether this run goes on with them, so that a difference is one that counts.
@@ -138,14 +176,14 @@ class OriginRecord:
     def __init__(
         self,
         output: Path,
-        file: Path,
+        place: Place,
         options: Mapping[str, object],
         *,
         holds: bool,
         resumes: bool,
         anyway: bool = False,
     ) -> None:
-        self._output, self._file, self._options = output, file, options
+        self._output, self._place, self._options = output, place, options
         self._holds, self._resumes, self._anyway = holds, resumes, anyway
         self._new: list[Origin] = []  # what the record is to list, once a result comes that it does not tell of
 
@@ -156,7 +194,7 @@ class OriginRecord:
         name = f".{real.name}.origin.json"
         if len(os.fsencode(name)) > _LONGEST_NAME:
             name = f".{hashlib.blake2b(os.fsencode(real.name), digest_size=8).hexdigest()}.origin.json"
-        return cls(path, real.with_name(name), options, **how)
+        return cls(path, _FilePlace(real.with_name(name)), options, **how)
 
     @classmethod
     def of_folder(
@@ -164,8 +202,8 @@ class OriginRecord:
     ) -> OriginRecord:
         """The record of a folder's files of a kind; with `overwrite` those that are there go."""
         holds = not overwrite and _has_files(folder)
-        file = folder / f".capcli-{kind}.origin.json"
-        return cls(folder, file, options, holds=holds, resumes=resumes, anyway=anyway)
+        place = _FilePlace(folder / f".capcli-{kind}.origin.json")
+        return cls(folder, place, options, holds=holds, resumes=resumes, anyway=anyway)
 
     def check(self, asked: Origin) -> str | None:
         """Compares what made the output with what is asked for.
@@ -183,7 +221,7 @@ class OriginRecord:
                 held = self._read()
             except ValueError:
                 if self._resumes and not self._anyway:
-                    told = f"{self._file} does not say what made {self._output}"
+                    told = f"{self._place} does not say what made {self._output}"
                     raise UsageError(f"{told}; --resume-anyway goes on all the same") from None
             differences = [one for one in (each.difference(asked) for each in held) if one]
             if differences and self._resumes and not self._anyway:
@@ -212,7 +250,7 @@ class OriginRecord:
             return self._write()
         if self._new:
             with suppress(OSError):
-                self._file.unlink()
+                self._place.remove()
         return None
 
     def complete(self) -> str | None:
@@ -220,13 +258,14 @@ class OriginRecord:
         return self._write() if self._new else None
 
     def _read(self) -> list[Origin]:
-        """The origins in the record, none where there is no record; raises ValueError for something else."""
+        """The origins in the record, none where there is none; raises ValueError for something else."""
         try:
-            content = json.loads(self._file.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+            read = self._place.read()
         except OSError as error:
             raise ValueError(str(error)) from None
+        if read is None:
+            return []
+        content = json.loads(read)
         if not (isinstance(content, dict) and isinstance(content.get("origins"), list)):
             raise ValueError("it is no object with origins")
         return [Origin.from_json(one) for one in content["origins"]]
@@ -235,9 +274,9 @@ class OriginRecord:
         content = dumps({"origins": [one.to_json() for one in self._new]}, indent=2) + b"\n"
         self._new = []
         try:
-            write_atomic(self._file, content)
+            self._place.write(content)
         except OSError as error:
-            told = f"{self._file}: {system_reason(error)}"
+            told = f"{self._place}: {system_reason(error)}"
             if disk_is_full(error):
                 raise CapcliError(told) from None
             return f"{told}; a later --resume cannot compare what made {self._output}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +11,10 @@ from typing import BinaryIO
 
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.output import Result, State
-from capcli.output.formats.contract import Format
-from capcli.output.formats.json import JsonLines
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
-from capcli.output.options import OutputOptions
+from capcli.output.kept import Kept
+from capcli.output.options import LIBRARY, OutputOptions
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.sidecar import SidecarError, Sidecars
@@ -29,6 +28,7 @@ class Outputs:
         options: where to.
         stdout: takes the rows where no file does.
         base: folder that holds all pictures, for the structure of sidecars.
+        open_library: opens a library, where the options name one; takes its path, `resume` and `overwrite`.
         alone: one picture only: on stdout as text its sentence stands without the path.
         keywords: the options that make keywords, by their names; empty where results have none.
 
@@ -47,31 +47,32 @@ class Outputs:
         stdout: BinaryIO,
         base: Path,
         *,
+        open_library: Callable[..., Kept] | None = None,
         alone: bool = False,
         keywords: Mapping[str, object] | None = None,
     ) -> None:
         self._options = options
-        self._errors: RowFile | None = None
+        self._stream: RowStream | None = None
+        self._rows: Kept | None = None
+        self._errors: Kept | None = None
         self.notes: list[str] = []
-        form = FORMATS[options.row_format](with_keywords=bool(keywords))
         with ExitStack() as stack:
-            self._rows: RowFile | RowStream
-            if options.output is None:
-                sentences = alone and options.row_format == "text"
-                self._rows = RowStream(stdout, Sentences() if sentences else form)
-            elif _is_device(options.output):
-                self._rows = RowStream(stack.enter_context(options.output.open("wb")), form)
+            if options.output is None or _is_device(options.output):
+                file = stdout if options.output is None else stack.enter_context(options.output.open("wb"))
+                sentences = alone and options.output is None and options.row_format == "text"
+                form = Sentences() if sentences else FORMATS[options.row_format](with_keywords=bool(keywords))
+                self._stream = stack.enter_context(RowStream(file, form))
             else:
-                self._rows = self._file(options.output, form)
-            stack.enter_context(self._rows)
+                rows = _open(options.output, options.row_format, options, open_library, with_keywords=bool(keywords))
+                self._rows = stack.enter_context(rows)
             if options.errors is not None:
-                self._errors = stack.enter_context(self._file(options.errors, JsonLines()))
+                self._errors = stack.enter_context(_open(options.errors, "jsonl", options))
+            self._files = [file for file in (self._rows, self._errors) if file is not None]
             self._sidecars = [
                 Sidecars(kind, options.sidecar_dir, base, overwrite=options.overwrite)
                 for kind in dict.fromkeys(options.sidecar)
             ]
-            rows = self._rows.count if isinstance(self._rows, RowFile) else None
-            self.records = list(_records(options, keywords or {}, rows))
+            self.records = list(_records(options, keywords or {}, self._rows))
             self._stack = stack.pop_all()
 
     def todo(self, pictures: Sequence[Path]) -> list[Path]:
@@ -81,9 +82,8 @@ class Outputs:
             UsageError: if a picture is one of the outputs, or sidecars hold captions already and nothing says what to
                 do with them.
         """
-        files = [file for file in (self._rows, self._errors) if isinstance(file, RowFile)]
         for picture in pictures:
-            if any(file.is_file(picture) for file in files):
+            if any(file.is_file(picture) for file in self._files):
                 raise UsageError(f"{picture} is to be captioned, and an output would take its place; name another file")
         places = (self._options.output, self._options.errors)
         for sidecars in self._sidecars:
@@ -93,7 +93,7 @@ class Outputs:
                 self._refuse_sidecars(pictures)
             return list(pictures)
         todo = [picture for picture in pictures if not self.settled(picture)]
-        if pictures and len(todo) == len(pictures) and any(file.count for file in files):
+        if pictures and len(todo) == len(pictures) and any(file.count for file in self._files):
             self.notes.append(
                 f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
                 "are found again from the folder where they were written"
@@ -104,9 +104,8 @@ class Outputs:
     def forget(self, pictures: Iterable[Path]) -> None:
         """Drop the failures that are held of pictures which are about to be captioned again."""
         failed = [picture for picture in pictures if self.failed(picture)]
-        for file in (self._rows, self._errors):
-            if isinstance(file, RowFile):
-                file.forget(picture for picture in failed if file.state(picture) is State.FAILED)
+        for file in self._files:
+            file.forget([picture for picture in failed if file.state(picture) is State.FAILED])
 
     def settled(self, picture: Path) -> bool:
         """Whether a resumed run has nothing to do for a picture."""
@@ -116,8 +115,7 @@ class Outputs:
 
     def failed(self, picture: Path) -> bool:
         """Whether an earlier run ended for the picture with a failure."""
-        files = [file for file in (self._rows, self._errors) if isinstance(file, RowFile)]
-        return not self._complete(picture) and any(file.state(picture) is State.FAILED for file in files)
+        return not self._complete(picture) and any(file.state(picture) is State.FAILED for file in self._files)
 
     def write(self, result: Result) -> Result:
         """Hand a result to every place that does not hold it yet.
@@ -140,9 +138,16 @@ class Outputs:
         written = Result(result.path, error="; ".join(failures)) if failures else result
         if self._errors is not None and written.error is not None:
             self._errors.write(written)
-        if not isinstance(self._rows, RowFile) or self._rows.state(result.path) is None:
+        if self._stream is not None:
+            self._stream.write(result)
+        elif self._rows is not None and self._rows.state(result.path) is None:
             self._rows.write(result)
         return written
+
+    @property
+    def describes(self) -> bool:
+        """Whether results are to have what a library remembers beside captions."""
+        return self._options.row_format == LIBRARY
 
     @property
     def kept_sidecars(self) -> int:
@@ -151,8 +156,8 @@ class Outputs:
 
     def _complete(self, picture: Path) -> bool:
         """Whether every place that keeps captions has those of the picture."""
-        state = self._rows.state(picture) if isinstance(self._rows, RowFile) else None
-        if isinstance(self._rows, RowFile) and state not in (State.CAPTIONED, State.UNCERTAIN):
+        state = self._rows.state(picture) if self._rows is not None else None
+        if self._rows is not None and state not in (State.CAPTIONED, State.UNCERTAIN):
             return False
         if not self._sidecars:
             return state is not None
@@ -168,11 +173,6 @@ class Outputs:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
 
-    def _file(self, path: Path, form: Format) -> RowFile:
-        if path.suffix.lower() in EXTENSIONS:
-            raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
-        return RowFile(path, form, resume=self._options.resumes, overwrite=self._options.overwrite)
-
     def _refuse_sidecars(self, pictures: Sequence[Path]) -> None:
         held = {
             picture: sidecars.path_of(picture)
@@ -187,12 +187,30 @@ class Outputs:
             )
 
 
-def _records(options: OutputOptions, keywords: Mapping[str, object], rows: int | None) -> Iterator[OriginRecord]:
-    """The records of a run's outputs; `rows` is how many pictures its file has rows of, None where there is no file."""
+def _open(
+    path: Path,
+    form: str,
+    options: OutputOptions,
+    open_library: Callable[..., Kept] | None = None,
+    *,
+    with_keywords: bool = False,
+) -> Kept:
+    if path.suffix.lower() in EXTENSIONS:
+        raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
+    how = {"resume": options.resumes, "overwrite": options.overwrite}
+    if form != LIBRARY:
+        return RowFile(path, FORMATS[form](with_keywords=with_keywords), **how)
+    if open_library is None:
+        raise UsageError(f"{path}: a library takes the captions of `capcli caption` alone; choose another format")
+    return open_library(path, **how)
+
+
+def _records(options: OutputOptions, keywords: Mapping[str, object], rows: Kept | None) -> Iterator[OriginRecord]:
+    """The records of a run's outputs; `rows` is its file, None where there is none."""
     words = {"with_words": options.with_words, **keywords}
     how = {"resumes": options.resumes, "anyway": options.resume_anyway}
-    if options.output is not None and rows is not None:
-        yield OriginRecord.of_file(options.output, words, holds=rows > 0, **how)
+    if rows is not None:
+        yield rows.record(words, **how)
     if options.sidecar_dir is not None:
         how["overwrite"] = options.overwrite
         for kind in dict.fromkeys(options.sidecar):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from capcli.errors import UsageError
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
 from capcli.output.growing import GrowingFile, foreign
+from capcli.output.origin import OriginRecord
 
 
 class RowStream:
@@ -87,6 +88,10 @@ class RowFile:
     def count(self) -> int:
         """How many pictures it holds rows of."""
         return len(self._states)
+
+    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
+        """The record of what made its rows, which lies beside it."""
+        return OriginRecord.of_file(self._name, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
 
     def is_file(self, path: Path) -> bool:
         """Whether `path` leads to this very file."""

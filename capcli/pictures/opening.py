@@ -91,6 +91,13 @@ class Picture:
         width, height = right - left, bottom - top
         return (height, width) if orientation.turn_of(source) in orientation.SIDEWAYS else (width, height)
 
+    def whole_size(self, upright: Image.Image) -> tuple[int, int]:
+        """Width and height of the whole picture when it stands upright; `upright` may be it at a smaller size."""
+        if not isinstance(self._source, JpegImagePlugin.JpegImageFile):
+            return upright.size
+        width, height = self._whole_size
+        return (height, width) if orientation.turn_of(self._source) in orientation.SIDEWAYS else (width, height)
+
     def decode(self) -> Image.Image:
         """Decode it, once, in the mode that it has; it may have to be turned upright.
 

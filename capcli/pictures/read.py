@@ -15,8 +15,9 @@ from PIL import Image
 
 from capcli.arrays import UInt8Array
 from capcli.errors import UnreadableImage
+from capcli.pictures.facts import Facts, hash_pixels, read_time_taken
 from capcli.pictures.kinds import LEFT_OUT, ending_of
-from capcli.pictures.opening import open_picture
+from capcli.pictures.opening import Picture, open_picture
 from capcli.pictures.orientation import SIDEWAYS, load, turn_of
 from capcli.pictures.refusal import NO_PICTURE, Refusal
 from capcli.pictures.transparency import on_white
@@ -47,14 +48,7 @@ def read_picture(
     Raises:
         UnreadableImage: for whatever is wrong with the file, with the reason.
     """
-
-    def decoded(file: BinaryIO) -> Image.Image:
-        picture = open_picture(file, at_least)
-        # Several are read at once, and a few pictures of this size would not fit into memory together.
-        with large if picture.pixels > LARGE_PIXELS else nullcontext():
-            return upright_rgb(picture.decode())
-
-    return _with_file(path, decoded)
+    return _with_file(path, lambda file: _decode(open_picture(file, at_least), large)[1])
 
 
 def upright_size(path: str | Path) -> tuple[int, int]:
@@ -102,6 +96,23 @@ def read_array(path: str | Path, size: int, *, large: AbstractContextManager[obj
     return to_array(read_picture(path, at_least=2 * size, large=large), size)
 
 
+def read_described(
+    path: str | Path, size: int, *, large: AbstractContextManager[object] = _LARGE
+) -> tuple[UInt8Array, Facts]:
+    """`read_array`, and what a library remembers of the picture; it is decoded once for both."""
+
+    def described(file: BinaryIO) -> tuple[Image.Image, Facts]:
+        state = os.fstat(file.fileno())
+        picture = open_picture(file, 2 * size)
+        decoded, upright = _decode(picture, large)
+        width, height = picture.whole_size(upright)
+        taken = read_time_taken(decoded)
+        return upright, Facts(state.st_size, state.st_mtime_ns, width, height, taken, hash_pixels(upright))
+
+    upright, facts = _with_file(path, described)
+    return to_array(upright, size), facts
+
+
 def to_array(image: Image.Image, size: int) -> UInt8Array:
     """Squash an RGB picture to a square, bicubic and antialiased; nothing at its edges is cropped away.
 
@@ -109,6 +120,14 @@ def to_array(image: Image.Image, size: int) -> UInt8Array:
         uint8 array of shape (size, size, 3).
     """
     return np.array(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))
+
+
+def _decode(picture: Picture, large: AbstractContextManager[object]) -> tuple[Image.Image, Image.Image]:
+    """A picture as the file has it, and upright in RGB."""
+    # Several are read at once, and a few pictures of this size would not fit into memory together.
+    with large if picture.pixels > LARGE_PIXELS else nullcontext():
+        decoded = picture.decode()
+        return decoded, upright_rgb(decoded)
 
 
 def _with_file(path: str | Path, work: Callable[[BinaryIO], _T]) -> _T:

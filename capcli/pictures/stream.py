@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -17,6 +18,7 @@ import numpy as np
 
 from capcli.arrays import UInt8Array
 from capcli.errors import UnreadableImage
+from capcli.pictures.facts import Facts
 from capcli.pictures.process import Crash, ReadingProcess, TooSlow, worker_command
 from capcli.pictures.worker import Kind, request
 
@@ -32,11 +34,13 @@ class Reading:
         path: the file as given.
         array: uint8 of shape (size, size, 3), or None.
         error: why there is no array, or None.
+        facts: what a library remembers of the picture, where that was asked for.
     """
 
     path: Path
     array: UInt8Array | None = None
     error: UnreadableImage | None = None
+    facts: Facts | None = None
 
 
 class ReadingPool:
@@ -80,7 +84,9 @@ class ReadingPool:
         """The ids of the processes that live now."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
-    def stream(self, paths: Iterable[Path | None], size: int, batch_size: int) -> Generator[list[Reading], None, None]:
+    def stream(
+        self, paths: Iterable[Path | None], size: int, batch_size: int, *, described: bool = False
+    ) -> Generator[list[Reading], None, None]:
         """Read pictures and hand them over in input order, each exactly once.
 
         `paths` is consumed only while the caller waits for a batch, and at most two batches further, so memory is
@@ -98,7 +104,8 @@ class ReadingPool:
         for first in waiting:
             if first is not None:
                 until_none = iter(waiting.__next__, None)
-                yield from self._read_ahead(chain([first], until_none), size, batch_size)
+                read = functools.partial(self._read, size=size, described=described)
+                yield from self._read_ahead(chain([first], until_none), read, batch_size)
 
     def close(self) -> None:
         """End the processes at once, also those in the middle of a picture."""
@@ -122,12 +129,14 @@ class ReadingPool:
             for worker in self._workers:
                 worker.tick(seconds)
 
-    def _read_ahead(self, paths: Iterator[Path], size: int, batch_size: int) -> Generator[list[Reading], None, None]:
+    def _read_ahead(
+        self, paths: Iterator[Path], read: Callable[[Path], Reading], batch_size: int
+    ) -> Generator[list[Reading], None, None]:
         ahead: deque[Future[Reading]] = deque()
         try:
             while True:
                 wanted = batch_size * (1 + _BATCHES_AHEAD) - len(ahead)
-                ahead.extend(self._threads.submit(self._read, path, size) for path in islice(paths, wanted))
+                ahead.extend(self._threads.submit(read, path) for path in islice(paths, wanted))
                 if not ahead:
                     return
                 yield [ahead.popleft().result() for _ in range(min(batch_size, len(ahead)))]
@@ -135,9 +144,9 @@ class ReadingPool:
             for future in ahead:
                 future.cancel()
 
-    def _read(self, path: Path, size: int) -> Reading:
+    def _read(self, path: Path, size: int, described: bool) -> Reading:
         try:
-            wanted = request(path, size)
+            wanted = request(path, size, described=described)
         except (OSError, ValueError):
             return Reading(path, error=UnreadableImage(path, "does not exist"))
         worker = self._idle.get()
@@ -152,7 +161,9 @@ class ReadingPool:
             reason = f"takes longer than {self._patience:g} s to read"
         else:
             if kind is Kind.PIXELS:
-                return Reading(path, array=np.frombuffer(bytearray(content), np.uint8).reshape(size, size, 3))
+                pixels, told = bytearray(content[: size * size * 3]), content[size * size * 3 :]
+                array = np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
+                return Reading(path, array, facts=Facts.decode(told) if told else None)
             reason = content.decode("utf-8", "surrogatepass")
         finally:
             self._idle.put(worker)

@@ -18,10 +18,10 @@ from queue import SimpleQueue
 from typing import IO
 
 from capcli.errors import UnreadableImage
-from capcli.pictures.read import read_array
+from capcli.pictures.read import read_array, read_described
 
 _HEADER = struct.Struct("!BI")
-_SIZE = struct.Struct("!I")
+_WANTED = struct.Struct("!I?")
 
 
 class Kind(IntEnum):
@@ -31,7 +31,8 @@ class Kind(IntEnum):
         READY: the worker has loaded; comes once, before all else.
         READ: the parent wants a picture; the content is made by `request`.
         TURN: the worker waits to decode a large picture, and the parent lets it by the same word.
-        PIXELS: the worker has read it; the content is size * size * 3 bytes.
+        PIXELS: the worker has read it; the content is size * size * 3 bytes, and behind them its `Facts`
+            where they are wanted.
         REASON: the worker could not read it; the content is the reason of the UnreadableImage, in UTF-8.
     """
 
@@ -70,15 +71,20 @@ def receive(pipe: IO[bytes]) -> tuple[Kind, bytes]:
     return kind, content
 
 
-def request(path: Path, size: int) -> bytes:
+def request(path: Path, size: int, *, described: bool = False) -> bytes:
     """Make the content of a READ message; any name that a file can have goes through it unharmed.
+
+    Args:
+        path: the picture.
+        size: side of the square that it is made.
+        described: whether its `Facts` are wanted too.
 
     Raises:
         ValueError: for a name that no file can have.
         OSError: for a relative path when the current folder is gone.
     """
     # Absolute, because a worker stays in the folder that it was started in.
-    return _SIZE.pack(size) + os.fsencode(path.absolute())
+    return _WANTED.pack(size, described) + os.fsencode(path.absolute())
 
 
 def main() -> None:
@@ -114,9 +120,12 @@ def main() -> None:
 
 
 def _answer(wanted: bytes, turn: AbstractContextManager[None]) -> tuple[Kind, bytes]:
-    (size,) = _SIZE.unpack_from(wanted)
-    path = os.fsdecode(wanted[_SIZE.size :])
+    size, described = _WANTED.unpack_from(wanted)
+    path = os.fsdecode(wanted[_WANTED.size :])
     try:
+        if described:
+            array, facts = read_described(path, size, large=turn)
+            return Kind.PIXELS, array.tobytes() + facts.encode()
         return Kind.PIXELS, read_array(path, size, large=turn).tobytes()
     except UnreadableImage as error:
         return Kind.REASON, error.reason.encode("utf-8", "surrogatepass")

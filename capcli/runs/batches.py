@@ -23,6 +23,7 @@ def ask_in_batches(
     *,
     size: int,
     batch_size: int,
+    described: bool = False,
 ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
     """Reads pictures and asks a model about them, each exactly once and in order.
 
@@ -32,6 +33,7 @@ def ask_in_batches(
         pool: reads the files.
         size: side of the model's square input in pixels.
         batch_size: pictures that the model gets at once.
+        described: whether readings have their `facts`.
 
     Yields:
         one batch: readings, those without an error with their answers.
@@ -41,7 +43,7 @@ def ask_in_batches(
     """
     import numpy as np
 
-    for readings in pool.stream(pictures, size, batch_size):
+    for readings in pool.stream(pictures, size, batch_size, described=described):
         arrays = [reading.array for reading in readings if reading.array is not None]
         answers = iter(ask(np.stack(arrays)) if arrays else ())
         yield [(reading, None if reading.array is None else next(answers)) for reading in readings]
@@ -68,6 +70,7 @@ def make_result(reading: Reading, best: Caption | None, model: str, *, with_word
         best.uncertain,
         words,
         best.keywords,
+        facts=reading.facts,
     )
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Result
-from capcli.output.origin import OriginRecord, read_origin
+from capcli.output.origin import Origin, OriginRecord, read_origin
 from capcli.runs.batches import Answer, ask_in_batches
 from capcli.runs.observer import Observer
 from capcli.runs.plan import plan_run
@@ -52,6 +52,11 @@ class Job(Protocol[Answer]):
     @property
     def singly(self) -> bool:
         """Whether each answer takes long to keep, so that a run may end between two pictures of a batch."""
+        ...
+
+    @property
+    def describes(self) -> bool:
+        """Whether it wants each reading's `facts`."""
         ...
 
     @property
@@ -103,6 +108,9 @@ class Session:
         decoding: fields of `DecodingOptions` that take the place of the model's own.
         observer: hears of the runs.
         load: loads the model.
+
+    Attributes:
+        origin: what makes the results of the run that goes on, where its outputs have a record of that.
     """
 
     def __init__(
@@ -116,6 +124,7 @@ class Session:
         self.model, self.observer = model, observer or Observer()
         self._decoding, self._load = (decoding or DecodingKeywords()).copy(), load
         self._stack = ExitStack()
+        self.origin: Origin | None = None
 
     @cached_property
     def captioner(self) -> Captioner:
@@ -151,7 +160,7 @@ class Session:
                 done then.
             CapcliError: if the memory does not hold even one picture, and as the job does.
         """
-        origin = read_origin(self.model, self._decoding) if job.records else None
+        self.origin = origin = read_origin(self.model, self._decoding) if job.records else None
         remarks = [record.check(origin) for record in job.records if origin]
         todo = job.todo(pictures)
         self._warn(*notes, *job.notes, *remarks)
@@ -164,17 +173,22 @@ class Session:
         with self.observer.interruptible() as interrupt:
             job.begin(self)
             coming = arriving(interrupt, tally) if arriving else ()
-            with closing(self.batches(job.ask, chain(planned, coming))) as batches:
+            with closing(self.batches(job.ask, chain(planned, coming), described=job.describes)) as batches:
                 self._loop(job, batches, mates, tally, 0 if arriving else len(mates) + len(todo), interrupt)
             job.finish(tally, interrupted=interrupt.is_set())
         return tally
 
     def batches(
-        self, ask: Callable[[UInt8Array], Iterable[Answer]], pictures: Iterable[Path | None]
+        self,
+        ask: Callable[[UInt8Array], Iterable[Answer]],
+        pictures: Iterable[Path | None],
+        *,
+        described: bool = False,
     ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
         """Pictures with the model's answers, as `ask_in_batches` gives them."""
         size = self.captioner.size
-        return ask_in_batches(ask, pictures, self._pool, size=size, batch_size=self.model.batch_size)
+        batch_size = self.model.batch_size
+        return ask_in_batches(ask, pictures, self._pool, size=size, batch_size=batch_size, described=described)
 
     def read(self, pictures: Iterable[Path]) -> Iterator[Reading]:
         """Pictures as the model takes them, one after another."""

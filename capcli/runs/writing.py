@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,15 @@ from capcli.runs.batches import make_result
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
-    from capcli.arrays import UInt8Array
+    from capcli.arrays import Float32Array, UInt8Array
     from capcli.caption import Caption
     from capcli.keywords.chooser import KeywordChooser
     from capcli.pictures.stream import Reading
     from capcli.runs.session import Session
+
+
+Answer = tuple["Caption", "Float32Array | None"]
+"""A caption and, where a library wants it, the matcher's vector of its picture."""
 
 
 class WriteCaptions:
@@ -36,6 +41,10 @@ class WriteCaptions:
         self._session: Session
 
     @property
+    def describes(self) -> bool:
+        return self._outputs.describes
+
+    @property
     def notes(self) -> Sequence[str]:
         return [*(self._chooser.notes if self._chooser else ()), *self._outputs.notes]
 
@@ -52,12 +61,19 @@ class WriteCaptions:
     def begin(self, session: Session) -> None:
         self._session = session
 
-    def ask(self, arrays: UInt8Array) -> list[Caption]:
-        return self._session.captioner.caption_arrays(arrays, self._session.options, self._chooser)
+    def ask(self, arrays: UInt8Array) -> list[Answer]:
+        captioner, options = self._session.captioner, self._session.options
+        if self.describes and captioner.matches:
+            return list(captioner.caption_and_embed_arrays(arrays, options, self._chooser))
+        return [(caption, None) for caption in captioner.caption_arrays(arrays, options, self._chooser)]
 
-    def keep(self, reading: Reading, answer: Caption | None) -> Result:
-        name = self._session.captioner.name
-        return self._outputs.write(make_result(reading, answer, name, with_words=self._with_words))
+    def keep(self, reading: Reading, answer: Answer | None) -> Result:
+        caption, vector = answer or (None, None)
+        result = make_result(reading, caption, self._session.captioner.name, with_words=self._with_words)
+        origin = self._session.origin
+        if self.describes and origin is not None:
+            result = dataclasses.replace(result, vector=vector, model_sha256=origin.model.sha256)
+        return self._outputs.write(result)
 
     def finish(self, tally: Tally, *, interrupted: bool) -> None:
         kept = self._outputs.kept_sidecars

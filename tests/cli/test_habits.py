@@ -63,7 +63,7 @@ def test_help_is_a_command_too(command: list[str]) -> None:
     ("names", "told"),
     [
         (["captoin"], "has no command captoin; did you mean caption?"),
-        (["xyzzy"], "has no command xyzzy; there are caption, attend, apply, "),
+        (["xyzzy"], "has no command xyzzy; there are caption, attend, search, duplicates, apply, eval, "),
         (["models", "sow"], "models has no command sow; did you mean show?"),
         (["caption", "more"], "caption has no command more; leave it out"),
     ],
@@ -79,7 +79,7 @@ def test_no_command_at_all_shows_the_help() -> None:
     result = run()
     assert result.exit_code == 2
     assert result.stderr.startswith("Usage: ")
-    assert "caption  Caption photographs" in result.stderr
+    assert "caption     Caption photographs" in result.stderr
 
 
 def test_common_options_come_first_and_the_rest_by_groups() -> None:

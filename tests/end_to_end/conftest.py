@@ -35,6 +35,11 @@ from fake_captioner import FakeCaptioner
 seconds = [float(number) for number in os.environ.get("BATCH_SECONDS", "0").split()]
 
 class StandIn(FakeCaptioner):
+    matches = True
+
+    def caption_and_embed_arrays(self, arrays, options, *rest):
+        return [(one, array[0, 0] / 255) for one, array in zip(self.caption_arrays(arrays, options), arrays)]
+
     def caption_arrays(self, arrays, options, *rest):
         if begun := os.environ.get("BATCHES_BEGUN"):
             with open(begun, "ab") as file:

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from capcli.library.contents import find_faults
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 Caption = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -27,15 +30,28 @@ PICTURES, KILLS = 300, int(os.environ.get("KILLS", "12"))
 SECONDS_TO_START, BATCH_SECONDS = 0.4, 0.01
 
 
-def written(place: Path) -> dict[str, bytes]:
-    """Content of all files in a folder by their names."""
-    return {str(file.relative_to(place)): file.read_bytes() for file in place.rglob("*") if file.is_file()}
+def written(place: Path) -> dict[str, Any]:
+    """Content of all files in a folder by their names; of a library every row of every table."""
+    return {
+        str(file.relative_to(place)): tables(file) if file.suffix == ".db" else file.read_bytes()
+        for file in place.rglob("*")
+        if file.is_file()
+    }
+
+
+def tables(library: Path) -> dict[str, list[Any]]:
+    """What a library holds, which must be sound."""
+    assert not find_faults(library)
+    with sqlite3.connect(library) as connection:
+        connection.text_factory = bytes
+        names = ("about", "model", "picture", "history", "vector", "block")
+        return {name: connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in names}
 
 
 def progress(place: Path) -> tuple[int, int]:
     """Numbers that change with every sidecar and with every row."""
-    rows = place / "rows"
-    return sum(1 for _ in place.glob("*.json")), rows.stat().st_size if rows.exists() else 0
+    files = [place / name for name in ("rows", "rows.db", "rows.db-wal")]
+    return sum(1 for _ in place.glob("*.json")), sum(file.stat().st_size for file in files if file.exists())
 
 
 def ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
@@ -62,40 +78,41 @@ def kill(process: subprocess.Popen[bytes], place: Path, chance: random.Random) -
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "kills"),
     [
-        ["-o", "out/rows", "--format", "jsonl"],
-        ["-o", "out/rows", "--format", "csv"],
+        ("-o out/rows --format jsonl", KILLS),
+        ("-o out/rows --format csv", KILLS),
         # What is uncertain depends on what else is in the batch, and failures have no row.
-        ["-o", "out/rows", "--format", "tsv", "--min-confidence", "0.5"],
-        ["-o", "out/rows", "--format", "json", "--errors", "out/errors", "--sidecar", "json", "--sidecar-dir", "out"],
-        ["--sidecar", "json", "--sidecar-dir", "out"],
+        ("-o out/rows --format tsv --min-confidence 0.5", KILLS),
+        ("-o out/rows --format json --errors out/errors --sidecar json --sidecar-dir out", KILLS),
+        ("--sidecar json --sidecar-dir out", KILLS),
+        ("-o out/rows.db", 8),
     ],
-    ids=["jsonl", "csv", "tsv", "json and sidecars", "sidecars"],
+    ids=["jsonl", "csv", "tsv", "json and sidecars", "sidecars", "library"],
 )
 def test_a_run_that_is_killed_again_and_again(
-    start: Start, caption: Caption, make_pictures: MakePictures, tmp_path: Path, options: list[str]
+    start: Start, caption: Caption, make_pictures: MakePictures, tmp_path: Path, options: str, kills: int
 ) -> None:
     for bad in make_pictures(tmp_path / "pictures", PICTURES)[::29]:
         bad.write_bytes(b"no picture")
-    asked: list[Any] = ["pictures", "--batch-size", 2, "--resume", *options]
+    asked: list[Any] = ["pictures", "--batch-size", 2, "--resume", *options.split()]
     out = tmp_path / "out"
     out.mkdir()
     assert caption(*asked).returncode == 1
     undisturbed = written(out)
 
-    chance, kills, reached = random.Random(" ".join(options)), 0, set()
+    chance, done, reached = random.Random(options), 0, set()
     shutil.rmtree(out)
     out.mkdir()
-    while kills < KILLS:
+    while done < kills:
         if kill(start(*asked, variables={"BATCH_SECONDS": str(BATCH_SECONDS)}), out, chance):
-            kills += 1
+            done += 1
             reached.add(progress(out))
         else:  # it was faster than the kills, and the rest of them need another run
             assert written(out) == undisturbed
             shutil.rmtree(out)
             out.mkdir()
-    assert len(reached) > KILLS / 4, "the kills fell in too few places"
+    assert len(reached) > kills / 4, "the kills fell in too few places"
     assert caption(*asked).returncode in (0, 1)
     assert written(out) == undisturbed
 

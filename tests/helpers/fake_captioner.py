@@ -29,6 +29,7 @@ class FakeCaptioner:
     name = "fake"
     device = "cpu"
     size = 8
+    matches = False
     options = DecodingOptions(beam_size=5, max_length=7)
 
     def __init__(self) -> None:

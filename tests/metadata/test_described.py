@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from kept_results import make_kept
 
 from capcli.errors import DatasetError
+from capcli.keywords.keyword import Keyword
+from capcli.library.keeping import LibraryFile
 from capcli.metadata.described import read_described
 from capcli.output import Result
 from capcli.output.formats.registry import FORMATS
@@ -31,6 +34,18 @@ def test_rows_of_every_format_are_read(tmp_path: Path, name: str) -> None:
         (Path("d.jpg"), "A cat.", True),
     ]
     assert [one.confidence for one in read] == ([None, None] if name in ("text", "tsv") else [0.75, 0.25])
+
+
+def test_a_library_tells_captions_keywords_and_what_the_files_were(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("a")
+    words = (Keyword("cat", 0.9, ("animal", "cat")), Keyword("sofa", 0.5))
+    with LibraryFile(tmp_path / "photos.db") as library:
+        library.write(make_kept(tmp_path / "a.jpg", "A cat.", keywords=words))
+        library.write(Result(tmp_path / "b.jpg", error="is empty (0 bytes)"))
+    (one,) = read_described(tmp_path / "photos.db")
+    assert (one.path, one.caption, one.confidence) == (tmp_path / "a.jpg", "A cat.", 0.5)
+    assert one.keywords == ("animal|cat", "sofa")
+    assert (one.size, one.modified) == (1, pytest.approx((tmp_path / "a.jpg").stat().st_mtime))
 
 
 def write(file: Path, *rows: dict[str, object]) -> Path:

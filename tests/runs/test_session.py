@@ -29,6 +29,7 @@ class Collect:
     """A job that keeps what it gets, and leaves out what it is told is settled."""
 
     singly = False
+    describes = False
     records: Sequence[OriginRecord] = ()
     notes = ("a\nremark",)
 
@@ -182,7 +183,7 @@ def test_results_hold_what_the_formats_tell(pictures: list[Path]) -> None:
     best: Any = SimpleNamespace(
         text="a dog", confidence=0.7, alternatives=(other,), uncertain=True, keywords=None, words=(word,)
     )
-    reading: Any = SimpleNamespace(path=pictures[0], error=None)
+    reading: Any = SimpleNamespace(path=pictures[0], error=None, facts=None)
     assert make_result(reading, best, "m", with_words=True) == Result(
         pictures[0], ("a dog", "a cat"), (0.7, 0.2), "m", True, (("dog", -0.5, None),)
     )

@@ -1,0 +1,47 @@
+"""`capcli duplicates`: pictures that a library has more than once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from capcli.cli.library import Library
+from capcli.cli.messages import inform, print_json
+from capcli.cli.options import Group, takes
+from capcli.errors import UsageError
+from capcli.library.options import DuplicateOptions
+
+
+@takes(options=Group(DuplicateOptions, "Which pictures"))
+def duplicates(
+    library: Library,
+    files: Annotated[bool, typer.Option("--files", "-f", help="Print the paths of all but those to keep.")] = False,
+    null: Annotated[bool, typer.Option("--null", "-0", help="The same, each with a NUL byte after it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
+    *,
+    options: dict[str, Any],
+) -> None:
+    """Group pictures that are equal, nearly equal or of one burst, and say which to keep. It changes no file."""
+    wanted = DuplicateOptions(**options)
+    if files + null + as_json > 1:
+        raise UsageError("choose one of --files, --null and --json")
+    from capcli.library.duplicates import find_duplicates
+
+    groups = find_duplicates(library, wanted)
+    if as_json:
+        print_json([group.to_json() for group in groups])
+    elif files or null:
+        end = b"\0" if null else b"\n"
+        sys.stdout.buffer.write(b"".join(os.fsencode(path) + end for group in groups for path in group.others))
+    elif groups:
+        from capcli.output.table import print_table
+
+        rows = []
+        for group in groups:
+            rows.append(("keep", str(group.keep)))
+            rows += [("same pixels" if path in group.same else "alike", str(path)) for path in group.others]
+        print_table("", ("", "picture"), rows)
+    inform(f"{len(groups):,} groups, {sum(len(group.others) for group in groups):,} pictures beside those to keep")

@@ -1,0 +1,83 @@
+"""`capcli library`: what is in a library, whether it is sound, and its rows in another format."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from capcli.cli.help import PlainCommand, PlainGroup
+from capcli.cli.messages import inform, print_json
+from capcli.cli.options import Group, path, takes
+from capcli.errors import UsageError
+from capcli.output.options import LIBRARY, OutputOptions
+
+app = typer.Typer(cls=PlainGroup, help="Look into a library, check it, and export it.", no_args_is_help=True)
+
+Library = Annotated[
+    Path, typer.Argument(metavar="LIBRARY", parser=path, help="A file that `capcli caption -o photos.db` made.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")]
+
+_COUNTS = ("pictures", "captioned", "uncertain", "failed", "missing", "changes", "vectors")
+_WITHOUT = ("sidecar", "sidecar_dir", "errors", "resume", "resume_anyway", "retry_failed", "with_words")
+
+
+@app.command(cls=PlainCommand)
+def info(library: Library, as_json: _Json = False) -> None:
+    """Show what a library holds: pictures, captions, failures, missing files, changes, models."""
+    from capcli.library.contents import count_all
+
+    account = count_all(library)
+    if as_json:
+        print_json(dataclasses.asdict(account))
+        return
+    from capcli.output.table import print_table
+
+    rows = [(name, f"{getattr(account, name):,}") for name in _COUNTS]
+    if account.taken:
+        rows.append(("taken", " to ".join(account.taken)))
+    rows += [("model", f"{name} (SHA-256 {sha256[:12]}), {count:,} captions") for name, sha256, count in account.models]
+    rows.append(("size", f"{account.bytes / 1e6:,.1f} MB"))
+    print_table(str(library), ("", ""), rows)
+
+
+@app.command(cls=PlainCommand)
+def check(library: Library, as_json: _Json = False) -> None:
+    """Check a library: pages, references, index of words, vectors. If something is broken, the exit code is 1."""
+    from capcli.library.contents import count_all, find_faults
+
+    faults = find_faults(library)
+    if as_json:
+        print_json({"library": str(library), "sound": not faults, "faults": faults})
+    elif faults:
+        from capcli.output.table import shown
+
+        print(*map(shown, faults), sep="\n")
+    else:
+        typer.echo(f"sound: {count_all(library).pictures:,} pictures")
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command(cls=PlainCommand)
+@takes(outputs=Group(OutputOptions, "Output", common=("output", "format", "overwrite"), without=_WITHOUT))
+def export(library: Library, *, outputs: dict[str, Any]) -> None:
+    """Write the rows of a library in any other format, to a file or to stdout."""
+    from capcli.library.contents import has_keywords, read_results
+    from capcli.output.outputs import Outputs
+
+    to = OutputOptions(**outputs)
+    if to.row_format == LIBRARY:
+        raise UsageError("a library is exported to another format, such as -o photos.csv")
+    count = 0
+    keywords = {"keywords": True} if has_keywords(library) else {}
+    with Outputs(to, sys.stdout.buffer, Path(library.anchor), keywords=keywords) as sinks:
+        for result in read_results(library):
+            sinks.write(result)
+            count += 1
+    if to.output:
+        inform(f"exported {count:,} pictures to {to.output}")

@@ -1,0 +1,203 @@
+"""What a result changes in a library, and what stays of what was there."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from capcli.files.json import dumps
+from capcli.keywords.keyword import Keyword
+from capcli.library.database import encode_name, read_rows
+from capcli.library.vectors import drop_vector, put_vector
+from capcli.output import Result
+from capcli.pictures.facts import Facts
+
+PROGRAM = "capcli"
+"""Who changes what a run changes, in the history; other names are of people."""
+
+_OF_CAPTIONS = ("caption", "confidence", "others", "uncertain", "words", "keywords", "subjects", "error")
+_OF_FILES = ("size", "mtime", "width", "height", "taken", "pixels")
+_WITH_HISTORY = ("path", "caption", "keywords", "error")
+
+
+def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool = False) -> None:
+    """Keeps a result; the caller holds a transaction.
+
+    A row whose pixels are the same keeps its caption, and so all that people changed. Where the same pixels are at
+    another path and the old one is gone, the row moves.
+
+    Args:
+        connection: of the library.
+        result: of a picture.
+        replace: give a row another caption even if its pixels are the same.
+    """
+    key, facts = key_of(result.path), result.facts
+    row = _find(connection, "path = CAST(? AS TEXT)", encode_name(key))
+    if facts is not None and not replace:
+        if row is not None and row["pixels"] == facts.pixels and row["caption"] is not None:
+            change_row(connection, row, {"missing": 0, **_facts(result)})
+            return
+        if row is None and (moved := _find_moved(connection, facts.pixels)) is not None:
+            change_row(connection, moved, {"path": key, "missing": 0, **_facts(result)})
+            return
+    model = _model(connection, result)
+    values = {**_captions(result), **_facts(result), "model": model, "missing": 0}
+    if row is None:
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        picture = connection.execute(
+            f"INSERT INTO picture (path, {names}) VALUES (CAST(? AS TEXT), {marks})",
+            (encode_name(key), *values.values()),
+        ).lastrowid
+        assert picture is not None
+    else:
+        picture = row["id"]
+        change_row(connection, row, values)
+        if row["model"] is not None and (result.vector is None or row["model"] != model):
+            drop_vector(connection, picture)
+    if result.vector is not None and model is not None:
+        put_vector(connection, picture, model, result.vector)
+
+
+def change_row(
+    connection: sqlite3.Connection, row: sqlite3.Row, values: Mapping[str, object], by: str = PROGRAM
+) -> None:
+    """Gives a row of pictures other values; its old path, caption, keywords and error go into the history.
+
+    Args:
+        connection: of the library; the caller holds a transaction.
+        row: as it is.
+        values: by the names of columns.
+        by: who changes it.
+    """
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    for field in _WITH_HISTORY:
+        if field in values and row[field] != values[field]:
+            connection.execute(
+                "INSERT INTO history (picture, field, old, new, at, by) "
+                "VALUES (?, ?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?)",
+                (row["id"], field, _bytes(row[field]), _bytes(values[field]), now, by),
+            )
+    sets = ", ".join(f"{name} = CAST(? AS TEXT)" if name == "path" else f"{name} = ?" for name in values)
+    new = (_bytes(value) if name == "path" else value for name, value in values.items())
+    connection.execute(f"UPDATE picture SET {sets} WHERE id = ?", (*new, row["id"]))
+
+
+def mark_missing(connection: sqlite3.Connection) -> None:
+    """Marks the rows whose files are gone, and no longer those whose files are back; the caller holds a transaction."""
+    rows = connection.execute("SELECT id, path, missing FROM picture")
+    changed = [(gone, picture) for picture, path, was in rows if (gone := not os.path.lexists(path)) != bool(was)]
+    connection.executemany("UPDATE picture SET missing = ? WHERE id = ?", changed)
+
+
+def read_result(row: sqlite3.Row) -> Result:
+    """The result that a row of pictures keeps."""
+    path = Path(row["path"])
+    if row["error"] is not None:
+        return Result(path, error=row["error"])
+    others = json.loads(row["others"] or "[]")
+    words = None if row["words"] is None else tuple((word[0], word[1], word[2]) for word in json.loads(row["words"]))
+    return Result(
+        path,
+        (row["caption"], *(text for text, _ in others)),
+        (row["confidence"], *(confidence for _, confidence in others)),
+        row["model_name"],
+        bool(row["uncertain"]),
+        words,
+        None if row["keywords"] is None else tuple(map(_read_keyword, json.loads(row["keywords"]))),
+        facts=_read_facts(row),
+    )
+
+
+def _read_facts(row: sqlite3.Row) -> Facts | None:
+    if row["pixels"] is None:
+        return None
+    return Facts(**{name: row[name] for name in _OF_FILES})
+
+
+def key_of(path: Path) -> str:
+    """The path that a library knows a picture by, the same for every spelling that does not go through links."""
+    return os.path.normcase(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+
+
+def stamp_of(path: str) -> tuple[int | None, int | None]:
+    """Size and time of a file, or twice None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - of names that Path would change
+    except (OSError, ValueError):
+        return None, None
+    return found.st_size, found.st_mtime_ns
+
+
+def _facts(result: Result) -> dict[str, object]:
+    if result.facts is None:
+        size, mtime = stamp_of(key_of(result.path))
+        return {**dict.fromkeys(_OF_FILES), "size": size, "mtime": mtime}
+    return {name: getattr(result.facts, name) for name in _OF_FILES}
+
+
+def _captions(result: Result) -> dict[str, object]:
+    """The columns of what a model said, or of the error."""
+    values: dict[str, object] = {**dict.fromkeys(_OF_CAPTIONS), "uncertain": int(result.uncertain)}
+    if result.error is not None:
+        return {**values, "error": _text(result.error)}
+    others = list(zip(result.captions[1:], result.confidences[1:], strict=True))
+    return {
+        **values,
+        "caption": _text(result.captions[0]),
+        "confidence": result.confidences[0],
+        "others": _json(others) if others else None,
+        "words": None if result.words is None else _json(result.words),
+        **_keywords(result.keywords),
+    }
+
+
+def _keywords(keywords: Sequence[Keyword] | None) -> dict[str, object]:
+    """The columns of keywords: all of them, and the words that search finds, those of the levels above among them."""
+    if keywords is None:
+        return {}
+    told = [{**asdict(keyword), "word": _text(keyword.word)} for keyword in keywords]
+    found = dict.fromkeys(word for keyword in keywords for word in (*keyword.parents, keyword.word))
+    return {"keywords": _json(told), "subjects": _text("\n".join(found))}
+
+
+def _read_keyword(values: dict[str, Any]) -> Keyword:
+    return Keyword(values["word"], values["probability"], tuple(values["path"]), tuple(values["parents"]))
+
+
+def _find(connection: sqlite3.Connection, where: str, value: object) -> sqlite3.Row | None:
+    return next(read_rows(connection, where, (value,)), None)
+
+
+def _find_moved(connection: sqlite3.Connection, pixels: str) -> sqlite3.Row | None:
+    """The row of the same pixels at a path where there is no file any more."""
+    rows = read_rows(connection, "pixels = ? AND caption IS NOT NULL", (pixels,))
+    return next((row for row in rows if not os.path.lexists(row["path"])), None)
+
+
+def _model(connection: sqlite3.Connection, result: Result) -> int | None:
+    """The number of the model that made a result."""
+    if result.model is None:
+        return None
+    made_by = _text(result.model), result.model_sha256 or ""
+    connection.execute("INSERT OR IGNORE INTO model (name, sha256) VALUES (?, ?)", made_by)
+    row = connection.execute("SELECT id FROM model WHERE name = ? AND sha256 = ?", made_by).fetchone()
+    return int(row[0])
+
+
+def _bytes(value: object) -> bytes | None:
+    return None if value is None else encode_name(str(value))
+
+
+def _json(value: object) -> str:
+    return dumps(value).decode()
+
+
+def _text(text: str) -> str:
+    # A model's words may be anything, half a character too.
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,245 @@
+"""The file itself: its tables, how it is opened, and what is said where SQLite refuses."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from capcli.errors import CapcliError, UsageError
+from capcli.files.mounts import network_of
+
+APPLICATION = 0x63617063
+"""Marks the file as a library of capcli; it spells "capc"."""
+
+VERSION = 1
+"""Of the tables."""
+
+PATIENCE = 5.0
+"""Seconds that another program may keep the file locked."""
+
+_DATABASE = b"SQLite format 3\0"
+_NAMES = "surrogatepass" if os.name == "nt" else "surrogateescape"
+_TABLES = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE model (id INTEGER PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, UNIQUE (name, sha256));
+CREATE TABLE picture (
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    size INTEGER,
+    mtime INTEGER,
+    width INTEGER,
+    height INTEGER,
+    taken TEXT,
+    pixels TEXT,
+    caption TEXT,
+    confidence REAL,
+    others TEXT,
+    uncertain INTEGER NOT NULL DEFAULT 0,
+    words TEXT,
+    keywords TEXT,
+    subjects TEXT,
+    model INTEGER REFERENCES model,
+    error TEXT,
+    missing INTEGER NOT NULL DEFAULT 0,
+    CHECK ((caption IS NULL) <> (error IS NULL))
+);
+CREATE INDEX picture_pixels ON picture (pixels);
+CREATE INDEX picture_missing ON picture (id) WHERE missing;
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY,
+    picture INTEGER NOT NULL REFERENCES picture,
+    field TEXT NOT NULL,
+    old TEXT,
+    new TEXT,
+    at TEXT NOT NULL,
+    by TEXT NOT NULL
+);
+CREATE INDEX history_picture ON history (picture);
+CREATE TABLE vector (picture INTEGER PRIMARY KEY REFERENCES picture, model INTEGER NOT NULL REFERENCES model,
+    value BLOB NOT NULL);
+CREATE TABLE block (id INTEGER PRIMARY KEY, model INTEGER NOT NULL REFERENCES model, number INTEGER NOT NULL,
+    width INTEGER NOT NULL, vectors BLOB NOT NULL, UNIQUE (model, number));
+CREATE VIRTUAL TABLE words_of USING fts5 (caption, subjects, content='picture', content_rowid='id',
+    tokenize='porter unicode61');
+CREATE TRIGGER picture_added AFTER INSERT ON picture BEGIN
+    INSERT INTO words_of (rowid, caption, subjects) VALUES (new.id, new.caption, new.subjects);
+END;
+CREATE TRIGGER picture_changed AFTER UPDATE OF caption, subjects ON picture
+    WHEN old.caption IS NOT new.caption OR old.subjects IS NOT new.subjects BEGIN
+    INSERT INTO words_of (words_of, rowid, caption, subjects) VALUES ('delete', old.id, old.caption, old.subjects);
+    INSERT INTO words_of (rowid, caption, subjects) VALUES (new.id, new.caption, new.subjects);
+END;
+"""
+
+
+def is_library(path: Path) -> bool:
+    """Whether a file is a database, of whatever program."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_DATABASE)) == _DATABASE
+    except OSError:
+        return False
+
+
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """Opens a library, made if there is no file; others may read it meanwhile.
+
+    Raises:
+        UsageError: if it is another program's or a newer version's, or cannot be opened.
+        CapcliError: if it is locked or damaged.
+    """
+    if (kind := network_of(path)) is not None:
+        raise UsageError(f"{path} lies on a network drive ({kind}), where SQLite cannot share it; name a local file")
+    with failing(path):
+        connection = _connect(path, "rwc")
+        try:
+            _identify(path, connection, new=True)
+            # Larger pages are read faster, a million vectors at once, and smaller ones make each commit cheaper.
+            connection.execute("PRAGMA page_size = 8192")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # A killed process loses nothing by this, and a power failure only the last moments.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            if _is_new(connection):
+                with changing(connection):
+                    for statement in _statements(_TABLES):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                    connection.execute(f"PRAGMA user_version = {VERSION}")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Opens a library that is there, and changes nothing; raises UsageError and CapcliError as `open_to_write` does."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such library; `capcli caption PICTURES -o {path}` makes one")
+    with failing(path):
+        # A connection that may write, where it can, takes the write-ahead log away with it when it ends.
+        connection = _connect(path, "rw")
+        try:
+            try:
+                _identify(path, connection)
+            except sqlite3.OperationalError:
+                # On a disk that takes no writes there can be no write-ahead log, nor a writer.
+                connection.close()
+                if path.with_name(f"{path.name}-wal").exists():
+                    raise
+                connection = _connect(path, "ro&immutable=1")
+                _identify(path, connection)
+            connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def failing(path: Path) -> Iterator[None]:
+    """Turns what SQLite raises into one line about the library."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        told = str(error)
+        if "not a database" in told:
+            raise UsageError(f"{path} is no library of capcli; name another file") from None
+        if "unable to open" in told:
+            raise UsageError(f"{path} cannot be opened; is its folder there, and may you write in it?") from None
+        if "readonly" in told:
+            raise UsageError(f"{path} may not be written (it is read-only)") from None
+        if "locked" in told or "busy" in told:
+            raise CapcliError(f"{path} is locked by another program; wait for it, or close that program") from None
+        if "full" in told:
+            raise CapcliError(
+                f"{path}: no space left on device; the rows it holds are whole, and --resume goes on from them"
+            ) from None
+        if "fts5" in told:
+            raise CapcliError(f"{path}: this Python's SQLite lacks FTS5, which a library needs") from None
+        raise CapcliError(f"{path}: {told}; `capcli library check` says what is whole") from None
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Opens a library as `open_to_read` does; whatever others write meanwhile, the block sees one state of it."""
+    connection = open_to_read(path)
+    try:
+        with failing(path):
+            connection.execute("BEGIN")
+            yield connection
+    finally:
+        connection.close()
+
+
+def last_picture(connection: sqlite3.Connection) -> int:
+    """The largest id of a picture, 0 where there is none."""
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM picture").fetchone()
+    return int(last)
+
+
+@contextmanager
+def changing(connection: sqlite3.Connection) -> Iterator[None]:
+    """All changes of the block, or none of them."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # a full disk has taken it back already
+            connection.execute("ROLLBACK")
+        raise
+
+
+def read_rows(connection: sqlite3.Connection, where: str = "1", values: Iterable[object] = ()) -> Iterator[sqlite3.Row]:
+    """Rows of pictures with all their columns, and with the name of their model, in the order in which they came."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    yield from cursor.execute(
+        "SELECT *, (SELECT name FROM model WHERE model.id = picture.model) AS model_name "
+        f"FROM picture WHERE {where} ORDER BY id",
+        tuple(values),
+    )
+
+
+def encode_name(name: str) -> bytes:
+    """A path as `CAST(? AS TEXT)` takes it: its bytes stay as they are, even those that are no UTF-8."""
+    return name.encode("utf-8", _NAMES)
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    place = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{place}?mode={mode}", PATIENCE, uri=True, isolation_level=None)
+    connection.text_factory = lambda content: content.decode("utf-8", _NAMES)
+    return connection
+
+
+def _identify(path: Path, connection: sqlite3.Connection, *, new: bool = False) -> None:
+    """Raises UsageError for a file that is no library of this version; a `new` one may be empty yet."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if new and _is_new(connection):
+        return
+    if application != APPLICATION:
+        raise UsageError(f"{path} is another program's database; name another file")
+    if version != VERSION:
+        raise UsageError(f"{path} is a library of version {version}, and this capcli knows {VERSION}; update capcli")
+
+
+def _is_new(connection: sqlite3.Connection) -> bool:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return (application, tables) == (0, 0)
+
+
+def _statements(script: str) -> Iterator[str]:
+    # Not executescript, which would end the transaction.
+    statement = ""
+    for line in script.splitlines():
+        statement += f"{line}\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,131 @@
+"""Pictures that a library has more than once: the same pixels, nearly the same, and bursts of one moment."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from capcli.library.database import read_rows, reading
+from capcli.library.options import DuplicateOptions
+from capcli.library.vectors import read_vectors
+
+if TYPE_CHECKING:
+    from capcli.arrays import Float32Array, IntArray
+
+_AT_ONCE = 1024
+"""Pictures that are compared with all others at once, which bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures that are one picture to a person.
+
+    Attributes:
+        keep: the one with most pixels; of several the one with the larger file, then the surer caption, then the one
+            that came first.
+        others: the rest, in the order in which they came.
+        same: those of the others whose pixels are those of `keep`, to the last bit.
+    """
+
+    keep: Path
+    others: tuple[Path, ...]
+    same: frozenset[Path]
+
+    def to_json(self) -> dict[str, object]:
+        """All of it as plain values."""
+        rows = [{"path": str(path), "same_pixels": path in self.same} for path in self.others]
+        return {"keep": str(self.keep), "others": rows}
+
+
+def find_duplicates(path: Path, options: DuplicateOptions) -> list[Group]:
+    """Groups of pictures, in the order of their first; missing ones are in none.
+
+    A picture is in a group if it is like any picture in it. Every picture is compared with every other, so ten times
+    the pictures take a hundred times as long.
+
+    Raises:
+        UsageError: if there is no library at the path, or it is of another program or version.
+        CapcliError: if it is locked or damaged.
+    """
+    with reading(path) as connection:
+        rows = {row["id"]: row for row in read_rows(connection, "NOT missing AND pixels IS NOT NULL")}
+        members = _Sets()
+        first: dict[str, int] = {}
+        for picture, row in rows.items():
+            members.join(first.setdefault(row["pixels"], picture), picture)
+        for (model,) in connection.execute("SELECT id FROM model").fetchall():
+            ids, vectors = _load(connection, model, rows)
+            for one, other in _alike(vectors, options.min_score):
+                members.join(int(ids[one]), int(ids[other]))
+            for one, other in _in_bursts(ids, vectors, rows, options):
+                members.join(one, other)
+    groups: dict[int, list[sqlite3.Row]] = defaultdict(list)
+    for picture, row in rows.items():
+        groups[members.find(picture)].append(row)
+    return [_group(group) for group in groups.values() if len(group) > 1]
+
+
+class _Sets:
+    """Sets of pictures that grow together (union-find)."""
+
+    def __init__(self) -> None:
+        self._above: dict[int, int] = {}
+
+    def find(self, picture: int) -> int:
+        """The first picture of the set that one is in."""
+        while (above := self._above.get(picture, picture)) != picture:
+            self._above[picture] = self._above.get(above, above)
+            picture = above
+        return picture
+
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self.find(one), self.find(other)))
+        self._above[high] = low
+
+
+def _load(connection: sqlite3.Connection, model: int, rows: dict[int, sqlite3.Row]) -> tuple[IntArray, Float32Array]:
+    """Ids of N pictures that have vectors by a model, and the vectors, float32 N x E."""
+    found: dict[int, Float32Array] = {}
+    for start, vectors in read_vectors(connection, model):
+        places = (int(place) for place in np.flatnonzero(vectors.any(1)) if start + place in rows)
+        found.update((start + place, vectors[place].astype(np.float32)) for place in places)
+    ids = np.array(sorted(found), np.intp)
+    nothing = np.empty((0, 0), np.float32)
+    return ids, np.stack([found[int(picture)] for picture in ids]) if len(ids) else nothing
+
+
+def _alike(vectors: Float32Array, least: float) -> Iterator[tuple[int, int]]:
+    """Pairs of rows whose cosine similarity is not below the least."""
+    for start in range(0, len(vectors), _AT_ONCE):
+        some = vectors[start : start + _AT_ONCE]
+        ones, others = np.nonzero(some @ vectors[start:].T >= least)
+        yield from (
+            (start + int(one), start + int(other)) for one, other in zip(ones, others, strict=True) if one < other
+        )
+
+
+def _in_bursts(
+    ids: IntArray, vectors: Float32Array, rows: dict[int, sqlite3.Row], options: DuplicateOptions
+) -> Iterator[tuple[int, int]]:
+    """Pairs of pictures, one taken shortly after the other, that are alike as those of a burst are."""
+    known = ((place, rows[int(picture)]["taken"]) for place, picture in enumerate(ids))
+    dated = sorted((datetime.fromisoformat(taken), place) for place, taken in known if taken)
+    for (before, one), (after, other) in pairwise(dated):
+        soon = after - before <= timedelta(seconds=options.within)
+        if soon and float(vectors[one] @ vectors[other]) >= options.burst_score:
+            yield int(ids[one]), int(ids[other])
+
+
+def _group(rows: list[sqlite3.Row]) -> Group:
+    keep = max(rows, key=lambda row: (row["width"] * row["height"], row["size"], row["confidence"] or 0.0, -row["id"]))
+    others = [row for row in rows if row["id"] != keep["id"]]
+    same = frozenset(Path(row["path"]) for row in others if row["pixels"] == keep["pixels"])
+    return Group(Path(keep["path"]), tuple(Path(row["path"]) for row in others), same)

@@ -1,0 +1,160 @@
+"""A library that a run writes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from capcli.errors import UsageError, system_reason
+from capcli.files.lock import open_locked
+from capcli.library.changes import key_of, mark_missing, put_result, stamp_of
+from capcli.library.database import changing, encode_name, failing, open_to_write
+from capcli.library.vectors import BLOCK, count_loose, pack
+from capcli.output import Result, State
+from capcli.output.origin import OriginRecord
+
+
+class LibraryFile:
+    """Keeps results in a library, one transaction each; a `Kept` as `capcli.output.outputs` takes it.
+
+    A picture whose file changed is captioned again. Where its pixels are the same all the same, its row stays as it is,
+    with all that people changed; so it does where the same pixels lie at another path and the old one is gone: the row
+    moves. Each change goes into the history. While it is open no other run can open it so, and everybody may read it.
+
+    Args:
+        path: the file.
+        resume: go on with the rows of an existing library.
+        overwrite: caption pictures anew that it has rows of; the old captions stay in the history.
+
+    Raises:
+        UsageError: if it exists and neither is asked for, is no library of this version, is being written by another
+            run, or cannot be opened.
+        CapcliError: if it is locked or damaged.
+    """
+
+    def __init__(self, path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+        self._path, self._overwrite = path, overwrite
+        self._forgotten: set[str] = set()
+        self._lock_path = Path(os.path.realpath(path))
+        self._lock_path = self._lock_path.with_name(f".{self._lock_path.name}.lock")
+        try:
+            # Not the library itself: closing it would take SQLite's own locks along.
+            lock = open_locked(self._lock_path)
+        except OSError as error:
+            raise UsageError(f"{path}: {system_reason(error)}") from None
+        if lock is None:
+            raise UsageError(f"{path} is being written by another run; wait for it, or name another file")
+        self._lock = lock
+        try:
+            self._connection = open_to_write(path)
+        except BaseException:
+            self._unlock()
+            raise
+        with failing(path):
+            (self._before,) = self._connection.execute("SELECT count(*) FROM picture").fetchone()
+        if self._before and not (resume or overwrite):
+            self._close()
+            raise UsageError(f"{path} exists; --resume goes on with it, --overwrite captions its pictures anew")
+
+    @property
+    def count(self) -> int:
+        """How many pictures it had rows of when it was opened."""
+        return int(self._before)
+
+    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
+        """What made its captions, kept inside of it."""
+        place = _Origins(self._path, self._connection)
+        return OriginRecord(self._path, place, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
+
+    def is_file(self, path: Path) -> bool:
+        """Whether `path` leads to this very file."""
+        try:
+            return path.samefile(self._path)
+        except (OSError, ValueError):
+            return False
+
+    def state(self, path: Path) -> State | None:
+        """What it holds of a picture; nothing of one whose file changed since."""
+        key = key_of(path)
+        if self._overwrite or key in self._forgotten:
+            return None
+        with failing(self._path):
+            row = self._connection.execute(
+                "SELECT size, mtime, error IS NOT NULL, uncertain FROM picture WHERE path = CAST(? AS TEXT)",
+                (encode_name(key),),
+            ).fetchone()
+        if row is None:
+            return None
+        size, mtime, failed, uncertain = row
+        if stamp_of(key) not in ((size, mtime), (None, None)):
+            return None
+        return State.FAILED if failed else State.UNCERTAIN if uncertain else State.CAPTIONED
+
+    def forget(self, paths: Iterable[Path]) -> None:
+        """Take the rows of pictures that are about to be captioned again for gone, until the new ones come."""
+        self._forgotten.update(map(key_of, paths))
+
+    def write(self, result: Result) -> None:
+        """Keep a result; raises CapcliError where the disk does not take it."""
+        key = key_of(result.path)
+        with failing(self._path), changing(self._connection):
+            put_result(self._connection, result, replace=self._overwrite)
+            if count_loose(self._connection) >= BLOCK:
+                pack(self._connection)
+        self._forgotten.discard(key)
+
+    def __enter__(self) -> LibraryFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                with failing(self._path), changing(self._connection):
+                    pack(self._connection)
+                    mark_missing(self._connection)
+        finally:
+            self._close(unused=kind is not None)
+
+    def _close(self, *, unused: bool = False) -> None:
+        """Closes it; where nothing came of a run, a library that it made is gone."""
+        try:
+            with failing(self._path):
+                (count,) = self._connection.execute("SELECT count(*) FROM picture").fetchone()
+        finally:
+            self._connection.close()
+            if unused and not self._before and not count:
+                with suppress(OSError):
+                    self._path.unlink()
+            self._unlock()
+
+    def _unlock(self) -> None:
+        with suppress(OSError):
+            self._lock_path.unlink()
+        self._lock.close()
+
+
+class _Origins:
+    """Where a library keeps what made it; a `Place` as `capcli.output.origin` takes it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path, self._connection = path, connection
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def read(self) -> bytes | None:
+        with failing(self._path):
+            row = self._connection.execute("SELECT value FROM about WHERE key = 'origins'").fetchone()
+        return None if row is None else bytes(row[0])
+
+    def write(self, content: bytes) -> None:
+        with failing(self._path), changing(self._connection):
+            self._connection.execute("INSERT OR REPLACE INTO about VALUES ('origins', ?)", (content,))
+
+    def remove(self) -> None:
+        with failing(self._path), changing(self._connection):
+            self._connection.execute("DELETE FROM about WHERE key = 'origins'")

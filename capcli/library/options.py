@@ -1,0 +1,92 @@
+"""What is looked for in a library: one definition for the command line and the API."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from capcli.errors import UsageError
+from capcli.options import check, option
+
+FLOOR = 0.35
+"""The least score of a picture that has to do with a query, by the matcher of `base`.
+
+Four of five references of Flickr8k's dev pictures reach it with their own picture, and a third of the things that are
+not there reach it with none: `python benchmarks/search_floor.py --data flickr8k --absent open_world`.
+"""
+
+NEARLY = 0.9
+"""The least score of two pictures that are nearly equal, by the matcher of `base`.
+
+Nineteen of twenty photographs reach it with a copy that a tenth is cut from; 99 of 100 stay below 0.81 with each of 199
+others: `python benchmarks/duplicate_scores.py coco_subset/images`.
+"""
+
+BURST = 0.85
+"""The least score of two pictures of one burst, taken shortly one after the other; by the same figures."""
+
+_MOMENT = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?")
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What pictures a search finds.
+
+    Raises:
+        UsageError: for a moment or a number that is none, or outside its range.
+    """
+
+    like: Path | None = option(None, "Find pictures that look like this one.", metavar="PICTURE")
+    not_: str | None = option(None, "Leave out pictures that fit this better than the query.", metavar="QUERY")
+    top: int = option(10, "The most pictures that are shown.", flag="-n", least=1)
+    min_score: float | None = option(
+        None,
+        "Show no picture that fits the query less, -1 to 1, unless its caption has all words of the query.",
+        least=-1,
+        most=1,
+        shown=f"{FLOOR}; with --like none",
+    )
+    since: str | None = option(None, "Only pictures taken then or later, such as 2019 or 2019-07-04.", metavar="DATE")
+    until: str | None = option(None, "Only pictures taken then or earlier; 2019 is its last moment.", metavar="DATE")
+    folder: Path | None = option(None, "Only pictures in this folder and those below it.", metavar="FOLDER")
+    min_confidence: float | None = option(
+        None, "Only pictures whose caption has this confidence.", least=0, most=1, metavar="X"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name in ("since", "until"):
+            moment = getattr(self, name)
+            if moment is not None and not _MOMENT.fullmatch(moment):
+                raise UsageError(f"--{name} takes a date such as 2019, 2019-07, 2019-07-04 or 2019-07-04T12:30")
+
+    @property
+    def filters(self) -> tuple[str, list[object]]:
+        """The conditions on rows of pictures in SQL, empty where there are none, and their values."""
+        wanted: list[tuple[str, tuple[object, ...]]] = []
+        if self.since is not None:
+            wanted.append(("taken >= ?", (self.since.replace(" ", "T"),)))
+        if self.until is not None:
+            # What begins with the moment belongs to it.
+            wanted.append(("taken < ?", (self.until.replace(" ", "T") + "~",)))
+        if self.folder is not None:
+            folder = os.path.normcase(os.path.abspath(self.folder))  # noqa: PTH100 - as paths of rows are made
+            inside = os.path.join(folder, "")  # noqa: PTH118 - ends with a separator
+            wanted.append(("substr(path, 1, ?) = ?", (len(inside), inside)))
+        if self.min_confidence is not None:
+            wanted.append(("confidence >= ?", (self.min_confidence,)))
+        return " AND ".join(sql for sql, _ in wanted), [value for _, values in wanted for value in values]
+
+
+@dataclass(frozen=True)
+class DuplicateOptions:
+    """What pictures count as one; raises UsageError for a number outside its range."""
+
+    min_score: float = option(NEARLY, "How alike nearly equal pictures are.", least=0, most=1)
+    within: float = option(3.0, "Pictures taken so many seconds one after another may be a burst.", least=0)
+    burst_score: float = option(BURST, "How alike pictures of a burst are.", least=0, most=1)
+
+    def __post_init__(self) -> None:
+        check(self)

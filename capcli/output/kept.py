@@ -1,0 +1,50 @@
+"""What every place does that keeps results for a later run to go on with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from capcli.output import Result, State
+from capcli.output.origin import OriginRecord
+
+
+class Kept(AbstractContextManager["Kept"], Protocol):
+    """A file of results; as a context manager it closes what it opened.
+
+    Opening one raises UsageError where there is one already and a run neither resumes nor overwrites, where it holds
+    something else, and where another process writes it.
+    """
+
+    @property
+    def count(self) -> int:
+        """How many pictures it held results of when the run began, as far as they stay."""
+        ...
+
+    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
+        """The record of what made its results.
+
+        Args:
+            options: those beside decoding that change the results.
+            resumes: whether the run goes on with them.
+            anyway: whether it goes on whatever made them.
+        """
+        ...
+
+    def is_file(self, path: Path) -> bool:
+        """Whether `path` leads to this very file."""
+        ...
+
+    def state(self, path: Path) -> State | None:
+        """What it holds of a picture."""
+        ...
+
+    def forget(self, paths: Iterable[Path]) -> None:
+        """Take pictures that are about to be captioned again for such as it does not hold; raises CapcliError."""
+        ...
+
+    def write(self, result: Result) -> None:
+        """Keep a result, out of the process when this returns; raises CapcliError where the disk does not take it."""
+        ...

@@ -1,0 +1,146 @@
+"""The library on the command line: made by caption, looked into, checked, exported and searched."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_captioner import FakeCaptioner
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from capcli.cli import app
+
+
+class Matching(FakeCaptioner):
+    """Knows the words luminous and dark, and matches them with how bright a picture is."""
+
+    matches = True
+
+    def caption_and_embed_arrays(self, arrays: Any, options: Any, chooser: Any = None) -> list[Any]:
+        return list(zip(self.caption_arrays(arrays, options, chooser), self.picture_vectors(arrays), strict=True))
+
+    def picture_vectors(self, arrays: Any) -> Any:
+        angles = [array.mean() / 255 * np.pi / 2 for array in arrays]
+        return np.array([(np.cos(angle), np.sin(angle)) for angle in angles], np.float32)
+
+    def sentence_vectors(self, sentences: Any) -> Any:
+        return np.array([(0, 1) if "luminous" in sentence else (1, 0) for sentence in sentences], np.float32)
+
+    def find_unknown(self, words: Any) -> list[str]:
+        return [word for word in words if word not in ("luminous", "dark")]
+
+    def prepare(self, picture: Any) -> Any:
+        return np.asarray(Image.open(picture).convert("RGB").resize((8, 8)))
+
+
+@pytest.fixture
+def fake() -> Matching:
+    return Matching()
+
+
+def run(fake: FakeCaptioner, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments], obj=fake.load)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "in").mkdir()
+    for level in (0, 120, 240):
+        Image.new("RGB", (9, 6), (level,) * 3).save(tmp_path / "in" / f"{level}.png")
+    (tmp_path / "in" / "bad.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_library_holds_what_rows_hold(fake: Matching, folder: Path) -> None:
+    options = ["--num-captions", "2", "--min-confidence", "0.6", "--with-words"]
+    assert run(fake, "caption", "in", "-o", "photos.db", *options).exit_code == 1
+    assert run(fake, "caption", str(folder / "in"), "-o", "rows.jsonl", *options).exit_code == 1
+    exported = run(fake, "library", "export", "photos.db", "--format", "jsonl")
+    assert exported.stdout == Path("rows.jsonl").read_text()
+    done = run(fake, "library", "export", "photos.db", "-o", "again.csv")
+    assert done.stderr == "capcli: exported 4 pictures to again.csv\n"
+    assert sorted(path.name for path in Path().iterdir()) == [
+        ".rows.jsonl.origin.json",
+        "again.csv",
+        "in",
+        "photos.db",
+        "rows.jsonl",
+    ]
+    refused = run(fake, "library", "export", "photos.db", "-o", "other.db")
+    assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
+
+
+def test_a_library_is_resumed_as_rows_are(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    assert "exists; --resume" in run(fake, "caption", "in", "-o", "photos.db").stderr
+    Image.new("RGB", (9, 6), (60,) * 3).save("in/60.png")
+    done = run(fake, "caption", "in", "-o", "photos.db", "--resume")
+    assert "captioned 1, skipped 4 (1 failed before" in done.stderr
+    refused = run(fake, "caption", "in", "-o", "photos.db", "--resume", "--beam-size", "1")
+    assert "photos.db was made with --beam-size" in refused.stderr
+    Image.new("RGB", (9, 6), (30,) * 3).save("in/bad.png")
+    done = run(fake, "caption", "in", "-o", "photos.db", "--resume-anyway", "--beam-size", "1")
+    assert "captioned 1, skipped 4" in done.stderr
+    assert json.loads(run(fake, "library", "info", "photos.db", "--json").stdout)["failed"] == 0
+
+
+def test_a_library_is_looked_into_and_checked(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    told = run(fake, "library", "info", "photos.db").stdout
+    assert [line.split()[:2] for line in told.splitlines()[1:5]] == [
+        ["pictures", "4"],
+        ["captioned", "3"],
+        ["uncertain", "0"],
+        ["failed", "1"],
+    ]
+    account = json.loads(run(fake, "library", "info", "photos.db", "--json").stdout)
+    assert (account["vectors"], account["models"][0][0]) == (3, "fake")
+    checked = run(fake, "library", "check", "photos.db")
+    assert (checked.exit_code, checked.stdout) == (0, "sound: 4 pictures\n")
+    content = bytearray(Path("photos.db").read_bytes())
+    content[8192 * 4 : 8192 * 8] = os.urandom(8192 * 4)
+    Path("photos.db").write_bytes(content)
+    assert run(fake, "library", "check", "photos.db").exit_code == 1
+
+
+def test_search_prints_scores_or_bare_paths(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    shown = run(fake, "search", "luminous", "photos.db")
+    assert [line.split()[2] for line in shown.stdout.splitlines()[1:]] == ["in/240.png", "in/120.png"]
+    assert shown.stderr == ""
+    bare = run(fake, "search", "luminous", "photos.db", "-0", "--top", "1")
+    assert bare.stdout == f"{folder / 'in' / '240.png'}\0"
+    like = run(fake, "search", "photos.db", "--like", "in/0.png", "-f", "-n", "1")
+    assert like.stdout == f"{folder / 'in' / '0.png'}\n"
+    (hit,) = json.loads(run(fake, "search", "120", "photos.db", "--json").stdout)
+    assert (Path(hit["path"]).name, hit["caption"], hit["score"]) == ("120.png", "brightness 120", None)
+
+
+def test_nothing_found_and_unknown_words_are_said(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    done = run(fake, "search", "xyzzy", "photos.db")
+    assert (done.exit_code, done.stdout) == (1, "")
+    unknown = "capcli: no caption has the word 'xyzzy', and the model does not know it\n"
+    assert done.stderr == f"{unknown}capcli: nothing found\n"
+    done = run(fake, "search", "dark xyzzy", "photos.db")
+    assert (done.exit_code, done.stderr) == (0, unknown)
+    for arguments in (["photos.db"], ["dark", "absent.db"], ["dark", "photos.db", "-f", "--json"]):
+        done = run(fake, "search", *arguments)
+        assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+
+
+def test_captions_without_vectors_are_searched_by_words_alone(folder: Path) -> None:
+    fake = FakeCaptioner()
+    run(fake, "caption", "in", "-o", "photos.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("capcli.runs.finding.read_header", lambda file: type("Header", (), {"described": {}}))
+        done = run(fake, "search", "brightness 120", "photos.db", "-f", "-n", "1")
+        assert done.stdout == f"{folder / 'in' / '120.png'}\n"
+        assert "captions alone are searched" in done.stderr
+        assert run(fake, "search", "photos.db", "--like", "in/0.png").exit_code == 2

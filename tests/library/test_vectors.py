@@ -1,0 +1,74 @@
+"""Vectors come back whatever was put, replaced, dropped and packed before."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capcli.library.database import open_to_write
+from capcli.library.vectors import BLOCK, compare_vectors, drop_vector, pack, put_vector, read_vectors
+
+PICTURES = (1, 2, BLOCK - 1, BLOCK, 2 * BLOCK + 5)
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
+    made = open_to_write(tmp_path_factory.mktemp("vectors") / "photos.db")
+    made.execute("INSERT INTO model (id, name, sha256) VALUES (1, 'a', 'a'), (2, 'b', 'b')")
+    for picture in PICTURES:
+        made.execute("INSERT INTO picture (id, path, error) VALUES (?, ?, '-')", (picture, str(picture)))
+    return made
+
+
+STEPS = st.lists(
+    st.tuples(st.just("put"), st.sampled_from(PICTURES), st.sampled_from((1, 2)), st.integers(1, 9))
+    | st.tuples(st.just("drop"), st.sampled_from(PICTURES))
+    | st.tuples(st.just("pack")),
+    max_size=12,
+)
+
+
+@given(STEPS)
+def test_each_picture_has_the_vector_that_it_was_given_last(connection: sqlite3.Connection, steps: list[tuple]) -> None:
+    connection.execute("DELETE FROM block")
+    connection.execute("DELETE FROM vector")
+    expected: dict[int, tuple[int, int]] = {}
+    for name, *values in steps:
+        if name == "put":
+            picture, model, value = values
+            if expected.get(picture, (model,))[0] != model:
+                drop_vector(connection, picture)
+            put_vector(connection, picture, model, np.full(2 + model, value, np.float32))
+            expected[picture] = model, value
+        elif name == "drop":
+            drop_vector(connection, values[0])
+            expected.pop(values[0], None)
+        else:
+            pack(connection)
+    found: dict[int, tuple[int, int]] = {}
+    for model in (1, 2):
+        for start, vectors in read_vectors(connection, model):
+            assert vectors.shape[1] == 2 + model
+            found.update({start + place: (model, int(row[0])) for place, row in enumerate(vectors) if row.any()})
+    assert found == expected
+
+
+def test_similarities_are_those_of_float32(tmp_path: Path) -> None:
+    connection = open_to_write(tmp_path / "photos.db")
+    connection.execute("INSERT INTO model (id, name, sha256) VALUES (1, 'a', 'a')")
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((BLOCK + 50, 64), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    for number, vector in enumerate(vectors, 1):
+        connection.execute("INSERT INTO picture (id, path, error) VALUES (?, ?, '-')", (number, str(number)))
+        put_vector(connection, number, 1, vector)
+        if number == BLOCK:
+            pack(connection)
+    scores = compare_vectors(connection, 1, vectors[7])
+    assert scores[0] == 0
+    assert np.abs(scores[1:] - vectors @ vectors[7]).max() < 2e-3
