@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 def apply(
     rows: Annotated[
-        Path, typer.Argument(metavar="ROWS", parser=path, help="Rows of capcli in any format, or a table.")
+        Path, typer.Argument(metavar="ROWS", parser=path, help="Rows of capcli in any format, a library, or a table.")
     ],
     *,
     chosen: dict[str, Any],
