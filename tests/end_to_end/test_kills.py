@@ -1,11 +1,10 @@
 """Runs that are killed at random moments and resumed leave what an undisturbed run leaves, byte for byte.
 
-KILLS=50 in the environment kills each run so many times, before a release.
+`benchmarks/kills.py` kills a run as often as one likes, the real model included.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
@@ -26,7 +25,7 @@ MakePictures = Callable[[Path, int], "list[Path]"]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
 
-PICTURES, KILLS = 300, int(os.environ.get("KILLS", "12"))
+PICTURES, KILLS = 300, 12
 SECONDS_TO_START, BATCH_SECONDS = 0.4, 0.01
 
 
