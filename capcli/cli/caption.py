@@ -53,10 +53,6 @@ def caption(
 
     A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
-    from capcli.library.keeping import LibraryFile
-    from capcli.output.outputs import Outputs
-    from capcli.runs.writing import WriteCaptions
-
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
     paths = paths or []
@@ -66,7 +62,11 @@ def caption(
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
     words = KeywordOptions(**wanted)
-    from capcli.keywords.chooser import keyword_origin, read_chooser  # which loads numpy
+
+    from capcli.keywords.chooser import keyword_origin, read_chooser
+    from capcli.library.keeping import LibraryFile
+    from capcli.output.outputs import Outputs
+    from capcli.runs.writing import WriteCaptions
 
     chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
     console = Console(summary=not alone)

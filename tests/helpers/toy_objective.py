@@ -63,9 +63,11 @@ def build(
     """An objective over captions of up to `length` words, with options of its stage."""
     recipe = build_recipe({
         "decoding": {"max_length": length},
-        "stage": [{"objective": objective, **options}],
+        # Some objectives are for a model that another one taught to speak.
+        "stage": [{}, {"objective": objective, **options}],
+        **({"matcher": {}} if objective == "contrastive" else {}),
     })  # fmt: skip
-    return objectives()[objective](recipe.stage[0], recipe, Words(None), references)  # type: ignore[arg-type]
+    return objectives()[objective](recipe.stage[1], recipe, Words(None), references)  # type: ignore[arg-type]
 
 
 def batch(pictures: Sequence[int] = (0, 1, 2), progress: float = 0.0, copies: int = 1) -> Batch:
