@@ -75,7 +75,7 @@ def export(library: Library, *, outputs: dict[str, Any]) -> None:
         raise UsageError("a library is exported to another format, such as -o photos.csv")
     count = 0
     keywords = {"keywords": True} if has_keywords(library) else {}
-    with Outputs(to, sys.stdout.buffer, Path(library.anchor), keywords=keywords) as sinks:
+    with Outputs(to, sys.stdout.buffer, Path(library.anchor), keywords=keywords, review=True) as sinks:
         for result in read_results(library):
             sinks.write(result)
             count += 1
