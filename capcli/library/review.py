@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.library.changes import PROGRAM, STATUSES, change_row, now, remember
-from capcli.library.database import changing, failing, open_to_write, read_rows, reading
+from capcli.library.database import changing, failing, open_to_read, open_to_write, read_rows, reading
 
 LONGEST = 5000
 """Characters of a caption that a person may write."""
@@ -91,6 +91,23 @@ class Conflict(Exception):  # noqa: N818 - it is the answer to a change as often
 
 class NotChanged(Exception):  # noqa: N818 - the same
     """A change that is impossible; the message is one clause."""
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Keeps a library open, so that its log of changes is not folded in after each of them.
+
+    Raises:
+        UsageError: there is none, it is of another version, or it may not be written.
+        CapcliError: it is locked or damaged.
+    """
+    with reading(path), _writing(path) as connection, changing(connection):
+        pass
+    connection = open_to_read(path)
+    try:
+        yield
+    finally:
+        connection.close()
 
 
 def read_window(path: Path, show: str | None, after: Place | None, count: int) -> list[Row]:
@@ -232,6 +249,8 @@ def _writing(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _find(connection: sqlite3.Connection, picture: int) -> sqlite3.Row | None:
+    if picture >= 2**63:  # larger than SQLite's numbers are
+        return None
     return next(read_rows(connection, "id = ? AND caption IS NOT NULL", (picture,)), None)
 
 
