@@ -296,14 +296,13 @@ const step = async (by, before = "") => {
     try { await load() } catch { return }
   }
   const row = rows[current + by]
+  if (document.activeElement === caption) part("name").focus()
   if (!row) {
     show(current)
     say(`${before} ${by > 0 ? "This is the last picture here." : "This is the first picture here."}`)
     return
   }
-  const writing = document.activeElement === caption
   show(current + by)
-  if (writing) part("name").focus()
   say(`${before} ${row.name}: ${row.caption} Confidence ${share(row)}, ${word(row)}.`)
 }
 
