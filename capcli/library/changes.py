@@ -135,7 +135,7 @@ def read_result(row: sqlite3.Row) -> Result:
     """The result that a row of pictures keeps."""
     path = Path(row["path"])
     if row["error"] is not None:
-        return Result(path, error=row["error"])
+        return Result(path, error=row["error"], version=row["version"])
     others = json.loads(row["others"] or "[]")
     words = None if row["words"] is None else tuple((word[0], word[1], word[2]) for word in json.loads(row["words"]))
     return Result(

@@ -20,7 +20,7 @@ class Returned:
 
     Attributes:
         changed: pictures whose caption or status is another one now.
-        same: rows that nobody changed since the export.
+        same: rows that nobody changed since the export, or that have what the library has.
         absent: captioned pictures of the library that the table has no row of; they stay as they are.
         refused: a line for each row, or pair of rows, that was not taken, which says why.
     """
@@ -93,25 +93,27 @@ def _take(connection: sqlite3.Connection, records: Iterable[Record], by: str) ->
     changed = 0
     for picture, wanted in wishes.items():
         (row,) = read_rows(connection, "id = ?", (picture,))
-        reason = _grant(connection, row, wanted, by)
-        changed += reason is None
-        if reason is not None:
+        if len(wanted) == 1 and (wanted[0].caption, wanted[0].status) == (row["caption"], row["status"]):
+            same += 1
+        elif (reason := _grant(connection, row, wanted, by)) is not None:
             refused.append(reason)
+        else:
+            changed += 1
     captioned = {picture for (picture,) in connection.execute("SELECT id FROM picture WHERE caption IS NOT NULL")}
     return Returned(changed, same, len(captioned - seen), tuple(refused))
 
 
 def _wish(connection: sqlite3.Connection, row: sqlite3.Row, record: Record) -> _Wish | None:
     """What a row wants, None where nobody edited it; raises NotChanged for what no caption can be."""
-    try:
-        version = int(str(record.fields["version"]))
-    except ValueError:
-        raise NotChanged(f"has the version {record.fields['version']!r}, not a number") from None
     caption, status = str(record.fields["caption"]), str(record.fields["status"]).strip().lower() or None
     if row["caption"] is None:
         if not caption.strip():
             return None
         raise NotChanged(f"has no caption in the library ({row['error']})")
+    try:
+        version = int(str(record.fields["version"]))
+    except ValueError:
+        raise NotChanged(f"has the version {record.fields['version']!r}, not a number") from None
     if status not in (None, *STATUSES):
         raise NotChanged(f"has the status {status!r}, none of {', '.join(STATUSES)}")
     before = _at(connection, row, "caption", version), _at(connection, row, "status", version)
@@ -138,8 +140,6 @@ def _grant(connection: sqlite3.Connection, row: sqlite3.Row, wanted: list[_Wish]
     first = wanted[0]
     if len(wanted) > 1:
         return f"{wanted[1].where}: {row['path']} has another text or status than in {first.where}; leave one in"
-    if (first.caption, first.status) == (row["caption"], row["status"]):
-        return None
     if row["version"] != first.version:
         if first.caption != row["caption"]:
             remember(connection, row, "untaken", row["caption"], first.caption, by)

@@ -118,7 +118,11 @@ const mark = () => {
     else button.removeAttribute("aria-current")
   })
   const button = buttons()[current]
-  if (button && document.activeElement !== button) button.scrollIntoView({block: "nearest"})
+  if (!button || document.activeElement === button) return
+  // Not scrollIntoView, which would scroll the page along.
+  const list = part("list").parentElement
+  const [top, bottom] = [button.offsetTop, button.offsetTop + button.offsetHeight]
+  list.scrollTop = Math.min(top, Math.max(list.scrollTop, bottom - list.clientHeight))
 }
 
 const replace = row => {
@@ -185,6 +189,7 @@ const show = index => {
   caption.value = drafts.read(row.id)?.text ?? row.caption
   tellRow(row)
   tellOthers(row, [])
+  tellChanges([])
   mark()
   refresh(row.id)
   const after = rows[index + 1]
