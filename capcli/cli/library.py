@@ -25,7 +25,7 @@ Library = Annotated[
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")]
 
-_COUNTS = ("pictures", "captioned", "uncertain", "failed", "missing", "changes", "vectors")
+_COUNTS = ("pictures", "captioned", "uncertain", "failed", "missing", "reviewed", "changes", "vectors")
 _WITHOUT = ("sidecar", "sidecar_dir", "errors", "resume", "resume_anyway", "retry_failed", "with_words")
 
 

@@ -248,8 +248,7 @@ const write = text => {
 }
 
 const change = async (path, body, done) => {
-  const row = rows[current]
-  if (!row || busy) return
+  if (busy) return
   busy = true
   tellProblem("")
   try {
@@ -272,25 +271,30 @@ const decide = async status => {
   const version = drafts.read(row.id)?.version ?? row.version
   await change(`rows/${row.id}`, {version, status, caption: text}, async stored => {
     decided.push(stored.id)
-    const written = rows[current]?.id === stored.id && caption.value !== text // on and on, while it was stored
+    const stays = rows[current]?.id === stored.id
+    const written = stays && caption.value !== text // on and on, while it was stored
     replace(stored)
     if (written) { drafts.write(stored.id, {text: caption.value, version: stored.version}); tellRow(stored); return }
     drafts.drop(stored.id)
     watch()
-    await step(1, `Stored: ${stored.status}.`)
+    if (stays) await step(1, `Stored: ${stored.status}.`)
   })
 }
 
 const takeBack = async () => {
   const id = decided.at(-1) ?? rows[current]?.id
+  if (id === undefined) return
   const index = rows.findIndex(row => row.id === id)
-  if (index < 0) { decided.pop(); return }
-  if (index !== current) show(index)
-  await change(`rows/${id}/undo`, {version: rows[index].version}, stored => {
+  if (index >= 0 && index !== current) show(index)
+  let version = rows[index]?.version
+  if (version === undefined) { // it is in the window no longer
+    try { version = (await ask(`rows/${id}`)).content.row?.version } catch { return }
+  }
+  await change(`rows/${id}/undo`, {version}, stored => {
     if (decided.at(-1) === id) decided.pop()
     drafts.drop(id)
     replace(stored)
-    show(current)
+    if (rows[current]?.id === id) show(current)
     say(`Taken back: ${stored.name} is ${word(stored)}. ${stored.caption}`)
     watch()
   })

@@ -158,6 +158,7 @@ def test_an_edited_table_is_taken_back(fake: Matching, folder: Path) -> None:
         for line in run(fake, "library", "export", "photos.db", "--format", "jsonl").stdout.split("\n")[:-1]
     ]
     assert {(row.get("caption"), row.get("status")) for row in rows} >= {("Dusk.", "edited"), ("brightness 0", None)}
+    assert json.loads(run(fake, "library", "info", "photos.db", "--json").stdout)["reviewed"] == 1
     table.write_text(table.read_text().replace("Dusk.", "Dawn."))
     done = run(fake, "library", "import", "photos.db", "captions.csv")
     assert done.exit_code == 1

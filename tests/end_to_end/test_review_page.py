@@ -107,6 +107,15 @@ def test_captions_are_reviewed_by_keys_alone(browser: Chromium, serve: Serve, li
     shown(browser, "rocket.jpg")
     browser.wait("document.getElementById('status').textContent === 'not reviewed'")
     assert stored(library)["coffee.jpg"] == (CAPTIONS["coffee.jpg"][0], None)
+    # The last one was decided before the list held others.
+    browser.ask(
+        "void(document.getElementById('show').value = 'rejected', "
+        "document.getElementById('show').dispatchEvent(new Event('change')))"
+    )
+    browser.wait("!document.getElementById('nothing').hidden")
+    browser.press("u")
+    browser.wait("document.getElementById('said').textContent.startsWith('Taken back: astronaut.jpg')")
+    assert stored(library)["astronaut.jpg"] == (CAPTIONS["astronaut.jpg"][0], None)
     assert browser.chrome.get_log("browser") == []
     server.send_signal(signal.SIGINT)
     assert server.wait(5) == 0
