@@ -14,21 +14,10 @@ from typing import Any
 from capcli.files.json import dumps
 from capcli.keywords.keyword import Keyword
 from capcli.library.database import encode_name, read_rows
+from capcli.library.statuses import CHECKED, KEPT, PROGRAM
 from capcli.library.vectors import drop_vector, put_vector
 from capcli.output import Result
 from capcli.pictures.facts import Facts
-
-STATUSES = ("accepted", "edited", "rejected", "flagged")
-"""What a person may have made of a caption; nothing of one that nobody has looked at."""
-
-KEPT = ("accepted", "edited", "flagged")
-"""Statuses of captions that no run replaces."""
-
-CHECKED = ("accepted", "edited")
-"""Statuses of captions that a person found right, or made so."""
-
-PROGRAM = "capcli"
-"""Who changes what a run changes, in the history; other names are of people."""
 
 _OF_CAPTIONS = ("caption", "confidence", "others", "uncertain", "words", "keywords", "subjects", "error")
 _OF_FILES = ("size", "mtime", "width", "height", "taken", "pixels")

@@ -7,8 +7,8 @@ from pathlib import Path
 from capcli.datasets import Dataset, Item, read_dataset
 from capcli.datasets.dataset import at_home, require_pictures
 from capcli.errors import DatasetError
-from capcli.library.changes import CHECKED
 from capcli.library.database import is_library, read_rows, reading
+from capcli.library.statuses import CHECKED
 
 
 def read_training_data(path: str | Path, *, missing_ok: bool = False) -> Dataset:

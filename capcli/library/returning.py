@@ -9,9 +9,10 @@ from pathlib import Path
 
 from capcli.datasets.records import Record, read_records
 from capcli.errors import DatasetError
-from capcli.library.changes import STATUSES, key_of, remember
+from capcli.library.changes import key_of, remember
 from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows
 from capcli.library.review import NotChanged, clean, settle
+from capcli.library.statuses import STATUSES
 
 
 @dataclass(frozen=True)

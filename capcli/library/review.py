@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from capcli.library.changes import PROGRAM, STATUSES, change_row, now, remember
+from capcli.library.changes import change_row, now, remember
 from capcli.library.database import changing, failing, open_to_read, open_to_write, read_rows, reading
+from capcli.library.statuses import PROGRAM, STATUSES
 
 LONGEST = 5000
 """Characters of a caption that a person may write."""

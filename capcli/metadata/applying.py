@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from capcli.errors import CapcliError, system_reason
-from capcli.library.changes import CHECKED, STATUSES
+from capcli.library.statuses import CHECKED, STATUSES
 from capcli.metadata.described import Described
 from capcli.metadata.embedding import NotWritten
 from capcli.metadata.exiftool import ExifToolError

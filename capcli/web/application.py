@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from capcli.errors import CapcliError, UnreadableImage
 from capcli.files.json import dumps
 from capcli.files.names import printable
-from capcli.library.changes import STATUSES, key_of
+from capcli.library.changes import key_of
 from capcli.library.review import (
     LONGEST,
     UNREVIEWED,
@@ -34,6 +34,7 @@ from capcli.library.review import (
     read_window,
     undo,
 )
+from capcli.library.statuses import STATUSES
 from capcli.output.html import read_source, render
 from capcli.web.guard import Guard
 from capcli.web.thumbnails import SIDES, make_thumbnail

@@ -6,7 +6,7 @@ import getpass
 from dataclasses import dataclass
 
 from capcli.errors import UsageError
-from capcli.library.changes import PROGRAM
+from capcli.library.statuses import PROGRAM
 from capcli.options import check, option
 
 PORT = 8765

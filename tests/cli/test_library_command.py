@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,14 @@ def test_a_review_that_is_impossible_is_one_line(fake: Matching, folder: Path, a
     run(fake, "caption", "in", "-o", "photos.db")
     done = run(fake, "review", *arguments)
     assert (done.exit_code, len(done.stderr.splitlines()), done.stdout) == (2, 1, "")
+
+
+def test_without_the_extra_a_review_says_how_to_get_it(
+    fake: Matching, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    monkeypatch.delitem(sys.modules, "capcli.web.serving", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    done = run(fake, "review", "photos.db")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert 'pip install "capcli[review]"' in done.stderr
