@@ -69,7 +69,7 @@ class Guard:
             return PlainTextResponse("Another site may not ask this server.\n", 403)
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return PlainTextResponse("Another site may not ask this server.\n", 403)
-        given = str(scope["path"]).split("/")[1].encode()
+        given = str(scope["path"]).removeprefix("/").partition("/")[0].encode()
         if not secrets.compare_digest(given, self._token.encode()):
             return PlainTextResponse("Not found: open the address that capcli printed last.\n", 404)
         return None

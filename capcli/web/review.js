@@ -173,8 +173,9 @@ const begin = async () => {
 
 const show = index => {
   const row = rows[index]
-  part("main").hidden = row === undefined
   part("nothing").hidden = row !== undefined
+  if (row === undefined && part("main").contains(document.activeElement)) part("nothing").focus()
+  part("main").hidden = row === undefined
   closeConflict()
   tellProblem("")
   current = row === undefined ? -1 : index
