@@ -20,6 +20,7 @@ from capcli.cli import (
     faithfulness,
     library,
     models,
+    review,
     score,
     search,
     train,
@@ -116,6 +117,7 @@ for title, commands in {
         "attend": attend.attend,
         "search": search.search,
         "duplicates": duplicates.duplicates,
+        "review": review.review,
         "apply": apply.apply,
     },
     "Figures": {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @takes(
     chosen=Group(
-        ApplyOptions, "Texts", common=("into", "to", "only_missing", "overwrite", "dry_run", "undo")
+        ApplyOptions, "Texts", common=("into", "to", "only_missing", "only_reviewed", "overwrite", "dry_run", "undo")
     ),
 )  # fmt: skip
 def apply(

@@ -10,19 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from capcli.cli.help import PlainCommand, PlainGroup
-from capcli.cli.messages import inform, print_json
+from capcli.cli.messages import inform, print_json, tell
 from capcli.cli.options import Group, path, takes
 from capcli.errors import UsageError
 from capcli.output.options import LIBRARY, OutputOptions
+from capcli.web.options import ReviewOptions
 
-app = typer.Typer(cls=PlainGroup, help="Look into a library, check it, and export it.", no_args_is_help=True)
+app = typer.Typer(
+    cls=PlainGroup, help="Look into a library, check it, export it, and take edits back.", no_args_is_help=True
+)
 
 Library = Annotated[
     Path, typer.Argument(metavar="LIBRARY", parser=path, help="A file that `capcli caption -o photos.db` made.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")]
 
-_COUNTS = ("pictures", "captioned", "uncertain", "failed", "missing", "changes", "vectors")
+_COUNTS = ("pictures", "captioned", "uncertain", "failed", "missing", "reviewed", "changes", "vectors")
 _WITHOUT = ("sidecar", "sidecar_dir", "errors", "resume", "resume_anyway", "retry_failed", "with_words")
 
 
@@ -75,9 +78,38 @@ def export(library: Library, *, outputs: dict[str, Any]) -> None:
         raise UsageError("a library is exported to another format, such as -o photos.csv")
     count = 0
     keywords = {"keywords": True} if has_keywords(library) else {}
-    with Outputs(to, sys.stdout.buffer, Path(library.anchor), keywords=keywords) as sinks:
+    with Outputs(to, sys.stdout.buffer, Path(library.anchor), keywords=keywords, review=True) as sinks:
         for result in read_results(library):
             sinks.write(result)
             count += 1
     if to.output:
         inform(f"exported {count:,} pictures to {to.output}")
+
+
+@app.command("import", cls=PlainCommand)
+@takes(options=Group(ReviewOptions, "Review", common=("reviewer",), without=("port", "open")))
+def take(
+    library: Library,
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", parser=path, help="What `capcli library export -o captions.csv` wrote.")
+    ],
+    *,
+    options: dict[str, Any],
+) -> None:
+    """Take edited captions and statuses of an exported table back into its library.
+
+    Rows that nobody edited change nothing. Where the library's caption was changed since the export, it stays, and a
+    line on stderr has both texts; the exit code is then 1.
+    """
+    from capcli.library.contents import count_all
+    from capcli.library.returning import take_back
+
+    by = ReviewOptions(**options).name
+    count_all(library)  # refuses what is no library before the table is read
+    done = take_back(library, table, by)
+    for line in done.refused:
+        tell(line)
+    rest = f", {done.absent:,} pictures have no row" if done.absent else ""
+    inform(f"changed {done.changed:,}, left as they were {done.same:,}, refused {len(done.refused):,}{rest}")
+    if done.refused:
+        raise typer.Exit(1)

@@ -23,8 +23,8 @@ def train(
         typer.Option(
             parser=path,
             metavar="DATA",
-            help="Flickr8k folder, COCO or Karpathy JSON, or CSV/JSONL with image and caption; for a language model "
-            "also .txt, a sentence a line; repeat for more. "
+            help="Flickr8k folder, COCO or Karpathy JSON, CSV/JSONL with image and caption, or a library, of which "
+            "checked captions are taken; for a language model also .txt, a sentence a line; repeat for more. "
             "The dev split of the first one chooses the weights.",
         ),
     ],

@@ -14,23 +14,23 @@ from typing import Any
 from capcli.files.json import dumps
 from capcli.keywords.keyword import Keyword
 from capcli.library.database import encode_name, read_rows
+from capcli.library.statuses import CHECKED, KEPT, PROGRAM
 from capcli.library.vectors import drop_vector, put_vector
 from capcli.output import Result
 from capcli.pictures.facts import Facts
 
-PROGRAM = "capcli"
-"""Who changes what a run changes, in the history; other names are of people."""
-
 _OF_CAPTIONS = ("caption", "confidence", "others", "uncertain", "words", "keywords", "subjects", "error")
 _OF_FILES = ("size", "mtime", "width", "height", "taken", "pixels")
-_WITH_HISTORY = ("path", "caption", "keywords", "error")
+_WITH_HISTORY = ("path", "caption", "keywords", "error", "status")
+_UNREVIEWED = {"status": None, "reviewed": None, "reviewer": None}
 
 
 def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool = False) -> None:
     """Keeps a result; the caller holds a transaction.
 
     A row whose pixels are the same keeps its caption, and so all that people changed. Where the same pixels are at
-    another path and the old one is gone, the row moves.
+    another path and the old one is gone, the row moves. A caption that a person accepted, edited or flagged stays in
+    any case: where its picture changed it is flagged, and the new captions stand among the others.
 
     Args:
         connection: of the library.
@@ -46,6 +46,9 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
         if row is None and (moved := _find_moved(connection, facts.pixels)) is not None:
             change_row(connection, moved, {"path": key, "missing": 0, **_facts(result)})
             return
+    if row is not None and row["status"] in KEPT:
+        _keep_reviewed(connection, row, result)
+        return
     model = _model(connection, result)
     values = {**_captions(result), **_facts(result), "model": model, "missing": 0}
     if row is None:
@@ -57,7 +60,7 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
         assert picture is not None
     else:
         picture = row["id"]
-        change_row(connection, row, values)
+        change_row(connection, row, {**values, **_UNREVIEWED})
         if row["model"] is not None and (result.vector is None or row["model"] != model):
             drop_vector(connection, picture)
     if result.vector is not None and model is not None:
@@ -65,27 +68,49 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
 
 
 def change_row(
-    connection: sqlite3.Connection, row: sqlite3.Row, values: Mapping[str, object], by: str = PROGRAM
+    connection: sqlite3.Connection,
+    row: sqlite3.Row,
+    values: Mapping[str, object],
+    by: str = PROGRAM,
+    undoes: int | None = None,
 ) -> None:
-    """Gives a row of pictures other values; its old path, caption, keywords and error go into the history.
+    """Gives a row of pictures other values; its old path, caption, keywords, error and status go into the history.
 
     Args:
         connection: of the library; the caller holds a transaction.
         row: as it is.
         values: by the names of columns.
         by: who changes it.
+        undoes: the version of the row that this takes back the change of.
     """
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     for field in _WITH_HISTORY:
         if field in values and row[field] != values[field]:
-            connection.execute(
-                "INSERT INTO history (picture, field, old, new, at, by) "
-                "VALUES (?, ?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?)",
-                (row["id"], field, _bytes(row[field]), _bytes(values[field]), now, by),
-            )
+            remember(connection, row, field, row[field], values[field], by, undoes)
     sets = ", ".join(f"{name} = CAST(? AS TEXT)" if name == "path" else f"{name} = ?" for name in values)
     new = (_bytes(value) if name == "path" else value for name, value in values.items())
     connection.execute(f"UPDATE picture SET {sets} WHERE id = ?", (*new, row["id"]))
+
+
+def remember(
+    connection: sqlite3.Connection,
+    row: sqlite3.Row,
+    field: str,
+    old: object,
+    new: object,
+    by: str,
+    undoes: int | None = None,
+) -> None:
+    """Writes an entry of the history, with the version that the row has before the change."""
+    connection.execute(
+        "INSERT INTO history (picture, field, old, new, at, by, version, undoes) "
+        "VALUES (?, ?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?)",
+        (row["id"], field, _bytes(old), _bytes(new), now(), by, row["version"], undoes),
+    )
+
+
+def now() -> str:
+    """This moment by UTC, as the library writes it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def mark_missing(connection: sqlite3.Connection) -> None:
@@ -99,7 +124,7 @@ def read_result(row: sqlite3.Row) -> Result:
     """The result that a row of pictures keeps."""
     path = Path(row["path"])
     if row["error"] is not None:
-        return Result(path, error=row["error"])
+        return Result(path, error=row["error"], version=row["version"])
     others = json.loads(row["others"] or "[]")
     words = None if row["words"] is None else tuple((word[0], word[1], word[2]) for word in json.loads(row["words"]))
     return Result(
@@ -107,10 +132,12 @@ def read_result(row: sqlite3.Row) -> Result:
         (row["caption"], *(text for text, _ in others)),
         (row["confidence"], *(confidence for _, confidence in others)),
         row["model_name"],
-        bool(row["uncertain"]),
-        words,
+        bool(row["uncertain"]) and row["status"] not in CHECKED,
+        None if row["status"] == "edited" else words,  # which are those of the model's sentence
         None if row["keywords"] is None else tuple(map(_read_keyword, json.loads(row["keywords"]))),
         facts=_read_facts(row),
+        status=row["status"],
+        version=row["version"],
     )
 
 
@@ -168,6 +195,25 @@ def _keywords(keywords: Sequence[Keyword] | None) -> dict[str, object]:
 
 def _read_keyword(values: dict[str, Any]) -> Keyword:
     return Keyword(values["word"], values["probability"], tuple(values["path"]), tuple(values["parents"]))
+
+
+def _keep_reviewed(connection: sqlite3.Connection, row: sqlite3.Row, result: Result) -> None:
+    """What a result changes of a picture whose caption a person has looked at: never the caption."""
+    if result.error is not None:
+        return
+    values: dict[str, object] = {"missing": 0}
+    if result.facts is not None:
+        values |= _facts(result)
+    if result.facts is not None and result.facts.pixels != row["pixels"]:
+        others = [
+            *zip(map(_text, result.captions), result.confidences, strict=True),
+            *json.loads(row["others"] or "[]"),
+        ]
+        values |= {"others": _json(others), "status": "flagged", "reviewed": now(), "reviewer": PROGRAM}
+    change_row(connection, row, values)
+    if result.vector is not None and (model := _model(connection, result)) is not None:
+        drop_vector(connection, row["id"])
+        put_vector(connection, row["id"], model, result.vector)
 
 
 def _find(connection: sqlite3.Connection, where: str, value: object) -> sqlite3.Row | None:

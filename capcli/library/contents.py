@@ -26,6 +26,7 @@ class Account:
         uncertain: captioned ones below the least confidence that was asked for.
         failed: those with an error in the place of a caption.
         missing: those whose file was gone when a run ended last.
+        reviewed: those whose caption a person accepted, edited, rejected or flagged.
         changes: entries of the history.
         vectors: pictures that search finds by their pixels.
         taken: when the first and the last picture with a date were taken, None where there is none.
@@ -39,6 +40,7 @@ class Account:
     uncertain: int
     failed: int
     missing: int
+    reviewed: int
     changes: int
     vectors: int
     taken: tuple[str, str] | None
@@ -49,9 +51,9 @@ class Account:
 def count_all(path: Path) -> Account:
     """An account of the library at a path; raises UsageError and CapcliError where it cannot be read."""
     with reading(path) as connection:
-        pictures, captioned, uncertain, failed, missing = connection.execute(
-            "SELECT count(*), count(caption), coalesce(sum(uncertain), 0), count(error), coalesce(sum(missing), 0) "
-            "FROM picture"
+        pictures, captioned, uncertain, failed, missing, reviewed = connection.execute(
+            "SELECT count(*), count(caption), coalesce(sum(uncertain), 0), count(error), coalesce(sum(missing), 0), "
+            "count(status) FROM picture"
         ).fetchone()
         (changes,) = connection.execute("SELECT count(*) FROM history").fetchone()
         first, last = connection.execute("SELECT min(taken), max(taken) FROM picture").fetchone()
@@ -64,6 +66,7 @@ def count_all(path: Path) -> Account:
             uncertain=uncertain,
             failed=failed,
             missing=missing,
+            reviewed=reviewed,
             changes=changes,
             vectors=len(set(_with_vector(connection))),
             taken=None if first is None else (first, last),

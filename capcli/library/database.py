@@ -44,10 +44,15 @@ CREATE TABLE picture (
     model INTEGER REFERENCES model,
     error TEXT,
     missing INTEGER NOT NULL DEFAULT 0,
+    status TEXT CHECK (status IN ('accepted', 'edited', 'rejected', 'flagged')),
+    reviewed TEXT,
+    reviewer TEXT,
+    version INTEGER NOT NULL DEFAULT 0,
     CHECK ((caption IS NULL) <> (error IS NULL))
 );
 CREATE INDEX picture_pixels ON picture (pixels);
 CREATE INDEX picture_missing ON picture (id) WHERE missing;
+CREATE INDEX picture_doubt ON picture (coalesce(status, ''), confidence, id) WHERE caption IS NOT NULL AND NOT missing;
 CREATE TABLE history (
     id INTEGER PRIMARY KEY,
     picture INTEGER NOT NULL REFERENCES picture,
@@ -55,7 +60,9 @@ CREATE TABLE history (
     old TEXT,
     new TEXT,
     at TEXT NOT NULL,
-    by TEXT NOT NULL
+    by TEXT NOT NULL,
+    version INTEGER NOT NULL DEFAULT 0,
+    undoes INTEGER
 );
 CREATE INDEX history_picture ON history (picture);
 CREATE TABLE vector (picture INTEGER PRIMARY KEY REFERENCES picture, model INTEGER NOT NULL REFERENCES model,
@@ -71,6 +78,10 @@ CREATE TRIGGER picture_changed AFTER UPDATE OF caption, subjects ON picture
     WHEN old.caption IS NOT new.caption OR old.subjects IS NOT new.subjects BEGIN
     INSERT INTO words_of (words_of, rowid, caption, subjects) VALUES ('delete', old.id, old.caption, old.subjects);
     INSERT INTO words_of (rowid, caption, subjects) VALUES (new.id, new.caption, new.subjects);
+END;
+CREATE TRIGGER picture_revised AFTER UPDATE OF caption, status, error ON picture
+    WHEN old.caption IS NOT new.caption OR old.status IS NOT new.status OR old.error IS NOT new.error BEGIN
+    UPDATE picture SET version = old.version + 1 WHERE id = new.id;
 END;
 """
 

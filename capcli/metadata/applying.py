@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from capcli.errors import CapcliError, system_reason
+from capcli.library.statuses import CHECKED, STATUSES
 from capcli.metadata.described import Described
 from capcli.metadata.embedding import NotWritten
 from capcli.metadata.exiftool import ExifToolError
@@ -50,9 +51,10 @@ def apply_captions(
             if interrupt.is_set():
                 break
             text, reason = "", None
+            outcome: Outcome | None
             try:
-                outcome = Outcome.UNCERTAIN
-                if not _is_uncertain(one, options):
+                outcome = _hindrance(one, options)
+                if outcome is None:
                     _require_unchanged(one)
                     text = _finish(compose(one), options.mark)
                     outcome = place.write(one.path, text, one.keywords)
@@ -69,8 +71,17 @@ def apply_captions(
     return tally
 
 
-def _is_uncertain(one: Described, options: ApplyOptions) -> bool:
-    return one.uncertain or bool(options.min_confidence and (one.confidence or 0.0) < options.min_confidence)
+def _hindrance(one: Described, options: ApplyOptions) -> Outcome | None:
+    """Why a caption is not to be written, None where it is; no confidence counts where a person has checked it."""
+    if one.status in CHECKED:
+        return None
+    if one.status in STATUSES:
+        return Outcome.REFUSED
+    if options.only_reviewed:
+        return Outcome.NOT_REVIEWED
+    if one.uncertain or (options.min_confidence and (one.confidence or 0.0) < options.min_confidence):
+        return Outcome.UNCERTAIN
+    return None
 
 
 def _require_unchanged(one: Described) -> None:

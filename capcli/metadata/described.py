@@ -31,6 +31,7 @@ class Described:
         size: of the file in bytes when it was captioned, where the source tells it.
         modified: when the file was last changed before it was captioned, in seconds since 1970, where the source
             tells it.
+        status: what a person made of the caption, such as "accepted"; None where nobody has looked at it.
     """
 
     path: Path
@@ -41,14 +42,15 @@ class Described:
     keywords: tuple[str, ...] = ()
     size: int | None = None
     modified: float | None = None
+    status: str | None = None
 
 
 def read_described(source: Path) -> list[Described]:
     """The pictures with captions in rows that capcli wrote in any format, a library or a table; failures are left out.
 
     A row names its picture and has its caption as for `capcli.evaluation.predictions.read_predictions`; it may have
-    `confidence`, `uncertain`, `keywords`, `size` and `mtime`. A keyword is a text, or an object with a `word`, or a
-    `path` of words from the general to the special.
+    `confidence`, `uncertain`, `keywords`, `size`, `mtime` and `status`. A keyword is a text, or an object with a
+    `word`, or a `path` of words from the general to the special.
 
     Raises:
         DatasetError: the file cannot be read, a row is broken (with its line), none has a caption, or two are about
@@ -81,6 +83,7 @@ def _kept(result: Result, where: str) -> Described:
         words,
         None if facts is None else facts.size,
         None if facts is None else facts.mtime / 1e9,
+        result.status,
     )
 
 
@@ -98,6 +101,7 @@ def _described(record: Record) -> Described:
         _keywords(record),
         _whole(record, "size"),
         _number(record, "mtime"),
+        str(fields.get("status") or "").strip().lower() or None,
     )
 
 

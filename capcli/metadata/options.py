@@ -32,6 +32,7 @@ class ApplyOptions:
     only_missing: bool = option(
         False, "Leave out pictures that have a description or alt text already, in XMP, IPTC or EXIF."
     )
+    only_reviewed: bool = option(False, "Leave out captions that nobody accepted or edited (`capcli review`).")
     overwrite: bool = option(False, "Replace descriptions and alt texts that are there already, and copies.")
     min_confidence: float = option(0.0, "Leave out captions of a confidence below this.", least=0, most=1)
     mark: str = option("", "Put this behind every caption, such as '(via capcli)'.", metavar="TEXT")

@@ -32,6 +32,8 @@ class Outcome(Enum):
     UP_TO_DATE = "up to date"
     DESCRIBED = "described already"
     UNCERTAIN = "too uncertain"
+    NOT_REVIEWED = "not reviewed"
+    REFUSED = "rejected or flagged"
     FAILED = "failed"
 
 

@@ -39,6 +39,8 @@ class Result:
         facts: of the picture, where a library is to remember them.
         vector: the matcher's, float32 E, where a library is to have it.
         model_sha256: of the model's file, in hexadecimal, where a library is to have it.
+        status: what a person made of the caption, such as "accepted"; None where nobody has looked at it.
+        version: of the row in a library, which rises when its caption or status changes.
     """
 
     path: Path
@@ -52,6 +54,8 @@ class Result:
     facts: Facts | None = field(default=None, repr=False, compare=False)
     vector: Float32Array | None = field(default=None, repr=False, compare=False)
     model_sha256: str | None = field(default=None, repr=False, compare=False)
+    status: str | None = None
+    version: int | None = field(default=None, repr=False, compare=False)
 
     @property
     def state(self) -> State:
@@ -79,6 +83,8 @@ class Result:
             row["words"] = [_word(*word) for word in self.words]
         if self.keywords is not None:
             row["keywords"] = [keyword.to_json() for keyword in self.keywords]
+        if self.status is not None:
+            row["status"] = self.status
         return row
 
 

@@ -38,24 +38,25 @@ def fragment(template: str, **values: object) -> Markup:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FunctionLoader(_read),
+        loader=FunctionLoader(read_source),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(source=lambda name: Markup(_read(name)), digest=_digest)
+    environment.globals.update(source=lambda name: Markup(read_source(name)), digest=_digest)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment
 
 
-def _read(name: str) -> str:
+def read_source(name: str) -> str:
+    """The text of a file of the package, such as `output/page.css`."""
     return files("capcli").joinpath(name).read_text(encoding="utf-8")
 
 
 def _digest(name: str) -> str:
     """The hash of a script by which a page's policy allows it."""
-    return base64.b64encode(hashlib.sha256(_read(name).encode()).digest()).decode()
+    return base64.b64encode(hashlib.sha256(read_source(name).encode()).digest()).decode()
 
 
 def jpeg(picture: Image.Image, quality: int) -> bytes:

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import BinaryIO
 
 from capcli.errors import CapcliError, UsageError, system_reason
@@ -31,6 +31,7 @@ class Outputs:
         open_library: opens a library, where the options name one; takes its path, `resume` and `overwrite`.
         alone: one picture only: on stdout as text its sentence stands without the path.
         keywords: the options that make keywords, by their names; empty where results have none.
+        review: whether results are rows of a library, with a status and a version.
 
     Attributes:
         notes: remarks for the user, one line each.
@@ -50,20 +51,22 @@ class Outputs:
         open_library: Callable[..., Kept] | None = None,
         alone: bool = False,
         keywords: Mapping[str, object] | None = None,
+        review: bool = False,
     ) -> None:
         self._options = options
         self._stream: RowStream | None = None
         self._rows: Kept | None = None
         self._errors: Kept | None = None
         self.notes: list[str] = []
+        columns = {"with_keywords": bool(keywords), "with_review": review}
         with ExitStack() as stack:
             if options.output is None or _is_device(options.output):
                 file = stdout if options.output is None else stack.enter_context(options.output.open("wb"))
                 sentences = alone and options.output is None and options.row_format == "text"
-                form = Sentences() if sentences else FORMATS[options.row_format](with_keywords=bool(keywords))
+                form = Sentences() if sentences else FORMATS[options.row_format](**columns)
                 self._stream = stack.enter_context(RowStream(file, form))
             else:
-                rows = _open(options.output, options.row_format, options, open_library, with_keywords=bool(keywords))
+                rows = _open(options.output, options.row_format, options, open_library, columns=columns)
                 self._rows = stack.enter_context(rows)
             if options.errors is not None:
                 self._errors = stack.enter_context(_open(options.errors, "jsonl", options))
@@ -193,13 +196,13 @@ def _open(
     options: OutputOptions,
     open_library: Callable[..., Kept] | None = None,
     *,
-    with_keywords: bool = False,
+    columns: Mapping[str, bool] = MappingProxyType({}),
 ) -> Kept:
     if path.suffix.lower() in EXTENSIONS:
         raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
     how = {"resume": options.resumes, "overwrite": options.overwrite}
     if form != LIBRARY:
-        return RowFile(path, FORMATS[form](with_keywords=with_keywords), **how)
+        return RowFile(path, FORMATS[form](**columns), **how)
     if open_library is None:
         raise UsageError(f"{path}: a library takes the captions of `capcli caption` alone; choose another format")
     return open_library(path, **how)

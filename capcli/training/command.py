@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from capcli.datasets import read_dataset
 from capcli.errors import CapcliError, UsageError
+from capcli.library.references import read_training_data
 from capcli.model.device import out_of_memory
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.header import is_text
@@ -133,7 +133,7 @@ def train_model(
     place = processes.device(device)
     sees = chosen.encoder.sees
     choosing = any(stage.keep == "best" for stage in chosen.stage)
-    datasets = [read_dataset(folder, missing_ok=not sees) for folder in data]
+    datasets = [read_training_data(folder, missing_ok=not sees) for folder in data]
     if sees:
         corpus = Corpus.build(
             datasets, chosen.data, compare=begin is not None and choosing, unlabelled=pictures,

@@ -63,7 +63,7 @@ def test_help_is_a_command_too(command: list[str]) -> None:
     ("names", "told"),
     [
         (["captoin"], "has no command captoin; did you mean caption?"),
-        (["xyzzy"], "has no command xyzzy; there are caption, attend, search, duplicates, apply, eval, "),
+        (["xyzzy"], "has no command xyzzy; there are caption, attend, search, duplicates, review, apply, eval, "),
         (["models", "sow"], "models has no command sow; did you mean show?"),
         (["caption", "more"], "caption has no command more; leave it out"),
     ],

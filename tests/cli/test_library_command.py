@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,45 @@ def test_captions_without_vectors_are_searched_by_words_alone(folder: Path) -> N
         assert done.stdout == f"{folder / 'in' / '120.png'}\n"
         assert "captions alone are searched" in done.stderr
         assert run(fake, "search", "photos.db", "--like", "in/0.png").exit_code == 2
+
+
+def test_an_edited_table_is_taken_back(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    run(fake, "library", "export", "photos.db", "-o", "captions.csv")
+    table = Path("captions.csv")
+    table.write_text(table.read_text().replace("brightness 120,", "Dusk.,", 1))
+    done = run(fake, "library", "import", "photos.db", "captions.csv", "--reviewer", "Ann")
+    assert (done.exit_code, done.stderr) == (0, "capcli: changed 1, left as they were 3, refused 0\n")
+    rows = [
+        json.loads(line)
+        for line in run(fake, "library", "export", "photos.db", "--format", "jsonl").stdout.split("\n")[:-1]
+    ]
+    assert {(row.get("caption"), row.get("status")) for row in rows} >= {("Dusk.", "edited"), ("brightness 0", None)}
+    assert json.loads(run(fake, "library", "info", "photos.db", "--json").stdout)["reviewed"] == 1
+    table.write_text(table.read_text().replace("Dusk.", "Dawn."))
+    done = run(fake, "library", "import", "photos.db", "captions.csv")
+    assert done.exit_code == 1
+    assert "it has 'Dusk.' (edited), the table 'Dawn.' (edited)" in done.stderr
+    for arguments in (["absent.db", "captions.csv"], ["photos.db", "absent.csv"]):
+        done = run(fake, "library", "import", *arguments)
+        assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["absent.db"], ["photos.db", "--reviewer", "capcli"], ["photos.db", "--port", "70000"]]
+)
+def test_a_review_that_is_impossible_is_one_line(fake: Matching, folder: Path, arguments: list[str]) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    done = run(fake, "review", *arguments)
+    assert (done.exit_code, len(done.stderr.splitlines()), done.stdout) == (2, 1, "")
+
+
+def test_without_the_extra_a_review_says_how_to_get_it(
+    fake: Matching, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    monkeypatch.delitem(sys.modules, "capcli.web.serving", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    done = run(fake, "review", "photos.db")
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert 'pip install "capcli[review]"' in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,12 +60,12 @@ class Chromium:
             yield cls(chrome)
 
     def open(
-        self, page: Path, width: int = 1280, *, dark: bool = False, still: bool = False, script: bool = True
+        self, page: Path | str, width: int = 1280, *, dark: bool = False, still: bool = False, script: bool = True
     ) -> None:
-        """Shows a file.
+        """Shows a file, or what a server has.
 
         Args:
-            page: its path.
+            page: the path of the file, or the address.
             width: of the screen in pixels; below 500 it is a phone's, with touch.
             dark: whether the user prefers dark pages.
             still: whether the user prefers reduced motion.
@@ -81,7 +82,7 @@ class Chromium:
             {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"},
         ]
         command("Emulation.setEmulatedMedia", {"features": features})
-        self.chrome.get(page.as_uri())
+        self.chrome.get(page if isinstance(page, str) else page.as_uri())
 
     def ask(self, script: str) -> Any:
         """The value of a JavaScript expression."""
@@ -106,6 +107,18 @@ class Chromium:
     def fits(self) -> bool:
         """Whether nothing is wider than the screen."""
         return bool(self.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+    def wait(self, script: str, seconds: float = 10) -> None:
+        """Waits until a JavaScript expression is true; raises AssertionError where it does not become so."""
+        until = time.monotonic() + seconds
+        while not self.ask(script):
+            assert time.monotonic() < until, f"not within {seconds} s: {script}"
+            time.sleep(0.02)
+
+    def accessible(self) -> list[tuple[str, str]]:
+        """Role and name of everything that a screen reader meets on the page."""
+        nodes = self.chrome.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        return [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
 
     def contrast(self, selector: str) -> float:
         """The least contrast of text in the elements, by WCAG 2.2, from 1 to 21."""

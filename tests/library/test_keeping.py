@@ -234,7 +234,7 @@ def test_a_run_that_came_to_nothing_leaves_no_library(library: Path) -> None:
         ("UPDATE picture SET confidence = 2", "a.jpg: its confidence is not between 0 and 1"),
         ("UPDATE picture SET model = NULL", "a.jpg: its caption has no model"),
         (
-            "INSERT INTO history VALUES (1, 9, 'caption', 'a', 'b', '2026', 'x')",
+            "INSERT INTO history (picture, field, at, by) VALUES (9, 'caption', '2026', 'x')",
             "refers to a picture that is not there",
         ),
         ("INSERT INTO words_of (rowid, caption) VALUES (5, 'unsaid')", "the index of words does not fit the captions"),

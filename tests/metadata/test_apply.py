@@ -338,3 +338,15 @@ def test_context_enters_the_text_of_every_place() -> None:
     for arguments in (["--into", "original"], []):
         shown = apply("--context", "context.txt", "--dry-run", *arguments)
         assert shown.stdout == f"photos/a.jpg\t{DOG} (Brno)\nphotos/b.png\t{DOG}\n"
+
+
+def test_what_a_person_refused_is_not_written_and_what_one_checked_is_sure() -> None:
+    rows = {"accepted": True, "flagged": False, "rejected": False, None: False}
+    for status, written in rows.items():
+        write_rows("photos/a.jpg", uncertain=True, status=status)
+        done = apply("--min-confidence", "0.9", "--dry-run")
+        assert done.stdout == (f"photos/a.jpg\t{DOG}\n" if written else "")
+    write_rows("photos/a.jpg")
+    assert apply("--dry-run").stdout
+    done = apply("--only-reviewed")
+    assert (done.stdout, "not reviewed 1" in done.stderr) == ("", True)

@@ -20,13 +20,14 @@ class Format:
 
     Args:
         with_keywords: whether results have keywords, for formats whose beginning says so.
+        with_review: whether results are rows of a library, which have a status and a version, for the same formats.
     """
 
     begin = b""
     between = b""
     end = b""
 
-    def __init__(self, *, with_keywords: bool = False) -> None:
+    def __init__(self, *, with_keywords: bool = False, with_review: bool = False) -> None:
         pass
 
     def encode(self, result: Result) -> bytes | None:

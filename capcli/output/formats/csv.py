@@ -17,6 +17,9 @@ from capcli.output.formats.contract import Format, Saved
 
 COLUMNS = ("path", "caption", "captions", "confidence", "confidences", "model", "uncertain", "words", "error")
 
+REVIEW_COLUMNS = ("status", "version")
+"""By these `capcli library import` knows what a person changed since the export."""
+
 
 class Csv(Format):
     """A header and a record for every result; lists are JSON, and what there is not is empty."""
@@ -24,9 +27,10 @@ class Csv(Format):
     begin = encode_record(COLUMNS)
     _columns: Sequence[str] = COLUMNS
 
-    def __init__(self, *, with_keywords: bool = False) -> None:
-        if with_keywords:
-            self._columns = (*COLUMNS, "keywords")
+    def __init__(self, *, with_keywords: bool = False, with_review: bool = False) -> None:
+        more = (("keywords",) if with_keywords else ()) + (REVIEW_COLUMNS if with_review else ())
+        if more:
+            self._columns = (*COLUMNS, *more)
             self.begin = encode_record(self._columns)
 
     def encode(self, result: Result) -> bytes | None:
@@ -89,7 +93,7 @@ class _Table(Csv):
 
 
 def _record(result: Result, columns: Sequence[str], separator: str) -> bytes:
-    row = result.row()
+    row = {"version": result.version, **result.row()}
     values = [row.get(column) for column in columns]
     cells = (json.dumps(value, ensure_ascii=False) if isinstance(value, (list, bool)) else value for value in values)
     return encode_record(cells, separator=separator)

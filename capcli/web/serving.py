@@ -1,0 +1,66 @@
+"""A server for one library and one user, on this computer alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+
+from capcli.errors import UsageError, system_reason
+from capcli.library.review import holding
+from capcli.web.application import make_application
+from capcli.web.options import ReviewOptions
+
+HOST = "127.0.0.1"
+
+
+def serve(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -> None:
+    """Serves the review page until Ctrl-C or SIGTERM.
+
+    Args:
+        library: the file.
+        options: who reviews, and on which port.
+        ready: is given the address of the page once the port is taken.
+
+    Raises:
+        UsageError: there is no library, it may not be written, or the port is taken.
+        CapcliError: the library is locked or damaged.
+    """
+    with holding(library), _listen(options.port) as listener:
+        port = listener.getsockname()[1]
+        token = secrets.token_urlsafe(24)
+        app = make_application(library, options.name, token, port)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
+        ready(f"http://{HOST}:{port}/{token}/")
+        with suppress(KeyboardInterrupt):  # which the server repeats when it has ended
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(port: int) -> socket.socket:
+    # Only of a socket that names TCP asyncio knows that it may send small answers at once; if not, each waits 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name != "nt":  # where it would share the port with another program
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(64)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(f"port {port} is taken; --port 0 takes a free one, or end the other program") from None
+        raise UsageError(f"port {port} cannot be used: {system_reason(error)}; --port 0 takes a free one") from None
+    return listener

@@ -1,0 +1,203 @@
+"""The review page in a real browser: by keys alone, with a screen reader, and when the server is gone."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from kept_results import make_kept
+
+from capcli.library.keeping import LibraryFile
+
+if TYPE_CHECKING:
+    from chromium import Chromium
+
+pytest.importorskip("uvicorn")
+pytestmark = pytest.mark.browser
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+CAPTIONS = {
+    "cat.jpg": ("A tabby cat with yellow eyes on top of it.", 0.2),
+    "astronaut.jpg": ("A boy in an orange shirt is sitting at a table.", 0.3),
+    "rocket.jpg": ("Two tall towers rise against a dark blue sky.", 0.4),
+    "coffee.jpg": ("A red cup of coffee on a wooden table.", 0.6),
+}
+ENTER, ESCAPE, TAB = "\ue007", "\ue00c", "\ue004"
+
+Serve = Callable[..., "tuple[str, subprocess.Popen[str]]"]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    with LibraryFile(tmp_path / "photos.db") as kept:
+        for name, (text, confidence) in CAPTIONS.items():
+            shutil.copy(EXAMPLES / name, tmp_path)
+            result = make_kept(tmp_path / name, text, confidences=(confidence, 0.1))
+            kept.write(replace(result, captions=(text, "Another text.")))
+    return tmp_path / "photos.db"
+
+
+@pytest.fixture
+def serve(command: str, environment: dict[str, str], library: Path) -> Iterator[Serve]:
+    """Starts the command; returns the address that it prints, and the process."""
+    started = []
+
+    def start(port: int = 0) -> tuple[str, subprocess.Popen[str]]:
+        server = subprocess.Popen(
+            [command, "review", str(library), "--port", str(port), "--reviewer", "Ann", "-q"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(server)
+        assert server.stdout is not None
+        return server.stdout.readline().strip(), server
+
+    yield start
+    for server in started:
+        server.kill()
+        server.communicate()
+
+
+def stored(library: Path) -> dict[str, tuple[str, str | None]]:
+    with sqlite3.connect(library) as connection:
+        found = connection.execute("SELECT path, caption, status FROM picture").fetchall()
+    return {Path(path).name: (caption, status) for path, caption, status in found}
+
+
+def shown(browser: Chromium, name: str) -> None:
+    browser.wait(f"document.getElementById('name').textContent === '{name}'")
+
+
+def test_captions_are_reviewed_by_keys_alone(browser: Chromium, serve: Serve, library: Path) -> None:
+    address, server = serve()
+    browser.chrome.get_log("browser")
+    browser.open(address)
+    shown(browser, "cat.jpg")
+    browser.press("e", "!", ESCAPE, "1", ESCAPE, "a")
+    shown(browser, "astronaut.jpg")
+    assert stored(library)["cat.jpg"] == ("Another text.", "edited")
+    browser.press("a")
+    shown(browser, "rocket.jpg")
+    browser.press("r")
+    shown(browser, "coffee.jpg")
+    browser.press("e", " Steaming.", ENTER)
+    browser.wait("document.getElementById('status').textContent.startsWith('edited by Ann')")
+    assert "last picture" in browser.ask("document.getElementById('said').textContent")
+    browser.press("f")
+    browser.wait("document.getElementById('status').textContent.startsWith('flagged by Ann')")
+    assert stored(library) == {
+        "cat.jpg": ("Another text.", "edited"),
+        "astronaut.jpg": (CAPTIONS["astronaut.jpg"][0], "accepted"),
+        "rocket.jpg": (CAPTIONS["rocket.jpg"][0], "rejected"),
+        "coffee.jpg": ("A red cup of coffee on a wooden table. Steaming.", "flagged"),
+    }
+    browser.press("u")
+    browser.wait("document.getElementById('status').textContent.startsWith('edited')")
+    browser.press("u")
+    browser.wait("document.getElementById('status').textContent === 'not reviewed'")
+    browser.press("u")
+    shown(browser, "rocket.jpg")
+    browser.wait("document.getElementById('status').textContent === 'not reviewed'")
+    assert stored(library)["coffee.jpg"] == (CAPTIONS["coffee.jpg"][0], None)
+    # The last one was decided before the list held others.
+    browser.ask(
+        "void(document.getElementById('show').value = 'rejected', "
+        "document.getElementById('show').dispatchEvent(new Event('change')))"
+    )
+    browser.wait("!document.getElementById('nothing').hidden")
+    browser.press("u")
+    browser.wait("document.getElementById('said').textContent.startsWith('Taken back: astronaut.jpg')")
+    assert stored(library)["astronaut.jpg"] == (CAPTIONS["astronaut.jpg"][0], None)
+    assert browser.chrome.get_log("browser") == []
+    server.send_signal(signal.SIGINT)
+    assert server.wait(5) == 0
+
+
+def test_a_screen_reader_and_every_eye_can_use_it(browser: Chromium, serve: Serve, library: Path) -> None:
+    address, _ = serve()
+    browser.open(address)
+    shown(browser, "cat.jpg")
+    browser.wait("document.getElementById('picture').naturalWidth > 0")
+    found = browser.accessible()
+    roles = {role for role, _ in found}
+    assert {"banner", "main", "navigation", "contentinfo", "status", "alert", "heading"} <= roles
+    controls = ("button", "textbox", "combobox", "checkbox", "image", "group", "link")
+    assert not [role for role, name in found if role in controls and not name.strip()]
+    assert ("textbox", "Caption") in found
+    assert ("image", "The picture cat.jpg") in found
+    # Editing comes before the list, of which one entry alone is on the way.
+    stops = []
+    for _ in range(15):
+        browser.press(TAB)
+        stops.append(browser.ask("document.activeElement.id || document.activeElement.closest('ol, ul')?.id"))
+    assert stops[:4] == ["show", "caption", "accept", "reject"] or stops[1:5] == ["show", "caption", "accept", "reject"]
+    assert stops.count("list") == 1
+    text = "h1, p:not(:empty), label, button, #list span, #list small, dt, dd, li, summary, textarea, select"
+    for dark in (False, True):
+        for width in (1280, 400):
+            browser.open(address, width, dark=dark)
+            shown(browser, "cat.jpg")
+            assert browser.contrast(text) >= 4.5
+            assert browser.fits()
+            assert browser.ask("scrollY") == 0
+
+
+def test_a_text_outlives_the_server(browser: Chromium, serve: Serve, library: Path) -> None:
+    address, server = serve()
+    browser.open(address)
+    shown(browser, "cat.jpg")
+    browser.press("e", " Purring.")
+    server.kill()
+    server.wait()
+    browser.press(ENTER)
+    browser.wait("document.getElementById('gone').textContent.includes('The server is gone')")
+    text = f"{CAPTIONS['cat.jpg'][0]} Purring."
+    assert browser.ask("document.getElementById('caption').value") == text
+    assert stored(library)["cat.jpg"][1] is None
+    port = int(address.split(":")[2].split("/")[0])
+    again, _ = serve(port)
+    browser.press(ENTER)
+    browser.wait("document.getElementById('gone').textContent.includes('Another server')")
+    browser.open(again)
+    shown(browser, "cat.jpg")
+    assert browser.ask("document.getElementById('caption').value") == text
+    assert browser.ask("document.getElementById('unsent').textContent") == "Not stored yet."
+    browser.press("a")
+    shown(browser, "astronaut.jpg")
+    assert stored(library)["cat.jpg"] == (text, "edited")
+
+
+def test_two_browsers_lose_nothing(browser: Chromium, serve: Serve, library: Path) -> None:
+    address, _ = serve()
+    browser.open(address)
+    shown(browser, "cat.jpg")
+    browser.press("e", " Mine.")
+    with sqlite3.connect(library) as connection:
+        connection.execute("UPDATE picture SET caption = 'Theirs.' WHERE path LIKE '%cat.jpg'")
+    browser.press(ENTER)
+    browser.wait("!document.getElementById('conflict').hidden")
+    assert "Theirs." in browser.ask("document.getElementById('theirs').textContent")
+    assert browser.ask("document.activeElement.id") == "mine"
+    browser.press(ENTER)
+    shown(browser, "astronaut.jpg")
+    assert stored(library)["cat.jpg"] == (f"{CAPTIONS['cat.jpg'][0]} Mine.", "edited")
+
+
+def test_a_port_that_is_taken_is_one_line(
+    command: str, environment: dict[str, str], serve: Serve, library: Path
+) -> None:
+    address, _ = serve()
+    port = address.split(":")[2].split("/")[0]
+    done = subprocess.run(
+        [command, "review", str(library), "--port", port], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"capcli: error: port {port} is taken; --port 0 takes a free one, or end the other program\n"
