@@ -27,7 +27,7 @@ from capcli.cli import (
 )
 from capcli.cli.help import PlainCommand, PlainGroup
 from capcli.cli.messages import hush, tell
-from capcli.cli.streams import drop_stdout, finish_stdout, replace_closed_streams, require_stdout
+from capcli.cli.streams import drop_stderr, drop_stdout, finish_stdout, replace_closed_streams, require_stdout
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.options import near_names
 from capcli.pictures.kinds import EXTENSIONS
@@ -185,9 +185,9 @@ def main(load: Load | None = None) -> None:
     try:
         app(prog_name="capcli", obj=load)
     except SystemExit as end:
+        drop_stderr()
         if "torch" not in sys.modules or not isinstance(end.code, int):
             raise
         # Everything is said and closed by now, and torch would take most of a second to take itself apart.
         sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(end.code)

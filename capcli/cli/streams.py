@@ -69,7 +69,16 @@ def finish_stdout() -> None:
 
 def drop_stdout() -> None:
     """Forget what stdout holds and cannot write; without this Python complains when it flushes at exit."""
+    _drop(sys.stdout)
+
+
+def drop_stderr() -> None:
+    """Forget what stderr holds and cannot write; without this Python's exit code is 120."""
+    _drop(sys.stderr)
+
+
+def _drop(stream: IO[str]) -> None:
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

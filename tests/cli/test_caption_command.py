@@ -285,8 +285,10 @@ def test_a_second_interrupt_ends_it_at_once(fake: FakeCaptioner, folder: Path, m
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_log_that_takes_no_more_stops_nothing(folder: Path) -> None:
     (folder / "1.png").write_bytes(b"")
+    # Most users have Python buffer what it could not write, and complain at its end.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(command(".", "-o", "rows.jsonl", "--batch-size", "1"), stderr=full)
+        done = subprocess.run(command(".", "-o", "rows.jsonl", "--batch-size", "1"), stderr=full, env=buffered)
     assert done.returncode == 1
     assert len((folder / "rows.jsonl").read_text().splitlines()) == 5
 
