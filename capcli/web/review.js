@@ -8,6 +8,7 @@ const COMFORTABLE = 125 // characters of alt text that screen readers say in one
 const part = id => document.getElementById(id)
 const caption = part("caption")
 const library = document.body.dataset.library
+const NOTHING = part("nothing").textContent
 
 let rows = [] // a window in the order of doubt
 let following = null // the place in the library behind the last of them
@@ -143,7 +144,11 @@ const loadOnce = async () => {
   const after = following === null ? "" : `&after=${encodeURIComponent(JSON.stringify(following))}`
   const {code, content} = await ask(`rows?show=${encodeURIComponent(shown)}${after}`)
   if (shown !== part("show").value) return // another choice was made meanwhile
-  if (code !== 200) { tellProblem(content.error); return }
+  if (code !== 200) {
+    tellProblem(content.error)
+    part("nothing").textContent = content.error // where no picture is shown, the problem is not either
+    return
+  }
   const known = new Set(rows.map(row => row.id))
   const fresh = content.rows.filter(row => !known.has(row.id))
   rows.push(...fresh)
@@ -160,6 +165,7 @@ const loadOnce = async () => {
 }
 
 const begin = async () => {
+  part("nothing").textContent = NOTHING
   rows = []
   following = null
   current = -1
