@@ -54,7 +54,7 @@ def main() -> None:
         library = Path(name) / "photos.db"
         make_library(library, options.pictures, options.sentences, options.model)
         print(f"{options.pictures:,} pictures, {library.stat().st_size / 1e6:,.0f} MB")
-        asked = (QUERIES * options.repeat)[: len(QUERIES) * options.repeat]
+        asked = QUERIES * options.repeat
         cold = [measure_command(query, library, options.model) for query in asked[: options.repeat]]
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"cold: median {statistics.median(cold):.2f} s, slowest {max(cold):.2f} s, {memory:,.0f} MB of memory")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +9,7 @@ import typer
 from capcli.cli.library import Library
 from capcli.cli.messages import inform, print_json
 from capcli.cli.options import Group, takes
-from capcli.errors import UsageError
+from capcli.cli.paths import check_form, print_paths
 from capcli.library.options import DuplicateOptions
 
 
@@ -26,16 +24,14 @@ def duplicates(
 ) -> None:
     """Group pictures that are equal, nearly equal or of one burst, and say which to keep. It changes no file."""
     wanted = DuplicateOptions(**options)
-    if files + null + as_json > 1:
-        raise UsageError("choose one of --files, --null and --json")
+    check_form(files=files, null=null, as_json=as_json)
     from capcli.library.duplicates import find_duplicates
 
     groups = find_duplicates(library, wanted)
     if as_json:
         print_json([group.to_json() for group in groups])
     elif files or null:
-        end = b"\0" if null else b"\n"
-        sys.stdout.buffer.write(b"".join(os.fsencode(path) + end for group in groups for path in group.others))
+        print_paths((path for group in groups for path in group.others), null=null)
     elif groups:
         from capcli.output.table import print_table
 

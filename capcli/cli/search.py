@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +9,7 @@ import typer
 
 from capcli.cli.messages import print_json, tell
 from capcli.cli.options import Group, path, takes
-from capcli.errors import UsageError
+from capcli.cli.paths import check_form, print_paths
 from capcli.library.options import SearchOptions
 from capcli.model.options import ModelOptions
 from capcli.runs.session import load_captioner
@@ -41,8 +39,7 @@ def search(
     exit code is 1.
     """
     wanted, given = SearchOptions(**options), ModelOptions(**place)
-    if files + null + as_json > 1:
-        raise UsageError("choose one of --files, --null and --json")
+    check_form(files=files, null=null, as_json=as_json)
     *query, library = texts
     from capcli.runs.finding import find_in_library
 
@@ -52,8 +49,7 @@ def search(
     if as_json:
         print_json([hit.to_json() for hit in found.hits])
     elif files or null:
-        end = b"\0" if null else b"\n"
-        sys.stdout.buffer.write(b"".join(os.fsencode(hit.path) + end for hit in found.hits))
+        print_paths((hit.path for hit in found.hits), null=null)
     elif found.hits:
         from capcli.output.table import print_table
 

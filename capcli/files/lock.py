@@ -8,6 +8,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from capcli.errors import UsageError, system_reason
+
 _HELD_BY_ANOTHER = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
@@ -26,6 +28,21 @@ def open_locked(path: Path) -> io.FileIO | None:
             if os.path.samestat(path.stat(), os.fstat(file.fileno())):
                 return file
         file.close()
+
+
+def open_output(path: Path, name: Path) -> io.FileIO:
+    """Open the file that a run locks while it writes the output `name`; the user calls it so.
+
+    Raises:
+        UsageError: if there can be no such file, or another run has it open.
+    """
+    try:
+        file = open_locked(path)
+    except OSError as error:
+        raise UsageError(f"{name}: {system_reason(error)}") from None
+    if file is None:
+        raise UsageError(f"{name} is being written by another run; wait for it, or name another file")
+    return file
 
 
 def _lock(file: io.FileIO) -> bool:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from capcli.errors import UsageError, system_reason
-from capcli.files.lock import open_locked
+from capcli.errors import UsageError
+from capcli.files.lock import open_output
 from capcli.library.changes import key_of, mark_missing, put_result, stamp_of
 from capcli.library.database import changing, encode_name, failing, open_to_write
 from capcli.library.vectors import BLOCK, count_loose, pack
@@ -41,14 +41,8 @@ class LibraryFile:
         self._forgotten: set[str] = set()
         self._lock_path = Path(os.path.realpath(path))
         self._lock_path = self._lock_path.with_name(f".{self._lock_path.name}.lock")
-        try:
-            # Not the library itself: closing it would take SQLite's own locks along.
-            lock = open_locked(self._lock_path)
-        except OSError as error:
-            raise UsageError(f"{path}: {system_reason(error)}") from None
-        if lock is None:
-            raise UsageError(f"{path} is being written by another run; wait for it, or name another file")
-        self._lock = lock
+        # Not the library itself: closing it would take SQLite's own locks along.
+        self._lock = open_output(self._lock_path, path)
         try:
             self._connection = open_to_write(path)
         except BaseException:

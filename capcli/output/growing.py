@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import replacing, write_whole
-from capcli.files.lock import open_locked
+from capcli.files.lock import open_output
 from capcli.output.formats.contract import Format
 
 
@@ -28,7 +27,7 @@ class GrowingFile:
     def __init__(self, path: Path, format: Format) -> None:
         self._name, self._path, self._format = path, Path(os.path.realpath(path)), format
         self._end = 0  # of the last row
-        self._file = self._open()
+        self._file = open_output(self._path, path)
 
     @property
     def size(self) -> int:
@@ -110,7 +109,7 @@ class GrowingFile:
             raise _failed(self._name, error) from None
         self._file.close()
         # Still locked, so that no other process got between; on Windows it had to be closed.
-        self._file = self._open() if file.closed else file
+        self._file = open_output(self._path, self._name) if file.closed else file
         self._end = end
 
     def close(self, *, finished: bool) -> None:
@@ -123,15 +122,6 @@ class GrowingFile:
                     self._path.unlink()
         finally:
             self._file.close()
-
-    def _open(self) -> io.FileIO:
-        try:
-            file = open_locked(self._path)
-        except OSError as error:
-            raise UsageError(f"{self._name}: {system_reason(error)}") from None
-        if file is None:
-            raise UsageError(f"{self._name} is being written by another run; wait for it, or name another file")
-        return file
 
     def _rows(self) -> Iterator[tuple[bytes, int]]:
         self._file.seek(len(self._format.begin))
