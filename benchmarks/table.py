@@ -1,6 +1,7 @@
 """The comparison table: every recipe trained under its budget, scored on Flickr8k's test pictures.
 
-usage: python benchmarks/table.py train DATASET [--recipes NAME,...] [--seeds 1,2,3] [--encoder-weights NAME=FILE ...]
+usage: python benchmarks/table.py train DATASET [--more DATASET ...] [--judge DATASET ...]
+                                  [--recipes NAME,...] [--seeds 1,2,3] [--encoder-weights NAME=FILE ...]
                                   [--runs FOLDER] [--cache FOLDER] [--results FILE]
        python benchmarks/table.py speed [--runs FOLDER] [--results FILE]
        python benchmarks/table.py write [--results FILE]
@@ -67,6 +68,8 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("train", "speed", "write"))
     parser.add_argument("dataset", type=Path, nargs="?")
+    parser.add_argument("--more", action="append", type=Path, default=[], metavar="DATASET")
+    parser.add_argument("--judge", action="append", type=Path, default=[], metavar="DATASET")
     parser.add_argument("--recipes", type=lambda text: text.split(","))
     parser.add_argument("--seeds", type=lambda text: [int(part) for part in text.split(",")], default=[1, 2, 3])
     parser.add_argument("--encoder-weights", action="append", default=[], metavar="NAME=FILE")
@@ -82,23 +85,40 @@ def main() -> None:
             for name in options.recipes or ARCHITECTURES + OBJECTIVES:
                 if name == BASE and seed != 1:
                     continue
-                run(name, seed, options.dataset, weights, options.runs, options.cache, options.results)
+                run(
+                    name, seed, options.dataset, options.more, options.judge, weights,
+                    options.runs, options.cache, options.results,
+                )  # fmt: skip
     elif options.what == "speed":
         speed(options.runs, options.results)
     else:
         write(options.results)
 
 
-def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path, cache: Path, results: Path) -> None:
+def run(
+    name: str,
+    seed: int,
+    dataset: Path,
+    more: Sequence[Path],
+    judge: Sequence[Path],
+    weights: dict[str, str],
+    runs: Path,
+    cache: Path,
+    results: Path,
+) -> None:
     """Trains a recipe with a seed, scores the model, and appends the row."""
-    rows = read_rows(results)
+    from capcli.datasets import read_dataset
+
+    others = {data.name: data for data in map(read_dataset, more)}
+    judges = {data.name: data.split("dev") for data in map(read_dataset, judge)}
+    on, by = list(others), list(judges)
+    rows = [row for row in read_rows(results) if (row.get("more", []), list(row.get("judged", {}))) == (on, by)]
     if any((row.get("recipe"), row.get("seed")) == (name, seed) for row in rows):
         print(f"{name}, seed {seed}: is in {results}", flush=True)
         return
 
     import torch
 
-    from capcli.datasets import read_dataset
     from capcli.modelfile.checkpoint import Checkpoint
     from capcli.modelfile.shipped import find_model
     from capcli.training.command import find_recipe
@@ -110,8 +130,9 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     start = Checkpoint.load(find_model(BASE)) if name in (BASE, *OBJECTIVES) else None
     recipe = replace(read_recipe(find_recipe(name), start), seed=seed)
     data = read_dataset(dataset)
-    corpus = Corpus.build([data], recipe.data)
-    folder = runs / f"{name}-{seed}"
+    corpus = Corpus.build([data, *others.values()], recipe.data)
+    stem = f"{name}-{seed}-more" if more else f"{name}-{seed}"
+    folder = runs / stem
     core_minutes = None
     if name == BASE:
         assert start is not None
@@ -135,8 +156,10 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
     chosen = {beam: dev_score(checkpoint, dev, beam, cache) for beam in beams}
     beam = max(chosen, key=lambda beam: chosen[beam])
     said = captions(checkpoint, test, beam, cache)
+    judged = {place: dev_score(checkpoint, items, beam, cache) for place, items in judges.items()}
     row = {
-        "recipe": name, "seed": seed, "beam": beam, "dev": chosen, "test": scores(test, said),
+        "recipe": name, "seed": seed, **({"more": on} if on else {}),
+        "beam": beam, "dev": chosen, "test": scores(test, said), **({"judged": judged} if judged else {}),
         **({"gain": gain(test, said, cache)} if name in OBJECTIVES else {}),
         "core_minutes": core_minutes, "threads": torch.get_num_threads(),
         "epochs": [stage.epochs for stage in recipe.stage],
@@ -144,7 +167,7 @@ def run(name: str, seed: int, dataset: Path, weights: dict[str, str], runs: Path
         "machine": describe(),
     }  # fmt: skip
     runs.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(runs / f"{name}-{seed}.safetensors")
+    checkpoint.save(runs / f"{stem}.safetensors")
     with results.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     print(f"{name}, seed {seed}: beam {beam}, {json.dumps(row['test'])}", flush=True)
