@@ -13,20 +13,26 @@ import typer
 from capcli.cli.console import Console, leave, open_session
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
+from capcli.errors import UsageError
 from capcli.keywords.options import KeywordOptions
 from capcli.model.options import ModelOptions
 from capcli.output.options import OutputOptions
+from capcli.output.shard import Share
 from capcli.pictures.options import InputOptions
+from capcli.runs.options import SharingOptions
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
     from capcli.output.outputs import Outputs
+    from capcli.pictures.find import Found
+    from capcli.runs.session import Session
 
 
 @takes(
     inputs=Group(InputOptions, "Pictures", common=("recursive",)),
     outputs=Group(OutputOptions, "Output", common=("output", "format", "sidecar", "resume", "overwrite")),
     wanted=Group(KeywordOptions, "Output", common=("keywords",)),
+    sharing=Group(SharingOptions, "Several machines"),
     decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
     place=Group(ModelOptions, "Model", common=("model",)),
 )
@@ -46,6 +52,7 @@ def caption(
     inputs: dict[str, Any],
     outputs: dict[str, Any],
     wanted: dict[str, Any],
+    sharing: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
 ) -> None:
@@ -55,6 +62,9 @@ def caption(
     """
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
+    part = SharingOptions(**sharing).part
+    if part is not None and watch is not None:
+        raise UsageError("--shard takes a part of a list that is whole, and --watch waits for more; leave one out")
     paths = paths or []
     found, base = options.find(paths, watch)
     alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
@@ -66,23 +76,45 @@ def caption(
     from capcli.keywords.chooser import keyword_origin, read_chooser
     from capcli.library.keeping import LibraryFile
     from capcli.output.outputs import Outputs
-    from capcli.runs.writing import WriteCaptions
 
     chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
     console = Console(summary=not alone)
-    with Outputs(to, sys.stdout.buffer, base, open_library=LibraryFile, alone=alone, keywords=made_by) as sinks:
-
-        def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
-            assert watch is not None
-            yield None  # what is there already is not kept waiting for what comes
-            console.inform(f"watching {watch}; Ctrl-C ends it")
-            yield from _arriving(watch, options, set(found.pictures), sinks, interrupt, tally)
-
+    places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": part}
+    with Outputs(to, sys.stdout.buffer, base, **places) as sinks:
+        share = None if part is None else Share.of(part, found.pictures, base)
+        job: Any = {"with_words": to.with_words, "chooser": chooser, "share": share}
         with open_session(context, given, decoding, console) as session:
-            job = WriteCaptions(sinks, with_words=to.with_words, chooser=chooser)
-            tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving if watch else None)
+            tally = _caption(session, sinks, found, console, None if watch is None else (watch, options), **job)
     console.conclude(tally)
     leave(tally)
+
+
+def _caption(
+    session: Session,
+    outputs: Outputs,
+    found: Found,
+    console: Console,
+    watched: tuple[Path, InputOptions] | None,
+    *,
+    share: Share | None,
+    **how: Any,
+) -> Tally:
+    """Captions what was found, or a share of it, and what arrives in a folder that is watched."""
+    from capcli.runs.writing import WriteCaptions
+
+    pictures = found.pictures if share is None else list(share.pictures)
+
+    def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
+        assert watched is not None
+        yield None  # what is there already is not kept waiting for what comes
+        console.inform(f"watching {watched[0]}; Ctrl-C ends it")
+        yield from _arriving(*watched, set(pictures), outputs, interrupt, tally)
+
+    job = WriteCaptions(outputs, share=share, **how)
+    tally = session.run(job, pictures, notes=found.notes, arriving=arriving if watched else None, share=share)
+    if not (tally.interrupted or watched):
+        job.complete()
+    return tally
 
 
 def _arriving(

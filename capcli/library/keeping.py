@@ -61,7 +61,7 @@ class LibraryFile:
 
     def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
         """What made its captions, kept inside of it."""
-        place = _Origins(self._path, self._connection)
+        place = Origins(self._path, self._connection)
         return OriginRecord(self._path, place, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
 
     def is_file(self, path: Path) -> bool:
@@ -101,6 +101,9 @@ class LibraryFile:
                 pack(self._connection)
         self._forgotten.discard(key)
 
+    def complete(self) -> None:
+        """A library is never complete."""
+
     def __enter__(self) -> LibraryFile:
         return self
 
@@ -131,7 +134,7 @@ class LibraryFile:
         self._lock.close()
 
 
-class _Origins:
+class Origins:
     """Where a library keeps what made it; a `Place` as `capcli.output.origin` takes it."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:

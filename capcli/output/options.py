@@ -16,6 +16,9 @@ KINDS = ("txt", "json", "xmp")
 LIBRARY = "library"
 """The format that is no file of rows, but a database."""
 
+FORMS = (*FORMATS, LIBRARY)
+"""Everything that a file of results can be."""
+
 _ENDINGS = {**ENDINGS, ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
 
 
@@ -31,7 +34,7 @@ class OutputOptions:
     format: str | None = option(
         None,
         "How rows look; by default what FILE's ending says, else text.",
-        choices=(*FORMATS, LIBRARY),
+        choices=FORMS,
         metavar="FORMAT",
     )
     sidecar: tuple[str, ...] = option(
@@ -53,7 +56,7 @@ class OutputOptions:
     )
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, (*FORMATS, LIBRARY))
+        one_of("format", self.format, FORMS)
         for kind in self.sidecar:
             one_of("sidecar", kind, KINDS)
         if self.overwrite and self.resumes:
@@ -80,5 +83,29 @@ class OutputOptions:
     @property
     def row_format(self) -> str:
         """Name of the format of rows."""
-        ending = self.output.suffix.lower() if self.output else ""
-        return self.format or _ENDINGS.get(ending, "text")
+        return _format_of(self.output, self.format)
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """How the outputs of shards become one.
+
+    Raises:
+        UsageError: for an unknown format.
+    """
+
+    format: str | None = option(
+        None, "The format of the shards, where OUT's ending does not say it.", choices=FORMS, metavar="FORMAT"
+    )
+    overwrite: bool = option(False, "Replace OUT if it is there.")
+
+    def __post_init__(self) -> None:
+        one_of("format", self.format, FORMS)
+
+    def row_format(self, output: Path) -> str:
+        """Name of the format of the shards' rows, and of those of the merged output."""
+        return _format_of(output, self.format)
+
+
+def _format_of(output: Path | None, asked: str | None) -> str:
+    return asked or _ENDINGS.get(output.suffix.lower() if output else "", "text")

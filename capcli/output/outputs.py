@@ -17,6 +17,7 @@ from capcli.output.kept import Kept
 from capcli.output.options import LIBRARY, OutputOptions
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
+from capcli.output.shard import Shard
 from capcli.output.sidecar import SidecarError, Sidecars
 from capcli.pictures.kinds import EXTENSIONS
 
@@ -32,8 +33,11 @@ class Outputs:
         alone: one picture only: on stdout as text its sentence stands without the path.
         keywords: the options that make keywords, by their names; empty where results have none.
         review: whether results are rows of a library, with a status and a version.
+        shard: which part of a run they are, where several share it.
 
     Attributes:
+        kept: every place that a later run may go on with, the rows' first.
+        rows: the file of rows that is one of them; None where there is none.
         notes: remarks for the user, one line each.
         records: of what made the captions, for the outputs that a later run can go on with. Sidecars beside the
             pictures have none: they hold captions by people and by other programs as well.
@@ -52,6 +56,7 @@ class Outputs:
         alone: bool = False,
         keywords: Mapping[str, object] | None = None,
         review: bool = False,
+        shard: Shard | None = None,
     ) -> None:
         self._options = options
         self._stream: RowStream | None = None
@@ -70,12 +75,14 @@ class Outputs:
                 self._rows = stack.enter_context(rows)
             if options.errors is not None:
                 self._errors = stack.enter_context(_open(options.errors, "jsonl", options))
-            self._files = [file for file in (self._rows, self._errors) if file is not None]
+            self.kept = [file for file in (self._rows, self._errors) if file is not None]
+            self.rows = options.output if self._rows is not None else None
             self._sidecars = [
                 Sidecars(kind, options.sidecar_dir, base, overwrite=options.overwrite)
                 for kind in dict.fromkeys(options.sidecar)
             ]
-            self.records = list(_records(options, keywords or {}, self._rows))
+            others = {**(keywords or {}), **({} if shard is None else {"shard": str(shard)})}
+            self.records = list(_records(options, others, self._rows))
             self._stack = stack.pop_all()
 
     def todo(self, pictures: Sequence[Path]) -> list[Path]:
@@ -86,7 +93,7 @@ class Outputs:
                 do with them.
         """
         for picture in pictures:
-            if any(file.is_file(picture) for file in self._files):
+            if any(file.is_file(picture) for file in self.kept):
                 raise UsageError(f"{picture} is to be captioned, and an output would take its place; name another file")
         places = (self._options.output, self._options.errors)
         for sidecars in self._sidecars:
@@ -96,7 +103,7 @@ class Outputs:
                 self._refuse_sidecars(pictures)
             return list(pictures)
         todo = [picture for picture in pictures if not self.settled(picture)]
-        if pictures and len(todo) == len(pictures) and any(file.count for file in self._files):
+        if pictures and len(todo) == len(pictures) and any(file.count for file in self.kept):
             self.notes.append(
                 f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
                 "are found again from the folder where they were written"
@@ -107,7 +114,7 @@ class Outputs:
     def forget(self, pictures: Iterable[Path]) -> None:
         """Drop the failures that are held of pictures which are about to be captioned again."""
         failed = [picture for picture in pictures if self.failed(picture)]
-        for file in self._files:
+        for file in self.kept:
             file.forget([picture for picture in failed if file.state(picture) is State.FAILED])
 
     def settled(self, picture: Path) -> bool:
@@ -118,7 +125,7 @@ class Outputs:
 
     def failed(self, picture: Path) -> bool:
         """Whether an earlier run ended for the picture with a failure."""
-        return not self._complete(picture) and any(file.state(picture) is State.FAILED for file in self._files)
+        return not self._complete(picture) and any(file.state(picture) is State.FAILED for file in self.kept)
 
     def write(self, result: Result) -> Result:
         """Hand a result to every place that does not hold it yet.
@@ -208,9 +215,9 @@ def _open(
     return open_library(path, **how)
 
 
-def _records(options: OutputOptions, keywords: Mapping[str, object], rows: Kept | None) -> Iterator[OriginRecord]:
+def _records(options: OutputOptions, others: Mapping[str, object], rows: Kept | None) -> Iterator[OriginRecord]:
     """The records of a run's outputs; `rows` is its file, None where there is none."""
-    words = {"with_words": options.with_words, **keywords}
+    words = {"with_words": options.with_words, **others}
     how = {"resumes": options.resumes, "anyway": options.resume_anyway}
     if rows is not None:
         yield rows.record(words, **how)

@@ -112,6 +112,9 @@ class RowFile:
         self._file.rewrite(lambda row: _key(self._file.format.decode(row)[0]) not in gone)
         self._states = {key: state for key, state in self._states.items() if key not in gone}
 
+    def complete(self) -> None:
+        """Rows say nothing of that."""
+
     def __enter__(self) -> RowFile:
         return self
 

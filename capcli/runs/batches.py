@@ -24,8 +24,12 @@ def ask_in_batches(
     size: int,
     batch_size: int,
     described: bool = False,
+    together: Callable[[Path], int] | None = None,
 ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
     """Reads pictures and asks a model about them, each exactly once and in order.
+
+    The last digits of an answer depend on how many pictures are computed together, not on which. So a picture that
+    cannot be read keeps its place in its batch, and the answers of the others do not depend on it.
 
     Args:
         ask: gives an answer for each of uint8 B x size x size x 3 pictures.
@@ -34,6 +38,8 @@ def ask_in_batches(
         size: side of the model's square input in pixels.
         batch_size: pictures that the model gets at once.
         described: whether readings have their `facts`.
+        together: how many pictures are computed with one, itself among them, if not only those that stand in a batch
+            with it; the same for all pictures between two Nones.
 
     Yields:
         one batch: readings, those without an error with their answers.
@@ -45,7 +51,9 @@ def ask_in_batches(
 
     for readings in pool.stream(pictures, size, batch_size, described=described):
         arrays = [reading.array for reading in readings if reading.array is not None]
-        answers = iter(ask(np.stack(arrays)) if arrays else ())
+        places = len(readings) if together is None else max(len(readings), together(readings[0].path))
+        filled = arrays + arrays[-1:] * (places - len(arrays))
+        answers = iter(ask(np.stack(filled)) if filled else ())
         yield [(reading, None if reading.array is None else next(answers)) for reading in readings]
 
 

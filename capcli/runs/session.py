@@ -15,15 +15,16 @@ from itertools import chain
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Result
 from capcli.output.origin import Origin, OriginRecord, read_origin
+from capcli.output.shard import Share
 from capcli.runs.batches import Answer, ask_in_batches
 from capcli.runs.observer import Observer
-from capcli.runs.plan import plan_run
+from capcli.runs.plan import plan_run, plan_share
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
@@ -145,7 +146,13 @@ class Session:
         return self.captioner.options.replace(**self._decoding)
 
     def run(
-        self, job: Job[Answer], pictures: Sequence[Path], *, notes: Iterable[str] = (), arriving: Arriving | None = None
+        self,
+        job: Job[Answer],
+        pictures: Sequence[Path],
+        *,
+        notes: Iterable[str] = (),
+        arriving: Arriving | None = None,
+        share: Share | None = None,
     ) -> Tally:
         """Does a job on pictures, each exactly once and in order. What an earlier run settled is left out.
 
@@ -154,6 +161,7 @@ class Session:
             pictures: all pictures of the run.
             notes: remarks about them, a line each; the observer hears them if the run begins.
             arriving: gives further pictures; a None among them hands over what there is so far.
+            share: whose pictures they are, if they are only a part of those of a larger run.
 
         Raises:
             UsageError: for what the job or the model cannot do, and for outputs that something else made; nothing is
@@ -169,13 +177,18 @@ class Session:
         if not (todo or arriving):
             return tally
         self.captioner  # noqa: B018 - loaded here, so that an interrupt meanwhile ends the run at once
+        together = None if share is None else share.together(self.model.batch_size)
         planned, mates = plan_run(todo, pictures, self.model.batch_size)
+        if together is not None:
+            planned, mates = plan_share(todo, together), set()
         with self.observer.interruptible() as interrupt:
             job.begin(self)
             coming = arriving(interrupt, tally) if arriving else ()
-            with closing(self.batches(job.ask, chain(planned, coming), described=job.describes)) as batches:
+            reading = chain(planned, coming)
+            with closing(self.batches(job.ask, reading, described=job.describes, together=together)) as batches:
                 self._loop(job, batches, mates, tally, 0 if arriving else len(mates) + len(todo), interrupt)
-            job.finish(tally, interrupted=interrupt.is_set())
+            tally.interrupted = interrupt.is_set()
+            job.finish(tally, interrupted=tally.interrupted)
         return tally
 
     def batches(
@@ -184,11 +197,12 @@ class Session:
         pictures: Iterable[Path | None],
         *,
         described: bool = False,
+        together: Callable[[Path], int] | None = None,
     ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
         """Pictures with the model's answers, as `ask_in_batches` gives them."""
-        size = self.captioner.size
-        batch_size = self.model.batch_size
-        return ask_in_batches(ask, pictures, self._pool, size=size, batch_size=batch_size, described=described)
+        size, batch_size = self.captioner.size, self.model.batch_size
+        how: Any = {"size": size, "batch_size": batch_size, "described": described, "together": together}
+        return ask_in_batches(ask, pictures, self._pool, **how)
 
     def read(self, pictures: Iterable[Path]) -> Iterator[Reading]:
         """Pictures as the model takes them, one after another."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from capcli.output import Result
 from capcli.output.origin import OriginRecord
 from capcli.output.outputs import Outputs
+from capcli.output.shard import Share
 from capcli.runs.batches import make_result
 from capcli.runs.tally import Tally
 
@@ -32,12 +33,20 @@ class WriteCaptions:
         outputs: take the results.
         with_words: put the words' log-probabilities into them.
         chooser: chooses keywords, which then are in them, too.
+        share: whose pictures they are, where several runs share them.
     """
 
     singly = False
 
-    def __init__(self, outputs: Outputs, *, with_words: bool = False, chooser: KeywordChooser | None = None) -> None:
-        self._outputs, self._with_words, self._chooser = outputs, with_words, chooser
+    def __init__(
+        self,
+        outputs: Outputs,
+        *,
+        with_words: bool = False,
+        chooser: KeywordChooser | None = None,
+        share: Share | None = None,
+    ) -> None:
+        self._outputs, self._with_words, self._chooser, self._share = outputs, with_words, chooser, share
         self._session: Session
 
     @property
@@ -60,6 +69,8 @@ class WriteCaptions:
 
     def begin(self, session: Session) -> None:
         self._session = session
+        if self._share is not None and self._outputs.rows is not None:
+            self._share.write(self._outputs.rows, absolute=self.describes)
 
     def ask(self, arrays: UInt8Array) -> list[Answer]:
         captioner, options = self._session.captioner, self._session.options
@@ -74,6 +85,15 @@ class WriteCaptions:
         if self.describes and origin is not None:
             result = dataclasses.replace(result, vector=vector, model_sha256=origin.model.sha256)
         return self._outputs.write(result)
+
+    def complete(self) -> None:
+        """Says in the outputs that a run has settled all of its pictures; raises CapcliError."""
+        for kept in self._outputs.kept:
+            kept.complete()
+        if self._share is not None and self._outputs.rows is not None:
+            rows = self._outputs.kept[0]
+            ended = self._share.ended(lambda picture: rows.state(picture) is not None)
+            ended.write(self._outputs.rows, absolute=self.describes)
 
     def finish(self, tally: Tally, *, interrupted: bool) -> None:
         kept = self._outputs.kept_sidecars
