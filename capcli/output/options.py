@@ -16,10 +16,18 @@ KINDS = ("txt", "json", "xmp")
 LIBRARY = "library"
 """The format that is no file of rows, but a database."""
 
-FORMS = (*FORMATS, LIBRARY)
+PARQUET = "parquet"
+"""The format that is a folder."""
+
+FORMS = (*FORMATS, PARQUET, LIBRARY)
 """Everything that a file of results can be."""
 
-_ENDINGS = {**ENDINGS, ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
+_ENDINGS = {**ENDINGS, ".parquet": PARQUET, ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
+
+
+def part_rows_option() -> int:
+    """How large the parts of a table are."""
+    return option(10_000, "Rows of each file in a folder of Parquet.", least=1, most=100_000_000)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class OutputOptions:
         False, "Give the log-probability of every word, and its sentinel if any (not as text or tsv)."
     )
 
+    part_rows: int = part_rows_option()
+
     def __post_init__(self) -> None:
         one_of("format", self.format, FORMS)
         for kind in self.sidecar:
@@ -68,6 +78,8 @@ class OutputOptions:
             raise UsageError(f"-o and --errors both name {self.output}; name two files")
         if self.row_format == LIBRARY and not self.output:
             raise UsageError("a library is a file; name it, such as -o photos.db")
+        if self.row_format == PARQUET and not self.output:
+            raise UsageError("Parquet is a folder of files; name it, such as -o captions.parquet")
         if "-" in map(str, (self.output, self.errors)):
             raise UsageError("-o and --errors take a file; without -o rows go to stdout")
         if self.sidecar_dir and not self.sidecar:
@@ -98,6 +110,7 @@ class MergeOptions:
         None, "The format of the shards, where OUT's ending does not say it.", choices=FORMS, metavar="FORMAT"
     )
     overwrite: bool = option(False, "Replace OUT if it is there.")
+    part_rows: int = part_rows_option()
 
     def __post_init__(self) -> None:
         one_of("format", self.format, FORMS)
@@ -108,4 +121,6 @@ class MergeOptions:
 
 
 def _format_of(output: Path | None, asked: str | None) -> str:
+    if asked is None and output is not None and output.is_dir():
+        return PARQUET
     return asked or _ENDINGS.get(output.suffix.lower() if output else "", "text")

@@ -14,7 +14,7 @@ from capcli.output import Result, State
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
 from capcli.output.kept import Kept
-from capcli.output.options import LIBRARY, OutputOptions
+from capcli.output.options import LIBRARY, PARQUET, OutputOptions
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.shard import Shard
@@ -208,6 +208,10 @@ def _open(
     if path.suffix.lower() in EXTENSIONS:
         raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
     how = {"resume": options.resumes, "overwrite": options.overwrite}
+    if form == PARQUET:
+        from capcli.output.parquet import ParquetFolder
+
+        return ParquetFolder(path, options.part_rows, **how)
     if form != LIBRARY:
         return RowFile(path, FORMATS[form](**columns), **how)
     if open_library is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from capcli.errors import UsageError
 from capcli.files.target import check_target
 from capcli.output.merging import Shards, merge_rows
-from capcli.output.options import LIBRARY, MergeOptions
+from capcli.output.options import LIBRARY, PARQUET, MergeOptions
 
 
 def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | None = None) -> Shards:
@@ -29,20 +29,31 @@ def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | 
     """
     chosen = options or MergeOptions()
     form = chosen.row_format(output)
-    check_target("OUT", output)
-    if output.exists() and any(one.exists() and output.samefile(one) for one in outputs):
-        raise UsageError(f"{output} is one of the shards; name another file for all of them together")
-    if output.exists() and form == LIBRARY:
-        raise UsageError(f"{output} exists, and a library is never replaced; name a new file")
-    if output.exists() and not chosen.overwrite:
-        raise UsageError(f"{output} exists; --overwrite replaces it")
+    _check_output(output, outputs, form, replace=chosen.overwrite)
     if form == LIBRARY:
         from capcli.library.merging import merge_libraries, read_library_origins
 
         shards = Shards.read(outputs, read_library_origins)
         merge_libraries(shards, output)
+    elif form == PARQUET:
+        from capcli.output.parquet_merging import merge_folders, read_folder_origins
+
+        shards = Shards.read(outputs, read_folder_origins)
+        merge_folders(shards, output, chosen.part_rows)
     else:
         shards = Shards.read(outputs)
         merge_rows(shards, output, form)
         shards.stamp(output)
     return shards
+
+
+def _check_output(output: Path, outputs: Sequence[Path], form: str, *, replace: bool) -> None:
+    """Raises UsageError where the merged output cannot be made."""
+    if output.exists() and any(one.exists() and output.samefile(one) for one in outputs):
+        raise UsageError(f"{output} is one of the shards; name another for all of them together")
+    if form in (LIBRARY, PARQUET) and output.exists():
+        what = "a library" if form == LIBRARY else "a folder"
+        raise UsageError(f"{output} exists, and {what} is never replaced; choose a new name")
+    check_target("OUT", output)
+    if output.exists() and not replace:
+        raise UsageError(f"{output} exists; --overwrite replaces it")
