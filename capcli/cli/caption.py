@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from capcli.cli.cluster import caption_elsewhere
 from capcli.cli.console import Console, leave, open_session
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
@@ -19,7 +20,7 @@ from capcli.model.options import ModelOptions
 from capcli.output.options import OutputOptions
 from capcli.output.shard import Share
 from capcli.pictures.options import InputOptions
-from capcli.runs.options import SharingOptions
+from capcli.runs.options import RAY, SharingOptions
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
@@ -62,10 +63,13 @@ def caption(
     """
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
-    part = SharingOptions(**sharing).part
-    if part is not None and watch is not None:
-        raise UsageError("--shard takes a part of a list that is whole, and --watch waits for more; leave one out")
-    paths = paths or []
+    shared = SharingOptions(**sharing)
+    part, paths = shared.part, paths or []
+    if watch is not None and (part or shared.on == RAY):
+        raise UsageError("--watch waits for more pictures, and what is shared is a whole list; leave one out")
+    if shared.on == RAY:
+        caption_elsewhere(paths, options, to, KeywordOptions(**wanted), shared, decoding, given)
+        return
     found, base = options.find(paths, watch)
     alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
     # What contradicts itself whatever the model's own options are.

@@ -25,9 +25,14 @@ FORMS = (*FORMATS, PARQUET, LIBRARY)
 _ENDINGS = {**ENDINGS, ".parquet": PARQUET, ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
 
 
-def part_rows_option() -> int:
+PART_ROWS = 10_000
+"""Rows of each file in a folder of Parquet where nothing else is asked for."""
+
+
+def part_rows_option() -> int | None:
     """How large the parts of a table are."""
-    return option(10_000, "Rows of each file in a folder of Parquet.", least=1, most=100_000_000)
+    text = "Rows of each file in a folder of Parquet."
+    return option(None, text, least=1, most=100_000_000, shown=f"{PART_ROWS:,}; 256 with --on ray")
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class OutputOptions:
         False, "Give the log-probability of every word, and its sentinel if any (not as text or tsv)."
     )
 
-    part_rows: int = part_rows_option()
+    part_rows: int | None = part_rows_option()
 
     def __post_init__(self) -> None:
         one_of("format", self.format, FORMS)
@@ -110,7 +115,7 @@ class MergeOptions:
         None, "The format of the shards, where OUT's ending does not say it.", choices=FORMS, metavar="FORMAT"
     )
     overwrite: bool = option(False, "Replace OUT if it is there.")
-    part_rows: int = part_rows_option()
+    part_rows: int | None = part_rows_option()
 
     def __post_init__(self) -> None:
         one_of("format", self.format, FORMS)

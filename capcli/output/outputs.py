@@ -14,7 +14,7 @@ from capcli.output import Result, State
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
 from capcli.output.kept import Kept
-from capcli.output.options import LIBRARY, PARQUET, OutputOptions
+from capcli.output.options import LIBRARY, PARQUET, PART_ROWS, OutputOptions
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.shard import Shard
@@ -211,7 +211,7 @@ def _open(
     if form == PARQUET:
         from capcli.output.parquet import ParquetFolder
 
-        return ParquetFolder(path, options.part_rows, **how)
+        return ParquetFolder(path, options.part_rows or PART_ROWS, **how)
     if form != LIBRARY:
         return RowFile(path, FORMATS[form](**columns), **how)
     if open_library is None:

@@ -58,7 +58,7 @@ class ParquetFolder:
             if not overwrite:
                 if not resume and (list_parts(path) or self._open.size):
                     raise UsageError(f"{path} exists; --resume goes on with it, --overwrite begins anew")
-                self._read()
+                self._rows, self._states, self._part_of = _read_folder(path, self._open)
         except BaseException:
             self._open.close(finished=False)
             raise
@@ -92,9 +92,9 @@ class ParquetFolder:
         for part in sorted({self._part_of[key] for key in gone if key in self._part_of}):
             table = read_table(part)
             kept = table.filter([_key(path) not in gone for path in table["path"].to_pylist()])
-            self._put(part, kept) if kept.num_rows else part.unlink()
-        self._rows = [row for row in self._rows if _key(table_path(Path(row["path"]))) not in gone]
-        self._open.rewrite(lambda row: _key(table_path(Path(json.loads(row)["path"]))) not in gone)
+            _put(part, kept) if kept.num_rows else part.unlink()
+        self._rows = [row for row in self._rows if _key_of(row) not in gone]
+        self._open.rewrite(lambda row: _key_of(json.loads(row)) not in gone)
         for key in gone:
             self._states.pop(key)
             self._part_of.pop(key, None)
@@ -129,25 +129,6 @@ class ParquetFolder:
             with suppress(OSError):  # which is not empty once a row came
                 self._path.rmdir()
 
-    def _read(self) -> None:
-        for part in list_parts(self._path):
-            try:
-                table = read_table(part, ("path", "error", "uncertain"))
-            except (ValueError, OSError) as error:
-                raise UsageError(f"{part} is no part of captions ({error}); name another folder") from None
-            for path, wrong, uncertain in zip(*(column.to_pylist() for column in table.columns), strict=True):
-                self._states[_key(path)] = state_of(wrong, uncertain)
-                self._part_of[_key(path)] = part
-            with suppress(OSError):
-                drop_part(part)
-        whole = [json.loads(row) for row in self._open.read()]
-        # A part was closed, and what ended the run left no time to empty the open file.
-        self._rows = [row for row in whole if _key(table_path(Path(row["path"]))) not in self._part_of]
-        if len(self._rows) < len(whole):
-            self._open.rewrite(lambda row: _key(table_path(Path(json.loads(row)["path"]))) not in self._part_of)
-        for row in self._rows:
-            self._states[_key(table_path(Path(row["path"])))] = state_of(row.get("error"), row.get("uncertain"))
-
     def _begin(self) -> None:
         """Takes away the mark of a whole folder and, once, what new rows are to take the place of."""
         try:
@@ -165,18 +146,11 @@ class ParquetFolder:
     def _close_part(self) -> None:
         last = max((int(part.stem.rpartition("-")[2]) for part in list_parts(self._path)), default=-1)
         part = self._path / f"part-{last + 1:05}.parquet"
-        self._put(part, to_table(self._rows))
+        _put(part, to_table(self._rows))
         for row in self._rows:
-            self._part_of[_key(table_path(Path(row["path"])))] = part
+            self._part_of[_key_of(row)] = part
         self._rows = []
         self._open.rewrite(lambda row: False)
-
-    def _put(self, part: Path, table: Any) -> None:
-        try:
-            write_table(part, table)
-        except OSError as error:
-            told = f"{part}: {system_reason(error)}; no row is lost, and --resume goes on from them"
-            raise CapcliError(told) from None
 
 
 class ManifestPlace:
@@ -222,6 +196,45 @@ def _prepare(path: Path) -> None:
         raise UsageError(f"{path} holds other files, such as {min(names)}; name a new folder")
 
 
+def _read_folder(path: Path, opened: GrowingFile) -> tuple[list[dict[str, Any]], dict[str, State], dict[str, Path]]:
+    """Reads what a folder holds, and takes rows out of the open file that are in a part already.
+
+    Returns:
+        the rows of the open file; what is held of each picture; in which part it lies.
+    """
+    states: dict[str, State] = {}
+    part_of: dict[str, Path] = {}
+    for part in list_parts(path):
+        try:
+            table = read_table(part, ("path", "error", "uncertain"))
+        except (ValueError, OSError) as error:
+            raise UsageError(f"{part} is no part of captions ({error}); name another folder") from None
+        for name, wrong, uncertain in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            states[_key(name)], part_of[_key(name)] = state_of(wrong, uncertain), part
+        with suppress(OSError):
+            drop_part(part)
+    whole = [json.loads(row) for row in opened.read()]
+    # A part was closed, and what ended the run left no time to empty the open file.
+    rows = [row for row in whole if _key_of(row) not in part_of]
+    if len(rows) < len(whole):
+        opened.rewrite(lambda row: _key_of(json.loads(row)) not in part_of)
+    for row in rows:
+        states[_key_of(row)] = state_of(row.get("error"), row.get("uncertain"))
+    return rows, states, part_of
+
+
+def _put(part: Path, table: Any) -> None:
+    try:
+        write_table(part, table)
+    except OSError as error:
+        told = f"{part}: {system_reason(error)}; no row is lost, and --resume goes on from them"
+        raise CapcliError(told) from None
+
+
 def _key(path: str) -> str:
     """The same for every spelling of a path that does not go through links."""
     return os.path.normcase(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+
+
+def _key_of(row: Mapping[str, Any]) -> str:
+    return _key(table_path(Path(row["path"])))

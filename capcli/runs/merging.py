@@ -8,7 +8,7 @@ from pathlib import Path
 from capcli.errors import UsageError
 from capcli.files.target import check_target
 from capcli.output.merging import Shards, merge_rows
-from capcli.output.options import LIBRARY, PARQUET, MergeOptions
+from capcli.output.options import LIBRARY, PARQUET, PART_ROWS, MergeOptions
 
 
 def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | None = None) -> Shards:
@@ -39,7 +39,7 @@ def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | 
         from capcli.output.parquet_merging import merge_folders, read_folder_origins
 
         shards = Shards.read(outputs, read_folder_origins)
-        merge_folders(shards, output, chosen.part_rows)
+        merge_folders(shards, output, chosen.part_rows or PART_ROWS)
     else:
         shards = Shards.read(outputs)
         merge_rows(shards, output, form)

@@ -4,25 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from capcli.errors import UsageError
 from capcli.options import check, option
 from capcli.output.shard import Shard
+
+RAY = "ray"
+"""The place of a run that is a cluster."""
 
 
 @dataclass(frozen=True)
 class SharingOptions:
-    """Which part of the pictures a run takes.
+    """Where a run takes place, and which part of the pictures it takes.
 
     Raises:
-        UsageError: for what is no part.
+        UsageError: for what is no part, and for options that contradict each other.
     """
 
     shard: str | None = option(
         None, "Caption this part of the pictures alone, such as 3/64; `capcli merge` joins the parts.", metavar="I/N"
     )
+    on: str = option("here", "Where to run: in this process, or on a cluster of Ray.", choices=("here", RAY))
+    captioner_cpus: float | None = option(
+        None,
+        "With --on ray: cores of each captioner.",
+        least=1,
+        most=1024,
+        shown="4; without a cluster all of this machine",
+    )
+    captioner_gpus: float = option(
+        0.0, "With --on ray: graphics cards of each captioner; 0.5 lets two share one.", least=0, most=16
+    )
+    patience: float = option(
+        600.0, "With --on ray: seconds without a new caption after which the job is given up.", least=1, most=1e6
+    )
 
     def __post_init__(self) -> None:
         check(self)
-        self.part  # noqa: B018 - raises for what is no part
+        if self.part is not None and self.on == RAY:
+            raise UsageError("--on ray shares the pictures itself; leave --shard out")
 
     @property
     def part(self) -> Shard | None:

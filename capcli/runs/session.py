@@ -109,6 +109,7 @@ class Session:
         decoding: fields of `DecodingOptions` that take the place of the model's own.
         observer: hears of the runs.
         load: loads the model.
+        readers: how many processes read pictures; by default as `ReadingPool` has it.
 
     Attributes:
         origin: what makes the results of the run that goes on, where its outputs have a record of that.
@@ -121,10 +122,11 @@ class Session:
         *,
         observer: Observer | None = None,
         load: Load = load_captioner,
+        readers: int | None = None,
     ) -> None:
         self.model, self.observer = model, observer or Observer()
         self._decoding, self._load = (decoding or DecodingKeywords()).copy(), load
-        self._stack = ExitStack()
+        self._readers, self._stack = readers, ExitStack()
         self.origin: Origin | None = None
 
     @cached_property
@@ -215,7 +217,7 @@ class Session:
     def _pool(self) -> ReadingPool:
         from capcli.pictures.stream import ReadingPool
 
-        return self._stack.enter_context(ReadingPool())
+        return self._stack.enter_context(ReadingPool(self._readers))
 
     def _loop(
         self,
