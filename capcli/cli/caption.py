@@ -63,19 +63,17 @@ def caption(
     """
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
-    shared = SharingOptions(**sharing)
-    part, paths = shared.part, paths or []
-    if watch is not None and (part or shared.on == RAY):
+    shared, words = SharingOptions(**sharing), KeywordOptions(**wanted)
+    if watch is not None and (shared.shard or shared.on == RAY):
         raise UsageError("--watch waits for more pictures, and what is shared is a whole list; leave one out")
     if shared.on == RAY:
-        caption_elsewhere(paths, options, to, KeywordOptions(**wanted), shared, decoding, given)
+        caption_elsewhere(paths or [], options, to, words, shared, decoding, given)
         return
-    found, base = options.find(paths, watch)
-    alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
-    # What contradicts itself whatever the model's own options are.
+    found, base = options.find(paths or [], watch)
+    alone = watch is None and found.pictures == [Path(one) for one in paths or []] and len(found.pictures) == 1
+    # What contradicts itself whatever the model's options are.
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
-    words = KeywordOptions(**wanted)
 
     from capcli.keywords.chooser import keyword_origin, read_chooser
     from capcli.library.keeping import LibraryFile
@@ -83,9 +81,9 @@ def caption(
 
     chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
     console = Console(summary=not alone)
-    places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": part}
+    places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": shared.part}
     with Outputs(to, sys.stdout.buffer, base, **places) as sinks:
-        share = None if part is None else Share.of(part, found.pictures, base)
+        share = None if shared.part is None else Share.of(shared.part, found.pictures, base)
         job: Any = {"with_words": to.with_words, "chooser": chooser, "share": share}
         with open_session(context, given, decoding, console) as session:
             tally = _caption(session, sinks, found, console, None if watch is None else (watch, options), **job)

@@ -36,7 +36,8 @@ def to_table(rows: Iterable[Mapping[str, object]]) -> Any:
     """The table of rows as `Result.row` gives them."""
     import pyarrow as pa
 
-    return pa.Table.from_pylist([{name: _text(value) for name, value in row.items()} for row in rows], schema())
+    told = [{"uncertain": False} | {name: _text(value) for name, value in row.items()} for row in rows]
+    return pa.Table.from_pylist(told, schema())
 
 
 def table_path(path: Path) -> str:

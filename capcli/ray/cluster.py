@@ -147,12 +147,12 @@ def plan_workers(options: SharingOptions, ray: Any) -> Workers:
     cpus = options.captioner_cpus
     if cpus is None:
         alone = len(nodes) == 1
-        cpus = free if alone and not options.captioner_gpus else max(1.0, min(_USUAL_CORES, largest, free))
+        cpus = free if alone and not options.captioner_gpus else min(_USUAL_CORES, largest, free)
     gpus = options.captioner_gpus
-    if cpus > min(free, largest):
+    if not 0 < cpus <= min(free, largest):
         raise UsageError(
-            f"a captioner of {cpus:g} cores does not fit into this cluster: its largest machine has {largest:g}, and "
-            f"{RESERVED} of all {free + RESERVED:g} are left to Ray; add machines, or lower --captioner-cpus"
+            f"a captioner of {max(1.0, cpus):g} cores does not fit into this cluster: its largest machine has "
+            f"{largest:g}, and {RESERVED} of all {free + RESERVED:g} are left to Ray; add machines, or lower --captioner-cpus"
         )
     count = int(free // cpus)
     if gpus:

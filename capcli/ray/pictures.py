@@ -72,10 +72,10 @@ class LocalPictures:
     def _name(self, number: int, row: Mapping[str, Any]) -> Path:
         path = row.get("path")
         if row.get("bytes") is None and isinstance(path, str) and path and "\0" not in path:
-            if self._filesystem is None and split_uri(path) is None:
-                return self._base / path
             if self._filesystem is None and path.startswith("file://"):
                 return Path(unquote(urlsplit(path).path))
+            if self._filesystem is None and split_uri(path) is None:
+                return self._base / path
         # With the ending, by which a picture that cannot be read is told of.
         ending = Path(path).suffix[:16] if isinstance(path, str) and "\0" not in path else ""
         name = Path(self._folder.name, f"{number}{ending}")
