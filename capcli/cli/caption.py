@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capcli.cli.cluster import caption_elsewhere
 from capcli.cli.console import Console, leave, open_session
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
@@ -18,13 +17,13 @@ from capcli.errors import UsageError
 from capcli.keywords.options import KeywordOptions
 from capcli.model.options import ModelOptions
 from capcli.output.options import OutputOptions
-from capcli.output.shard import Share
 from capcli.pictures.options import InputOptions
 from capcli.runs.options import RAY, SharingOptions
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
     from capcli.output.outputs import Outputs
+    from capcli.output.shard import Share
     from capcli.pictures.find import Found
     from capcli.runs.session import Session
 
@@ -61,6 +60,11 @@ def caption(
 
     A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
+    from capcli.cli.cluster import caption_elsewhere
+    from capcli.keywords.chooser import keyword_origin, read_chooser
+    from capcli.library.keeping import LibraryFile
+    from capcli.output.outputs import Outputs
+
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
     shared, words = SharingOptions(**sharing), KeywordOptions(**wanted)
@@ -70,25 +74,26 @@ def caption(
         caption_elsewhere(paths or [], options, to, words, shared, decoding, given)
         return
     found, base = options.find(paths or [], watch)
-    alone = watch is None and found.pictures == [Path(one) for one in paths or []] and len(found.pictures) == 1
-    # What contradicts itself whatever the model's options are.
-    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
-    DecodingOptions(**asked)
-
-    from capcli.keywords.chooser import keyword_origin, read_chooser
-    from capcli.library.keeping import LibraryFile
-    from capcli.output.outputs import Outputs
+    alone = watch is None and paths is not None and len(paths) == 1 and found.pictures == [Path(paths[0])]
+    _refuse_contradictions(decoding)
 
     chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
     console = Console(summary=not alone)
     places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": shared.part}
-    with Outputs(to, sys.stdout.buffer, base, **places) as sinks:
-        share = None if shared.part is None else Share.of(shared.part, found.pictures, base)
-        job: Any = {"with_words": to.with_words, "chooser": chooser, "share": share}
-        with open_session(context, given, decoding, console) as session:
-            tally = _caption(session, sinks, found, console, None if watch is None else (watch, options), **job)
+    job: Any = {"with_words": to.with_words, "chooser": chooser, "share": shared.share(found.pictures, base)}
+    with (
+        Outputs(to, sys.stdout.buffer, base, **places) as sinks,
+        open_session(context, given, decoding, console) as session,
+    ):
+        tally = _caption(session, sinks, found, console, None if watch is None else (watch, options), **job)
     console.conclude(tally)
     leave(tally)
+
+
+def _refuse_contradictions(decoding: DecodingKeywords) -> None:
+    """Raises UsageError for what contradicts itself whatever the model's own options are."""
+    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
+    DecodingOptions(**asked)
 
 
 def _caption(

@@ -108,9 +108,15 @@ def _is_unset(value: object) -> bool:
     return value is None or value is False or value == []
 
 
+@functools.cache
+def _hints(options: type[DataclassInstance]) -> dict[str, Any]:
+    # Python compiles every hint each time that it is asked, and a class is asked once for each of its fields.
+    return get_type_hints(options)
+
+
 def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter:
     told = field.metadata
-    kind = get_type_hints(group.options)[field.name]
+    kind = _hints(group.options)[field.name]
     option = typer.Option(
         flag_of(field.name),
         *([told["flag"]] if told["flag"] else []),

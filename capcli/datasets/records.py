@@ -11,7 +11,6 @@ from typing import Any
 from capcli.datasets.dataset import parse_json, read_lines, read_text
 from capcli.datasets.separated import Header, read_header, read_rows
 from capcli.errors import DatasetError, system_reason
-from capcli.files.parquet import is_parquet, read_parquet
 from capcli.files.text_row import read_text_row
 
 IMAGE_KEYS = ("image_id", "image", "path", "file_name", "filename", "file")
@@ -107,7 +106,7 @@ def read_records(path: Path) -> list[Record]:
         DatasetError: it cannot be read, is broken (with the line), holds something else, or names an image twice where
             that would lose captions.
     """
-    if is_parquet(path):
+    if path.suffix.lower() == ".parquet" or path.is_dir():
         return _parquet(path)
     text, ending = read_text(path), path.suffix.lower()
     if ending in _LINES:
@@ -123,6 +122,8 @@ def read_records(path: Path) -> list[Record]:
 
 
 def _parquet(path: Path) -> list[Record]:
+    from capcli.files.parquet import read_parquet
+
     try:
         return [Record(f"{part}, row {number}", row) for number, (part, row) in enumerate(read_parquet(path), 1)]
     except OSError as error:

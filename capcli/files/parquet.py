@@ -61,16 +61,6 @@ def list_parts(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix == ".parquet" and path.name[0] not in "._")
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether a path is named as Parquet, or is a folder with Parquet in it."""
-    if path.suffix.lower() == ".parquet":
-        return True
-    try:
-        return path.is_dir() and ((path / MANIFEST).exists() or bool(list_parts(path)))
-    except OSError:
-        return False
-
-
 def read_parquet(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The rows of a file, or of all files in a folder, each with the file that it is in, without fields that are null.
 
@@ -85,6 +75,8 @@ def read_parquet(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         if (path / MANIFEST).exists() and not (path / SUCCESS).exists():
             raise ValueError("its run has not come to its end; go on with it by --resume")
         parts = list_parts(path)
+        if not parts and not (path / MANIFEST).exists():
+            raise ValueError("it is a folder without Parquet")
     for part in parts:
         for row in read_table(part).to_pylist():
             yield part, _without_nulls(row)

@@ -152,7 +152,8 @@ def plan_workers(options: SharingOptions, ray: Any) -> Workers:
     if not 0 < cpus <= min(free, largest):
         raise UsageError(
             f"a captioner of {max(1.0, cpus):g} cores does not fit into this cluster: its largest machine has "
-            f"{largest:g}, and {RESERVED} of all {free + RESERVED:g} are left to Ray; add machines, or lower --captioner-cpus"
+            f"{largest:g}, and {RESERVED} of all {free + RESERVED:g} are left to Ray; add machines, or lower "
+            "--captioner-cpus"
         )
     count = int(free // cpus)
     if gpus:

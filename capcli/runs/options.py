@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from capcli.errors import UsageError
 from capcli.options import check, option
-from capcli.output.shard import Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from capcli.output.shard import Shard, Share
 
 RAY = "ray"
 """The place of a run that is a cluster."""
@@ -43,7 +49,19 @@ class SharingOptions:
         if self.part is not None and self.on == RAY:
             raise UsageError("--on ray shares the pictures itself; leave --shard out")
 
+    def share(self, pictures: Sequence[Path], base: Path) -> Share | None:
+        """The shard's share of pictures that lie below a folder; None for all of them."""
+        if self.part is None:
+            return None
+        from capcli.output.shard import Share
+
+        return Share.of(self.part, pictures, base)
+
     @property
     def part(self) -> Shard | None:
         """The shard; None for all pictures."""
-        return None if self.shard is None else Shard.parse(self.shard)
+        if self.shard is None:
+            return None
+        from capcli.output.shard import Shard
+
+        return Shard.parse(self.shard)
