@@ -88,6 +88,8 @@ class LocalPictures:
         try:
             if content is not None:
                 name.write_bytes(content)
+            elif isinstance(path, str) and "\0" in path:
+                self._reasons[name] = "does not exist"
             elif isinstance(path, str) and path:
                 filesystem, place = self._filesystem, path
                 if split_uri(path) is not None:
