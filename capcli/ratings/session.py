@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import chain
@@ -74,7 +74,7 @@ class Session:
                 self._shown.append(one)
         if not self._shown:
             raise UsageError("there is nothing to compare: the systems say the same of every picture")
-        self._places = {key: place for place, one in enumerate(self._shown) for key in self._keys(one)}
+        self._places = {key: place for place, one in enumerate(self._shown) for key in _keys(one, rater, self.scales)}
         self._held: dict[Key, Judgement] = {}
         self._open = set(range(len(self._shown)))
         self._lock = threading.Lock()
@@ -91,7 +91,9 @@ class Session:
     def notes(self) -> list[str]:
         """What the rater should know before the first answer, a line each."""
         notes = note_alike(self._path, {*(key[0] for key in self._held), self.rater})
-        known = {key for one in chain(self._shown, *self._beside.values()) for key in self._keys(one)}
+        known = {
+            key for one in chain(self._shown, *self._beside.values()) for key in _keys(one, self.rater, self.scales)
+        }
         mine = (key for key, held in self._held.items() if key[0] == self.rater and held.value is not None)
         gone = sum(key not in known for key in mine if key[2] in self.scales)
         if gone:
@@ -119,7 +121,7 @@ class Session:
         with self._lock:
             self._refresh()
         question, values = self._shown[place], {}
-        for key in self._keys(question):
+        for key in _keys(question, self.rater, self.scales):
             held = self._held.get(key)
             if held is not None and held.value is not None:
                 better = held.preferred if held.scale == PREFERENCE else None
@@ -158,9 +160,6 @@ class Session:
         with self._lock:
             self._record.add(judgements)
 
-    def _keys(self, question: Question) -> Iterator[Key]:
-        return ((self.rater, question.image, scale, frozenset(question.captions)) for scale in self.scales)
-
     def _judge(self, question: Question, values: Mapping[str, int] | None) -> list[Judgement]:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         said = values or {}
@@ -174,7 +173,7 @@ class Session:
         for place in range(len(self._shown)):
             if place in self._open:
                 continue
-            for key in self._keys(self._shown[place]):
+            for key in _keys(self._shown[place], self.rater, self.scales):
                 held, question = self._held[key], self._shown[place]
                 counted = dict(zip(held.captions, map(set, held.systems), strict=True))
                 if any(
@@ -188,8 +187,13 @@ class Session:
         fresh = self._record.read_new()
         settle(self._held, fresh)
         for place in {self._places[one.key] for one in fresh if one.key in self._places}:
-            held = (self._held.get(key) for key in self._keys(self._shown[place]))
+            held = (self._held.get(key) for key in _keys(self._shown[place], self.rater, self.scales))
             if all(one is not None and one.value is not None for one in held):
                 self._open.discard(place)
             else:
                 self._open.add(place)
+
+
+def _keys(question: Question, rater: str, scales: Sequence[str]) -> list[Key]:
+    """What the rater's judgements of a question are known by."""
+    return [(rater, question.image, scale, frozenset(question.captions)) for scale in scales]
