@@ -173,11 +173,7 @@ def report_people(
         judgements, more = _about(judgements, systems, source)
         told += more
     opinions = Opinions.of(judgements, names)
-    for system, count in opinions.ambiguous:
-        told.append(
-            f"{source}: {system} had two different captions of {count_of(count, 'picture')}, and both count; name the "
-            "files of captions to score the present ones"
-        )
+    told += _note_ambiguous(opinions, source)
     sampling = Sampling(scoring.bootstrap_samples, scoring.bootstrap_seed)
     metrics = _measure(opinions, references, scoring, source, allow_missing, told, progress) if references else {}
     rows = ((one.image, [one.rater, one.scale, one.captions, one.systems, one.value]) for one in judgements)
@@ -252,6 +248,14 @@ def _about(judgements: Sequence[Judgement], systems: Systems, source: Path) -> t
             f"{' and '.join(rated)}"
         )
     return fitting, notes
+
+
+def _note_ambiguous(opinions: Opinions, source: Path) -> list[str]:
+    return [
+        f"{source}: {system} had two different captions of {count_of(count, 'picture')}, and both count; name the "
+        "files of captions to score the present ones"
+        for system, count in opinions.ambiguous
+    ]
 
 
 def _measure(

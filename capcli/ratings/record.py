@@ -7,6 +7,7 @@ never confirmed to anybody, and the next writer drops it.
 from __future__ import annotations
 
 import io
+import json
 import os
 import time
 from collections.abc import Iterable
@@ -148,11 +149,12 @@ class Record:
 
 
 def _is_torn(rest: bytes) -> bool:
+    """Whether it is the beginning of a line that capcli did not come to the end of."""
     if not (rest.startswith(BEGINNING) or BEGINNING.startswith(rest)):
         return False
     try:
-        Judgement.of(rest, "")
-    except DatasetError:
+        json.loads(rest)
+    except ValueError:
         return True
     return False
 
