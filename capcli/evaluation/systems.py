@@ -92,7 +92,8 @@ def _join(
     places = {id(item): place for place, item in enumerate(items)}
     spellings = [list(prediction.names) for prediction in leading]
     captions: dict[str, dict[int, str]] = {}
-    more: list[tuple[str, list[str]]] = []
+    more: dict[str, list[str]] = {}
+    of_more: dict[str, int] = {}
     for name, predictions in said.items():
         matching = match(References(first, first.stem, None, items), predictions)
         captions[name] = {}
@@ -100,12 +101,13 @@ def _join(
             place = places[id(pair.reference)]
             captions[name][place] = pair.caption
             spellings[place] += pair.prediction.names
-        for other in matching.unreferenced if name != next(iter(said)) else ():
+        # Of these the first system has no row, so that they are told of and no more.
+        for other in matching.unreferenced:
             if other.caption is not None:
-                more.append((other.names[0], list(other.names)))
+                more.setdefault(other.names[0], list(other.names))
+                captions[name][of_more.setdefault(other.names[0], len(items) + len(of_more))] = other.caption
     named = [(min(names, key=lambda one: (len(one), one)), list(dict.fromkeys(names))) for names in spellings]
-    # Of these the first system has no caption, so that they are told of and no more.
-    return named + more, captions
+    return named + list(more.items()), captions
 
 
 def _as_reference(prediction: Prediction) -> Reference:
