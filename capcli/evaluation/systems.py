@@ -85,8 +85,9 @@ def _join(
     leading = next(iter(said.values()))
     seen: dict[str, str] = {}
     for prediction in leading:
-        if (other := seen.setdefault(prediction.names[0], prediction.where)) != prediction.where:
-            raise UsageError(f"two captions of {prediction.names[0]}: {other} and {prediction.where}; leave one")
+        where = seen.setdefault(prediction.names[0], prediction.where)
+        if where != prediction.where:
+            raise UsageError(f"two captions of {prediction.names[0]}: {where} and {prediction.where}; leave one")
     # The first system's rows stand for the references that captions are usually matched with.
     items = tuple(_as_reference(prediction) for prediction in leading)
     places = {id(item): place for place, item in enumerate(items)}

@@ -28,4 +28,4 @@ def sign_test(first: int, second: int) -> float | None:
     for k in range(1, fewer + 1):
         term = term * (throws - k + 1) // k
         tail += term
-    return min(1.0, 2 * tail / 2**throws)
+    return float(min(1, 2 * tail / 2**throws))

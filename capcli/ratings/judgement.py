@@ -86,12 +86,13 @@ class Judgement:
 
 
 def _captions(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    captions, systems = row.get("captions"), row.get("systems")
+    captions: list[Any]
+    systems: list[Any]
+    captions, systems = (row[name] if isinstance(row.get(name), list) else [] for name in ("captions", "systems"))
     most = 2 if row["scale"] == PREFERENCE else 1
     if not _are_texts(captions) or not 0 < len(set(captions)) == len(captions) <= most:
         raise DatasetError(f"{where}: its captions are not {'one or two different texts' if most > 1 else 'one text'}")
-    fits = isinstance(systems, list) and len(systems) == len(captions)
-    if not fits or not all(_are_texts(names) and names for names in systems or ()):
+    if len(systems) != len(captions) or not all(names and _are_texts(names) for names in systems):
         raise DatasetError(f"{where}: its systems are not a list of names for each caption")
     return tuple(captions), tuple(map(tuple, systems))
 
