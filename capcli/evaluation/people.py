@@ -196,9 +196,11 @@ def take_preferences(opinions: Opinions, how: Sampling) -> list[Preference]:
         majority = [int(np.sign(sum(signs))) for signs in of_picture.values()]
         shares = np.array([(np.mean(signs) + 1) / 2 for signs in of_picture.values()])
         score = _score(Means(("share",), shares[:, None]), len(shares), how)["share"]
-        counts = [[signs.count(sign) for sign in (1, 0, -1)] for signs in (answers, majority)]
-        p = sign_test(counts[1][0], counts[1][2])
-        found.append(Preference(a, b, *counts[0], *counts[1], score, p))
+        (for_a, even, for_b), (pictures_a, pictures_even, pictures_b) = (
+            [signs.count(sign) for sign in (1, 0, -1)] for signs in (answers, majority)
+        )
+        p = sign_test(pictures_a, pictures_b)
+        found.append(Preference(a, b, for_a, even, for_b, pictures_a, pictures_even, pictures_b, score, p))
     return found
 
 

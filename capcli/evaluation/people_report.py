@@ -285,7 +285,9 @@ def _measure(
         scores = score(
             [pair.reference.captions for pair in matching.pairs],
             [pair.caption for pair in matching.pairs],
-            **{**how, "samples": 0},
+            java=how["java"],
+            samples=0,
+            aligned=how["aligned"],
         )
         why = scores.metrics["METEOR"].why
         if why and scores.metrics["METEOR"].value is None and not metrics:

@@ -68,7 +68,7 @@ def list_tables(report: PeopleReport) -> Iterator[Table]:
             )
             for scale, one in report.agreement.items()
         ]
-        yield Table("Agreement of raters", ("scale", "Krippendorff's alpha", "judged twice", "raters", ""), agreed)
+        yield Table("Agreement of raters", ("scale", "Krippendorff's alpha", "judged twice", "raters", "note"), agreed)
     yield from _list_along(report)
 
 

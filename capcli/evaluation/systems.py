@@ -92,11 +92,12 @@ def _join(
     items = tuple(_as_reference(prediction) for prediction in leading)
     places = {id(item): place for place, item in enumerate(items)}
     spellings = [list(prediction.names) for prediction in leading]
-    captions: dict[str, dict[int, str]] = {}
+    first_name, *others = said
+    captions = {first_name: {place: one.caption for place, one in enumerate(leading) if one.caption is not None}}
     more: dict[str, list[str]] = {}
     of_more: dict[str, int] = {}
-    for name, predictions in said.items():
-        matching = match(References(first, first.stem, None, items), predictions)
+    for name in others:
+        matching = match(References(first, first.stem, None, items), said[name])
         captions[name] = {}
         for pair in matching.pairs:
             place = places[id(pair.reference)]

@@ -59,5 +59,5 @@ def krippendorff_alpha(
         from krippendorff import alpha
     except ModuleNotFoundError:
         return Agreement(None, len(shared), raters, MISSING)
-    value = alpha(value_counts=counts, value_domain=list(domain), level_of_measurement=level)
-    return Agreement(float(value), len(shared), raters)
+    found = alpha(value_counts=counts, value_domain=list(domain), level_of_measurement=level)
+    return Agreement(float(found), len(shared), raters)

@@ -51,7 +51,8 @@ class Correlation:
     def _correlate(self, weights: Float64Array) -> Iterator[float]:
         shape = len(self._x), len(self._y)
         cells = self._of_x * shape[1] + self._of_y
-        table: Float64Array = np.bincount(cells, weights, shape[0] * shape[1]).reshape(shape)
+        counts: Float64Array = np.bincount(cells, weights, shape[0] * shape[1]).astype(float)
+        table = counts.reshape(shape)
         of_x: Float64Array = table.sum(1)
         of_y: Float64Array = table.sum(0)
         total = float(of_x.sum())
@@ -60,7 +61,7 @@ class Correlation:
         # Pairs in the same order, less those in opposite orders.
         surplus = float((table * (2 * lower - before - lower[:, -1:])).sum())
         pairs = total * (total - 1) / 2
-        tied_x, tied_y = (float((counts * (counts - 1)).sum()) / 2 for counts in (of_x, of_y))
+        tied_x, tied_y = (float((each * (each - 1)).sum()) / 2 for each in (of_x, of_y))
         levels = int(min(np.count_nonzero(of_x), np.count_nonzero(of_y)))
         yield _share(surplus, ((pairs - tied_x) * (pairs - tied_y)) ** 0.5)
         yield _share(2 * surplus * levels, total**2 * (levels - 1))

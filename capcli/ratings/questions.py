@@ -7,7 +7,7 @@ where they are, and a rater who comes back goes on in the same order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -118,10 +118,6 @@ def _shuffled(question: Question, rater: str, seed: int) -> Question:
 
 def _chance(*parts: str) -> int:
     """A number as good as a random one, always the same for the same texts."""
-    content = b"".join(len(part).to_bytes(4, "big") + part for part in _encoded(parts))
-    return int.from_bytes(hashlib.blake2b(content, digest_size=16).digest(), "big")
-
-
-def _encoded(parts: Iterable[str]) -> Iterator[bytes]:
     # Names may hold undecodable bytes, and JSON half a character.
-    return (part.encode("utf-8", "surrogatepass") for part in parts)
+    content = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=16).digest(), "big")

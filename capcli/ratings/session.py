@@ -111,8 +111,9 @@ class Session:
         """The first place behind another that has no answer, or else the first of all; None where all have one."""
         with self._lock:
             self._refresh()
-            behind = min((place for place in self._open if place > after), default=None)
-            return min(self._open, default=None) if behind is None else behind
+            # The next ones are open almost always, so that this ends at once.
+            places = chain(range(after + 1, len(self._shown)), range(after + 1))
+            return next((place for place in places if place in self._open), None) if self._open else None
 
     def ask(self, place: int) -> Asked:
         """The question at a place, from 0; raises NotRated where there is none."""
