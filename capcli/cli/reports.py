@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from capcli.evaluation.people_report import PeopleReport
     from capcli.evaluation.report import Report
 
-References = Annotated[
-    Path,
-    typer.Option(
-        "--references",
-        parser=path,
-        metavar="FILE",
-        help="What people wrote about the images: COCO or Karpathy JSON, JSON lines, a table or a data set.",
-    ),
-]
+_REFERENCES = typer.Option(
+    "--references",
+    parser=path,
+    metavar="FILE",
+    help="What people wrote about the images: COCO or Karpathy JSON, JSON lines, a table or a data set.",
+)
+References = Annotated[Path, _REFERENCES]
+PerhapsReferences = Annotated[Path | None, _REFERENCES]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace reports that are there.")]
 
 _SETTINGS = (

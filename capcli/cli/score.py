@@ -10,7 +10,7 @@ import typer
 
 from capcli.cli.options import Group, path, takes
 from capcli.cli.progress import counting
-from capcli.cli.reports import Overwrite, References, list_settings, publish, publish_people
+from capcli.cli.reports import Overwrite, PerhapsReferences, list_settings, publish, publish_people
 from capcli.errors import UsageError
 from capcli.evaluation.options import ReferenceOptions, ReportOptions, ScoringOptions, check_reports
 from capcli.options import flag_of
@@ -30,7 +30,7 @@ def score(
             help="Rows of capcli in any format, COCO's list of results, or a table; with --ratings several, or none.",
         ),
     ] = None,
-    references: References | None = None,
+    references: PerhapsReferences = None,
     ratings: Annotated[
         Path | None,
         typer.Option(

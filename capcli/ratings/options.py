@@ -27,7 +27,10 @@ class RatingOptions:
         Path("ratings.jsonl"), "The file of ratings, to which answers are added.", flag="-o", metavar="FILE"
     )
     scale: str = option(
-        PREFERENCE, "Which of two captions is better, or how adequate and fluent each is, from 1 to 5.", choices=WAYS
+        PREFERENCE,
+        "Which of two captions is better, or how adequate and fluent each is, from 1 to 5.",
+        choices=WAYS,
+        metavar="SCALE",
     )
     rater: str | None = option(None, "Who rates.", metavar="NAME", shown="the name that you are logged in by")
     count: int = option(0, "How many pictures, drawn at random, the same for all raters; 0 for all.", least=0)
