@@ -133,17 +133,19 @@ const goOpen = async () => {
 
 // ---- keys and buttons ----
 
-const press = value => {
+const press = (value, scale) => {
   if (choices.length) {
     if (value <= 2) send({preference: value})
     return
   }
+  if (scale) turn = scales.indexOf(scale)
   const radio = radios.find(one => one.name === scales[turn] && Number(one.value) === value)
   if (!radio) return
   radio.checked = true
   radio.dispatchEvent(new Event("input", {bubbles: true}))
   turn = (turn + 1) % scales.length
   if (turn === 0) sendChosen()
+  else if (scale) radios.find(one => one.name === scales[turn]).focus()
   else say(`${scales[0]} ${value}. Now ${scales[turn]}.`)
 }
 
@@ -161,7 +163,7 @@ document.addEventListener("keydown", event => {
   if (event.target.matches("input") && !radio) return
   if (!part("keys").checked) return
   const action = actions[event.key.toLowerCase()]
-    ?? (/^[0-5]$/.test(event.key) ? () => press(Number(event.key)) : undefined)
+    ?? (/^[0-5]$/.test(event.key) ? () => press(Number(event.key), radio && event.target.name) : undefined)
     ?? (choices.length && event.key in arrows ? () => press(arrows[event.key]) : undefined)
   if (!action) return
   event.preventDefault()

@@ -120,6 +120,12 @@ def test_grades_are_given_by_two_digits_or_by_radios(browser: Chromium, serve: S
     browser.press(ENTER)
     shown(browser, "Question 3 of 4")
     assert [one["value"] for one in stored(folder)][2:] == [2, 3]
+    # A digit is for the scale that has the focus.
+    browser.press(ENTER)
+    browser.wait("document.activeElement.name === 'adequacy'")
+    browser.press("1", "5")
+    shown(browser, "Question 4 of 4")
+    assert [one["value"] for one in stored(folder)][4:] == [1, 5]
 
 
 def test_a_screen_reader_and_every_eye_can_use_it(browser: Chromium, serve: Serve) -> None:
