@@ -25,7 +25,7 @@ def review(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="LIBRARY | CAPTIONS...",
+            metavar="LIBRARY | CAPTIONS",
             parser=path,
             help="A library; or with --rate rows of captions in any format, a file for each system.",
         ),

@@ -36,8 +36,8 @@ def read_systems(files: Sequence[Path], folder: Path | None = None, *, need_pict
 
     Args:
         files: at least one; each is a system, known by its name, or by its path where two have one name.
-        folder: where the pictures are; by default where the rows say, seen from here or from the first file.
-        need_pictures: leave out pictures that are not there.
+        folder: where the pictures are; by default where the rows say, seen from here or from beside the files.
+        need_pictures: look for the pictures, and leave out those that are not there.
 
     Raises:
         DatasetError: a file cannot be read.
@@ -46,16 +46,19 @@ def read_systems(files: Sequence[Path], folder: Path | None = None, *, need_pict
     names = _names(files)
     said = {name: read_predictions(file) for name, file in zip(names, files, strict=True)}
     places, captions = _join(files[0], said)
-    folders = [folder] if folder else [Path(), files[0].parent]
+    folders = [folder] if folder else list(dict.fromkeys((Path(), *(file.parent for file in files))))
     pictures, notes, gone = [], [], []
     for place, (image, spellings) in enumerate(places):
         if any(place not in one for one in captions.values()):
             continue
-        path = next(filter(is_there, (locate(name, folders) for name in spellings)), None)
-        if path is None and need_pictures:
-            gone.append(image)
-            continue
-        pictures.append(Candidates(image, path or Path(image), {name: captions[name][place] for name in names}))
+        path = Path(image)
+        if need_pictures:
+            found = next(filter(is_there, (locate(name, folders) for name in spellings)), None)
+            if found is None:
+                gone.append(image)
+                continue
+            path = found
+        pictures.append(Candidates(image, path, {name: captions[name][place] for name in names}))
     for name, file in zip(names, files, strict=True):
         lacking = [image for place, (image, _) in enumerate(places) if place not in captions[name]]
         if lacking:
