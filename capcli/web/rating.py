@@ -22,7 +22,7 @@ from capcli.web.thumbnails import SIDES
 
 MEANINGS = {
     "adequacy": ("Does it say what matters, and rightly?", "nothing", "all"),
-    "fluency": ("How good is the English?", "none", "flawless"),
+    "fluency": ("How good is the English?", "bad", "good"),
 }
 """Of each scale: the question, the lowest value and the highest."""
 
