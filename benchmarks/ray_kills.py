@@ -1,7 +1,7 @@
 """Whether a job on Ray that is killed again and again has every picture once, and how fast it is beside one process.
 
 usage: python benchmarks/ray_kills.py [--pictures N] [--broken SHARE] [--workers N] [--drivers N] [--model NAME|FILE]
-                                      [--batch-size N] [--part-rows N] [--folder FOLDER] [--seed N]
+                                      [--batch-size N] [--part-rows N] [--folder FOLDER] [--seed N] [--skip-speed]
 
 Makes small JPEGs, a share of them broken, or takes those in FOLDER. Captions them by `capcli caption -o rows.jsonl`,
 then by `capcli caption --on ray` on a local cluster, and prints images per second of both from the first caption to the
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--part-rows", type=int, default=64)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--skip-speed", action="store_true")
+    parser.add_argument("--skip-speed", action="store_true", help="kill alone")
     options = parser.parse_args()
 
     print(f"machine: {describe()}")
@@ -63,8 +63,10 @@ def main() -> None:
             print(f"on Ray: {on_ray:.2f} images/s after start-up; ratio {on_ray / speed:.3f}", flush=True)
             equal = compare(folder / "undisturbed.parquet", wanted, "undisturbed")
         chance = random.Random(options.seed)
-        equal &= kill_workers(options, folder, chance, wanted)
-        equal &= kill_drivers(options, folder, chance, wanted)
+        if options.workers:
+            equal &= kill_workers(options, folder, chance, wanted)
+        if options.drivers:
+            equal &= kill_drivers(options, folder, chance, wanted)
     sys.exit(not equal)
 
 

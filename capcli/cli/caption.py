@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,31 +61,30 @@ def caption(
 
     A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
-    from capcli.cli.cluster import caption_elsewhere
-    from capcli.keywords.chooser import keyword_origin, read_chooser
-    from capcli.library.keeping import LibraryFile
-    from capcli.output.outputs import Outputs
-
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
     shared, words = SharingOptions(**sharing), KeywordOptions(**wanted)
     if watch is not None and (shared.shard or shared.on == RAY):
         raise UsageError("--watch waits for more pictures, and what is shared is a whole list; leave one out")
     if shared.on == RAY:
+        from capcli.cli.cluster import caption_elsewhere
+
         caption_elsewhere(paths or [], options, to, words, shared, decoding, given)
         return
     found, base = options.find(paths or [], watch)
     alone = watch is None and paths is not None and len(paths) == 1 and found.pictures == [Path(paths[0])]
     _refuse_contradictions(decoding)
 
+    from capcli.keywords.chooser import keyword_origin, read_chooser
+    from capcli.library.keeping import LibraryFile
+    from capcli.output.outputs import Outputs
+
     chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
     console = Console(summary=not alone)
+    begin = partial(open_session, context, given, decoding, console)
     places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": shared.part}
     job: Any = {"with_words": to.with_words, "chooser": chooser, "share": shared.share(found.pictures, base)}
-    with (
-        Outputs(to, sys.stdout.buffer, base, **places) as sinks,
-        open_session(context, given, decoding, console) as session,
-    ):
+    with Outputs(to, sys.stdout.buffer, base, **places) as sinks, begin() as session:
         tally = _caption(session, sinks, found, console, None if watch is None else (watch, options), **job)
     console.conclude(tally)
     leave(tally)
