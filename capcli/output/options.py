@@ -31,8 +31,7 @@ PART_ROWS = 10_000
 
 def part_rows_option() -> int | None:
     """How large the parts of a table are."""
-    text = "Rows of each file in a folder of Parquet."
-    return option(None, text, least=1, most=100_000_000, shown=f"{PART_ROWS:,}; 256 with --on ray")
+    return option(None, "Rows of each Parquet file.", least=1, shown=f"{PART_ROWS:,}; with --on ray 256")
 
 
 @dataclass(frozen=True)

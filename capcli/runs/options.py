@@ -26,23 +26,16 @@ class SharingOptions:
         UsageError: for what is no part, and for options that contradict each other.
     """
 
-    shard: str | None = option(
-        None, "Caption this part of the pictures alone, such as 3/64; `capcli merge` joins the parts.", metavar="I/N"
-    )
-    on: str = option("here", "Where to run: in this process, or on a cluster of Ray.", choices=("here", RAY))
+    shard: str | None = option(None, "Caption one part, such as 3/64, for `capcli merge`.", metavar="I/N")
+    on: str = option("here", "Where to run.", choices=("here", RAY), metavar="WHERE")
     captioner_cpus: float | None = option(
         None,
         "With --on ray: cores of each captioner.",
-        least=1,
-        most=1024,
-        shown="4; without a cluster all of this machine",
+        least=0,
+        shown="4, or all of this machine",
     )
-    captioner_gpus: float = option(
-        0.0, "With --on ray: graphics cards of each captioner; 0.5 lets two share one.", least=0, most=16
-    )
-    patience: float = option(
-        600.0, "With --on ray: seconds without a new caption after which the job is given up.", least=1, most=1e6
-    )
+    captioner_gpus: float = option(0.0, "With --on ray: GPUs of each captioner; 0.5 lets two share one.", least=0)
+    patience: float = option(600.0, "With --on ray: seconds without a caption that end the job.", least=0)
 
     def __post_init__(self) -> None:
         check(self)
