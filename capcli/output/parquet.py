@@ -194,6 +194,9 @@ def _prepare(path: Path) -> None:
         raise UsageError(f"{path}: {system_reason(error)}") from None
     if names and not names & {MANIFEST, _OPEN}:
         raise UsageError(f"{path} holds other files, such as {min(names)}; name a new folder")
+    with suppress(OSError, ValueError):
+        if "sources" in json.loads((path / MANIFEST).read_bytes()):
+            raise UsageError(f"{path} was made with --on ray; add that, or name a new folder")
 
 
 def _read_folder(path: Path, opened: GrowingFile) -> tuple[list[dict[str, Any]], dict[str, State], dict[str, Path]]:

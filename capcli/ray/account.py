@@ -22,12 +22,10 @@ class Account:
     Attributes:
         pictures: all of them.
         failed: those with an error in the place of a caption.
-        failed_before: those of an earlier run of the same job.
     """
 
     pictures: int
     failed: int
-    failed_before: int = 0
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Account:
@@ -85,7 +83,7 @@ class _Counter:
         return self._done, self._failed
 
 
-def drop_unsettled(folder: Folder, checkpoint: str) -> int:
+def drop_unsettled(folder: Folder, checkpoint: str) -> Account:
     """Removes parts that no checkpoint stands for: of a write that a killed job had not ended, or ended too late.
 
     Args:
@@ -93,7 +91,7 @@ def drop_unsettled(folder: Folder, checkpoint: str) -> int:
         checkpoint: name of the folder in it where Ray Data keeps what is settled.
 
     Returns:
-        how many pictures are settled.
+        what is settled.
 
     Raises:
         CapcliError: where the folder cannot be read or written.
@@ -106,7 +104,7 @@ def drop_unsettled(folder: Folder, checkpoint: str) -> int:
             if name.endswith(_PENDING):
                 (folder / checkpoint / name).remove()
         settled = {name.removesuffix(".parquet") for name in files if not name.endswith(_PENDING)}
-        count = 0
+        pictures = failed = 0
         for name in folder.names():
             if not (name.startswith("part-") and name.endswith(".parquet")):
                 continue
@@ -114,10 +112,11 @@ def drop_unsettled(folder: Folder, checkpoint: str) -> int:
             stem = name.removesuffix(".parquet")
             if stem in settled or stem.rpartition("-")[0] in settled:
                 with folder.filesystem.open_input_file((folder / name).path) as file:
-                    count += parquet.ParquetFile(file).metadata.num_rows
+                    errors = parquet.read_table(file, columns=["error"])["error"]
+                pictures, failed = pictures + len(errors), failed + len(errors) - errors.null_count
             else:
                 (folder / name).remove()
-        return count
+        return Account(pictures, failed)
     except OSError as error:
         raise CapcliError(f"{folder}: {one_line(error)}") from None
 

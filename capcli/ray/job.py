@@ -11,7 +11,8 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from typing import Any
 from capcli.decoding.options import DecodingKeywords
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.json import dumps
+from capcli.files.lock import open_output
 from capcli.files.parquet import MANIFEST, SUCCESS
+from capcli.files.target import hidden_beside
 from capcli.keywords.options import KeywordOptions
 from capcli.model.options import ModelOptions
 from capcli.output.columns import table_path
@@ -96,30 +99,50 @@ def caption_on_ray(job: Job, observer: Observer | None = None) -> Tally:
             into the cluster.
         CapcliError: where the job fails, or captions nothing for as long as the patience lasts.
     """
-    observer = observer or Observer()
-    folder = Folder(job.output)
-    begun = _begin(job, folder, observer)
-    if (folder / SUCCESS).read() is not None:
-        account = Account.of(json.loads((folder / MANIFEST).read() or b"{}"))
-        return Tally(skipped=account.pictures, failed_before=account.failed)
+    observer, folder = observer or Observer(), Folder(job.output)
+    with _alone(folder, job.output):
+        begun = _begin(job, folder, observer)
+        if (folder / SUCCESS).read() is not None:
+            account = Account.of(json.loads((folder / MANIFEST).read() or b"{}"))
+            return Tally(skipped=account.pictures - account.failed, failed=account.failed)
+        return _go_on(job, folder, int(begun["pictures"]), observer)
+
+
+def _go_on(job: Job, folder: Folder, total: int, observer: Observer) -> Tally:
+    """Captions what is left of a job; returns what became of all of its pictures."""
     start = time.monotonic()
     with joined() as ray:
         workers = plan_workers(job.sharing, ray)
-        before = drop_unsettled(folder, _CHECKPOINT)
-        progress = Progress(ray)
-        with observer.interruptible() as interrupt, observer.progress(begun["pictures"] - before) as bar:
-            failure = _in_thread(lambda: _execute(job, folder, workers, begun["pictures"], progress, ray))
-            _watch(failure, progress, bar, interrupt, job.sharing.patience)
-            tally = Tally(skipped=before, seconds=time.monotonic() - start, interrupted=interrupt.is_set())
-            if tally.interrupted:
-                tally.captioned, tally.failed = progress.captioned, progress.failed
-                return tally
+        before, progress = drop_unsettled(folder, _CHECKPOINT), Progress(ray)
+        tally = Tally(skipped=before.pictures - before.failed)
+        with observer.interruptible() as interrupt, observer.progress(total - before.pictures) as bar:
+            ended = _in_thread(lambda: _execute(job, folder, workers, total, progress, ray))
+            _watch(ended, progress, bar, interrupt, job.sharing.patience)
+        tally.seconds, tally.interrupted = time.monotonic() - start, interrupt.is_set()
+        if tally.interrupted:
+            tally.captioned, tally.failed = progress.captioned, progress.failed
+            return tally
         drop_unsettled(folder, _CHECKPOINT)
-        account = prove(folder, begun["pictures"])
+        account = prove(folder, total)
     _finish(folder, account)
-    tally.failed, tally.failed_before = account.failed - account.failed_before, account.failed_before
-    tally.captioned = account.pictures - before - tally.failed
+    tally.failed = account.failed
+    tally.captioned = account.pictures - account.failed - tally.skipped
     return tally
+
+
+@contextmanager
+def _alone(folder: Folder, name: Path) -> Iterator[None]:
+    """Keeps a second job on this machine from a local folder; a bucket has no locks."""
+    if not folder.is_local:
+        yield
+        return
+    place = hidden_beside(Path(folder.path), "lock")
+    with open_output(place, name):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                place.unlink()
 
 
 def _begin(job: Job, folder: Folder, observer: Observer) -> dict[str, Any]:
