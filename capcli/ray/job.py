@@ -150,9 +150,11 @@ def _begin(job: Job, folder: Folder, observer: Observer) -> dict[str, Any]:
     origin = read_origin(job.model, job.decoding).with_options({"with_words": job.with_words, **job.others})
     try:
         held = folder.names()
-        if held and MANIFEST not in held:
+        begun = MANIFEST in held
+        if not begun and set(held) - {_INPUTS, f"{MANIFEST}.part"}:
             raise UsageError(f"{folder} holds other files, such as {held[0]}; name a new folder")
-        if held and job.overwrite:
+        # Of a job that ended before it had its list, nothing is left to go on with.
+        if held and (job.overwrite or not begun):
             folder.clear()
             held = []
         if held and not (job.resume or job.anyway):

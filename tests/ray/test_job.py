@@ -263,6 +263,24 @@ def test_captioners_leave_two_cores_to_ray() -> None:
         workers(16, captioner_gpus=1)
 
 
+def test_a_job_that_ended_before_it_had_its_list_begins_anew(
+    folder: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (OUT / "_inputs").mkdir(parents=True)
+    (OUT / "_inputs" / "list-00000.parquet").write_bytes(b"PAR1")
+    (OUT / "_manifest.json.part").touch()
+
+    def no_cluster() -> Any:
+        raise CapcliError("no cluster")
+
+    monkeypatch.setattr("capcli.ray.job.joined", no_cluster)
+    done = run(*options(tiny_file, "--on", "ray", "-o", OUT))
+    assert (done.exit_code, "no cluster" in done.stderr) == (1, True)
+    listed = pyarrow.parquet.read_table(OUT / "_inputs" / "list-00000.parquet")
+    assert listed["number"].to_pylist() == list(range(PICTURES))
+    assert json.loads((OUT / "_manifest.json").read_text())["pictures"] == PICTURES
+
+
 def test_a_part_that_no_checkpoint_stands_for_goes_and_what_is_there_is_counted(tmp_path: Path) -> None:
     for name, numbers in {"part-a-000000-0": [0, 1], "part-a-000001-0": [2], "part-b-000000-0": [2, 3]}.items():
         table = pa.table({"number": numbers, "error": pa.array([None] * len(numbers), pa.string())})
