@@ -13,11 +13,16 @@ import typer
 from capcli.cli.console import Console, leave, open_session
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
+from capcli.errors import UsageError
 from capcli.keywords.options import KeywordOptions
 from capcli.model.options import ModelOptions
+from capcli.options import flag_of
 from capcli.output.options import OutputOptions
+from capcli.pictures.kinds import is_film_file
 from capcli.pictures.options import InputOptions
+from capcli.runs.session import load_captioner
 from capcli.runs.tally import Tally
+from capcli.video.options import FilmOptions
 
 if TYPE_CHECKING:
     from capcli.output.outputs import Outputs
@@ -29,12 +34,13 @@ if TYPE_CHECKING:
     wanted=Group(KeywordOptions, "Output", common=("keywords",)),
     decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
     place=Group(ModelOptions, "Model", common=("model",)),
+    moving=Group(FilmOptions, "Films", common=("every",)),
 )
 def caption(
     context: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH", help="Photographs, folders of them, or - for a list on stdin."),
+        typer.Argument(metavar="PATH", help="Photographs, folders of them, - for a list on stdin, or one film."),
     ] = None,
     watch: Annotated[
         Path | None,
@@ -48,8 +54,11 @@ def caption(
     wanted: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
+    moving: dict[str, Any],
 ) -> None:
     """Caption photographs: the sentence for one file, `path<TAB>caption` for several or for a folder.
+
+    A film that is named alone gets captions with times.
 
     A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
     """
@@ -62,6 +71,16 @@ def caption(
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
     words = KeywordOptions(**wanted)
+    films = FilmOptions(**moving)
+    if alone and is_film_file(found.pictures[0]):
+        from capcli.cli.film import caption_film_file, check_options
+
+        check_options({**outputs, **wanted})
+        console, load = Console(), context.obj or load_captioner
+        caption_film_file(found.pictures[0], films, to, given, decoding, console=console, load=load)
+        return
+    if moving:
+        raise UsageError(f"{flag_of(next(iter(moving)))} is of films; name one film alone")
 
     from capcli.keywords.chooser import keyword_origin, read_chooser
     from capcli.library.keeping import LibraryFile

@@ -18,6 +18,7 @@ FLOORS = (
     "training",
     "catalogue",
     "evaluation",
+    "video",
     "web",
     "heatmap",
     "metadata",
@@ -44,7 +45,7 @@ FLOORS = (
 """The rooms of capcli from the top to the ground: each may import those below it."""
 
 WITHOUT_TORCH = (
-    "__main__", "cli", "", "catalogue", "evaluation", "web", "heatmap", "metadata", "runs", "caption", "library",
+    "__main__", "cli", "", "catalogue", "evaluation", "video", "web", "heatmap", "metadata", "runs", "caption", "library",
     "output", "keywords", "pictures",
     "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
