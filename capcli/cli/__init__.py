@@ -19,6 +19,7 @@ from capcli.cli import (
     eval,
     faithfulness,
     library,
+    live,
     models,
     review,
     score,
@@ -115,6 +116,7 @@ for title, commands in {
     "Pictures": {
         "caption": caption.caption,
         "attend": attend.attend,
+        "live": live.live,
         "search": search.search,
         "duplicates": duplicates.duplicates,
         "review": review.review,

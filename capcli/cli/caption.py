@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from capcli.cli.console import Console, leave, open_session
+from capcli.cli.messages import inform
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
@@ -20,7 +21,7 @@ from capcli.options import flag_of
 from capcli.output.options import OutputOptions
 from capcli.pictures.kinds import is_film_file
 from capcli.pictures.options import InputOptions
-from capcli.runs.session import load_captioner
+from capcli.runs.session import Arriving, load_captioner
 from capcli.runs.tally import Tally
 from capcli.video.options import FilmOptions
 
@@ -76,8 +77,7 @@ def caption(
         from capcli.cli.film import caption_film_file, check_options
 
         check_options({**outputs, **wanted})
-        console, load = Console(), context.obj or load_captioner
-        caption_film_file(found.pictures[0], films, to, given, decoding, console=console, load=load)
+        caption_film_file(found.pictures[0], films, to, given, decoding, load=context.obj or load_captioner)
         return
     if moving:
         raise UsageError(f"{flag_of(next(iter(moving)))} is of films; name one film alone")
@@ -90,29 +90,28 @@ def caption(
     chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
     console = Console(summary=not alone)
     with Outputs(to, sys.stdout.buffer, base, open_library=LibraryFile, alone=alone, keywords=made_by) as sinks:
-
-        def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
-            assert watch is not None
-            yield None  # what is there already is not kept waiting for what comes
-            console.inform(f"watching {watch}; Ctrl-C ends it")
-            yield from _arriving(watch, options, set(found.pictures), sinks, interrupt, tally)
-
+        arriving = None if watch is None else _watching(watch, options, set(found.pictures), sinks)
         with open_session(context, given, decoding, console) as session:
             job = WriteCaptions(sinks, with_words=to.with_words, chooser=chooser)
-            tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving if watch else None)
+            tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving)
     console.conclude(tally)
     leave(tally)
 
 
-def _arriving(
-    folder: Path, options: InputOptions, seen: set[Path], outputs: Outputs, interrupt: Event, tally: Tally
-) -> Iterator[Path | None]:
-    from capcli.pictures.watch import watch
+def _watching(folder: Path, options: InputOptions, seen: set[Path], outputs: Outputs) -> Arriving:
+    """Gives the pictures that come into a folder, but for those that are seen or settled already."""
 
-    for picture in watch(folder, options, interrupt, seen=seen):
-        if picture is not None and outputs.settled(picture):
-            tally.skipped += 1
-            continue
-        if picture is not None:
-            outputs.forget([picture])
-        yield picture
+    def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
+        from capcli.pictures.watch import watch
+
+        yield None  # what is there already is not kept waiting for what comes
+        inform(f"watching {folder}; Ctrl-C ends it")
+        for picture in watch(folder, options, interrupt, seen=seen):
+            if picture is not None and outputs.settled(picture):
+                tally.skipped += 1
+                continue
+            if picture is not None:
+                outputs.forget([picture])
+            yield picture
+
+    return arriving

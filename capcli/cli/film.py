@@ -48,7 +48,6 @@ def caption_film_file(
     model: ModelOptions,
     decoding: DecodingKeywords,
     *,
-    console: Console,
     load: Load,
 ) -> None:
     """Captions a film and writes its cues; raises Exit with 1 where a part of it could not be read.
@@ -57,7 +56,7 @@ def caption_film_file(
         UnreadableFilm: if it is no film.
         UsageError: for a format of photographs, an output that may not be written, and as loading a model does.
     """
-    form = find_format(to.row_format)
+    form, console = find_format(to.row_format), Console()
     check_output(to.output, path, overwrite=to.overwrite)
     with Film(path) as film:
         captioner = load(model)

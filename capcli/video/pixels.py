@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BT709, _BT601 = 1, 5
 _UNSPECIFIED = 2
 _SCALING = 4 | 8192 | 262144
-"""Bicubic, with exact rounding and colours at full width; without these two swscale moves colours to save a millisecond."""
+"""Bicubic, with exact rounding and colours at full width; swscale else moves colours to save a millisecond."""
 
 _HIGH = 576
 """A film of more lines, or of more than 1,024 columns, that names no matrix is in BT.709's, as players have it."""
@@ -63,9 +63,7 @@ def _rgb(frame: VideoFrame, width: int, height: int) -> Image.Image:
     deep = profile is not None and any(part.bits > 8 for part in frame.format.components)
     alpha = any(part.is_alpha for part in frame.format.components)
     form = ("rgba64le" if alpha else "rgb48le") if deep else ("rgba" if alpha else "rgb24")
-    samples = frame.reformat(
-        width, height, form, src_colorspace=_matrix(frame), interpolation=_SCALING
-    ).to_ndarray()
+    samples = frame.reformat(width, height, form, src_colorspace=_matrix(frame), interpolation=_SCALING).to_ndarray()
     white = 65535 if deep else 255
     picture = to_rgb(samples[..., :3], 0, white, profile)
     if not alpha:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -28,10 +28,11 @@ _TURNS: dict[tuple[int, int, int, int], Image.Transpose | None] = {
 
 def turn_of(frame: VideoFrame) -> Image.Transpose | None:
     """What brings a frame upright; None where it stands so. Other angles count as the nearest right one."""
-    told = frame.side_data.get("DISPLAYMATRIX")
-    if told is None or len(bytes(told)) < _MATRIX.size:
+    told: Any = frame.side_data.get("DISPLAYMATRIX")
+    matrix = b"" if told is None else bytes(told)
+    if len(matrix) < _MATRIX.size:
         return None
-    a, b, _, c, d, *_ = _MATRIX.unpack_from(bytes(told))
+    a, b, _, c, d, *_ = _MATRIX.unpack_from(matrix)
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return _TURNS.get((int(np.sign(a)), 0, 0, int(np.sign(d))))
     return _TURNS.get((0, int(np.sign(b)), int(np.sign(c)), 0))

@@ -6,11 +6,13 @@ import errno
 import os
 import secrets
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from capcli.errors import UsageError, system_reason
 from capcli.library.review import holding
@@ -18,6 +20,9 @@ from capcli.web.application import make_application
 from capcli.web.options import ReviewOptions
 
 HOST = "127.0.0.1"
+
+MakeApplication = Callable[[str, int], ASGIApp]
+"""Makes what answers requests, for the secret that the address holds, and the port."""
 
 
 def serve(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -> None:
@@ -33,21 +38,48 @@ def serve(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -
         CapcliError: the library is locked or damaged.
     """
     with holding(library), _listen(options.port) as listener:
-        port = listener.getsockname()[1]
-        token = secrets.token_urlsafe(24)
-        app = make_application(library, options.name, token, port)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=1,
-        )
-        ready(f"http://{HOST}:{port}/{token}/")
+        server, address = _serve_on(listener, lambda token, port: make_application(library, options.name, token, port))
+        ready(address)
         with suppress(KeyboardInterrupt):  # which the server repeats when it has ended
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
+
+
+@contextmanager
+def served(make: MakeApplication, port: int) -> Iterator[str]:
+    """Serves a page in a thread of its own until the end of the block; gives the address of the page.
+
+    Args:
+        make: gives the application for a token and a port.
+        port: of 127.0.0.1; 0 is any free one.
+
+    Raises:
+        UsageError: if the port is taken.
+    """
+    with _listen(port) as listener:
+        server, address = _serve_on(listener, make)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _serve_on(listener: socket.socket, make: MakeApplication) -> tuple[uvicorn.Server, str]:
+    """A server, which does not run yet, and the address of its page."""
+    port = listener.getsockname()[1]
+    token = secrets.token_urlsafe(24)
+    config = uvicorn.Config(
+        make(token, port),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config), f"http://{HOST}:{port}/{token}/"
 
 
 def _listen(port: int) -> socket.socket:
