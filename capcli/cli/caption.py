@@ -59,9 +59,8 @@ def caption(
 ) -> None:
     """Caption photographs: the sentence for one file, `path<TAB>caption` for several or for a folder.
 
-    A film that is named alone gets captions with times.
-
-    A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
+    A film that is named alone gets captions with times. A picture that cannot be read gets its row or a line on stderr,
+    the rest goes on, and the exit code is 1.
     """
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
@@ -72,12 +71,8 @@ def caption(
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
     words = KeywordOptions(**wanted)
-    films = FilmOptions(**moving)
     if alone and is_film_file(found.pictures[0]):
-        from capcli.cli.film import caption_film_file, check_options
-
-        check_options({**outputs, **wanted})
-        caption_film_file(found.pictures[0], films, to, given, decoding, load=context.obj or load_captioner)
+        _caption_film(context, found.pictures[0], FilmOptions(**moving), to, given, decoding, {**outputs, **wanted})
         return
     if moving:
         raise UsageError(f"{flag_of(next(iter(moving)))} is of films; name one film alone")
@@ -96,6 +91,21 @@ def caption(
             tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving)
     console.conclude(tally)
     leave(tally)
+
+
+def _caption_film(
+    context: typer.Context,
+    path: Path,
+    options: FilmOptions,
+    to: OutputOptions,
+    model: ModelOptions,
+    decoding: DecodingKeywords,
+    chosen: dict[str, Any],
+) -> None:
+    from capcli.cli.film import caption_film_file, check_options
+
+    check_options(chosen)
+    caption_film_file(path, options, to, model, decoding, load=context.obj or load_captioner)
 
 
 def _watching(folder: Path, options: InputOptions, seen: set[Path], outputs: Outputs) -> Arriving:

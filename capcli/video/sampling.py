@@ -1,8 +1,8 @@
 """The frames of a film at some times, with no more of them decoded than that takes.
 
-A decoder can begin at each keyframe. So packets wait, undecoded, until one comes that is shown at or after the time that
-is wanted next; where a keyframe comes meanwhile, those before it are dropped. That needs no index and no seeking, and it
-is the same for every container.
+A decoder can begin at each keyframe. So packets wait, undecoded, until one comes that is shown at or after the time
+that is wanted next; where a keyframe comes meanwhile, those before it are dropped. That needs no index and no seeking,
+and it is the same for every container.
 """
 
 from __future__ import annotations
