@@ -12,8 +12,8 @@ import typer
 
 from capcli.cli.console import Console, leave, open_session
 from capcli.cli.messages import inform
-from capcli.cli.options import Group, takes
-from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
+from capcli.cli.options import Group, check_decoding, takes
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
 from capcli.keywords.options import KeywordOptions
 from capcli.model.options import ModelOptions
@@ -67,9 +67,7 @@ def caption(
     paths = paths or []
     found, base = options.find(paths, watch)
     alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
-    # What contradicts itself whatever the model's own options are.
-    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
-    DecodingOptions(**asked)
+    check_decoding(decoding)
     words = KeywordOptions(**wanted)
     if alone and is_film_file(found.pictures[0]):
         _caption_film(context, found.pictures[0], FilmOptions(**moving), to, given, decoding, {**outputs, **wanted})

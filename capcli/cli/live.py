@@ -11,8 +11,8 @@ import typer
 
 from capcli.cli.console import Console
 from capcli.cli.messages import inform
-from capcli.cli.options import Group, takes
-from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
+from capcli.cli.options import Group, check_decoding, takes
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
 from capcli.model.options import ModelOptions
 from capcli.runs.session import load_captioner
@@ -34,8 +34,7 @@ def live(context: typer.Context, *, options: dict[str, Any], decoding: DecodingK
     the first frame and the delay from the frame to the sentence.
     """
     wanted, model = LiveOptions(**options), ModelOptions(**place)
-    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
-    DecodingOptions(**asked)
+    check_decoding(decoding)
     if wanted.open and not wanted.page:
         raise UsageError("--open opens the page in the browser: add --page")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from capcli.cli.messages import hush
+from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
 from capcli.options import describe, flag_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,12 @@ def path(name: str) -> Path:
     if not name:
         raise typer.BadParameter("an empty name is no path")
     return Path(name)
+
+
+def check_decoding(decoding: DecodingKeywords) -> None:
+    """Raises UsageError for options of captions that contradict each other whatever the model's own are."""
+    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
+    DecodingOptions(**asked)
 
 
 def _completer(choices: Collection[str]) -> Callable[[str], list[str]]:
