@@ -145,7 +145,7 @@ def _moving_picture(container: InputContainer) -> VideoStream:
     still = av.stream.Disposition.attached_pic
     moving = [stream for stream in container.streams.video if not stream.disposition & still]
     if not moving:
-        cover = " and a cover" if container.streams.video else ""
+        cover = " with a cover" if container.streams.video else ""
         raise _Refusal(f"holds sound{cover} and no moving picture" if "audio" in kinds else "holds no moving picture")
     stream = max(moving, key=lambda one: one.width * one.height)
     if stream.codec_context is None or not stream.width or not stream.height:

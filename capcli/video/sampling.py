@@ -28,6 +28,7 @@ _BACKWARDS = 1.0
 _USUAL_RATE = 25
 
 _EXACT = 1e-6
+"""Times closer than this are the same, whatever was rounded on the way."""
 
 
 class Sampler:
@@ -94,7 +95,7 @@ class Sampler:
                 self.damaged += self._mark > -math.inf
             elif time >= self._mark and time > self._last:
                 self._last = time
-                self._mark = (math.floor(time / self._every + _EXACT) + 1) * self._every
+                self._mark = (math.floor(time / self._every + _EXACT) + 1) * self._every - _EXACT
                 yield time, frame
 
     def _packets(self) -> Iterator[Packet[VideoStream]]:
@@ -109,13 +110,15 @@ class Sampler:
             except import_av().error.FFmpegError:
                 self.damaged += 1
                 return
-            stamp = packet.dts if packet.dts is not None else packet.pts
             if packet.size == 0:  # the end, which decoders are told of at the end alone
                 continue
-            if stamp is not None:
-                if reached is not None and (reached - stamp - shift) * self._unit > _BACKWARDS:
-                    shift = reached - stamp
-                reached = max(reached or 0, stamp + shift + (packet.duration or 0))
+            self.damaged += packet.is_corrupt
+            # Only what is decoded in order tells; what is shown goes back and forth.
+            if packet.dts is not None:
+                if reached is not None and (reached - packet.dts - shift) * self._unit > _BACKWARDS:
+                    shift = reached - packet.dts + (packet.duration or 0)
+                now = packet.dts + shift
+                reached = now if reached is None else max(now, reached)
             if shift:
                 packet.pts = None if packet.pts is None else packet.pts + shift
                 packet.dts = None if packet.dts is None else packet.dts + shift

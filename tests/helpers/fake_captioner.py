@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 
 from capcli.arrays import Float32Array, UInt8Array
 from capcli.decoding.options import DecodingOptions
@@ -55,6 +56,14 @@ class FakeCaptioner:
             for caption, keywords in zip(captions, chooser.choose(self.pooled(arrays)), strict=True):
                 caption.keywords = keywords
         return captions
+
+    def encode(self, arrays: UInt8Array) -> torch.Tensor:
+        """Its regions, B x 64 x 3: how far each pixel is from grey, so that dark and bright pictures are opposites."""
+        return torch.from_numpy(arrays).reshape(len(arrays), -1, 3).float() - 128
+
+    def decode(self, regions: torch.Tensor, options: DecodingOptions) -> list[SimpleNamespace]:
+        pixels = (regions + 128).numpy().astype(np.uint8)
+        return self.caption_arrays(pixels.reshape(len(regions), self.size, self.size, 3), options)
 
     def pooled(self, arrays: UInt8Array) -> Float32Array:
         """The mean of its regions, B x 2: how bright a picture is, 0 to 1, and how dark."""
