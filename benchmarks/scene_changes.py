@@ -22,6 +22,7 @@ from photo_film import Scene, frames_of, plan, write_film
 
 from capcli.arrays import Float32Array
 from capcli.model.options import ModelOptions
+from capcli.pictures.find import find_pictures
 from capcli.runs.session import load_captioner
 from capcli.video.film import Film
 from capcli.video.pixels import to_square
@@ -42,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
 
     print(f"machine: {describe()}")
-    photos = sorted(path for path in options.photos.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    photos = find_pictures([options.photos]).pictures
     chosen = photos[:: max(1, len(photos) // options.scenes)][: options.scenes]
     scenes = plan(chosen, (4.0, 8.0), FADE)
     with tempfile.TemporaryDirectory() as folder:

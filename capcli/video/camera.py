@@ -30,7 +30,7 @@ _NETWORK = "crypto,data,hls,http,httpproxy,https,rtmp,rtmps,rtmpt,rtp,rtsp,srt,s
 """Protocols of streams: a list from far away may not name files of this computer."""
 
 _STREAM = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_QUICKLY = {"fflags": "nobuffer", "flags": "low_delay"}
+_QUICKLY = {"flags": "low_delay"}
 
 
 @dataclass(frozen=True)

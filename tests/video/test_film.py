@@ -49,7 +49,9 @@ def refused(path: Path) -> str:
 def test_frames_come_at_their_times_from_every_container(ending: str, tmp_path: Path) -> None:
     rate = 25 if ending == "mpg" else 10
     levels = [20 * number for number in range(12)]
-    path = write_film(tmp_path / f"film.{ending}", map(grey, levels), rate=rate, options={"g": "5"}, **CONTAINERS[ending])
+    path = write_film(
+        tmp_path / f"film.{ending}", map(grey, levels), rate=rate, options={"g": "5"}, **CONTAINERS[ending]
+    )
     found = seen(path, 0.001)
     assert [time for time, _ in found] == pytest.approx([number / rate for number in range(12)], abs=0.002)
     assert [level for _, level in found] == pytest.approx(levels, abs=4)
@@ -127,7 +129,7 @@ def test_names_that_mean_something_to_ffmpeg_are_files(tmp_path: Path) -> None:
     names = ["http:film.mp4", "concat:a|b.mp4", "-", "%03d.mp4", "film?.mp4", os.fsdecode(b"\xff\xfe.mp4"), "\n.mp4"]
     for name in names:
         path = tmp_path / name
-        os.replace(write_film(tmp_path / "film.mp4", [grey(100)] * 2), path)
+        write_film(tmp_path / "film.mp4", [grey(100)] * 2).replace(path)
         assert seen(path, 1) == [(0, 100)], name
 
 

@@ -89,7 +89,12 @@ def test_high_dynamic_range_is_shown_as_a_photograph_of_it_is(tmp_path: Path) ->
             return av.VideoFrame.from_ndarray(deep, "rgb48le").reformat(format="yuv420p10le", dst_colorspace=9)
 
         path = write_film(
-            tmp_path / "film.mkv", [grey(0)] * 2, form="yuv420p10le", options={"crf": "1"}, prepare=tell, convert=convert
+            tmp_path / "film.mkv",
+            [grey(0)] * 2,
+            form="yuv420p10le",
+            options={"crf": "1"},
+            prepare=tell,
+            convert=convert,
         )
         assert int(first(path).color_trc) == 16
         assert np.abs(to_square(first(path), 8).astype(int) - level).max() <= 3
