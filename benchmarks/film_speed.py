@@ -30,6 +30,7 @@ from capcli.video.captioning import caption_film
 from capcli.video.film import Film
 from capcli.video.options import FilmOptions
 from capcli.video.pixels import to_square
+from capcli.video.viewer import EncodingViewer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 RATE, SIZE = 25, (1920, 1080)
@@ -87,6 +88,7 @@ def seconds_of(frames: Iterator[tuple[float, UInt8Array]]) -> tuple[dict[float, 
 def report(path: Path, model: str, length: float) -> None:
     """Captions a film and tells how fast that was."""
     captioner = load_captioner(ModelOptions(model=model))
+    viewer = EncodingViewer(captioner, captioner.options)
     peaks: list[int] = []
 
     def looked(count: int) -> None:
@@ -94,7 +96,7 @@ def report(path: Path, model: str, length: float) -> None:
 
     begun, spent = time.monotonic(), time.process_time()
     with Film(path) as film:
-        cues = list(caption_film(film, captioner, captioner.options, FilmOptions(), looked=looked))
+        cues = list(caption_film(film, viewer, FilmOptions(), looked=looked))
     wall, spent = time.monotonic() - begun, time.process_time() - spent
     print(
         f"captioned {length:.0f} s with {len(cues)} scenes in {wall:.1f} s ({length / wall:.1f} x real time)", end=", "

@@ -27,6 +27,7 @@ from capcli.video.camera import Source
 from capcli.video.feed import Feed
 from capcli.video.live import Sight, caption_live, warm_up
 from capcli.video.options import LiveOptions
+from capcli.video.viewer import EncodingViewer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 RATE, SIZE = 30, (1280, 720)
@@ -47,7 +48,8 @@ def main() -> None:
     scenes = plan([photos[n % len(photos)] for n in range(options.scenes)], (options.seconds,) * 2, 0.0)
     live = LiveOptions()
     captioner = load_captioner(ModelOptions(model=options.model))
-    warm_up(captioner, captioner.options)
+    viewer = EncodingViewer(captioner, captioner.options)
+    warm_up(viewer)
     clock = Clock(scenes)
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder) / "film.mp4"
@@ -55,8 +57,7 @@ def main() -> None:
         with Feed(Source("film", str(film), film=True)) as feed:
             account = caption_live(
                 feed,
-                captioner,
-                captioner.options,
+                viewer,
                 clock,
                 every=live.every,
                 scene_change=live.scene_change,

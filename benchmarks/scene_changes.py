@@ -25,8 +25,8 @@ from capcli.model.options import ModelOptions
 from capcli.pictures.find import find_pictures
 from capcli.runs.session import load_captioner
 from capcli.video.film import Film
-from capcli.video.pixels import to_square
-from capcli.video.scenes import Scenes, look
+from capcli.video.scenes import Scenes
+from capcli.video.viewer import EncodingViewer
 
 RATE, SIZE = 12, (384, 216)
 NOISE, FADE = 6.0, 1.0
@@ -63,11 +63,13 @@ def main() -> None:
 def see(film: Path, every: float, model: str) -> tuple[list[float], Float32Array]:
     """Times of the looks, and the vectors of what is seen."""
     captioner = load_captioner(ModelOptions(model=model))
-    times, vectors = [], []
+    viewer = EncodingViewer(captioner, captioner.options)
+    times: list[float] = []
+    vectors: list[Float32Array] = []
     with Film(film) as opened:
         for sample in opened.samples(every):
             times.append(sample.time)
-            vectors.append(look(captioner, to_square(sample.frame, captioner.size)[None])[1][0])
+            vectors.append(viewer.look([viewer.prepare(sample.frame, opened.pixel)])[0])
     return times, np.stack(vectors)
 
 

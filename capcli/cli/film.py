@@ -22,6 +22,7 @@ from capcli.video.captioning import caption_film
 from capcli.video.film import Film
 from capcli.video.formats import About, clock, find_format
 from capcli.video.options import FilmOptions
+from capcli.video.viewer import make_viewer
 from capcli.video.writing import CueWriter, check_output, opened
 
 _OF_FILMS = ("output", "format", "overwrite")
@@ -62,6 +63,7 @@ def caption_film_file(
         captioner = load(model)
         chosen = captioner.options.replace(**decoding)
         captioner.check(chosen)
+        viewer = make_viewer(captioner, chosen, model, load)
         begun, seen, scenes = time.monotonic(), 0, 0
         total = 0 if film.length is None else math.ceil(film.length / options.every)
         with console.interruptible() as interrupt, console.progress(total) as progress:
@@ -74,7 +76,7 @@ def caption_film_file(
                 if interrupt.is_set():
                     raise _Interrupted
 
-            cues = caption_film(film, captioner, chosen, options, looked=looked)
+            cues = caption_film(film, viewer, options, looked=looked)
             try:
                 with opened(to.output, sys.stdout.buffer) as put:
                     writer = CueWriter(put, form, About(path, film.length, captioner.name))

@@ -42,19 +42,20 @@ def live(context: typer.Context, *, options: dict[str, Any], decoding: DecodingK
     from capcli.video.extra import import_av
     from capcli.video.feed import Feed
     from capcli.video.live import caption_live, warm_up
+    from capcli.video.viewer import make_viewer
 
     import_av()
     source = find_source(wanted.camera)
     # Before the seconds that the model takes: a camera that is missing, a port that is taken.
     display, feed, console = _page(wanted, source.name) if wanted.page else _terminal(), Feed(source), Console()
-    captioner = (context.obj or load_captioner)(model)
+    load = context.obj or load_captioner
+    captioner = load(model)
     chosen = captioner.options.replace(**decoding)
     captioner.check(chosen)
-    warm_up(captioner, chosen)
+    viewer = make_viewer(captioner, chosen, model, load)
+    warm_up(viewer)
     with console.interruptible() as leave, feed, display as shown:
-        account = caption_live(
-            feed, captioner, chosen, shown, every=wanted.every, scene_change=wanted.scene_change, leave=leave
-        )
+        account = caption_live(feed, viewer, shown, every=wanted.every, scene_change=wanted.scene_change, leave=leave)
     console.finish(str(account))
 
 

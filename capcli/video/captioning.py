@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from capcli.video.cues import Cue, Shown, make_cues
 from capcli.video.film import Film
 from capcli.video.options import FilmOptions
-from capcli.video.pixels import to_square
-from capcli.video.scenes import Scenes, Seer, look
-
-if TYPE_CHECKING:
-    from capcli.decoding.options import DecodingOptions
+from capcli.video.scenes import Scenes
+from capcli.video.viewer import Viewer
 
 TOGETHER = 8
 """Frames that the encoder gets at once: more are hardly faster, and a cue is not kept waiting for them."""
@@ -23,8 +19,7 @@ TOGETHER = 8
 
 def caption_film(
     film: Film,
-    captioner: Seer,
-    decoding: DecodingOptions,
+    viewer: Viewer,
     options: FilmOptions,
     *,
     looked: Callable[[int], None] = lambda count: None,
@@ -36,8 +31,7 @@ def caption_film(
 
     Args:
         film: not read yet.
-        captioner: encodes and captions.
-        decoding: how captions are chosen.
+        viewer: looks at its frames and captions them.
         options: which frames are looked at, and which of them are captioned.
         looked: hears how many more frames were looked at.
 
@@ -47,19 +41,16 @@ def caption_film(
     Raises:
         UnreadableFilm: if not one frame can be decoded.
     """
-    return make_cues(_captioned(film, captioner, decoding, options, looked), (film.end for _ in (None,)))
+    return make_cues(_captioned(film, viewer, options, looked), (film.end for _ in (None,)))
 
 
-def _captioned(
-    film: Film, captioner: Seer, decoding: DecodingOptions, options: FilmOptions, looked: Callable[[int], None]
-) -> Iterator[Shown]:
+def _captioned(film: Film, viewer: Viewer, options: FilmOptions, looked: Callable[[int], None]) -> Iterator[Shown]:
     scenes, samples = Scenes(options.scene_change), film.samples(options.every)
     # A frame's pixels are made small at once: eight frames of a large film would fill the memory.
-    small = ((sample.time, to_square(sample.frame, captioner.size)) for sample in samples)
+    small = ((sample.time, viewer.prepare(sample.frame, film.pixel)) for sample in samples)
     while batch := list(islice(small, TOGETHER)):
-        regions, vectors = look(captioner, np.stack([array for _, array in batch]))
-        new = np.flatnonzero(scenes.find(vectors))
-        captions = captioner.decode(regions[new], decoding) if len(new) else []
+        new = np.flatnonzero(scenes.find(viewer.look([frame for _, frame in batch])))
+        captions = viewer.caption(new.tolist()) if len(new) else []
         looked(len(batch))
         for index, caption in zip(new, captions, strict=True):
             yield Shown(batch[index][0], caption)

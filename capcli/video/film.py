@@ -49,6 +49,7 @@ class Film:
         stream: its moving picture, the best if there are several.
         start: time of its beginning in the file's own time, in seconds.
         length: in seconds as its beginning tells, None if it does not.
+        pixel: width of the frames' pixels over their height.
 
     Raises:
         UnreadableFilm: if it is no film, with the reason.
@@ -73,6 +74,7 @@ class Film:
             except (av.error.FFmpegError, ValueError) as error:
                 raise UnreadableFilm(path, _no_film(error)) from None
             self._container: InputContainer = container
+            self.pixel = float(self.stream.sample_aspect_ratio or 1)
             self.start = (container.start_time or 0) / _MICROSECONDS
             self.length = None if container.duration is None else container.duration / _MICROSECONDS
             self._stack = stack.pop_all()

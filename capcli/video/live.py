@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from capcli.video.extra import import_av
 from capcli.video.feed import Arrival, Feed
-from capcli.video.pixels import to_square
-from capcli.video.scenes import Scenes, Seer, look
+from capcli.video.scenes import Scenes
+from capcli.video.viewer import Viewer
 
 if TYPE_CHECKING:
     from capcli.caption import Caption
-    from capcli.decoding.options import DecodingOptions
 
 _REMEMBERED = 10_000
 """Delays that the figures at the end are of, the last ones: a camera may run for months."""
@@ -86,16 +86,16 @@ class Account:
         return f"{told}, delay {1000 * self.median:.0f} ms median, {1000 * self.late:.0f} ms at the 95th percentile"
 
 
-def warm_up(captioner: Seer, decoding: DecodingOptions) -> None:
-    """Captions a grey square, because the first caption of a process takes far longer than all others."""
-    regions, _ = look(captioner, np.full((1, captioner.size, captioner.size, 3), 128, np.uint8))
-    captioner.decode(regions, decoding)
+def warm_up(viewer: Viewer) -> None:
+    """Captions a grey frame, because the first caption of a process takes far longer than all others."""
+    grey = import_av().VideoFrame.from_ndarray(np.full((480, 640, 3), 128, np.uint8), "rgb24")
+    viewer.look([viewer.prepare(grey, 1.0)])
+    viewer.caption([0])
 
 
 def caption_live(
     feed: Feed,
-    captioner: Seer,
-    decoding: DecodingOptions,
+    viewer: Viewer,
     display: Display,
     *,
     every: float,
@@ -106,8 +106,7 @@ def caption_live(
 
     Args:
         feed: gives the newest frame.
-        captioner: encodes and captions.
-        decoding: how captions are chosen.
+        viewer: looks at its frames and captions them.
         display: shows them.
         every: seconds from one look to the next at least.
         scene_change: as `Scenes` takes it.
@@ -128,10 +127,9 @@ def caption_live(
         if arrival is None:
             continue
         account.looked += 1
-        regions, vectors = look(captioner, to_square(arrival.frame, captioner.size)[None])
-        new = bool(scenes.find(vectors)[0])
+        new = bool(scenes.find(viewer.look([viewer.prepare(arrival.frame, feed.pixel)]))[0])
         if new or caption is None:
-            (caption,) = captioner.decode(regions, decoding)
+            (caption,) = viewer.caption([0])
             delay = time.monotonic() - arrival.at
         display.show(Sight(arrival, feed.pixel, caption, new, delay))
         if new:

@@ -17,6 +17,7 @@ from made_films import grey, quarters, write_film  # noqa: E402
 from capcli.video.camera import find_source  # noqa: E402
 from capcli.video.feed import Arrival, Feed  # noqa: E402
 from capcli.video.live import Account, Sight, caption_live, warm_up  # noqa: E402
+from capcli.video.viewer import EncodingViewer  # noqa: E402
 
 
 class Screen:
@@ -34,7 +35,9 @@ class Screen:
 
 def live(path: Path, fake: Any, screen: Screen, *, least: float = 0.5, leave: Event | None = None) -> Account:
     with Feed(find_source(str(path))) as feed:
-        return caption_live(feed, fake, fake.options, screen, every=0, scene_change=least, leave=leave or Event())
+        return caption_live(
+            feed, EncodingViewer(fake, fake.options), screen, every=0, scene_change=least, leave=leave or Event()
+        )
 
 
 def test_only_frames_that_show_something_else_are_captioned(tmp_path: Path) -> None:
@@ -66,7 +69,7 @@ def test_it_ends_when_the_user_wants_it(tmp_path: Path) -> None:
 
 def test_the_model_is_warm_before_the_first_frame() -> None:
     fake: Any = FakeCaptioner()
-    warm_up(fake, fake.options)
+    warm_up(EncodingViewer(fake, fake.options))
     assert fake.seen == 1
 
 
