@@ -2,7 +2,7 @@
 
 usage: python benchmarks/film_speed.py [--photos FOLDER] [--minutes M] [--model NAME|FILE]
 
-Makes a film of 1920 x 1080 pixels and 25 frames a second, with a keyframe each second as phones write it and each ten
+Makes a film of 1280 x 720 pixels and 25 frames a second, with a keyframe each second as phones write it and each ten
 seconds as x264 does by default. Prints the processor time, and not the wall time, so that other work disturbs it
 less: of decoding every frame, and of the frames at each 2 and 10 seconds as capcli decodes them. Compares these
 frames with those of the plain decoding. Then captions the film and prints how many times faster than real time that
@@ -33,7 +33,7 @@ from capcli.video.pixels import to_square
 from capcli.video.viewer import EncodingViewer
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-RATE, SIZE = 25, (1920, 1080)
+RATE, SIZE = 25, (1280, 720)
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ usage: python benchmarks/live_delay.py [--photos FOLDER] [--scenes N] [--seconds
 Makes a film of 1280 x 720 pixels and 30 frames a second in which a photograph follows another each S seconds, plays
 it in real time, and captions it as `capcli live` does. Prints the median and the 95th percentile of the delay from
 the arrival of a frame to the sentence about it, which is what `capcli live` prints, and from the moment at which a
-photograph appears to its sentence, which includes the wait for the next look. With half-blocks in a terminal, drawing
-adds a few milliseconds.
+photograph appears to its sentence, which includes the wait for the next look; then the processor time that a look
+and a caption take, which other programs disturb less. Drawing in a terminal adds a few milliseconds.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import time
 from pathlib import Path
 from threading import Event
 
+import av
 import numpy as np
+import torch
 from machine import describe
 from photo_film import Scene, frames_of, plan, write_film
+from PIL import Image
 
 from capcli.model.options import ModelOptions
 from capcli.runs.session import load_captioner
@@ -67,6 +70,8 @@ def main() -> None:
     print(f"frame to sentence: {told(list(account.delays))}")
     print(f"change of the scene to sentence: {told(clock.delays)}")
     print(f"scenes with a sentence: {len(clock.delays)} of {len(scenes)}")
+    looks, captions = spent(viewer, photos)
+    print(f"processor time on one thread: {1000 * looks:.0f} ms for a look, {1000 * captions:.0f} ms for a caption")
 
 
 class Clock:
@@ -84,6 +89,24 @@ class Clock:
             self._told.add(index)
             late = shown - self._scenes[index].start  # of the frame behind the beginning of its scene
             self.delays.append(late + time.monotonic() - sight.arrival.at)
+
+
+def spent(viewer: EncodingViewer, photos: list[Path]) -> tuple[float, float]:
+    """Seconds of processor for a look, and for a caption after it: medians over photographs, on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    looks, captions = [], []
+    for photo in photos * 3:
+        with Image.open(photo) as image:
+            frame = av.VideoFrame.from_ndarray(np.asarray(image.convert("RGB").resize(SIZE)), "rgb24")
+        begun = time.thread_time()
+        viewer.look([viewer.prepare(frame, 1.0)])
+        looked = time.thread_time()
+        viewer.caption([0])
+        looks.append(looked - begun)
+        captions.append(time.thread_time() - looked)
+    torch.set_num_threads(threads)
+    return float(np.median(looks)), float(np.median(captions))
 
 
 def told(delays: list[float]) -> str:

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from PIL import Image, ImageOps
 
-from capcli.arrays import Float64Array, UInt8Array
+from capcli.arrays import UInt8Array
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,23 @@ def frames_of(
             large = ImageOps.fit(photo.convert("RGB"), (size[0] * 5 // 4, size[1] * 5 // 4))
         count = round(scene.stop * rate) - round(scene.start * rate)
         for index in range(count):
-            frame = _view(large, size, index / count if moves else 0.5, leftwards=number % 2 == 0)
+            if moves or index == 0:
+                view = _view(large, size, index / count if moves else 0.5, leftwards=number % 2 == 0)
             share = index / (scene.fade * rate) if scene.fade else 1.0
-            if share < 1 and before is not None:
-                frame = share * frame + (1 - share) * before
-            shaken = frame + source.normal(0, noise, frame.shape) if noise else frame
-            yield np.clip(np.rint(shaken), 0, 255).astype(np.uint8)
+            if noise == 0 and (share >= 1 or before is None):
+                yield view
+                continue
+            frame = view if share >= 1 or before is None else share * view.astype(float) + (1 - share) * before
+            yield np.clip(np.rint(frame + source.normal(0, noise, frame.shape)), 0, 255).astype(np.uint8)
         before = _view(large, size, 1.0, leftwards=number % 2 == 0)
 
 
-def _view(large: Image.Image, size: tuple[int, int], share: float, *, leftwards: bool) -> Float64Array:
+def _view(large: Image.Image, size: tuple[int, int], share: float, *, leftwards: bool) -> UInt8Array:
     """What the camera sees: it goes from one side to the other, and nearer."""
     width, height = (round(side * (1.25 - 0.25 * share)) for side in size)
     place = 1 - share if leftwards else share
     left, top = round(place * (large.width - width)), (large.height - height) // 2
-    return np.asarray(large.resize(size, Image.Resampling.BILINEAR, (left, top, left + width, top + height)), float)
+    return np.asarray(large.resize(size, Image.Resampling.BILINEAR, (left, top, left + width, top + height)))
 
 
 def write_film(path: Path, frames: Iterator[UInt8Array], rate: int, *, keyframes: int = 250) -> None:
