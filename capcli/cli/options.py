@@ -115,9 +115,15 @@ def _is_unset(value: object) -> bool:
     return value is None or value is False or value == []
 
 
+@functools.cache
+def _types(options: type[DataclassInstance]) -> dict[str, Any]:
+    """The types of its fields; several commands have the same options, and finding them out takes time."""
+    return get_type_hints(options)
+
+
 def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter:
     told = field.metadata
-    kind = get_type_hints(group.options)[field.name]
+    kind = _types(group.options)[field.name]
     option = typer.Option(
         flag_of(field.name),
         *([told["flag"]] if told["flag"] else []),

@@ -43,12 +43,14 @@ _PICTURE = re.compile(
     re.DOTALL,
 )
 
-_FILM = re.compile(
+_FILM = (
     rb"....ftyp|....(?:moov|mdat|wide)|\x1a\x45\xdf\xa3|RIFF....AVI |FLV\x01|\x30\x26\xb2\x75\x8e\x66\xcf\x11|OggS\0"
-    rb"|\0\0\x01[\xb3\xba]|\x06\x0e\x2b\x34\x02\x05\x01\x01|YUV4MPEG2 |\x47.{187}\x47.{187}\x47|.{4}\x47.{191}\x47",
-    re.DOTALL,
+    rb"|\0\0\x01[\xb3\xba]|\x06\x0e\x2b\x34\x02\x05\x01\x01|YUV4MPEG2 |\x47.{187}\x47.{187}\x47|.{4}\x47.{191}\x47"
 )
-"""MP4 and QuickTime, Matroska and WebM, AVI, Flash, Windows Media, Ogg, MPEG, MXF, Y4M, transport streams."""
+"""MP4 and QuickTime, Matroska and WebM, AVI, Flash, Windows Media, Ogg, MPEG, MXF, Y4M, transport streams.
+
+It is seldom needed, and so not compiled before.
+"""
 
 START = 512
 """Bytes from which a file's kind can be known."""
@@ -61,7 +63,7 @@ def is_picture(start: bytes) -> bool:
 
 def is_film(start: bytes) -> bool:
     """Whether a file that begins so may be a film, as far as its first bytes say; sound alone begins so, too."""
-    return _FILM.match(start) is not None and not is_picture(start)
+    return re.match(_FILM, start, re.DOTALL) is not None and not is_picture(start)
 
 
 def ending_of(name: str) -> str:
