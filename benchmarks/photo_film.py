@@ -35,7 +35,7 @@ def plan(photos: list[Path], seconds: tuple[float, float], fade: float, seed: in
     """A scene for each photograph, of a random length in `seconds`; each second one fades in over `fade` seconds."""
     source, scenes, at = np.random.default_rng(seed), [], 0.0
     for number, photo in enumerate(photos):
-        stop = at + source.uniform(*seconds)
+        stop = round(at + source.uniform(*seconds), 1)  # on a frame, at rates that are multiples of ten
         scenes.append(Scene(photo, at, stop, fade if number % 2 else 0.0))
         at = stop
     return scenes

@@ -1,6 +1,6 @@
 """How many changes of the scene are found in films made of photographs, and how many are found that are none.
 
-usage: python benchmarks/scene_changes.py PHOTOS [--scenes N] [--every SECONDS] [--model NAME|FILE]
+usage: python benchmarks/scene_changes.py PHOTOS [--scenes N] [--seed N] [--every SECONDS] [--model NAME|FILE]
 
 Makes a film in which each scene is a photograph of the folder PHOTOS over which the camera pans and zooms for 4 to 8
 seconds, with noise; each second scene fades in over a second, the others are cuts. capcli looks at it as `capcli
@@ -28,7 +28,7 @@ from capcli.video.film import Film
 from capcli.video.scenes import Scenes
 from capcli.video.viewer import EncodingViewer
 
-RATE, SIZE = 12, (384, 216)
+RATE, SIZE = 10, (384, 216)
 NOISE, FADE = 6.0, 1.0
 
 
@@ -38,14 +38,15 @@ def main() -> None:
     )
     parser.add_argument("photos", type=Path)
     parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0, help="of the photographs, and of how long each is shown")
     parser.add_argument("--every", type=float, default=2.0)
     parser.add_argument("--model", default="base")
     options = parser.parse_args()
 
     print(f"machine: {describe()}")
     photos = find_pictures([options.photos]).pictures
-    chosen = photos[:: max(1, len(photos) // options.scenes)][: options.scenes]
-    scenes = plan(chosen, (4.0, 8.0), FADE)
+    places = np.random.default_rng(options.seed).permutation(len(photos))[: options.scenes]
+    scenes = plan([photos[place] for place in places], (4.0, 8.0), FADE, options.seed)
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder) / "film.mp4"
         write_film(film, frames_of(scenes, SIZE, RATE, noise=NOISE), RATE)
@@ -77,7 +78,9 @@ def judge(scenes: list[Scene], captioned: list[float]) -> tuple[list[bool], int,
     """Which scenes got a caption, and how many captions were one too many: of the same scene, and of a mixture."""
     found, same, mixed = [False] * len(scenes), 0, 0
     for time in captioned:
-        index = next(index for index, scene in enumerate(scenes) if time < scene.stop or index == len(scenes) - 1)
+        index = next(
+            index for index, scene in enumerate(scenes) if time < scene.stop - 1e-6 or index == len(scenes) - 1
+        )
         if time < scenes[index].start + scenes[index].fade:
             mixed += 1
         elif found[index]:

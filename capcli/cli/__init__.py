@@ -116,11 +116,11 @@ for title, commands in {
     "Pictures": {
         "caption": caption.caption,
         "attend": attend.attend,
-        "live": live.live,
         "search": search.search,
         "duplicates": duplicates.duplicates,
         "review": review.review,
         "apply": apply.apply,
+        "live": live.live,
     },
     "Figures": {
         "eval": eval.evaluate,

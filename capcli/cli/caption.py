@@ -41,7 +41,7 @@ def caption(
     context: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH", help="Photographs, folders of them, - for a list on stdin, or one film."),
+        typer.Argument(metavar="PATH", help="Photographs, folders of them, - for a list on stdin; or one film."),
     ] = None,
     watch: Annotated[
         Path | None,
@@ -59,8 +59,8 @@ def caption(
 ) -> None:
     """Caption photographs: the sentence for one file, `path<TAB>caption` for several or for a folder.
 
-    A film that is named alone gets captions with times. A picture that cannot be read gets its row or a line on stderr,
-    the rest goes on, and the exit code is 1.
+    One film gets captions with times. A picture that cannot be read gets its row or a line on stderr, the rest goes on,
+    and the exit code is 1.
     """
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from capcli.options import check, option
 
-SCENE_CHANGE = 0.5
+SCENE_CHANGE = 0.3
 """Chosen on films made of photographs, see docs/video.md."""
 
 PORT = 8766
@@ -17,10 +17,10 @@ PORT = 8766
 class FilmOptions:
     """Which frames of a film are looked at, and which of them are captioned; raises UsageError as `check` does."""
 
-    every: float = option(2.0, "Look at the film once in so many seconds.", least=0.01, metavar="SECONDS")
+    every: float = option(2.0, "Seconds between looks at a film.", least=0.001, metavar="SECONDS")
     scene_change: float = option(
         SCENE_CHANGE,
-        "How far the picture must have changed for a new caption: 0 captions each look.",
+        "How far a scene must change for a caption.",
         least=0,
         most=2,
     )
@@ -36,10 +36,10 @@ class LiveOptions:
     camera: str = option(
         "0", "Number, name or device of a camera, URL of a stream, or a film to play in real time.", metavar="CAMERA"
     )
-    every: float = option(0.1, "Look at the newest frame once in so many seconds.", least=0, metavar="SECONDS")
+    every: float = option(0.1, "Seconds between looks at the newest frame.", least=0, metavar="SECONDS")
     scene_change: float = option(
         SCENE_CHANGE,
-        "How far the picture must have changed for a new caption: 0 captions each look.",
+        "How far a scene must change for a caption.",
         least=0,
         most=2,
     )
