@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from capcli.cli.console import Console
-from capcli.cli.messages import inform
 from capcli.cli.options import Group, check_decoding, takes
+from capcli.cli.review import announce, need_server
 from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
 from capcli.model.options import ModelOptions
@@ -69,23 +68,13 @@ def _terminal() -> Iterator[Display]:
 
 @contextmanager
 def _page(options: LiveOptions, name: str) -> Iterator[Display]:
-    try:
-        from capcli.video.page import Board, make_application
-        from capcli.web.serving import served
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
-            raise
-        raise UsageError('--page needs Starlette and uvicorn: pip install "capcli[review]"') from None
+    need_server("--page")
+    from capcli.video.page import Board, make_application
+    from capcli.web.serving import served
 
     board = Board()
     with served(lambda token, port: make_application(board, name, token, port), options.port) as address:
-        typer.echo(address)
-        sys.stdout.flush()
-        inform(f"open this address in a browser of this computer; it shows {name} until Ctrl-C")
-        if options.open:
-            import webbrowser
-
-            webbrowser.open(address)
+        announce(f"it shows {name}", opens=options.open)(address)
         try:
             yield board
         finally:

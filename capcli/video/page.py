@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import threading
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from capcli.files.json import dumps
-from capcli.output.html import jpeg, read_source, render
+from capcli.output.html import jpeg, render
 from capcli.video.formats import one_line
 from capcli.video.live import Sight
 from capcli.video.pixels import to_picture
-from capcli.web.guard import Guard
+from capcli.web.answers import answer, answer_script, answer_style, guard_routes
 
 _SIDE = 960
 _QUALITY = 80
@@ -81,16 +79,16 @@ def make_application(board: Board, name: str, token: str, port: int) -> ASGIApp:
         return Response(render("video/live.html", name=name), media_type="text/html")
 
     def style(request: Request) -> Response:
-        return Response(read_source("output/page.css") + read_source("video/live.css"), media_type="text/css")
+        return answer_style("output/page.css", "video/live.css")
 
     def script(request: Request) -> Response:
-        return Response(read_source("video/live.js"), media_type="text/javascript")
+        return answer_script("video/live.js")
 
     def state(request: Request) -> Response:
         after = request.query_params.get("after", "0")
         if not after.isdecimal() or len(after) > 18:
             raise HTTPException(400, "after is a number")
-        return Response(dumps(board.wait(int(after))), media_type="application/json")
+        return answer(board.wait(int(after)))
 
     def picture(request: Request) -> Response:
         content = board.picture()
@@ -98,12 +96,11 @@ def make_application(board: Board, name: str, token: str, port: int) -> ASGIApp:
             raise HTTPException(404, "no picture yet")
         return Response(content, media_type="image/jpeg")
 
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/", page),
         Route("/live.css", style),
         Route("/live.js", script),
         Route("/state", state),
         Route("/picture", picture),
     ]
-    app = Starlette(routes=[Mount(f"/{token}", routes=routes)])
-    return Guard(app, (f"127.0.0.1:{port}", f"localhost:{port}"), token)
+    return guard_routes(routes, token, port)

@@ -1,4 +1,4 @@
-"""A server for one library and one user, on this computer alone."""
+"""A server for one user, on this computer alone."""
 
 from __future__ import annotations
 
@@ -16,47 +16,43 @@ from starlette.types import ASGIApp
 
 from capcli.errors import UsageError, system_reason
 from capcli.library.review import holding
-from capcli.web.application import make_application
+from capcli.ratings.session import Session
+from capcli.web.application import make_application as make_review
 from capcli.web.options import ReviewOptions
+from capcli.web.rating import make_application as make_rating
 
 HOST = "127.0.0.1"
 
 MakeApplication = Callable[[str, int], ASGIApp]
-"""Makes what answers requests, for the secret that the address holds, and the port."""
+"""Makes what answers, for the secret that the address holds, and a port."""
 
 
-def serve(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -> None:
-    """Serves the review page until Ctrl-C or SIGTERM.
+def serve(make_application: MakeApplication, port: int, ready: Callable[[str], None]) -> None:
+    """Serves a page until Ctrl-C or SIGTERM.
 
     Args:
-        library: the file.
-        options: who reviews, and on which port.
+        make_application: gives what answers, for a secret that its address holds and a port.
+        port: to listen on; 0 for any free one.
         ready: is given the address of the page once the port is taken.
 
     Raises:
-        UsageError: there is no library, it may not be written, or the port is taken.
-        CapcliError: the library is locked or damaged.
+        UsageError: the port is taken.
     """
-    with holding(library), _listen(options.port) as listener:
-        server, address = _serve_on(listener, lambda token, port: make_application(library, options.name, token, port))
+    with _listen(port) as listener:
+        server, address = _make_server(make_application, listener)
         ready(address)
         with suppress(KeyboardInterrupt):  # which the server repeats when it has ended
             server.run(sockets=[listener])
 
 
 @contextmanager
-def served(make: MakeApplication, port: int) -> Iterator[str]:
-    """Serves a page in a thread of its own until the end of the block; gives the address of the page.
+def served(make_application: MakeApplication, port: int) -> Iterator[str]:
+    """Serves a page in a thread of its own until the end of the block, and gives its address.
 
-    Args:
-        make: gives the application for a token and a port.
-        port: of 127.0.0.1; 0 is any free one.
-
-    Raises:
-        UsageError: if the port is taken.
+    Takes and raises what `serve` does.
     """
     with _listen(port) as listener:
-        server, address = _serve_on(listener, make)
+        server, address = _make_server(make_application, listener)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -66,12 +62,11 @@ def served(make: MakeApplication, port: int) -> Iterator[str]:
             thread.join()
 
 
-def _serve_on(listener: socket.socket, make: MakeApplication) -> tuple[uvicorn.Server, str]:
-    """A server, which does not run yet, and the address of its page."""
-    port = listener.getsockname()[1]
-    token = secrets.token_urlsafe(24)
+def _make_server(make_application: MakeApplication, listener: socket.socket) -> tuple[uvicorn.Server, str]:
+    """A server that does not run yet, and the address of its page."""
+    port, token = listener.getsockname()[1], secrets.token_urlsafe(24)
     config = uvicorn.Config(
-        make(token, port),
+        make_application(token, port),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -80,6 +75,22 @@ def _serve_on(listener: socket.socket, make: MakeApplication) -> tuple[uvicorn.S
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config), f"http://{HOST}:{port}/{token}/"
+
+
+def serve_review(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -> None:
+    """Serves the page on which people review a library; see `serve`.
+
+    Raises:
+        UsageError: there is no library, it may not be written, or the port is taken.
+        CapcliError: the library is locked or damaged.
+    """
+    with holding(library):
+        serve(lambda token, port: make_review(library, options.name, token, port), options.port, ready)
+
+
+def serve_rating(session: Session, store: str, options: ReviewOptions, ready: Callable[[str], None]) -> None:
+    """Serves the page on which one rater judges captions; see `serve`."""
+    serve(lambda token, port: make_rating(session, store, token, port), options.port, ready)
 
 
 def _listen(port: int) -> socket.socket:
