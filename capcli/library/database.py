@@ -8,14 +8,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
 from capcli.errors import CapcliError, UsageError
 from capcli.files.mounts import network_of
+from capcli.library.rounding import round_vectors
 
 APPLICATION = 0x63617063
 """Marks the file as a library of capcli; it spells "capc"."""
 
-VERSION = 1
-"""Of the tables."""
+VERSION = 2
+"""Of the tables. Version 1 had vectors in float16; it becomes this one where a library of it is opened."""
 
 PATIENCE = 5.0
 """Seconds that another program may keep the file locked."""
@@ -120,6 +123,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id = {APPLICATION}")
                     connection.execute(f"PRAGMA user_version = {VERSION}")
+            elif _is_old(connection):
+                with changing(connection):
+                    _renew(connection)
         except BaseException:
             connection.close()
             raise
@@ -143,6 +149,10 @@ def open_to_read(path: Path) -> sqlite3.Connection:
                     raise
                 connection = _connect(path, "ro&immutable=1")
                 _identify(path, connection)
+            if _is_old(connection):
+                connection.close()
+                open_to_write(path).close()
+                connection = _connect(path, "rw")
             connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
@@ -236,8 +246,27 @@ def _identify(path: Path, connection: sqlite3.Connection, *, new: bool = False) 
         return
     if application != APPLICATION:
         raise UsageError(f"{path} is another program's database; name another file")
-    if version != VERSION:
+    if version > VERSION:
         raise UsageError(f"{path} is a library of version {version}, and this capcli knows {VERSION}; update capcli")
+
+
+def _is_old(connection: sqlite3.Connection) -> bool:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version < VERSION)
+
+
+def _renew(connection: sqlite3.Connection) -> None:
+    """Makes a library of version 1 one of this version; the caller holds a transaction."""
+    if not _is_old(connection):  # another process was first
+        return
+
+    def rounded(content: bytes, width: int) -> bytes:
+        return round_vectors(np.frombuffer(content, np.float16).reshape(-1, width)).tobytes()
+
+    connection.create_function("rounded", 2, rounded, deterministic=True)
+    connection.execute("UPDATE block SET vectors = rounded(vectors, width)")
+    connection.execute("UPDATE vector SET value = rounded(value, length(value) / 2)")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _is_new(connection: sqlite3.Connection) -> bool:
