@@ -18,7 +18,7 @@ APPLICATION = 0x63617063
 """Marks the file as a library of capcli; it spells "capc"."""
 
 VERSION = 2
-"""Of the tables. Version 1 had vectors in float16; it becomes this one where a library of it is opened."""
+"""Of the tables. Version 1 had vectors in float16 and knew nothing of bursts; it is renewed when it is opened."""
 
 PATIENCE = 5.0
 """Seconds that another program may keep the file locked."""
@@ -37,6 +37,8 @@ CREATE TABLE picture (
     height INTEGER,
     taken TEXT,
     pixels TEXT,
+    look TEXT,
+    copied INTEGER REFERENCES picture,
     caption TEXT,
     confidence REAL,
     others TEXT,
@@ -216,11 +218,15 @@ def changing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def read_rows(connection: sqlite3.Connection, where: str = "1", values: Iterable[object] = ()) -> Iterator[sqlite3.Row]:
-    """Rows of pictures with all their columns, and with the name of their model, in the order in which they came."""
+    """Rows of pictures with all their columns, name and SHA-256 of their model, and the path of the picture that their
+    caption was copied from, in the order in which they came.
+    """
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     yield from cursor.execute(
-        "SELECT *, (SELECT name FROM model WHERE model.id = picture.model) AS model_name "
+        "SELECT *, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
+        "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
+        "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path "
         f"FROM picture WHERE {where} ORDER BY id",
         tuple(values),
     )
@@ -266,6 +272,10 @@ def _renew(connection: sqlite3.Connection) -> None:
     connection.create_function("rounded", 2, rounded, deterministic=True)
     connection.execute("UPDATE block SET vectors = rounded(vectors, width)")
     connection.execute("UPDATE vector SET value = rounded(value, length(value) / 2)")
+    there = {name for _, name, *_ in connection.execute("PRAGMA table_info (picture)")}
+    for name, kind in {"look": "TEXT", "copied": "INTEGER REFERENCES picture"}.items():
+        if name not in there:
+            connection.execute(f"ALTER TABLE picture ADD COLUMN {name} {kind}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -29,6 +29,18 @@ def put_vector(connection: sqlite3.Connection, picture: int, model: int, vector:
     connection.execute("INSERT OR REPLACE INTO vector VALUES (?, ?, ?)", (picture, model, value))
 
 
+def copy_vector(connection: sqlite3.Connection, source: int, picture: int) -> None:
+    """Keeps the vector of one picture, where it has one, for another picture as well."""
+    number, place = divmod(source, BLOCK)
+    loose = connection.execute("SELECT model, value FROM vector WHERE picture = ?", (source,)).fetchone()
+    if loose is None:
+        blocks = connection.execute("SELECT model, width, vectors FROM block WHERE number = ?", (number,))
+        rows = ((model, read_rows(content, width)[place : place + 1]) for model, width, content in blocks)
+        loose = next(((model, row.tobytes()) for model, row in rows if row["scale"].any()), None)
+    if loose is not None:
+        connection.execute("INSERT OR REPLACE INTO vector VALUES (?, ?, ?)", (picture, *loose))
+
+
 def drop_vector(connection: sqlite3.Connection, picture: int) -> None:
     """Forgets what vectors there are of a picture."""
     connection.execute("DELETE FROM vector WHERE picture = ?", (picture,))

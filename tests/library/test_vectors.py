@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capcli.library.contents import read_results
 from capcli.library.database import open_to_write, reading
 from capcli.library.vectors import BLOCK, compare_vectors, drop_vector, pack, put_vector, read_vectors
 
@@ -87,6 +88,7 @@ def test_a_library_of_version_1_becomes_one_of_this_version(tmp_path: Path) -> N
     former = vectors.astype(np.float16)
     connection.execute("INSERT INTO block (model, number, width, vectors) VALUES (1, 0, 16, ?)", (former.tobytes(),))
     connection.execute("INSERT INTO vector VALUES (3, 1, ?)", (former[2].tobytes(),))
+    connection.execute("ALTER TABLE picture DROP COLUMN look")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
     for _ in range(2):
@@ -96,3 +98,4 @@ def test_a_library_of_version_1_becomes_one_of_this_version(tmp_path: Path) -> N
         np.testing.assert_allclose(block, vectors, atol=0.02)
         np.testing.assert_allclose(loose[0], vectors[2], atol=0.02)
         assert not block[1].any()
+    assert next(read_results(path)).error == "-"
