@@ -144,7 +144,7 @@ def read_result(row: sqlite3.Row) -> Result:
         facts=_read_facts(row),
         status=row["status"],
         version=row["version"],
-        copied_from=None if row["copied_path"] is None else Path(row["copied_path"]),
+        copied_from=None if row["copied_path"] is None or row["status"] == "edited" else Path(row["copied_path"]),
     )
 
 

@@ -23,6 +23,13 @@ VERSION = 2
 PATIENCE = 5.0
 """Seconds that another program may keep the file locked."""
 
+COLUMNS = (
+    "*, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
+    "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
+    "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path"
+)
+"""Of a row of pictures, those that its references lead to among them."""
+
 _DATABASE = b"SQLite format 3\0"
 _NAMES = "surrogatepass" if os.name == "nt" else "surrogateescape"
 _TABLES = """
@@ -223,13 +230,7 @@ def read_rows(connection: sqlite3.Connection, where: str = "1", values: Iterable
     """
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
-    yield from cursor.execute(
-        "SELECT *, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
-        "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
-        "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path "
-        f"FROM picture WHERE {where} ORDER BY id",
-        tuple(values),
-    )
+    yield from cursor.execute(f"SELECT {COLUMNS} FROM picture WHERE {where} ORDER BY id", tuple(values))
 
 
 def encode_name(name: str) -> bytes:
