@@ -109,7 +109,9 @@ class Bursts:
         library holds by now, with a note of that.
         """
         key = key_of(reading.path)
-        (row,) = self._library.read("path = CAST(? AS TEXT)", encode_name(self._copies[key]))
+        row = next(self._library.read("path = CAST(? AS TEXT)", encode_name(self._copies[key])), None)
+        if row is None:  # its file was moved a moment ago
+            return Result(reading.path, error="its burst was moved meanwhile; --retry-failed captions it")
         found = read_result(row)
         return replace(
             found,
@@ -165,10 +167,10 @@ class Bursts:
 
     def _go_on(self) -> None:
         """Takes up the bursts of earlier runs; what a person rejected is copied no further."""
-        rows = list(self._library.read("caption IS NOT NULL AND pixels IS NOT NULL AND status IS NOT 'rejected'"))
+        rows = list(self._library.read("caption IS NOT NULL AND pixels IS NOT NULL"))
         for row in rows:
             self._known[row["path"]] = row["pixels"]
-            if row["copied"] is None:
+            if row["copied"] is None and row["status"] != "rejected":
                 self._begin(row["path"], row["pixels"], row["look"], row["taken"])
         for row in rows:
             if row["copied"] is not None:
