@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,28 +12,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from capcli.cli.console import Console, leave, open_session
-from capcli.cli.messages import inform
 from capcli.cli.options import Group, check_decoding, takes
 from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
 from capcli.keywords.options import KeywordOptions
+from capcli.library.options import BurstOptions
 from capcli.model.options import ModelOptions
 from capcli.options import flag_of
-from capcli.output.options import OutputOptions
+from capcli.output.options import LIBRARY, OutputOptions
 from capcli.pictures.kinds import is_film_file
 from capcli.pictures.options import InputOptions
-from capcli.runs.session import Arriving, load_captioner
+from capcli.runs.session import load_captioner
 from capcli.runs.tally import Tally
 from capcli.video.options import FilmOptions
 
 if TYPE_CHECKING:
+    from capcli.keywords.chooser import KeywordChooser
     from capcli.output.outputs import Outputs
+    from capcli.runs.writing import WriteCaptions
 
 
 @takes(
     inputs=Group(InputOptions, "Pictures", common=("recursive",)),
     outputs=Group(OutputOptions, "Output", common=("output", "format", "sidecar", "resume", "overwrite")),
     wanted=Group(KeywordOptions, "Output", common=("keywords",)),
+    bursts=Group(BurstOptions, "Output"),
     decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
     place=Group(ModelOptions, "Model", common=("model",)),
     moving=Group(FilmOptions, "Films", common=("every",)),
@@ -53,6 +57,7 @@ def caption(
     inputs: dict[str, Any],
     outputs: dict[str, Any],
     wanted: dict[str, Any],
+    bursts: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
     moving: dict[str, Any],
@@ -70,31 +75,43 @@ def caption(
     check_decoding(decoding)
     words = KeywordOptions(**wanted)
     if alone and is_film_file(found.pictures[0]):
-        _caption_film(context, found.pictures[0], FilmOptions(**moving), to, given, decoding, {**outputs, **wanted})
+        _caption_film(context, found.pictures[0], moving, to, given, decoding, {**outputs, **wanted, **bursts})
         return
-    if moving:
-        raise UsageError(f"{flag_of(next(iter(moving)))} is of films; name one film alone")
+    _refuse(moving)
+    together = _bursts(bursts, to)
 
     from capcli.keywords.chooser import keyword_origin, read_chooser
     from capcli.library.keeping import LibraryFile
     from capcli.output.outputs import Outputs
-    from capcli.runs.writing import WriteCaptions
 
-    chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
-    console = Console(summary=not alone)
+    chooser, made_by, console = read_chooser(given.model, words), keyword_origin(words), Console(summary=not alone)
     with Outputs(to, sys.stdout.buffer, base, open_library=LibraryFile, alone=alone, keywords=made_by) as sinks:
-        arriving = None if watch is None else _watching(watch, options, set(found.pictures), sinks)
+        arriving = partial(_arriving, watch, options, set(found.pictures), sinks, console) if watch else None
         with open_session(context, given, decoding, console) as session:
-            job = WriteCaptions(sinks, with_words=to.with_words, chooser=chooser)
+            job = _job(sinks, to, chooser, together)
             tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving)
     console.conclude(tally)
     leave(tally)
 
 
+def _bursts(chosen: dict[str, Any], to: OutputOptions) -> BurstOptions:
+    bursts = BurstOptions(**chosen)
+    bursts.check_format(library=to.row_format == LIBRARY)
+    return bursts
+
+
+def _job(outputs: Outputs, to: OutputOptions, chooser: KeywordChooser | None, bursts: BurstOptions) -> WriteCaptions:
+    from capcli.library.bursts import read_bursts
+    from capcli.runs.writing import WriteCaptions
+
+    seen = read_bursts(outputs.library, bursts)
+    return WriteCaptions(outputs, with_words=to.with_words, chooser=chooser, bursts=seen)
+
+
 def _caption_film(
     context: typer.Context,
     path: Path,
-    options: FilmOptions,
+    moving: dict[str, Any],
     to: OutputOptions,
     model: ModelOptions,
     decoding: DecodingKeywords,
@@ -103,23 +120,33 @@ def _caption_film(
     from capcli.cli.film import caption_film_file, check_options
 
     check_options(chosen)
+    options = FilmOptions(**moving)
     caption_film_file(path, options, to, model, decoding, load=context.obj or load_captioner)
 
 
-def _watching(folder: Path, options: InputOptions, seen: set[Path], outputs: Outputs) -> Arriving:
-    """Gives the pictures that come into a folder, but for those that are seen or settled already."""
+def _refuse(moving: dict[str, Any]) -> None:
+    """Raises UsageError for options of films where there is none."""
+    if moving:
+        raise UsageError(f"{flag_of(next(iter(moving)))} is of films; name one film alone")
 
-    def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
-        from capcli.pictures.watch import watch
 
-        yield None  # what is there already is not kept waiting for what comes
-        inform(f"watching {folder}; Ctrl-C ends it")
-        for picture in watch(folder, options, interrupt, seen=seen):
-            if picture is not None and outputs.settled(picture):
-                tally.skipped += 1
-                continue
-            if picture is not None:
-                outputs.forget([picture])
-            yield picture
+def _arriving(
+    folder: Path,
+    options: InputOptions,
+    seen: set[Path],
+    outputs: Outputs,
+    console: Console,
+    interrupt: Event,
+    tally: Tally,
+) -> Iterator[Path | None]:
+    from capcli.pictures.watch import watch
 
-    return arriving
+    yield None  # what is there already is not kept waiting for what comes
+    console.inform(f"watching {folder}; Ctrl-C ends it")
+    for picture in watch(folder, options, interrupt, seen=seen):
+        if picture is not None and outputs.settled(picture):
+            tally.skipped += 1
+            continue
+        if picture is not None:
+            outputs.forget([picture])
+        yield picture
