@@ -19,6 +19,7 @@ from capcli.cli import (
     eval,
     faithfulness,
     library,
+    live,
     merge,
     models,
     review,
@@ -121,6 +122,7 @@ for title, commands in {
         "duplicates": duplicates.duplicates,
         "review": review.review,
         "apply": apply.apply,
+        "live": live.live,
     },
     "Figures": {
         "eval": eval.evaluate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -12,21 +12,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from capcli.cli.console import Console, leave, open_session
-from capcli.cli.options import Group, takes
-from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
+from capcli.cli.options import Group, check_decoding, takes
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
 from capcli.keywords.options import KeywordOptions
+from capcli.library.options import BurstOptions
 from capcli.model.options import ModelOptions
-from capcli.output.options import OutputOptions
+from capcli.options import flag_of
+from capcli.output.options import LIBRARY, OutputOptions
+from capcli.pictures.kinds import is_film_file
 from capcli.pictures.options import InputOptions
 from capcli.runs.options import RAY, SharingOptions
+from capcli.runs.session import load_captioner
 from capcli.runs.tally import Tally
+from capcli.video.options import FilmOptions
 
 if TYPE_CHECKING:
+    from capcli.keywords.chooser import KeywordChooser
     from capcli.output.outputs import Outputs
     from capcli.output.shard import Share
     from capcli.pictures.find import Found
     from capcli.runs.session import Session
+    from capcli.runs.writing import WriteCaptions
 
 
 @takes(
@@ -34,14 +41,16 @@ if TYPE_CHECKING:
     outputs=Group(OutputOptions, "Output", common=("output", "format", "sidecar", "resume", "overwrite")),
     wanted=Group(KeywordOptions, "Output", common=("keywords",)),
     sharing=Group(SharingOptions, "Several machines"),
+    bursts=Group(BurstOptions, "Output"),
     decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
     place=Group(ModelOptions, "Model", common=("model",)),
+    moving=Group(FilmOptions, "Films", common=("every",)),
 )
 def caption(
     context: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH", help="Photographs, folders of them, or - for a list on stdin."),
+        typer.Argument(metavar="PATH", help="Photographs, folders of them, - for a list on stdin; or one film."),
     ] = None,
     watch: Annotated[
         Path | None,
@@ -54,81 +63,145 @@ def caption(
     outputs: dict[str, Any],
     wanted: dict[str, Any],
     sharing: dict[str, Any],
+    bursts: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
+    moving: dict[str, Any],
 ) -> None:
     """Caption photographs: the sentence for one file, `path<TAB>caption` for several or for a folder.
 
-    A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
+    One film gets captions with times. A picture that cannot be read gets its row or a line on stderr, the rest goes on,
+    and the exit code is 1.
     """
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
-    shared, words = SharingOptions(**sharing), KeywordOptions(**wanted)
-    if watch is not None and (shared.shard or shared.on == RAY):
-        raise UsageError("--watch waits for more pictures, and what is shared is a whole list; leave one out")
+    shared, words, paths = _sharing(sharing, watch, bursts, moving), KeywordOptions(**wanted), paths or []
     if shared.on == RAY:
-        from capcli.cli.cluster import caption_elsewhere
-
-        caption_elsewhere(paths or [], options, to, words, shared, decoding, given)
+        _caption_on_ray(paths, options, to, words, shared, decoding, given)
         return
-    found, base = options.find(paths or [], watch)
-    alone = watch is None and paths is not None and len(paths) == 1 and found.pictures == [Path(paths[0])]
-    _refuse_contradictions(decoding)
-
-    from capcli.keywords.chooser import keyword_origin, read_chooser
-    from capcli.library.keeping import LibraryFile
-    from capcli.output.outputs import Outputs
-
-    chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
+    found, base = options.find(paths, watch)
+    alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
+    check_decoding(decoding)
+    if alone and is_film_file(found.pictures[0]):
+        chosen = {**outputs, **wanted, **bursts, **sharing}
+        _caption_film(context, found.pictures[0], moving, to, given, decoding, chosen)
+        return
+    _refuse(moving)
+    together = _bursts(bursts, to)
     console = Console(summary=not alone)
-    begin = partial(open_session, context, given, decoding, console)
-    places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": shared.part}
-    job: Any = {"with_words": to.with_words, "chooser": chooser, "share": shared.share(found.pictures, base)}
-    with Outputs(to, sys.stdout.buffer, base, **places) as sinks, begin() as session:
-        tally = _caption(session, sinks, found, console, None if watch is None else (watch, options), **job)
+    arriving = None if watch is None else partial(_arriving, watch, options, set(found.pictures), console=console)
+    session = partial(open_session, context, given, decoding, console)
+    tally = _caption(
+        *(session, found, to, given, together, arriving), base=base, alone=alone, words=words, sharing=shared
+    )
     console.conclude(tally)
     leave(tally)
 
 
-def _refuse_contradictions(decoding: DecodingKeywords) -> None:
-    """Raises UsageError for what contradicts itself whatever the model's own options are."""
-    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
-    DecodingOptions(**asked)
-
-
 def _caption(
-    session: Session,
-    outputs: Outputs,
+    begin: Callable[[], Session],
     found: Found,
-    console: Console,
-    watched: tuple[Path, InputOptions] | None,
+    to: OutputOptions,
+    model: ModelOptions,
+    bursts: BurstOptions,
+    arriving: Callable[..., Iterator[Path | None]] | None,
     *,
-    share: Share | None,
-    **how: Any,
+    base: Path,
+    alone: bool,
+    words: KeywordOptions,
+    sharing: SharingOptions,
 ) -> Tally:
-    """Captions what was found, or a share of it, and what arrives in a folder that is watched."""
-    from capcli.runs.writing import WriteCaptions
+    """Captions what was found, or a share of it, and what arrives."""
+    from capcli.keywords.chooser import keyword_origin, read_chooser
+    from capcli.library.keeping import LibraryFile
+    from capcli.output.outputs import Outputs
 
-    pictures = found.pictures if share is None else list(share.pictures)
-
-    def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
-        assert watched is not None
-        yield None  # what is there already is not kept waiting for what comes
-        console.inform(f"watching {watched[0]}; Ctrl-C ends it")
-        yield from _arriving(*watched, set(pictures), outputs, interrupt, tally)
-
-    job = WriteCaptions(outputs, share=share, **how)
-    tally = session.run(job, pictures, notes=found.notes, arriving=arriving if watched else None, share=share)
-    if not (tally.interrupted or watched):
-        job.complete()
+    chooser, made_by = read_chooser(model.model, words), keyword_origin(words)
+    places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": sharing.part}
+    with Outputs(to, sys.stdout.buffer, base, **places) as sinks, begin() as session:
+        share = sharing.share(found.pictures, base)
+        job = _job(sinks, to, chooser, bursts, share)
+        pictures = found.pictures if share is None else list(share.pictures)
+        coming = partial(arriving, sinks) if arriving else None
+        tally = session.run(job, pictures, notes=found.notes, arriving=coming, share=share)
+        if not (tally.interrupted or arriving):
+            job.complete()
     return tally
 
 
+def _sharing(
+    chosen: dict[str, Any], watch: Path | None, bursts: dict[str, Any], moving: dict[str, Any]
+) -> SharingOptions:
+    """How the run is shared; raises UsageError for what cannot be done where several machines share a list."""
+    options = SharingOptions(**chosen)
+    if not chosen:
+        return options
+    if watch is not None:
+        raise UsageError("--watch waits for more pictures, and what is shared is a whole list; leave one out")
+    if bursts or moving:
+        name = flag_of(next(iter({**bursts, **moving})))
+        raise UsageError(f"{name} looks at pictures beside each other, and several machines share them; leave one out")
+    return options
+
+
+def _caption_on_ray(paths: list[str], *options: Any) -> None:
+    from capcli.cli.cluster import caption_elsewhere
+
+    caption_elsewhere(paths, *options)
+
+
+def _bursts(chosen: dict[str, Any], to: OutputOptions) -> BurstOptions:
+    bursts = BurstOptions(**chosen)
+    bursts.check_format(library=to.row_format == LIBRARY)
+    return bursts
+
+
+def _job(
+    outputs: Outputs, to: OutputOptions, chooser: KeywordChooser | None, bursts: BurstOptions, share: Share | None
+) -> WriteCaptions:
+    from capcli.library.bursts import read_bursts
+    from capcli.runs.writing import WriteCaptions
+
+    seen = read_bursts(outputs.library, bursts)
+    return WriteCaptions(outputs, with_words=to.with_words, chooser=chooser, bursts=seen, share=share)
+
+
+def _caption_film(
+    context: typer.Context,
+    path: Path,
+    moving: dict[str, Any],
+    to: OutputOptions,
+    model: ModelOptions,
+    decoding: DecodingKeywords,
+    chosen: dict[str, Any],
+) -> None:
+    from capcli.cli.film import caption_film_file, check_options
+
+    check_options(chosen)
+    options = FilmOptions(**moving)
+    caption_film_file(path, options, to, model, decoding, load=context.obj or load_captioner)
+
+
+def _refuse(moving: dict[str, Any]) -> None:
+    """Raises UsageError for options of films where there is none."""
+    if moving:
+        raise UsageError(f"{flag_of(next(iter(moving)))} is of films; name one film alone")
+
+
 def _arriving(
-    folder: Path, options: InputOptions, seen: set[Path], outputs: Outputs, interrupt: Event, tally: Tally
+    folder: Path,
+    options: InputOptions,
+    seen: set[Path],
+    outputs: Outputs,
+    interrupt: Event,
+    tally: Tally,
+    *,
+    console: Console,
 ) -> Iterator[Path | None]:
     from capcli.pictures.watch import watch
 
+    yield None  # what is there already is not kept waiting for what comes
+    console.inform(f"watching {folder}; Ctrl-C ends it")
     for picture in watch(folder, options, interrupt, seen=seen):
         if picture is not None and outputs.settled(picture):
             tally.skipped += 1

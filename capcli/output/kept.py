@@ -52,3 +52,10 @@ class Kept(AbstractContextManager["Kept"], Protocol):
     def complete(self) -> None:
         """Hear that a run has settled all of its pictures; raises CapcliError where the disk does not take it."""
         ...
+
+
+class Endless:
+    """A place that does not say whether a run has settled all of its pictures."""
+
+    def complete(self) -> None:
+        """Hears it, and writes nothing."""

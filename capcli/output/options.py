@@ -20,10 +20,20 @@ PARQUET = "parquet"
 """The format that is a folder."""
 
 FORMS = (*FORMATS, PARQUET, LIBRARY)
-"""Everything that a file of results can be."""
+"""Everything that rows of pictures can be kept in."""
 
-_ENDINGS = {**ENDINGS, ".parquet": PARQUET, ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
+FILM_FORMATS = ("vtt", "srt", "description")
+"""The formats that films alone are written in."""
 
+_ENDINGS = {
+    **ENDINGS,
+    ".parquet": PARQUET,
+    ".vtt": "vtt",
+    ".srt": "srt",
+    ".db": LIBRARY,
+    ".sqlite": LIBRARY,
+    ".sqlite3": LIBRARY,
+}
 
 PART_ROWS = 10_000
 """Rows of each file in a folder of Parquet where nothing else is asked for."""
@@ -46,7 +56,7 @@ class OutputOptions:
     format: str | None = option(
         None,
         "How rows look; by default what FILE's ending says, else text.",
-        choices=FORMS,
+        choices=(*FORMS, *FILM_FORMATS),
         metavar="FORMAT",
     )
     sidecar: tuple[str, ...] = option(
@@ -70,7 +80,7 @@ class OutputOptions:
     part_rows: int | None = part_rows_option()
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, FORMS)
+        one_of("format", self.format, (*FORMS, *FILM_FORMATS))
         for kind in self.sidecar:
             one_of("sidecar", kind, KINDS)
         if self.overwrite and self.resumes:

@@ -14,7 +14,7 @@ from capcli.output import Result, State
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
 from capcli.output.kept import Kept
-from capcli.output.options import LIBRARY, PARQUET, PART_ROWS, OutputOptions
+from capcli.output.options import FILM_FORMATS, LIBRARY, PARQUET, PART_ROWS, OutputOptions
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.shard import Shard
@@ -39,6 +39,7 @@ class Outputs:
         kept: every place that a later run may go on with, the rows' first.
         rows: the file of rows that is one of them; None where there is none.
         notes: remarks for the user, one line each.
+        library: that results go to; None where they go elsewhere.
         records: of what made the captions, for the outputs that a later run can go on with. Sidecars beside the
             pictures have none: they hold captions by people and by other programs as well.
 
@@ -58,6 +59,8 @@ class Outputs:
         review: bool = False,
         shard: Shard | None = None,
     ) -> None:
+        if options.row_format in FILM_FORMATS:
+            raise UsageError(f"{options.row_format} is a format of films; name one film alone")
         self._options = options
         self._stream: RowStream | None = None
         self._rows: Kept | None = None
@@ -75,6 +78,7 @@ class Outputs:
                 self._rows = stack.enter_context(rows)
             if options.errors is not None:
                 self._errors = stack.enter_context(_open(options.errors, "jsonl", options))
+            self.library = self._rows if options.row_format == LIBRARY else None
             self.kept = [file for file in (self._rows, self._errors) if file is not None]
             self.rows = options.output if self._rows is not None else None
             self._sidecars = [

@@ -12,6 +12,7 @@ from capcli.errors import UsageError
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
 from capcli.output.growing import GrowingFile, foreign
+from capcli.output.kept import Endless
 from capcli.output.origin import OriginRecord
 
 
@@ -49,7 +50,7 @@ class RowStream:
         self._stream.flush()
 
 
-class RowFile:
+class RowFile(Endless):
     """Keeps results in a file of its own, appended row by row; what is written stays whole at any moment.
 
     A run that was killed, or that filled the disk, may leave its last row broken off. Opening the file again
@@ -111,9 +112,6 @@ class RowFile:
             return
         self._file.rewrite(lambda row: _key(self._file.format.decode(row)[0]) not in gone)
         self._states = {key: state for key, state in self._states.items() if key not in gone}
-
-    def complete(self) -> None:
-        """Rows say nothing of that."""
 
     def __enter__(self) -> RowFile:
         return self

@@ -25,6 +25,7 @@ def ask_in_batches(
     batch_size: int,
     described: bool = False,
     together: Callable[[Path], int] | None = None,
+    is_asked: Callable[[Reading], bool] = lambda reading: True,
 ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
     """Reads pictures and asks a model about them, each exactly once and in order.
 
@@ -40,9 +41,10 @@ def ask_in_batches(
         described: whether readings have their `facts`.
         together: how many pictures are computed with one, itself among them, if not only those that stand in a batch
             with it; the same for all pictures between two Nones.
+        is_asked: whether the model is asked about a picture that could be read.
 
     Yields:
-        one batch: readings, those without an error with their answers.
+        one batch: readings, those that the model was asked about with their answers.
 
     Raises:
         CapcliError: as `ask` does.
@@ -50,11 +52,16 @@ def ask_in_batches(
     import numpy as np
 
     for readings in pool.stream(pictures, size, batch_size, described=described):
-        arrays = [reading.array for reading in readings if reading.array is not None]
-        places = len(readings) if together is None else max(len(readings), together(readings[0].path))
+        asked = [reading.array is not None and is_asked(reading) for reading in readings]
+        arrays = [
+            reading.array for reading, one in zip(readings, asked, strict=True) if one and reading.array is not None
+        ]
+        places = len(arrays) + sum(reading.array is None for reading in readings)
+        if together is not None:
+            places = max(places, together(readings[0].path))
         filled = arrays + arrays[-1:] * (places - len(arrays))
         answers = iter(ask(np.stack(filled)) if filled else ())
-        yield [(reading, None if reading.array is None else next(answers)) for reading in readings]
+        yield [(reading, next(answers) if one else None) for reading, one in zip(readings, asked, strict=True)]
 
 
 def make_result(reading: Reading, best: Caption | None, model: str, *, with_words: bool = False) -> Result:

@@ -86,8 +86,12 @@ class Job(Protocol[Answer]):
         """The model's answers about uint8 B x S x S x 3 pictures, S being the captioner's `size`."""
         ...
 
+    def is_asked(self, reading: Reading) -> bool:
+        """Whether the model is asked about a picture that could be read; called once for each, in their order."""
+        ...
+
     def keep(self, reading: Reading, answer: Answer | None) -> Result | None:
-        """Does something with the answer about a picture; there is none about one that could not be read.
+        """Does something with the answer about a picture; there is none where the model was not asked.
 
         Returns:
             what became of the picture, or None if there was nothing to do with the answer.
@@ -186,8 +190,8 @@ class Session:
         with self.observer.interruptible() as interrupt:
             job.begin(self)
             coming = arriving(interrupt, tally) if arriving else ()
-            reading = chain(planned, coming)
-            with closing(self.batches(job.ask, reading, described=job.describes, together=together)) as batches:
+            how: Any = {"described": job.describes, "is_asked": job.is_asked, "together": together}
+            with closing(self.batches(job.ask, chain(planned, coming), **how)) as batches:
                 self._loop(job, batches, mates, tally, 0 if arriving else len(mates) + len(todo), interrupt)
             tally.interrupted = interrupt.is_set()
             job.finish(tally, interrupted=tally.interrupted)
@@ -197,14 +201,11 @@ class Session:
         self,
         ask: Callable[[UInt8Array], Iterable[Answer]],
         pictures: Iterable[Path | None],
-        *,
-        described: bool = False,
-        together: Callable[[Path], int] | None = None,
+        **how: Any,
     ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
-        """Pictures with the model's answers, as `ask_in_batches` gives them."""
+        """Pictures with the model's answers, as `ask_in_batches` gives them; `how` is for it, too."""
         size, batch_size = self.captioner.size, self.model.batch_size
-        how: Any = {"size": size, "batch_size": batch_size, "described": described, "together": together}
-        return ask_in_batches(ask, pictures, self._pool, **how)
+        return ask_in_batches(ask, pictures, self._pool, size=size, batch_size=batch_size, **how)
 
     def read(self, pictures: Iterable[Path]) -> Iterator[Reading]:
         """Pictures as the model takes them, one after another."""

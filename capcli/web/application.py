@@ -152,8 +152,9 @@ class _Review:
 def _told(row: Row) -> dict[str, object]:
     """A row as the page gets it: its name and folder as people read them, and never as something to ask for."""
     told = asdict(row)
-    path = Path(told.pop("path"))
-    return {**told, "name": _shown(path.name), "folder": _shown(str(path.parent))}
+    path, source = Path(told.pop("path")), told.pop("copied_from")
+    copied = None if source is None else _shown(Path(source).name)
+    return {**told, "name": _shown(path.name), "folder": _shown(str(path.parent)), "copied": copied}
 
 
 def _shown(name: str) -> str:

@@ -151,6 +151,8 @@ const tellRow = row => {
   part("status").textContent = word(row) + who
   part("confidence").textContent = share(row)
   part("keywords").textContent = row.keywords.join(", ") || "none"
+  part("copied").hidden = row.copied === null
+  part("copied").textContent = row.copied === null ? "" : `The caption was copied from ${row.copied}, of the same burst.`
   tellLength()
 }
 

@@ -204,7 +204,7 @@ def test_an_output_that_is_there_stays_unless_it_is_to_go(folder: Path) -> None:
     Path("merged.jsonl").write_text("mine")
     assert "merged.jsonl exists" in refused("merged.jsonl", *MADE)
     assert "is one of the shards" in refused(MADE[0], *MADE, "--overwrite")
-    assert "is a folder" in refused("photos", *MADE)
+    assert "a folder is never replaced" in refused("photos", *MADE)
     assert Path("merged.jsonl").read_text() == "mine"
     assert run("merge", "merged.jsonl", *MADE, "--overwrite").exit_code == 0
     assert len(Path("merged.jsonl").read_text().splitlines()) == PICTURES
