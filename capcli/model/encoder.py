@@ -13,23 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import VisionTransformer, get_model, get_model_weights, list_models
+from torchvision.models.feature_extraction import create_feature_extractor
+from torchvision.models.vision_transformer import interpolate_embeddings
 
 from capcli.errors import ModelError, UsageError
 from capcli.model.depthwise import DepthwiseConv2d
-from capcli.model.quick_torch import without_compiler
 from capcli.model.settings import LARGEST_INPUT, NO_ENCODER, size_option
 from capcli.options import check, near_names, option
-
-with without_compiler():
-    import torchvision
-    from torchvision.models import VisionTransformer, get_model, get_model_weights, list_models
-    from torchvision.models.feature_extraction import create_feature_extractor
-    from torchvision.models.vision_transformer import interpolate_embeddings
 
 _NODE = "regions"
 

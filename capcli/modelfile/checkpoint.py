@@ -18,7 +18,7 @@ from capcli.files.atomic import write_atomic
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import EncoderConfig
 from capcli.model.network import CaptioningModel, ModelConfig
-from capcli.model.quick_torch import shapes_only
+from capcli.model.shapes import shapes_only
 from capcli.modelfile.confidence import Calibration
 from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, open_model_file, read_description, tensor_types
 from capcli.modelfile.layers import layer_weights

@@ -11,7 +11,7 @@ from capcli.model.decoders.contract import Decoder
 from capcli.model.decoders.registry import build_decoder, decoder_config
 from capcli.model.encoder import check_name
 from capcli.model.matcher import build_matcher
-from capcli.model.quick_torch import shapes_only
+from capcli.model.shapes import shapes_only
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.objectives.cross_entropy import TeacherForcingStage
 from capcli.training.objectives.registry import objectives
