@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from capcli.arrays import Float64Array
-from capcli.captioner import BATCH, Captioner
+from capcli.captioner import Captioner
+from capcli.captioning import BATCH, BaseCaptioner
 from capcli.datasets import Item
 from capcli.metrics.cider import CiderD
 from capcli.modelfile.checkpoint import Checkpoint
@@ -48,7 +49,7 @@ def calibrate(
     return Calibration.fit(mean_probabilities, scores >= GOOD, weights)
 
 
-def judged(captioner: Captioner, items: Sequence[Item]) -> tuple[Float64Array, Float64Array]:
+def judged(captioner: BaseCaptioner, items: Sequence[Item]) -> tuple[Float64Array, Float64Array]:
     """Confidence and CIDEr-D of the captions of pictures, both float64 of shape (items,); raises UnreadableImage."""
     captions = [
         caption

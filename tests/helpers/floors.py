@@ -23,11 +23,15 @@ FLOORS = (
     "metadata",
     "runs",
     "captioner",
+    "huggingface",
+    "captioning",
     "caption",
     "attribution",
     "library",
     "output",
     "keywords",
+    "known",
+    "hub",
     "modelfile",
     "decoding",
     "model",
@@ -45,7 +49,7 @@ FLOORS = (
 
 WITHOUT_TORCH = (
     "__main__", "cli", "", "catalogue", "evaluation", "web", "heatmap", "metadata", "runs", "caption", "library",
-    "output", "keywords", "pictures",
+    "output", "keywords", "known", "hub", "pictures",
     "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""

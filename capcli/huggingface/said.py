@@ -1,0 +1,72 @@
+"""What `generate` gave, as captions of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from capcli.huggingface.asking import Asked
+
+
+@dataclass(frozen=True)
+class Said:
+    """A caption of T tokens.
+
+    Attributes:
+        ids: the tokens, none of them special.
+        logs: of each the natural logarithm of its probability given the picture and those before it, as the model has
+            them, whatever a draw or a rule made of them.
+        end: the same of the end; None if the caption was cut.
+    """
+
+    ids: list[int]
+    logs: list[float]
+    end: float | None
+
+    def score(self, length_penalty: float) -> float:
+        """Its log-probability, divided by its length to a power."""
+        steps = [*self.logs, *([] if self.end is None else [self.end])]
+        return sum(steps) / max(1, len(steps)) ** length_penalty
+
+
+def read_said(made: Any, asked: Asked, ends: Sequence[int], tokenizer: Any) -> list[Said]:
+    """The captions that `generate` returned for pictures, one after another.
+
+    Args:
+        made: what it returned, with logits.
+        asked: what it was given.
+        ends: tokens that end a caption.
+        tokenizer: of the model.
+    """
+    beams = getattr(made, "beam_indices", None)
+    steps = len(made.logits)
+    new = made.sequences[:, made.sequences.shape[1] - (steps if beams is None else beams.shape[1]) :]
+    logs = torch.zeros(new.shape)
+    for step in range(min(steps, new.shape[1])):
+        told = made.logits[step].float()
+        rows = torch.arange(len(new), device=told.device) if beams is None else beams[:, step].long()
+        # A beam that ended before has no row any more, and none of its tokens is read.
+        rows, tokens = rows.clamp(min=0), new[:, step]
+        logs[:, step] = (told[rows, tokens] - told.logsumexp(-1)[rows]).cpu()
+    prefix = asked.head[:, asked.begin :].tolist()
+    count = len(new) // len(prefix)
+    specials = {*tokenizer.all_special_ids, *ends}
+    return [
+        _said(row, values, prefix[place // count], specials, ends)
+        for place, (row, values) in enumerate(zip(new.tolist(), logs.tolist(), strict=True))
+    ]
+
+
+def _said(row: list[int], logs: list[float], prefix: list[int], specials: set[int], ends: Sequence[int]) -> Said:
+    ids, own = list(prefix), [0.0] * len(prefix)
+    for token, log in zip(row, logs, strict=True):
+        if token not in specials:
+            ids.append(token)
+            own.append(log)
+        elif len(ids) > len(prefix):
+            return Said(ids, own, log if token in ends else None)
+        # Some decoders say a start token first.
+    return Said(ids, own, None)
