@@ -35,6 +35,7 @@ class Family:
         chats: whether the prompt goes through the checkpoint's chat template.
         begins: whether it can be made to begin its captions with given words.
         attends: whether its decoder has cross-attention to the picture, which maps can be made of.
+        pieces: whether its tokenizer is BERT's, whose text has spaces around the signs of "man's" and "t-shirt".
         sentences: whether its captions are sentences with a capital and a full stop, and not words in lower case.
         openings: patterns of what is taken off the beginning of a caption.
         processing: options of the checkpoint's own preparation of pictures.
@@ -49,6 +50,7 @@ class Family:
     chats: bool = False
     begins: bool = False
     attends: bool = False
+    pieces: bool = False
     sentences: bool = False
     openings: tuple[str, ...] = ()
     processing: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
@@ -83,9 +85,15 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             "BLIP",
             begins=True,
             attends=True,
+            pieces=True,
             checkpoints={"Salesforce/blip-image-captioning-base": 247, "Salesforce/blip-image-captioning-large": 470},
         ),
-        "git": Family("GIT", begins=True, checkpoints={"microsoft/git-base-coco": 177, "microsoft/git-large-coco": 394}),
+        "git": Family(
+            "GIT",
+            begins=True,
+            pieces=True,
+            checkpoints={"microsoft/git-base-coco": 177, "microsoft/git-large-coco": 394},
+        ),
         "vision-encoder-decoder": Family(
             "ViT-GPT2", attends=True, apart=True, checkpoints={"nlpconnect/vit-gpt2-image-captioning": 239}
         ),

@@ -161,4 +161,5 @@ def force(
         if name in inputs:
             inputs[name] = torch.nn.functional.pad(inputs[name], (0, answer), value=value)
     inputs |= {"input_ids": ids, "attention_mask": mask}
-    return model(**inputs, use_cache=False, return_dict=True).logits, ()
+    # GIT puts its picture before the tokens, and tells of that, too.
+    return model(**inputs, use_cache=False, return_dict=True).logits[:, -ids.shape[1] :], ()

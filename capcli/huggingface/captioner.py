@@ -50,7 +50,7 @@ class HuggingFaceCaptioner(BaseCaptioner):
 
     def __init__(self, repository: Repository, loaded: Loaded) -> None:
         self.repository, self._loaded = repository, loaded
-        self.name, self._file = repository.name, f"the model {repository.name}"
+        self.name, self._file = repository.name, repository.folder
         self._family, self._kind = repository.family, str(repository.config["model_type"])
         self.options = own_options(repository)
         fitted = read_calibration(repository)
@@ -274,7 +274,10 @@ class HuggingFaceCaptioner(BaseCaptioner):
         return Said(ids, [0.0] * len(ids), None)
 
     def _encode(self, text: str) -> list[int]:
-        return [int(one) for one in self._loaded.tokenizer(text, add_special_tokens=False).input_ids]
+        # A decoder that says a start token first says one here, too.
+        told = self._loaded.model.generation_config.forced_bos_token_id
+        first = [told] if isinstance(told, int) and self._kind in ENCODED else []
+        return [*first, *(int(one) for one in self._loaded.tokenizer(text, add_special_tokens=False).input_ids)]
 
 
 def _of_words(looked: Looked, spelled: Spelled) -> Float32Array:

@@ -16,7 +16,7 @@ class Said:
     """A caption of T tokens.
 
     Attributes:
-        ids: the tokens, none of them special.
+        ids: the tokens; special ones among them are no part of the sentence, and what follows depends on them.
         logs: of each the natural logarithm of its probability given the picture and those before it, as the model has
             them, whatever a draw or a rule made of them.
         end: the same of the end; None if the caption was cut.
@@ -61,12 +61,13 @@ def read_said(made: Any, asked: Asked, ends: Sequence[int], tokenizer: Any) -> l
 
 
 def _said(row: list[int], logs: list[float], prefix: list[int], specials: set[int], ends: Sequence[int]) -> Said:
-    ids, own = list(prefix), [0.0] * len(prefix)
-    for token, log in zip(row, logs, strict=True):
-        if token not in specials:
-            ids.append(token)
-            own.append(log)
-        elif len(ids) > len(prefix):
-            return Said(ids, own, log if token in ends else None)
-        # Some decoders say a start token first.
-    return Said(ids, own, None)
+    # Some decoders say a start token first, which may be one that ends captions, too.
+    first = next((place for place, token in enumerate(row) if token not in specials), len(row))
+    stop = next((place for place in range(first, len(row)) if row[place] in ends), None)
+    last = len(row) if stop is None else stop
+    if stop is None:
+        # What was cut is padded to the length of the longest.
+        while last > first and row[last - 1] in specials:
+            last -= 1
+    own = [0.0] * len(prefix)
+    return Said([*prefix, *row[:last]], own + logs[:last], None if stop is None else logs[stop])

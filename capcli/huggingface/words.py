@@ -14,6 +14,9 @@ from capcli.words.tokens import detokenize, spans
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
 
+_APART = re.compile(r"(?<=\w) ('(?= (?:s|t|m|d|re|ve|ll)\b)|-(?= \w)) ")
+
+
 @dataclass(frozen=True)
 class Spelled:
     """A caption in words.
@@ -34,11 +37,11 @@ def spell_out(tokenizer: Any, ids: Sequence[int], family: Family, most: int) -> 
 
     Args:
         tokenizer: the model's.
-        ids: T tokens, none of them special.
+        ids: T tokens; special ones say nothing.
         family: of the model; what its captions begin with in vain is taken off.
         most: how many words the caption may have; what follows is cut off.
     """
-    said = decode(tokenizer, ids)
+    said = decode(tokenizer, ids, family)
     start = _opening(said, family)
     found = [(word, begin + start, stop + start) for word, begin, stop in spans(said[start:])]
     cut, found = len(found) > most, found[:most]
@@ -46,11 +49,16 @@ def spell_out(tokenizer: Any, ids: Sequence[int], family: Family, most: int) -> 
     text = " ".join(text.split())
     if family.sentences:
         text = text[:1].upper() + text[1:]
-    places = _places(tokenizer, ids, said)
+    places = _places(tokenizer, ids, said, family)
+    specials = set(tokenizer.all_special_ids)
     words, first = [], 0
     for word, begin, stop in found:
         # A token with the end of one word and the beginning of another counts for the first.
-        own = tuple(place for place in range(first, len(ids)) if places[place][0] < stop and places[place][1] > begin)
+        own = tuple(
+            place
+            for place in range(first, len(ids))
+            if ids[place] not in specials and _belongs(places[place], begin, stop)
+        )
         first = own[-1] + 1 if own else first
         words.append((word, own))
     return Spelled(text, tuple(words), cut)
@@ -58,13 +66,15 @@ def spell_out(tokenizer: Any, ids: Sequence[int], family: Family, most: int) -> 
 
 def count_words(tokenizer: Any, ids: Sequence[int], family: Family) -> int:
     """How many words tokens say, as `spell_out` counts."""
-    said = decode(tokenizer, ids)
+    said = decode(tokenizer, ids, family)
     return len(spans(said[_opening(said, family) :]))
 
 
-def decode(tokenizer: Any, ids: Sequence[int]) -> str:
-    """The text of tokens, with a space in the place of each character that only steers a terminal."""
-    said = str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+def decode(tokenizer: Any, ids: Sequence[int], family: Family) -> str:
+    """The text of tokens, special ones left out, with a space in the place of each character that only steers a terminal."""
+    said = str(tokenizer.decode(list(ids), skip_special_tokens=True))
+    if family.pieces:
+        said = _APART.sub(r"\1", said)
     return _STEERING.sub(" ", said)
 
 
@@ -84,14 +94,19 @@ def _opening(said: str, family: Family) -> int:
     return start
 
 
-def _places(tokenizer: Any, ids: Sequence[int], said: str) -> list[tuple[int, int]]:
+def _belongs(place: tuple[int, int], begin: int, stop: int) -> bool:
+    """Whether a token is of a word; one that the text shows only with the next, as the sign of "'s", is of that."""
+    return place[0] == place[1] == begin or (place[0] < stop and place[1] > begin)
+
+
+def _places(tokenizer: Any, ids: Sequence[int], said: str, family: Family) -> list[tuple[int, int]]:
     """Start and stop of each token in the text.
 
     Tokens may be parts of letters, so no token has a text of its own; how far the text goes that ends with it, has.
     """
     stops = []
     for count in range(1, len(ids) + 1):
-        part = decode(tokenizer, ids[:count])
+        part = decode(tokenizer, ids[:count], family)
         same = len(part)
         while part[:same] != said[:same]:
             same -= 1

@@ -31,7 +31,7 @@ def save_tiny(family: str, folder: Path, *, seed: int = 0) -> Path:
         source = torch.Generator().manual_seed(seed)
         for parameter in model.parameters():
             # Large enough for each part to matter to what comes out.
-            parameter.normal_(0, 0.2 if parameter.ndim > 1 else 0.05, generator=source)
+            parameter.normal_(0, 0.5 if parameter.ndim > 1 else 0.1, generator=source)
     model.eval().save_pretrained(folder)
     for part in parts:
         part.save_pretrained(folder)
@@ -190,7 +190,7 @@ def _florence() -> tuple[Any, list[Any]]:
     config = Florence2Config(text_config=text.to_dict(), vision_config=vision.to_dict(), image_token_id=image)
     model = Florence2ForConditionalGeneration(config)
     model.generation_config.update(
-        bos_token_id=1, eos_token_id=2, pad_token_id=0, decoder_start_token_id=2, num_beams=3
+        bos_token_id=1, eos_token_id=2, pad_token_id=0, decoder_start_token_id=2, forced_bos_token_id=1, num_beams=3
     )
     side = 2 * SIDE
     images = CLIPImageProcessor(size={"height": side, "width": side}, do_center_crop=False)
