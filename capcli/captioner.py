@@ -75,6 +75,7 @@ class Captioner(BaseCaptioner):
         self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
         self._decoder = model.decoder.to(device, self._decoder_dtype)
         self._matcher = None if model.matcher is None else model.matcher.to(device)
+        self.matches = self._matcher is not None
         self._vocabulary = model.vocabulary
         self._longest: int = decoder_config(model.config.decoder)[1].max_length
         self.size = model.encoder.config.size
@@ -108,9 +109,7 @@ class Captioner(BaseCaptioner):
         return cls.of_file(find_model(model), device, language_model)
 
     @classmethod
-    def of_file(
-        cls, file: Path, device: str = "auto", language_model: str | Path | None = None
-    ) -> Captioner:
+    def of_file(cls, file: Path, device: str = "auto", language_model: str | Path | None = None) -> Captioner:
         """Loads a model file of capcli; takes and raises what `load` does."""
         place = choose_device(device)
         language = None if language_model is None else Checkpoint.load(find_model(language_model))
@@ -261,11 +260,6 @@ class Captioner(BaseCaptioner):
     def find_unknown(self, words: Iterable[str]) -> list[str]:
         """Those of some words that the model does not know."""
         return [word for word in words if word not in self._vocabulary]
-
-    @property
-    def matches(self) -> bool:
-        """Whether the model has a matcher."""
-        return self._matcher is not None
 
     def picture_vectors(self, arrays: UInt8Array) -> Float32Array:
         """The matcher's unit vectors, float32 B x E, of uint8 B x S x S x 3 pictures; raises UsageError without one."""

@@ -39,7 +39,11 @@ _T = TypeVar("_T")
 
 
 class _Unmatched:
-    """What a model answers that has no matcher to compare pictures with sentences."""
+    """What a model answers that has no matcher to compare pictures with sentences.
+
+    Attributes:
+        matches: whether it has one after all.
+    """
 
     name: str
     matches = False
@@ -230,11 +234,12 @@ class BaseCaptioner(_Unmatched, ABC):
             **options: of decoding, as `caption` takes them.
 
         Returns:
-            Captions whose words' `attention` is by that method and whose words have their `heads`, where the model tells
-            them. They have no alternatives.
+            Captions whose words' `attention` is by that method and whose words have their `heads`, where the model
+            tells them. They have no alternatives.
 
         Raises:
-            UsageError: as `caption` does; for an unknown method, one that the model has no maps by, or a sentence without words or with more than the model can say.
+            UsageError: as `caption` does; for an unknown method, one that the model has no maps by, or a sentence
+                without words or with more than the model can say.
             UnreadableImage: as `caption` does.
             CapcliError: as `caption` does.
         """

@@ -185,7 +185,9 @@ class Repository:
 def check_config(name: str, config: dict[str, Any]) -> None:
     """Raises ModelError for a config that asks for code of its own, which capcli does not run."""
     if config.get("auto_map"):
-        raise ModelError(f"{name} needs code of its own, and capcli runs none; take a checkpoint in transformers' format")
+        raise ModelError(
+            f"{name} needs code of its own, and capcli runs none; take a checkpoint in transformers' format"
+        )
 
 
 def find_commit(cache: Path, model: str, revision: str | None) -> str:

@@ -17,10 +17,8 @@ from capcli.options import spell
 _TOKENS_A_WORD = 4
 """More tokens a word than any caption has on average; longer ones are cut."""
 
-_HONOURED = frozenset(
-    "num_captions beam_size length_penalty min_length max_length prefix prompt sample temperature top_p top_k seed "
-    "min_confidence".split()
-)
+_LACKING = ("no_repeat_ngram", "rerank", "lm_weight", "lm_rescore")
+"""Options that only capcli's own search has: transformers forbids runs of tokens, not of words."""
 
 Count = Callable[[Sequence[int]], int]
 """How many words some tokens say."""
@@ -28,13 +26,20 @@ Count = Callable[[Sequence[int]], int]
 
 def check_honoured(options: DecodingOptions, own: DecodingOptions, model: str) -> None:
     """Raises UsageError for an option of capcli's own search that transformers has nothing for."""
-    for name in options.__dataclass_fields__:
-        if name not in _HONOURED and getattr(options, name) != getattr(own, name):
+    for name in _LACKING:
+        if getattr(options, name) != getattr(own, name):
             raise UsageError(f"{model} is decoded by transformers, which has no {spell(name)}; leave it out")
 
 
 def generation_options(
-    options: DecodingOptions, *, begin: int, head: int, ends: Sequence[int], room: int, count: Count, seeds: Sequence[int]
+    options: DecodingOptions,
+    *,
+    begin: int,
+    head: int,
+    ends: Sequence[int],
+    room: int,
+    count: Count,
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
     """Keywords of `generate`.
 

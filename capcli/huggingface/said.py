@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,8 @@ class Said:
     def score(self, length_penalty: float) -> float:
         """Its log-probability, divided by its length to a power."""
         steps = [*self.logs, *([] if self.end is None else [self.end])]
-        return sum(steps) / max(1, len(steps)) ** length_penalty
+        score: float = sum(steps) / max(1, len(steps)) ** length_penalty
+        return score
 
 
 def read_said(made: Any, asked: Asked, ends: Sequence[int], tokenizer: Any) -> list[Said]:
@@ -48,9 +50,9 @@ def read_said(made: Any, asked: Asked, ends: Sequence[int], tokenizer: Any) -> l
     for step in range(min(steps, new.shape[1])):
         told = made.logits[step].float()
         rows = torch.arange(len(new), device=told.device) if beams is None else beams[:, step].long()
-        # A beam that ended before has no row any more, and none of its tokens is read.
-        rows, tokens = rows.clamp(min=0), new[:, step]
-        logs[:, step] = (told[rows, tokens] - told.logsumexp(-1)[rows]).cpu()
+        found = told[rows, new[:, step]] - told.logsumexp(-1)[rows]
+        # A beam that was cut before has no row any more, and is filled up, possibly with ends.
+        logs[:, step] = found.masked_fill(rows < 0, torch.nan).cpu()
     prefix = asked.head[:, asked.begin :].tolist()
     count = len(new) // len(prefix)
     specials = {*tokenizer.all_special_ids, *ends}
@@ -70,4 +72,5 @@ def _said(row: list[int], logs: list[float], prefix: list[int], specials: set[in
         while last > first and row[last - 1] in specials:
             last -= 1
     own = [0.0] * len(prefix)
-    return Said([*prefix, *row[:last]], own + logs[:last], None if stop is None else logs[stop])
+    end = None if stop is None or math.isnan(logs[stop]) else logs[stop]
+    return Said([*prefix, *row[:last]], own + logs[:last], end)

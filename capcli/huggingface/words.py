@@ -10,7 +10,6 @@ from typing import Any
 from capcli.hub.families import Family
 from capcli.words.tokens import detokenize, spans
 
-
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -71,7 +70,7 @@ def count_words(tokenizer: Any, ids: Sequence[int], family: Family) -> int:
 
 
 def decode(tokenizer: Any, ids: Sequence[int], family: Family) -> str:
-    """The text of tokens, special ones left out, with a space in the place of each character that only steers a terminal."""
+    """The text of tokens, special ones left out, with a space for each character that only steers a terminal."""
     said = str(tokenizer.decode(list(ids), skip_special_tokens=True))
     if family.pieces:
         said = _APART.sub(r"\1", said)
@@ -104,7 +103,7 @@ def _places(tokenizer: Any, ids: Sequence[int], said: str, family: Family) -> li
 
     Tokens may be parts of letters, so no token has a text of its own; how far the text goes that ends with it, has.
     """
-    stops = []
+    stops: list[int] = []
     for count in range(1, len(ids) + 1):
         part = decode(tokenizer, ids[:count], family)
         same = len(part)

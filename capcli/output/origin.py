@@ -76,7 +76,10 @@ class Origin:
 
     def to_json(self) -> dict[str, object]:
         """All of it as plain values."""
-        models = {"model": self.model.to_json(), "language_model": self.language_model and self.language_model.to_json()}
+        models = {
+            "model": self.model.to_json(),
+            "language_model": self.language_model and self.language_model.to_json(),
+        }
         return {**dataclasses.asdict(self), **models}
 
     @classmethod

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,7 +107,7 @@ def test_captions_are_those_of_a_plain_script(kind: str, load: Loader, pictures:
     asked = captioner._asking.ask(batch, family.prompt, family.chats, "")
     made = generate(loaded, kind, asked, max_new_tokens=9, min_new_tokens=8, num_beams=1, do_sample=False)
     new = [one for one in made[0].tolist() if one not in loaded.tokenizer.all_special_ids][-6:]
-    ((caption, said),) = captioner._captioned(batch, captioner.options.replace(beam_size=1, min_length=8))
+    ((_, said),) = captioner._captioned(batch, captioner.options.replace(beam_size=1, min_length=8))
     assert " ".join(map(str, new[:4])) in " ".join(map(str, said.ids))
 
 
@@ -126,7 +125,7 @@ def test_every_method_makes_maps(kind: str, load: Loader, pictures: list[UInt8Ar
     assert len(set(texts)) == 1
     assert captioner.methods == FAMILIES[kind].methods
     if not FAMILIES[kind].attends:
-        with pytest.raises(UsageError, match="has no attention to show; .* the method occlusion"):
+        with pytest.raises(UsageError, match=r"has no attention to show; .* the method occlusion"):
             captioner.attend(pictures[0])
 
 
@@ -217,9 +216,7 @@ def test_draws_are_drawn_by_probability(load: Loader, pictures: list[UInt8Array]
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", [{}, {"sample": True, "seed": 3}, {"beam_size": 3}], ids=str)
-def test_lengths_are_in_words(
-    kind: str, options: dict[str, Any], load: Loader, pictures: list[UInt8Array]
-) -> None:
+def test_lengths_are_in_words(kind: str, options: dict[str, Any], load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)
     for caption in captioner.caption(pictures[:2], min_length=2, max_length=3, **options):
         assert len(caption.words) <= 3
@@ -228,9 +225,7 @@ def test_lengths_are_in_words(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_several_captions_differ_and_the_best_is_first(
-    kind: str, load: Loader, pictures: list[UInt8Array]
-) -> None:
+def test_several_captions_differ_and_the_best_is_first(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     best = load(kind).caption(pictures[0], num_captions=3, beam_size=2, max_length=4, length_penalty=1.0)
     texts = [best.text, *(one.text for one in best.alternatives)]
     assert len(texts) == len(set(texts)) <= 3
@@ -244,7 +239,7 @@ def test_a_prefix_begins_every_caption(kind: str, load: Loader, pictures: list[U
     for caption in captioner.caption(pictures[:2], prefix="a dog", max_length=5):
         assert [word.text for word in caption.words[:2]] == ["a", "dog"]
         assert all(word.log_probability < 0 for word in caption.words)
-    with pytest.raises(UsageError, match="BLIP is asked nothing|GIT is asked nothing"):
+    with pytest.raises(UsageError, match=r"(BLIP|GIT) is asked nothing"):
         captioner.caption(pictures[0], prompt="what is this?")
 
 
