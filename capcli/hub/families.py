@@ -42,6 +42,7 @@ class Family:
         longest: the longer side in pixels that a picture gets at most before that preparation, of a family that keeps
             proportions.
         apart: whether its checkpoints have a tokenizer and an image processor, and no processor that holds both.
+        licence: of those checkpoints, as their cards named it in 2026; `pull` tells what the hub says now.
         checkpoints: examples, and their parameters in millions.
     """
 
@@ -56,6 +57,7 @@ class Family:
     processing: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     longest: int = 1024
     apart: bool = False
+    licence: str = ""
     checkpoints: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -75,8 +77,11 @@ def _chatting(
     checkpoints: Mapping[str, int],
     processing: Mapping[str, object] = MappingProxyType({}),
     longest: int = 1024,
+    licence: str = "Apache-2.0",
 ) -> Family:
-    return dataclasses.replace(_CHATTING, name=name, checkpoints=checkpoints, processing=processing, longest=longest)
+    return dataclasses.replace(
+        _CHATTING, name=name, checkpoints=checkpoints, processing=processing, longest=longest, licence=licence
+    )
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
@@ -86,33 +91,44 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             begins=True,
             attends=True,
             pieces=True,
+            licence="BSD-3-Clause",
             checkpoints={"Salesforce/blip-image-captioning-base": 247, "Salesforce/blip-image-captioning-large": 470},
         ),
         "git": Family(
             "GIT",
             begins=True,
             pieces=True,
+            licence="MIT",
             checkpoints={"microsoft/git-base-coco": 177, "microsoft/git-large-coco": 394},
         ),
         "vision-encoder-decoder": Family(
-            "ViT-GPT2", attends=True, apart=True, checkpoints={"nlpconnect/vit-gpt2-image-captioning": 239}
+            "ViT-GPT2",
+            attends=True,
+            apart=True,
+            licence="Apache-2.0",
+            checkpoints={"nlpconnect/vit-gpt2-image-captioning": 239},
         ),
-        "blip-2": Family("BLIP-2", "", checkpoints={"Salesforce/blip2-opt-2.7b": 3745}),
+        "blip-2": Family("BLIP-2", "", licence="MIT", checkpoints={"Salesforce/blip2-opt-2.7b": 3745}),
         "florence2": Family(
             "Florence-2",
             "<CAPTION>",
             attends=True,
             sentences=True,
             openings=OPENINGS,
+            licence="MIT",
             checkpoints={"florence-community/Florence-2-base": 231, "florence-community/Florence-2-large": 777},
         ),
         "smolvlm": _chatting("SmolVLM", {"HuggingFaceTB/SmolVLM2-500M-Video-Instruct": 507}, _WHOLE),
         "idefics3": _chatting("SmolVLM", {"HuggingFaceTB/SmolVLM-256M-Instruct": 256}, _WHOLE),
-        "paligemma": Family("PaliGemma", "caption en", checkpoints={"google/paligemma-3b-mix-224": 2923}),
+        "paligemma": Family(
+            "PaliGemma", "caption en", licence="Gemma, gated", checkpoints={"google/paligemma-3b-mix-224": 2923}
+        ),
         "qwen2_vl": _chatting("Qwen2-VL", {"Qwen/Qwen2-VL-2B-Instruct": 2209}, longest=640),
-        "qwen2_5_vl": _chatting("Qwen2.5-VL", {"Qwen/Qwen2.5-VL-3B-Instruct": 3755}, longest=640),
+        "qwen2_5_vl": _chatting(
+            "Qwen2.5-VL", {"Qwen/Qwen2.5-VL-3B-Instruct": 3755}, longest=640, licence="Qwen Research"
+        ),
         "qwen3_vl": _chatting("Qwen3-VL", {"Qwen/Qwen3-VL-2B-Instruct": 2128}, longest=640),
-        "lfm2_vl": _chatting("LFM2-VL", {"LiquidAI/LFM2-VL-450M": 451}, _WHOLE),
+        "lfm2_vl": _chatting("LFM2-VL", {"LiquidAI/LFM2-VL-450M": 451}, _WHOLE, licence="LFM Open License v1.0"),
     }
 )
 """Families by the `model_type` of their checkpoints."""

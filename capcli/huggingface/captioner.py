@@ -45,6 +45,7 @@ class HuggingFaceCaptioner(BaseCaptioner):
 
     Attributes:
         repository: its files.
+        model: transformers' own.
         precision: "bfloat16" or "float32".
     """
 
@@ -55,7 +56,7 @@ class HuggingFaceCaptioner(BaseCaptioner):
         self.options = own_options(repository)
         fitted = read_calibration(repository)
         self.calibration = None if fitted is None else fitted[0]
-        self.device = loaded.model.device
+        self.model, self.device = loaded.model, loaded.model.device
         self.precision = str(loaded.dtype).removeprefix("torch.")
         self.size, self.keeps_proportions = find_size(loaded.images, self._family.longest)
         self.grid = find_grid(loaded, self._kind) if self._family.attends else (_COARSE, _COARSE)

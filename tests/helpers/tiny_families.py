@@ -264,7 +264,9 @@ def _paligemma() -> tuple[Any, list[Any]]:
     images.image_seq_length = 16
     processor = PaliGemmaProcessor(images, tokenizer)
     config = PaliGemmaConfig(
-        vision_config={**_siglip(), "model_type": "siglip_vision_model", "projection_dim": 16, "vision_use_head": False},
+        vision_config={
+            **_siglip(), "model_type": "siglip_vision_model", "projection_dim": 16, "vision_use_head": False
+        },
         text_config=GemmaConfig(**_llama(tokenizer)).to_dict(),
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"), projection_dim=16, hidden_size=16,
     )  # fmt: skip

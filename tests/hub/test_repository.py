@@ -92,7 +92,9 @@ def test_a_model_is_found_by_main_by_revision_or_alone(cache: Path) -> None:
         ({"preprocessor_config__json": None}, "lacks preprocessor_config.json"),
         (
             {
-                "model__safetensors__index__json": '{"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}'
+                "model__safetensors__index__json": json.dumps(
+                    {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+                )
             },
             "lacks model-2.safetensors",
         ),
@@ -109,7 +111,7 @@ def test_models_that_cannot_be_used_are_refused_in_a_line(changes: dict[str, Any
 def test_a_folder_is_a_model_too(cache: Path, tmp_path: Path) -> None:
     found = know_model(make(tmp_path / "mine"))
     assert (found.identity.name, found.identity.revision, found.matches) == ("mine", None, False)
-    with pytest.raises(ModelError, match="empty is no model: .* has no config.json; copy it again"):
+    with pytest.raises(ModelError, match=r"empty is no model: .* has no config.json; copy it again"):
         know_model((tmp_path / "empty").mkdir() or tmp_path / "empty")
 
 
@@ -139,7 +141,7 @@ def test_a_fitted_confidence_is_kept_beside_and_changes_the_origin(cache: Path, 
     assert kept is not None and kept[0].slope == 2.0
     assert know_model(found.folder).beside == {"calibration": kept[1]}
     place.write_text("{}")
-    with pytest.raises(ModelError, match="cannot be used .*; remove it, or fit it again"):
+    with pytest.raises(ModelError, match=r"cannot be used .*; remove it, or fit it again"):
         read_calibration(found)
 
 

@@ -56,7 +56,7 @@ def run(blip: Path) -> Callable[..., Any]:
 
 def test_rows_resume_and_origin(run: Callable[..., Any], here: Path, blip: Path) -> None:
     run("caption", ".", "-o", "rows.csv", "--batch-size", 4, code=1)
-    with open("rows.csv", newline="") as file:
+    with Path("rows.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [Path(row["path"]).name for row in rows] == [f"{number}.png" for number in range(6)]
     assert [row["model"] for row in rows if row["caption"]] == ["blip"] * 5
@@ -67,7 +67,7 @@ def test_rows_resume_and_origin(run: Callable[..., Any], here: Path, blip: Path)
     kept = Path("rows.csv").read_bytes().splitlines()
     Path("rows.csv").write_bytes(b"\n".join(kept[:3]) + b"\n")
     run("caption", ".", "-o", "rows.csv", "--batch-size", 4, "--resume", code=1)
-    with open("rows.csv", newline="") as file:
+    with Path("rows.csv").open(newline="") as file:
         assert [row["caption"] for row in csv.DictReader(file)] == [row["caption"] for row in rows]
     refused = run("caption", ".", "-o", "rows.csv", "--resume", "--beam-size", 2, code=2)
     assert "was made with --beam-size 1; you ask for 2" in refused.stderr
