@@ -17,11 +17,9 @@ from capcli.arrays import UInt8Array
 from capcli.captioner import Captioner
 from capcli.errors import UsageError
 from capcli.hub.families import FAMILIES
-from capcli.huggingface import captioner as adapter
-from capcli.huggingface import loading
+from capcli.huggingface import engine, loading
 from capcli.huggingface.asking import generate
 from capcli.huggingface.captioner import HuggingFaceCaptioner
-from capcli.huggingface.looking import look
 from capcli.words.tokens import tokenize
 
 KINDS = tuple(families())
@@ -90,9 +88,9 @@ def test_log_probabilities_of_the_search_are_those_of_another_pass(
     captioner = load(kind)
     batch = np.stack([captioner.prepare(picture) for picture in pictures[::2]])
     chosen = captioner.options.replace(max_length=5, **options)
-    found = captioner._captioned(batch, chosen)
-    asked = captioner._ask(batch, chosen)
-    told = look(captioner._loaded, captioner._kind, asked, [said.ids for _, said in found], captioner._ends[0])
+    found = captioner.captioned(batch, chosen)
+    asked = captioner.engine.ask(batch, chosen)
+    told = captioner.engine.look(asked, [said.ids for _, said in found])
     for (_, said), one in zip(found, told, strict=True):
         np.testing.assert_allclose(said.logs, one.log_probabilities[:-1], atol=2e-3)
         if said.end is not None:
@@ -102,12 +100,12 @@ def test_log_probabilities_of_the_search_are_those_of_another_pass(
 @pytest.mark.parametrize("kind", KINDS)
 def test_captions_are_those_of_a_plain_script(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)
-    loaded, family = captioner._loaded, FAMILIES[kind]
+    loaded = captioner.engine.loaded
     batch = np.stack([captioner.prepare(pictures[3])])
-    asked = captioner._asking.ask(batch, family.prompt, family.chats, "")
+    asked = captioner.engine.ask(batch, captioner.options)
     made = generate(loaded, kind, asked, max_new_tokens=9, min_new_tokens=8, num_beams=1, do_sample=False)
     new = [one for one in made[0].tolist() if one not in loaded.tokenizer.all_special_ids][-6:]
-    ((_, said),) = captioner._captioned(batch, captioner.options.replace(beam_size=1, min_length=8))
+    ((_, said),) = captioner.captioned(batch, captioner.options.replace(beam_size=1, min_length=8))
     assert " ".join(map(str, new[:4])) in " ".join(map(str, said.ids))
 
 
@@ -134,14 +132,14 @@ def test_attention_is_what_generate_tells(kind: str, load: Loader, pictures: lis
     captioner = load(kind)
     batch = np.stack([captioner.prepare(pictures[0])])
     chosen = captioner.options.replace(max_length=4, beam_size=1)
-    ((_, said),) = captioner._captioned(batch, chosen)
-    asked = captioner._ask(batch, chosen)
-    (looked,) = look(captioner._loaded, kind, asked, [said.ids], captioner._ends[0], attention=True)
-    model = captioner._loaded.model
+    ((_, said),) = captioner.captioned(batch, chosen)
+    asked = captioner.engine.ask(batch, chosen)
+    (looked,) = captioner.engine.look(asked, [said.ids], attention=True)
+    model = captioner.model
     model.set_attn_implementation("eager")
     try:
         made = generate(
-            captioner._loaded, kind, asked, max_new_tokens=12, num_beams=1, do_sample=False,
+            captioner.engine.loaded, kind, asked, max_new_tokens=12, num_beams=1, do_sample=False,
             output_attentions=True, return_dict_in_generate=True,
         )  # fmt: skip
     finally:
@@ -162,11 +160,10 @@ def test_relevance_is_the_gradient_by_small_steps(kind: str, load: Loader, pictu
     captioner = load(kind)
     batch = np.stack([captioner.prepare(pictures[0])])
     chosen = captioner.options.replace(max_length=4)
-    ((_, said),) = captioner._captioned(batch, chosen)
-    asked = captioner._ask(batch, chosen)
+    ((_, said),) = captioner.captioned(batch, chosen)
+    asked = captioner.engine.ask(batch, chosen)
     plain, with_gradients = (
-        look(captioner._loaded, kind, asked, [said.ids], captioner._ends[0], attention=True, gradients=wanted)[0]
-        for wanted in (False, True)
+        captioner.engine.look(asked, [said.ids], attention=True, gradients=wanted)[0] for wanted in (False, True)
     )
     np.testing.assert_allclose(plain.log_probabilities, with_gradients.log_probabilities, atol=1e-4)
     np.testing.assert_allclose(plain.attention, with_gradients.attention, atol=1e-5)
@@ -176,9 +173,9 @@ def test_relevance_is_the_gradient_by_small_steps(kind: str, load: Loader, pictu
 
 def test_attention_is_fused_but_where_maps_are_asked_for(load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load("vision-encoder-decoder")
-    assert captioner._loaded.model.config._attn_implementation == "sdpa"
+    assert captioner.model.config._attn_implementation == "sdpa"
     captioner.attend(pictures[0], max_length=3, method="attention")
-    assert captioner._loaded.model.config._attn_implementation == "sdpa"
+    assert captioner.model.config._attn_implementation == "sdpa"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -205,7 +202,7 @@ def test_draws_depend_on_picture_and_seed_alone(kind: str, load: Loader, picture
 def test_draws_are_drawn_by_probability(load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load("blip")
     batch = captioner.prepare(pictures[0])[None]
-    asked = captioner._ask(batch, captioner.options)
+    asked = captioner.engine.ask(batch, captioner.options)
     from capcli.huggingface.limits import Draw
 
     scores = torch.log_softmax(torch.tensor([[2.0, 1.0, 0.0, -1.0]]), -1).repeat(4000, 1)
@@ -272,7 +269,7 @@ def test_half_precision_is_computed_where_the_hardware_has_it(
     captioner = Captioner.load(folder, device="cpu")
     assert isinstance(captioner, HuggingFaceCaptioner)
     assert captioner.precision == "bfloat16"
-    assert captioner._loaded.model.dtype == torch.bfloat16
+    assert captioner.model.dtype == torch.bfloat16
     assert captioner.caption(pictures[0], max_length=3).words
 
 
@@ -289,7 +286,7 @@ def test_a_batch_that_does_not_fit_is_halved(
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return generate(loaded, kind, asked, **how)
 
-    monkeypatch.setattr(adapter, "generate", short)
+    monkeypatch.setattr(engine, "generate", short)
     monkeypatch.setattr(captioner, "fits", None)
     assert [one.text for one in captioner.caption(pictures, max_length=4)] == usual
     assert sizes[0] == 4 and captioner.fits == 1
