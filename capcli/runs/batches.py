@@ -25,6 +25,7 @@ def ask_in_batches(
     batch_size: int,
     proportions: bool = False,
     described: bool = False,
+    is_asked: Callable[[Reading], bool] = lambda reading: True,
 ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
     """Reads pictures and asks a model about them, each exactly once and in order.
 
@@ -37,9 +38,10 @@ def ask_in_batches(
         batch_size: pictures that the model gets at once.
         proportions: whether pictures keep theirs, see `to_array`.
         described: whether readings have their `facts`.
+        is_asked: whether the model is asked about a picture that could be read.
 
     Yields:
-        one batch: readings, those without an error with their answers.
+        one batch: readings, those that the model was asked about with their answers.
 
     Raises:
         CapcliError: as `ask` does.
@@ -49,12 +51,15 @@ def ask_in_batches(
     from capcli.arrays import group_by_shape
 
     for readings in pool.stream(pictures, size, batch_size, proportions=proportions, described=described):
-        arrays = [reading.array for reading in readings if reading.array is not None]
+        asked = [reading.array is not None and is_asked(reading) for reading in readings]
+        arrays = [
+            reading.array for reading, one in zip(readings, asked, strict=True) if one and reading.array is not None
+        ]
         answered: dict[int, Answer] = {}
         for places in group_by_shape(arrays):
             answered.update(zip(places, ask(np.stack([arrays[place] for place in places])), strict=True))
         answers = iter([answered[place] for place in range(len(arrays))])
-        yield [(reading, None if reading.array is None else next(answers)) for reading in readings]
+        yield [(reading, next(answers) if one else None) for reading, one in zip(readings, asked, strict=True)]
 
 
 def make_result(reading: Reading, best: Caption | None, model: str, *, with_words: bool = False) -> Result:
