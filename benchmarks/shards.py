@@ -23,6 +23,7 @@ from photographs import make_photographs
 import capcli.captioner
 from capcli.captioner import Captioner
 from capcli.model.options import ModelOptions
+from capcli.modelfile.shipped import find_model
 from capcli.output.options import OutputOptions
 from capcli.output.outputs import Outputs
 from capcli.output.shard import Shard, Share
@@ -53,7 +54,7 @@ def main() -> None:
                 path.write_bytes(b"no picture")
         pictures = sorted(options.pictures.glob("*.jpg"))[: options.count]
         place = ModelOptions(model=options.model, device="cpu", batch_size=options.batch_size)
-        captioner = Captioner.load(options.model, "cpu")
+        captioner = Captioner.of_file(find_model(options.model), "cpu")
         print(f"machine: {describe()}; {captioner.precision[0]}, {len(pictures)} pictures, {options.shards} shards")
         caption(place, captioner, folder / "whole.jsonl", pictures, None, options.pictures)
         paths = [folder / f"part{number}.jsonl" for number in range(1, options.shards + 1)]

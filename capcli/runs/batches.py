@@ -23,6 +23,7 @@ def ask_in_batches(
     *,
     size: int,
     batch_size: int,
+    proportions: bool = False,
     described: bool = False,
     together: Callable[[Path], int] | None = None,
     is_asked: Callable[[Reading], bool] = lambda reading: True,
@@ -33,11 +34,13 @@ def ask_in_batches(
     cannot be read keeps its place in its batch, and the answers of the others do not depend on it.
 
     Args:
-        ask: gives an answer for each of uint8 B x size x size x 3 pictures.
+        ask: gives an answer for each of uint8 B x size x size x 3 pictures; where proportions are kept it gets those
+            of one shape together.
         pictures: files, read a few batches ahead; a None among them hands over what there is so far.
         pool: reads the files.
         size: side of the model's square input in pixels.
         batch_size: pictures that the model gets at once.
+        proportions: whether pictures keep theirs, see `to_array`.
         described: whether readings have their `facts`.
         together: how many pictures are computed with one, itself among them, if not only those that stand in a batch
             with it; the same for all pictures between two Nones.
@@ -51,7 +54,9 @@ def ask_in_batches(
     """
     import numpy as np
 
-    for readings in pool.stream(pictures, size, batch_size, described=described):
+    from capcli.arrays import group_by_shape
+
+    for readings in pool.stream(pictures, size, batch_size, proportions=proportions, described=described):
         asked = [reading.array is not None and is_asked(reading) for reading in readings]
         arrays = [
             reading.array for reading, one in zip(readings, asked, strict=True) if one and reading.array is not None
@@ -60,7 +65,10 @@ def ask_in_batches(
         if together is not None:
             places = max(places, together(readings[0].path))
         filled = arrays + arrays[-1:] * (places - len(arrays))
-        answers = iter(ask(np.stack(filled)) if filled else ())
+        answered: dict[int, Answer] = {}
+        for alike in group_by_shape(filled):
+            answered.update(zip(alike, ask(np.stack([filled[place] for place in alike])), strict=True))
+        answers = iter([answered[place] for place in range(len(arrays))])
         yield [(reading, next(answers) if one else None) for reading, one in zip(readings, asked, strict=True)]
 
 
