@@ -20,6 +20,7 @@ from capcli.cli import (
     faithfulness,
     library,
     live,
+    merge,
     models,
     review,
     score,
@@ -116,6 +117,7 @@ for title, commands in {
     "Pictures": {
         "caption": caption.caption,
         "attend": attend.attend,
+        "merge": merge.merge,
         "search": search.search,
         "duplicates": duplicates.duplicates,
         "review": review.review,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -22,6 +22,7 @@ from capcli.options import flag_of
 from capcli.output.options import LIBRARY, OutputOptions
 from capcli.pictures.kinds import is_film_file
 from capcli.pictures.options import InputOptions
+from capcli.runs.options import RAY, SharingOptions
 from capcli.runs.session import load_captioner
 from capcli.runs.tally import Tally
 from capcli.video.options import FilmOptions
@@ -29,6 +30,9 @@ from capcli.video.options import FilmOptions
 if TYPE_CHECKING:
     from capcli.keywords.chooser import KeywordChooser
     from capcli.output.outputs import Outputs
+    from capcli.output.shard import Share
+    from capcli.pictures.find import Found
+    from capcli.runs.session import Session
     from capcli.runs.writing import WriteCaptions
 
 
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     inputs=Group(InputOptions, "Pictures", common=("recursive",)),
     outputs=Group(OutputOptions, "Output", common=("output", "format", "sidecar", "resume", "overwrite")),
     wanted=Group(KeywordOptions, "Output", common=("keywords",)),
+    sharing=Group(SharingOptions, "Several machines"),
     bursts=Group(BurstOptions, "Output"),
     decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
     place=Group(ModelOptions, "Model", common=("model",)),
@@ -57,6 +62,7 @@ def caption(
     inputs: dict[str, Any],
     outputs: dict[str, Any],
     wanted: dict[str, Any],
+    sharing: dict[str, Any],
     bursts: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
@@ -69,29 +75,79 @@ def caption(
     """
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
-    paths = paths or []
+    shared, words, paths = _sharing(sharing, watch, bursts, moving), KeywordOptions(**wanted), paths or []
+    if shared.on == RAY:
+        _caption_on_ray(paths, options, to, words, shared, decoding, given)
+        return
     found, base = options.find(paths, watch)
     alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
     check_decoding(decoding)
-    words = KeywordOptions(**wanted)
     if alone and is_film_file(found.pictures[0]):
-        _caption_film(context, found.pictures[0], moving, to, given, decoding, {**outputs, **wanted, **bursts})
+        chosen = {**outputs, **wanted, **bursts, **sharing}
+        _caption_film(context, found.pictures[0], moving, to, given, decoding, chosen)
         return
     _refuse(moving)
     together = _bursts(bursts, to)
+    console = Console(summary=not alone)
+    arriving = None if watch is None else partial(_arriving, watch, options, set(found.pictures), console=console)
+    session = partial(open_session, context, given, decoding, console)
+    tally = _caption(
+        *(session, found, to, given, together, arriving), base=base, alone=alone, words=words, sharing=shared
+    )
+    console.conclude(tally)
+    leave(tally)
 
+
+def _caption(
+    begin: Callable[[], Session],
+    found: Found,
+    to: OutputOptions,
+    model: ModelOptions,
+    bursts: BurstOptions,
+    arriving: Callable[..., Iterator[Path | None]] | None,
+    *,
+    base: Path,
+    alone: bool,
+    words: KeywordOptions,
+    sharing: SharingOptions,
+) -> Tally:
+    """Captions what was found, or a share of it, and what arrives."""
     from capcli.keywords.chooser import keyword_origin, read_chooser
     from capcli.library.keeping import LibraryFile
     from capcli.output.outputs import Outputs
 
-    chooser, made_by, console = read_chooser(given.model, words), keyword_origin(words), Console(summary=not alone)
-    with Outputs(to, sys.stdout.buffer, base, open_library=LibraryFile, alone=alone, keywords=made_by) as sinks:
-        arriving = partial(_arriving, watch, options, set(found.pictures), sinks, console) if watch else None
-        with open_session(context, given, decoding, console) as session:
-            job = _job(sinks, to, chooser, together)
-            tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving)
-    console.conclude(tally)
-    leave(tally)
+    chooser, made_by = read_chooser(model.model, words), keyword_origin(words)
+    places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": sharing.part}
+    with Outputs(to, sys.stdout.buffer, base, **places) as sinks, begin() as session:
+        share = sharing.share(found.pictures, base)
+        job = _job(sinks, to, chooser, bursts, share)
+        pictures = found.pictures if share is None else list(share.pictures)
+        coming = partial(arriving, sinks) if arriving else None
+        tally = session.run(job, pictures, notes=found.notes, arriving=coming, share=share)
+        if not (tally.interrupted or arriving):
+            job.complete()
+    return tally
+
+
+def _sharing(
+    chosen: dict[str, Any], watch: Path | None, bursts: dict[str, Any], moving: dict[str, Any]
+) -> SharingOptions:
+    """How the run is shared; raises UsageError for what cannot be done where several machines share a list."""
+    options = SharingOptions(**chosen)
+    if not chosen:
+        return options
+    if watch is not None:
+        raise UsageError("--watch waits for more pictures, and what is shared is a whole list; leave one out")
+    if bursts or moving:
+        name = flag_of(next(iter({**bursts, **moving})))
+        raise UsageError(f"{name} looks at pictures beside each other, and several machines share them; leave one out")
+    return options
+
+
+def _caption_on_ray(paths: list[str], *options: Any) -> None:
+    from capcli.cli.cluster import caption_elsewhere
+
+    caption_elsewhere(paths, *options)
 
 
 def _bursts(chosen: dict[str, Any], to: OutputOptions) -> BurstOptions:
@@ -100,12 +156,14 @@ def _bursts(chosen: dict[str, Any], to: OutputOptions) -> BurstOptions:
     return bursts
 
 
-def _job(outputs: Outputs, to: OutputOptions, chooser: KeywordChooser | None, bursts: BurstOptions) -> WriteCaptions:
+def _job(
+    outputs: Outputs, to: OutputOptions, chooser: KeywordChooser | None, bursts: BurstOptions, share: Share | None
+) -> WriteCaptions:
     from capcli.library.bursts import read_bursts
     from capcli.runs.writing import WriteCaptions
 
     seen = read_bursts(outputs.library, bursts)
-    return WriteCaptions(outputs, with_words=to.with_words, chooser=chooser, bursts=seen)
+    return WriteCaptions(outputs, with_words=to.with_words, chooser=chooser, bursts=seen, share=share)
 
 
 def _caption_film(
@@ -135,9 +193,10 @@ def _arriving(
     options: InputOptions,
     seen: set[Path],
     outputs: Outputs,
-    console: Console,
     interrupt: Event,
     tally: Tally,
+    *,
+    console: Console,
 ) -> Iterator[Path | None]:
     from capcli.pictures.watch import watch
 

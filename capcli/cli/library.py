@@ -82,6 +82,8 @@ def export(library: Library, *, outputs: dict[str, Any]) -> None:
         for result in read_results(library):
             sinks.write(result)
             count += 1
+        for kept in sinks.kept:
+            kept.complete()
     if to.output:
         inform(f"exported {count:,} pictures to {to.output}")
 

@@ -1,4 +1,4 @@
-"""Rows of files that people keep captions in: JSON, JSON lines, CSV or lines of text."""
+"""Rows of files that people keep captions in: JSON, JSON lines, CSV, lines of text or Parquet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from capcli.datasets.dataset import parse_json, read_lines, read_text
 from capcli.datasets.separated import Header, read_header, read_rows
-from capcli.errors import DatasetError
+from capcli.errors import DatasetError, system_reason
 from capcli.files.text_row import read_text_row
 
 IMAGE_KEYS = ("image_id", "image", "path", "file_name", "filename", "file")
@@ -96,7 +96,8 @@ class Record:
 def read_records(path: Path) -> list[Record]:
     """The rows of a table, of JSON lines, of a JSON array of objects, of {image: captions}, or of `path<TAB>caption`.
 
-    What its name ends in says which it is: a table for .csv and .tsv, JSON for .json, .jsonl and .ndjson; in any other
+    What its name ends in says which it is: Parquet for .parquet and for a folder with such files, a table for .csv and
+    .tsv, JSON for .json, .jsonl and .ndjson; in any other
     file its first line says so. A table has a header, whose columns are separated by commas, semicolons, tabs or bars,
     and Excel's `sep=;` may stand above it. Only in a .csv it cannot be left out: other tables without one hold the rows
     that capcli writes as text.
@@ -105,6 +106,8 @@ def read_records(path: Path) -> list[Record]:
         DatasetError: it cannot be read, is broken (with the line), holds something else, or names an image twice where
             that would lose captions.
     """
+    if path.suffix.lower() == ".parquet" or path.is_dir():
+        return _parquet(path)
     text, ending = read_text(path), path.suffix.lower()
     if ending in _LINES:
         return _lines(path)
@@ -116,6 +119,17 @@ def read_records(path: Path) -> list[Record]:
     if ending == ".csv" or (_IMAGES.intersection(header.columns) and _CAPTIONS.intersection(header.columns)):
         return _table(path, text, header)
     return _rows_of_text(path, text)
+
+
+def _parquet(path: Path) -> list[Record]:
+    from capcli.files.parquet import read_parquet
+
+    try:
+        return [Record(f"{part}, row {number}", row) for number, (part, row) in enumerate(read_parquet(path), 1)]
+    except OSError as error:
+        raise DatasetError(f"{path}: {system_reason(error)}") from None
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from None
 
 
 def _lines(path: Path) -> list[Record]:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 from capcli.errors import UsageError
+
+_LONGEST_NAME = 255
+"""Bytes that a file's name may have nearly everywhere."""
+
+
+def hidden_beside(path: Path, kind: str) -> Path:
+    """The hidden file that tells something of an output, beside it: `.out.csv.origin.json` for `origin.json`."""
+    real = Path(os.path.realpath(path))
+    name = f".{real.name}.{kind}"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{hashlib.blake2b(os.fsencode(real.name), digest_size=8).hexdigest()}.{kind}"
+    return real.with_name(name)
 
 
 def check_target(name: str, path: Path) -> None:

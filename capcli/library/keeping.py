@@ -15,10 +15,11 @@ from capcli.library.changes import key_of, mark_missing, put_result, stamp_of
 from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows
 from capcli.library.vectors import BLOCK, count_loose, pack
 from capcli.output import Result, State
+from capcli.output.kept import Endless
 from capcli.output.origin import OriginRecord
 
 
-class LibraryFile:
+class LibraryFile(Endless):
     """Keeps results in a library, one transaction each; a `Kept` as `capcli.output.outputs` takes it.
 
     A picture whose file changed is captioned again. Where its pixels are the same all the same, its row stays as it is,
@@ -64,7 +65,7 @@ class LibraryFile:
 
     def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
         """What made its captions, kept inside of it."""
-        place = _Origins(self._path, self._connection)
+        place = Origins(self._path, self._connection)
         return OriginRecord(self._path, place, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
 
     def is_file(self, path: Path) -> bool:
@@ -139,7 +140,7 @@ class LibraryFile:
         self._lock.close()
 
 
-class _Origins:
+class Origins:
     """Where a library keeps what made it; a `Place` as `capcli.output.origin` takes it."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:

@@ -48,3 +48,14 @@ class Kept(AbstractContextManager["Kept"], Protocol):
     def write(self, result: Result) -> None:
         """Keep a result, out of the process when this returns; raises CapcliError where the disk does not take it."""
         ...
+
+    def complete(self) -> None:
+        """Hear that a run has settled all of its pictures; raises CapcliError where the disk does not take it."""
+        ...
+
+
+class Endless:
+    """A place that does not say whether a run has settled all of its pictures."""
+
+    def complete(self) -> None:
+        """Hears it, and writes nothing."""

@@ -16,10 +16,32 @@ KINDS = ("txt", "json", "xmp")
 LIBRARY = "library"
 """The format that is no file of rows, but a database."""
 
+PARQUET = "parquet"
+"""The format that is a folder."""
+
+FORMS = (*FORMATS, PARQUET, LIBRARY)
+"""Everything that rows of pictures can be kept in."""
+
 FILM_FORMATS = ("vtt", "srt", "description")
 """The formats that films alone are written in."""
 
-_ENDINGS = {**ENDINGS, ".vtt": "vtt", ".srt": "srt", ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
+_ENDINGS = {
+    **ENDINGS,
+    ".parquet": PARQUET,
+    ".vtt": "vtt",
+    ".srt": "srt",
+    ".db": LIBRARY,
+    ".sqlite": LIBRARY,
+    ".sqlite3": LIBRARY,
+}
+
+PART_ROWS = 10_000
+"""Rows of each file in a folder of Parquet where nothing else is asked for."""
+
+
+def part_rows_option() -> int | None:
+    """How large the parts of a table are."""
+    return option(None, "Rows of each Parquet file.", least=1, shown=f"{PART_ROWS:,}; with --on ray 256")
 
 
 @dataclass(frozen=True)
@@ -34,7 +56,7 @@ class OutputOptions:
     format: str | None = option(
         None,
         "How rows look; by default what FILE's ending says, else text.",
-        choices=(*FORMATS, LIBRARY, *FILM_FORMATS),
+        choices=(*FORMS, *FILM_FORMATS),
         metavar="FORMAT",
     )
     sidecar: tuple[str, ...] = option(
@@ -55,8 +77,10 @@ class OutputOptions:
         False, "Give the log-probability of every word, and its sentinel if any (not as text or tsv)."
     )
 
+    part_rows: int | None = part_rows_option()
+
     def __post_init__(self) -> None:
-        one_of("format", self.format, (*FORMATS, LIBRARY, *FILM_FORMATS))
+        one_of("format", self.format, (*FORMS, *FILM_FORMATS))
         for kind in self.sidecar:
             one_of("sidecar", kind, KINDS)
         if self.overwrite and self.resumes:
@@ -68,6 +92,8 @@ class OutputOptions:
             raise UsageError(f"-o and --errors both name {self.output}; name two files")
         if self.row_format == LIBRARY and not self.output:
             raise UsageError("a library is a file; name it, such as -o photos.db")
+        if self.row_format == PARQUET and not self.output:
+            raise UsageError("Parquet is a folder of files; name it, such as -o captions.parquet")
         if "-" in map(str, (self.output, self.errors)):
             raise UsageError("-o and --errors take a file; without -o rows go to stdout")
         if self.sidecar_dir and not self.sidecar:
@@ -83,5 +109,32 @@ class OutputOptions:
     @property
     def row_format(self) -> str:
         """Name of the format of rows."""
-        ending = self.output.suffix.lower() if self.output else ""
-        return self.format or _ENDINGS.get(ending, "text")
+        return _format_of(self.output, self.format)
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """How the outputs of shards become one.
+
+    Raises:
+        UsageError: for an unknown format.
+    """
+
+    format: str | None = option(
+        None, "The format of the shards, where OUT's ending does not say it.", choices=FORMS, metavar="FORMAT"
+    )
+    overwrite: bool = option(False, "Replace OUT if it is there.")
+    part_rows: int | None = part_rows_option()
+
+    def __post_init__(self) -> None:
+        one_of("format", self.format, FORMS)
+
+    def row_format(self, output: Path) -> str:
+        """Name of the format of the shards' rows, and of those of the merged output."""
+        return _format_of(output, self.format)
+
+
+def _format_of(output: Path | None, asked: str | None) -> str:
+    if asked is None and output is not None and output.is_dir():
+        return PARQUET
+    return asked or _ENDINGS.get(output.suffix.lower() if output else "", "text")

@@ -9,10 +9,9 @@ is there.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +21,13 @@ from capcli.decoding.options import LM_RESCORE, DecodingKeywords, DecodingOption
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.files.json import dumps
+from capcli.files.target import hidden_beside
 from capcli.known import know_model
 from capcli.model.options import ModelOptions
 from capcli.modelfile.identity import ModelIdentity, identify_model
 from capcli.options import flag_of
 from capcli.pictures.preparation import PREPARATION
 from capcli.version import __version__
-
-_LONGEST_NAME = 255
-"""Bytes that a file's name may have nearly everywhere."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +48,36 @@ class Origin:
     options: Mapping[str, object] = field(default_factory=dict)
     version: str = __version__
 
-    def difference(self, asked: Origin) -> str | None:
-        """How what made results differs from what is asked for now, in words; None if it does not."""
+    def difference(self, asked: Origin, other: str | None = None) -> str | None:
+        """How what made results differs from what is asked for now, in words; None if it does not.
+
+        Args:
+            asked: what is asked for.
+            other: what messages call the results that `asked` made, where it is not the user who asks.
+        """
+        asking = f"{other} was made with" if other else "you ask for"
         if self.model.sha256 != asked.model.sha256:
-            return f"with --model {_named(self.model)}; you ask for {_named(asked.model)}"
+            return f"with --model {_named(self.model)}; {asking} {_named(asked.model)}"
         beside = [one.language_model for one in (self, asked)]
         if len({model and model.sha256 for model in beside}) > 1:
             before, now = (None if model is None else _named(model) for model in beside)
-            return _difference("lm", before, now)
+            return _difference("lm", before, now, asking)
         if self.pixels != asked.pixels:
-            return (
-                f"from pictures prepared by rules {self.pixels}; this version of capcli prepares them by rules "
-                f"{asked.pixels}"
-            )
+            who = f"{other} is of rules" if other else "this version of capcli prepares them by rules"
+            return f"from pictures prepared by rules {self.pixels}; {who} {asked.pixels}"
         for name in dict.fromkeys([*asked.options, *self.options]):
-            one, other = (each.options.get(name, _DEFAULTS.get(name)) for each in (self, asked))
-            if one != other:
-                return _difference(name, _spell(one), _spell(other))
+            one, new = (each.options.get(name, _DEFAULTS.get(name)) for each in (self, asked))
+            if one != new:
+                return _difference(name, _spell(one), _spell(new), asking)
         return None
 
     def with_options(self, options: Mapping[str, object]) -> Origin:
         """The same with further options."""
         return dataclasses.replace(self, options={**self.options, **options})
+
+    def without_options(self, *names: str) -> Origin:
+        """The same without some options."""
+        return dataclasses.replace(self, options={key: one for key, one in self.options.items() if key not in names})
 
     def to_json(self) -> dict[str, object]:
         """All of it as plain values."""
@@ -189,11 +194,7 @@ class OriginRecord:
     @classmethod
     def of_file(cls, path: Path, options: Mapping[str, object], **how: bool) -> OriginRecord:
         """The record of a file of results; takes the keywords of the class."""
-        real = Path(os.path.realpath(path))
-        name = f".{real.name}.origin.json"
-        if len(os.fsencode(name)) > _LONGEST_NAME:
-            name = f".{hashlib.blake2b(os.fsencode(real.name), digest_size=8).hexdigest()}.origin.json"
-        return cls(path, _FilePlace(real.with_name(name)), options, **how)
+        return cls(path, _FilePlace(hidden_beside(path, "origin.json")), options, **how)
 
     @classmethod
     def of_folder(
@@ -203,6 +204,24 @@ class OriginRecord:
         holds = not overwrite and _has_files(folder)
         place = _FilePlace(folder / f".capcli-{kind}.origin.json")
         return cls(folder, place, options, holds=holds, resumes=resumes, anyway=anyway)
+
+    @classmethod
+    def read_beside(cls, path: Path) -> list[Origin]:
+        """What made a file of results, as its record says; raises UsageError where that cannot be read."""
+        return cls.of_file(path, {}, holds=True, resumes=False).read()
+
+    def read(self) -> list[Origin]:
+        """What made the output, nothing where no record is; raises UsageError where that cannot be read."""
+        try:
+            return self._read()
+        except ValueError:
+            raise UsageError(f"{self._place} does not say what made {self._output}; caption it anew") from None
+
+    def put(self, origins: Sequence[Origin]) -> None:
+        """Says that these made the output; raises CapcliError."""
+        self._new = list(origins)
+        if (told := self._write()) is not None:
+            raise CapcliError(told)
 
     def check(self, asked: Origin) -> str | None:
         """Compares what made the output with what is asked for.
@@ -303,12 +322,14 @@ def _named(model: ModelIdentity) -> str:
     return f"{model.name} (SHA-256 {model.sha256[:12]})"
 
 
-def _difference(name: str, before: str | None, now: str | None) -> str:
+def _difference(name: str, before: str | None, now: str | None, asking: str) -> str:
     """A difference of an option in words; None stands for an option that is not given, "" for a flag that is."""
     flag = flag_of(name)
     if before is None:
-        return f"without {flag}; you ask for {now or 'it'}"
-    return f"with {flag} {before}; you ask for {now or 'none'}" if before else f"with {flag}; you do not ask for it"
+        return f"without {flag}; {asking} {now or 'it'}"
+    if not before and asking.startswith("you"):
+        return f"with {flag}; you do not ask for it"
+    return f"with {flag} {before}".rstrip() + f"; {asking} {now or 'none'}"
 
 
 def _spell(value: object) -> str | None:

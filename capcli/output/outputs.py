@@ -14,9 +14,10 @@ from capcli.output import Result, State
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
 from capcli.output.kept import Kept
-from capcli.output.options import FILM_FORMATS, LIBRARY, OutputOptions
+from capcli.output.options import FILM_FORMATS, LIBRARY, PARQUET, PART_ROWS, OutputOptions
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
+from capcli.output.shard import Shard
 from capcli.output.sidecar import SidecarError, Sidecars
 from capcli.pictures.kinds import EXTENSIONS
 
@@ -32,8 +33,11 @@ class Outputs:
         alone: one picture only: on stdout as text its sentence stands without the path.
         keywords: the options that make keywords, by their names; empty where results have none.
         review: whether results are rows of a library, with a status and a version.
+        shard: which part of a run they are, where several share it.
 
     Attributes:
+        kept: every place that a later run may go on with, the rows' first.
+        rows: the file of rows that is one of them; None where there is none.
         notes: remarks for the user, one line each.
         library: that results go to; None where they go elsewhere.
         records: of what made the captions, for the outputs that a later run can go on with. Sidecars beside the
@@ -53,6 +57,7 @@ class Outputs:
         alone: bool = False,
         keywords: Mapping[str, object] | None = None,
         review: bool = False,
+        shard: Shard | None = None,
     ) -> None:
         if options.row_format in FILM_FORMATS:
             raise UsageError(f"{options.row_format} is a format of films; name one film alone")
@@ -74,12 +79,14 @@ class Outputs:
             if options.errors is not None:
                 self._errors = stack.enter_context(_open(options.errors, "jsonl", options))
             self.library = self._rows if options.row_format == LIBRARY else None
-            self._files = [file for file in (self._rows, self._errors) if file is not None]
+            self.kept = [file for file in (self._rows, self._errors) if file is not None]
+            self.rows = options.output if self._rows is not None else None
             self._sidecars = [
                 Sidecars(kind, options.sidecar_dir, base, overwrite=options.overwrite)
                 for kind in dict.fromkeys(options.sidecar)
             ]
-            self.records = list(_records(options, keywords or {}, self._rows))
+            others = {**(keywords or {}), **({} if shard is None else {"shard": str(shard)})}
+            self.records = list(_records(options, others, self._rows))
             self._stack = stack.pop_all()
 
     def todo(self, pictures: Sequence[Path]) -> list[Path]:
@@ -90,7 +97,7 @@ class Outputs:
                 do with them.
         """
         for picture in pictures:
-            if any(file.is_file(picture) for file in self._files):
+            if any(file.is_file(picture) for file in self.kept):
                 raise UsageError(f"{picture} is to be captioned, and an output would take its place; name another file")
         places = (self._options.output, self._options.errors)
         for sidecars in self._sidecars:
@@ -100,7 +107,7 @@ class Outputs:
                 self._refuse_sidecars(pictures)
             return list(pictures)
         todo = [picture for picture in pictures if not self.settled(picture)]
-        if pictures and len(todo) == len(pictures) and any(file.count for file in self._files):
+        if pictures and len(todo) == len(pictures) and any(file.count for file in self.kept):
             self.notes.append(
                 f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
                 "are found again from the folder where they were written"
@@ -111,7 +118,7 @@ class Outputs:
     def forget(self, pictures: Iterable[Path]) -> None:
         """Drop the failures that are held of pictures which are about to be captioned again."""
         failed = [picture for picture in pictures if self.failed(picture)]
-        for file in self._files:
+        for file in self.kept:
             file.forget([picture for picture in failed if file.state(picture) is State.FAILED])
 
     def settled(self, picture: Path) -> bool:
@@ -122,7 +129,7 @@ class Outputs:
 
     def failed(self, picture: Path) -> bool:
         """Whether an earlier run ended for the picture with a failure."""
-        return not self._complete(picture) and any(file.state(picture) is State.FAILED for file in self._files)
+        return not self._complete(picture) and any(file.state(picture) is State.FAILED for file in self.kept)
 
     def write(self, result: Result) -> Result:
         """Hand a result to every place that does not hold it yet.
@@ -205,6 +212,10 @@ def _open(
     if path.suffix.lower() in EXTENSIONS:
         raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
     how = {"resume": options.resumes, "overwrite": options.overwrite}
+    if form == PARQUET:
+        from capcli.output.parquet import ParquetFolder
+
+        return ParquetFolder(path, options.part_rows or PART_ROWS, **how)
     if form != LIBRARY:
         return RowFile(path, FORMATS[form](**columns), **how)
     if open_library is None:
@@ -212,9 +223,9 @@ def _open(
     return open_library(path, **how)
 
 
-def _records(options: OutputOptions, keywords: Mapping[str, object], rows: Kept | None) -> Iterator[OriginRecord]:
+def _records(options: OutputOptions, others: Mapping[str, object], rows: Kept | None) -> Iterator[OriginRecord]:
     """The records of a run's outputs; `rows` is its file, None where there is none."""
-    words = {"with_words": options.with_words, **keywords}
+    words = {"with_words": options.with_words, **others}
     how = {"resumes": options.resumes, "anyway": options.resume_anyway}
     if rows is not None:
         yield rows.record(words, **how)

@@ -12,6 +12,7 @@ from capcli.errors import UsageError
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
 from capcli.output.growing import GrowingFile, foreign
+from capcli.output.kept import Endless
 from capcli.output.origin import OriginRecord
 
 
@@ -49,7 +50,7 @@ class RowStream:
         self._stream.flush()
 
 
-class RowFile:
+class RowFile(Endless):
     """Keeps results in a file of its own, appended row by row; what is written stays whole at any moment.
 
     A run that was killed, or that filled the disk, may leave its last row broken off. Opening the file again

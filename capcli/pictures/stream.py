@@ -64,7 +64,7 @@ class ReadingPool:
         self._patience = patience
         command = command or worker_command()
         large = threading.Lock()
-        count = workers or min(_MOST_WORKERS, _usable_cores())
+        count = workers or min(_MOST_WORKERS, usable_cores())
         self._workers = [ReadingProcess(command, patience, large) for _ in range(count)]
         self._idle: SimpleQueue[ReadingProcess] = SimpleQueue()
         # One thread for each process, which does nothing but wait for it.
@@ -176,7 +176,8 @@ class ReadingPool:
         return Reading(path, error=UnreadableImage(path, reason))
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -25,9 +25,13 @@ def ask_in_batches(
     batch_size: int,
     proportions: bool = False,
     described: bool = False,
+    together: Callable[[Path], int] | None = None,
     is_asked: Callable[[Reading], bool] = lambda reading: True,
 ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
     """Reads pictures and asks a model about them, each exactly once and in order.
+
+    The last digits of an answer depend on how many pictures are computed together, not on which. So a picture that
+    cannot be read keeps its place in its batch, and the answers of the others do not depend on it.
 
     Args:
         ask: gives an answer for each of uint8 B x size x size x 3 pictures; where proportions are kept it gets those
@@ -38,6 +42,8 @@ def ask_in_batches(
         batch_size: pictures that the model gets at once.
         proportions: whether pictures keep theirs, see `to_array`.
         described: whether readings have their `facts`.
+        together: how many pictures are computed with one, itself among them, if not only those that stand in a batch
+            with it; the same for all pictures between two Nones.
         is_asked: whether the model is asked about a picture that could be read.
 
     Yields:
@@ -55,9 +61,13 @@ def ask_in_batches(
         arrays = [
             reading.array for reading, one in zip(readings, asked, strict=True) if one and reading.array is not None
         ]
+        places = len(arrays) + sum(reading.array is None for reading in readings)
+        if together is not None:
+            places = max(places, together(readings[0].path))
+        filled = arrays + arrays[-1:] * (places - len(arrays))
         answered: dict[int, Answer] = {}
-        for places in group_by_shape(arrays):
-            answered.update(zip(places, ask(np.stack([arrays[place] for place in places])), strict=True))
+        for alike in group_by_shape(filled):
+            answered.update(zip(alike, ask(np.stack([filled[place] for place in alike])), strict=True))
         answers = iter([answered[place] for place in range(len(arrays))])
         yield [(reading, next(answers) if one else None) for reading, one in zip(readings, asked, strict=True)]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 
@@ -28,3 +29,19 @@ def plan_run(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) ->
     start = reached - reached % batch_size
     apart = [picture for picture in pictures[:start] if picture in left]
     return [*apart, None, *pictures[start:]], set(pictures[start:]) - left
+
+
+def plan_share(todo: Sequence[Path], together: Callable[[Path], int]) -> list[Path | None]:
+    """Plans what a run over a part of all pictures reads: those that are computed with as many others stand together.
+
+    Args:
+        todo: the pictures that are left.
+        together: how many pictures are computed with one in a run over all of them.
+
+    Returns:
+        files as `ask_in_batches` takes them.
+    """
+    planned: list[Path | None] = []
+    for _, pictures in groupby(todo, together):
+        planned += [*pictures, None]
+    return planned[:-1]

@@ -21,9 +21,10 @@ from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Result
 from capcli.output.origin import Origin, OriginRecord, read_origin
+from capcli.output.shard import Share
 from capcli.runs.batches import Answer, ask_in_batches
 from capcli.runs.observer import Observer
-from capcli.runs.plan import plan_run
+from capcli.runs.plan import plan_run, plan_share
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Session:
         decoding: fields of `DecodingOptions` that take the place of the model's own.
         observer: hears of the runs.
         load: loads the model.
+        readers: how many processes read pictures; by default as `ReadingPool` has it.
 
     Attributes:
         origin: what makes the results of the run that goes on, where its outputs have a record of that.
@@ -124,10 +126,11 @@ class Session:
         *,
         observer: Observer | None = None,
         load: Load = load_captioner,
+        readers: int | None = None,
     ) -> None:
         self.model, self.observer = model, observer or Observer()
         self._decoding, self._load = (decoding or DecodingKeywords()).copy(), load
-        self._stack = ExitStack()
+        self._readers, self._stack = readers, ExitStack()
         self.origin: Origin | None = None
 
     @cached_property
@@ -149,7 +152,13 @@ class Session:
         return self.captioner.options.replace(**self._decoding)
 
     def run(
-        self, job: Job[Answer], pictures: Sequence[Path], *, notes: Iterable[str] = (), arriving: Arriving | None = None
+        self,
+        job: Job[Answer],
+        pictures: Sequence[Path],
+        *,
+        notes: Iterable[str] = (),
+        arriving: Arriving | None = None,
+        share: Share | None = None,
     ) -> Tally:
         """Does a job on pictures, each exactly once and in order. What an earlier run settled is left out.
 
@@ -158,6 +167,7 @@ class Session:
             pictures: all pictures of the run.
             notes: remarks about them, a line each; the observer hears them if the run begins.
             arriving: gives further pictures; a None among them hands over what there is so far.
+            share: whose pictures they are, if they are only a part of those of a larger run.
 
         Raises:
             UsageError: for what the job or the model cannot do, and for outputs that something else made; nothing is
@@ -173,14 +183,18 @@ class Session:
         if not (todo or arriving):
             return tally
         self.captioner  # noqa: B018 - loaded here, so that an interrupt meanwhile ends the run at once
+        together = None if share is None else share.together(self.model.batch_size)
         planned, mates = plan_run(todo, pictures, self.model.batch_size)
+        if together is not None:
+            planned, mates = plan_share(todo, together), set()
         with self.observer.interruptible() as interrupt:
             job.begin(self)
             coming = arriving(interrupt, tally) if arriving else ()
-            asking = self.batches(job.ask, chain(planned, coming), described=job.describes, is_asked=job.is_asked)
-            with closing(asking) as batches:
+            how: Any = {"described": job.describes, "is_asked": job.is_asked, "together": together}
+            with closing(self.batches(job.ask, chain(planned, coming), **how)) as batches:
                 self._loop(job, batches, mates, tally, 0 if arriving else len(mates) + len(todo), interrupt)
-            job.finish(tally, interrupted=interrupt.is_set())
+            tally.interrupted = interrupt.is_set()
+            job.finish(tally, interrupted=tally.interrupted)
         return tally
 
     def batches(
@@ -207,7 +221,7 @@ class Session:
     def _pool(self) -> ReadingPool:
         from capcli.pictures.stream import ReadingPool
 
-        return self._stack.enter_context(ReadingPool())
+        return self._stack.enter_context(ReadingPool(self._readers))
 
     def _loop(
         self,

@@ -19,6 +19,7 @@ class Tally:
         uncertain: captioned ones below the least confidence.
         undrawn: pictures whose captions have no word to draw; they are not among the captioned.
         seconds: the run took, without loading the model.
+        interrupted: whether the user ended the run before its end.
     """
 
     captioned: int = 0
@@ -29,6 +30,7 @@ class Tally:
     uncertain: int = 0
     undrawn: int = 0
     seconds: float = 0.0
+    interrupted: bool = False
 
     def count(self, result: Result) -> None:
         if result.error is None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from capcli.output import Result
 from capcli.output.origin import OriginRecord
 from capcli.output.outputs import Outputs
+from capcli.output.shard import Share
 from capcli.runs.batches import make_result
 from capcli.runs.tally import Tally
 
@@ -33,6 +34,7 @@ class WriteCaptions:
         outputs: take the results.
         with_words: put the words' log-probabilities into them.
         chooser: chooses keywords, which then are in them, too.
+        share: whose pictures they are, where several runs share them.
         bursts: tells which pictures get the caption of another one, where that is wanted.
     """
 
@@ -44,9 +46,11 @@ class WriteCaptions:
         *,
         with_words: bool = False,
         chooser: KeywordChooser | None = None,
+        share: Share | None = None,
         bursts: Bursts | None = None,
     ) -> None:
-        self._outputs, self._with_words, self._chooser, self._bursts = outputs, with_words, chooser, bursts
+        self._outputs, self._with_words, self._chooser = outputs, with_words, chooser
+        self._share, self._bursts = share, bursts
         self._session: Session
 
     @property
@@ -69,6 +73,8 @@ class WriteCaptions:
 
     def begin(self, session: Session) -> None:
         self._session = session
+        if self._share is not None and self._outputs.rows is not None:
+            self._share.write(self._outputs.rows, absolute=self.describes)
 
     def ask(self, arrays: UInt8Array) -> list[Answer]:
         captioner, options = self._session.captioner, self._session.options
@@ -90,6 +96,15 @@ class WriteCaptions:
         if self._bursts is not None:
             result = self._bursts.mark(result)
         return self._outputs.write(result)
+
+    def complete(self) -> None:
+        """Says in the outputs that a run has settled all of its pictures; raises CapcliError."""
+        for kept in self._outputs.kept:
+            kept.complete()
+        if self._share is not None and self._outputs.rows is not None:
+            rows = self._outputs.kept[0]
+            ended = self._share.ended(lambda picture: rows.state(picture) is not None)
+            ended.write(self._outputs.rows, absolute=self.describes)
 
     def finish(self, tally: Tally, *, interrupted: bool) -> None:
         kept = self._outputs.kept_sidecars

@@ -64,7 +64,8 @@ def test_a_bad_file_costs_one_line_and_the_exit_code(fake: FakeCaptioner, folder
     assert errors == ["capcli: 1.png: is empty (0 bytes)", "capcli: 2.png: is not a picture capcli can read"]
     assert summary.startswith("capcli: captioned 3, skipped 0, failed 2, ")
     assert summary.endswith(" images/s")
-    assert sum(fake.batches) == 3
+    # What is unreadable keeps its place, so that the last digits of the others do not depend on it.
+    assert fake.batches == {1: [1, 1, 1], 2: [2, 2, 1], 16: [5]}[batch_size]
 
 
 def test_json_lines_have_a_row_for_every_file(fake: FakeCaptioner, folder: Path) -> None:
@@ -76,7 +77,7 @@ def test_json_lines_have_a_row_for_every_file(fake: FakeCaptioner, folder: Path)
             "path": "0.png",
             "caption": "brightness 0",
             "captions": ["brightness 0"],
-            "confidence": 0.501,
+            "confidence": 0.502,
             "model": "fake",
         },
         {"path": "1.png", "error": "is empty (0 bytes)"},

@@ -53,8 +53,16 @@ def tables(library: Path) -> dict[str, list[Any]]:
 
 def progress(place: Path) -> tuple[int, int]:
     """Numbers that change with every sidecar and with every row."""
-    files = [place / name for name in ("rows", "rows.db", "rows.db-wal")]
-    return sum(1 for _ in place.glob("*.json")), sum(file.stat().st_size for file in files if file.exists())
+    files = [place / name for name in ("rows", "rows.db", "rows.db-wal", "rows.parquet/_open.jsonl")]
+    sizes = [size for file in files if (size := size_of(file)) is not None]
+    return sum(1 for _ in place.glob("*.json")) + sum(1 for _ in place.glob("rows.parquet/*")), sum(sizes)
+
+
+def size_of(file: Path) -> int | None:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # it may go at any moment
+        return None
 
 
 def ended(process: Process, seconds: float) -> bool:
@@ -90,8 +98,9 @@ def kill(process: Process, place: Path, chance: random.Random) -> bool:
         ("-o out/rows --format json --errors out/errors --sidecar json --sidecar-dir out", KILLS),
         ("--sidecar json --sidecar-dir out", KILLS),
         ("-o out/rows.db", KILLS),
+        ("-o out/rows.parquet --part-rows 23", KILLS),
     ],
-    ids=["jsonl", "csv", "tsv", "json and sidecars", "sidecars", "library"],
+    ids=["jsonl", "csv", "tsv", "json and sidecars", "sidecars", "library", "parquet"],
 )
 def test_a_run_that_is_killed_again_and_again(
     start_quickly: StartQuickly,

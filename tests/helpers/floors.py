@@ -23,6 +23,7 @@ FLOORS = (
     "ratings",
     "heatmap",
     "metadata",
+    "ray",
     "runs",
     "captioner",
     "huggingface",
@@ -50,8 +51,8 @@ FLOORS = (
 """The rooms of capcli from the top to the ground: each may import those below it."""
 
 WITHOUT_TORCH = (
-    "__main__", "cli", "", "catalogue", "evaluation", "video", "web", "ratings", "heatmap", "metadata", "runs",
-    "caption", "library", "output", "keywords", "known", "hub", "pictures",
+    "__main__", "cli", "", "catalogue", "evaluation", "video", "web", "ratings", "heatmap", "metadata", "ray",
+    "runs", "caption", "library", "output", "keywords", "known", "hub", "pictures",
     "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""
