@@ -15,8 +15,10 @@ from starlette.types import ASGIApp
 
 from capcli.errors import UsageError, system_reason
 from capcli.library.review import holding
+from capcli.model.options import ModelOptions
 from capcli.ratings.session import Session
 from capcli.web.application import make_application as make_review
+from capcli.web.heatmaps import Heatmaps
 from capcli.web.options import ReviewOptions
 from capcli.web.rating import make_application as make_rating
 
@@ -51,15 +53,15 @@ def serve(make_application: Callable[[str, int], ASGIApp], port: int, ready: Cal
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def serve_review(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -> None:
-    """Serves the page on which people review a library; see `serve`.
+def serve_review(library: Path, options: ReviewOptions, model: ModelOptions, ready: Callable[[str], None]) -> None:
+    """Serves the page on which people review a library, with heatmaps of the model that captioned it; see `serve`.
 
     Raises:
         UsageError: there is no library, it may not be written, or the port is taken.
         CapcliError: the library is locked or damaged.
     """
-    with holding(library):
-        serve(lambda token, port: make_review(library, options.name, token, port), options.port, ready)
+    with holding(library), Heatmaps(model) as heatmaps:
+        serve(lambda token, port: make_review(library, options.name, heatmaps, token, port), options.port, ready)
 
 
 def serve_rating(session: Session, store: str, options: ReviewOptions, ready: Callable[[str], None]) -> None:
