@@ -110,7 +110,7 @@ def test_why_there_is_none_is_a_clause(
     for change, told in (
         ({"pixels": "00"}, b"the picture has changed since it was captioned; caption it again"),
         ({"path": "/nowhere/\udce9.jpg"}, b"the picture does not exist"),
-        ({"caption": "a dog " * 4}, b"the caption has 8 words and this model can say 6; shorten it"),
+        ({"caption": "a dog " * 99}, b"the caption has 198 words and this model can say 40; shorten it"),
     ):
         kind, reason = looker.answer(ask(replace(looked, **change), model))
         assert (kind, reason) == (Kind.REASON, told)
