@@ -19,6 +19,7 @@ from capcli.cli import (
     eval,
     faithfulness,
     library,
+    live,
     models,
     review,
     score,
@@ -119,6 +120,7 @@ for title, commands in {
         "duplicates": duplicates.duplicates,
         "review": review.review,
         "apply": apply.apply,
+        "live": live.live,
     },
     "Figures": {
         "eval": eval.evaluate,

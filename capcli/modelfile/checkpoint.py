@@ -18,6 +18,7 @@ from capcli.files.atomic import write_atomic
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import EncoderConfig
 from capcli.model.network import CaptioningModel, ModelConfig
+from capcli.model.shapes import shapes_only
 from capcli.modelfile.confidence import Calibration
 from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, open_model_file, read_description, tensor_types
 from capcli.modelfile.layers import layer_weights
@@ -152,7 +153,7 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Deco
         matcher = described.get("matcher")  # most models have none
         config = ModelConfig(encoder, dict(described["decoder"]), None if matcher is None else dict(matcher))
         # On the meta device a hostile config costs no memory; shapes are compared before anything is allocated.
-        with torch.device("meta"):
+        with shapes_only():
             model = CaptioningModel(config, Vocabulary(words))
         options = build(DecodingOptions, described["decoding"], "decoding")
         longest = decoder_config(config.decoder)[1].max_length
