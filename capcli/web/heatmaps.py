@@ -74,6 +74,7 @@ class Heatmaps:
 
         Raises:
             NoHeatmap: there are none.
+            CapcliError: the process does not start, or ended; another wish may go better.
         """
         await run_in_threadpool(self._require, looked)
         key = (looked, await run_in_threadpool(_state, looked.path))
@@ -101,9 +102,12 @@ class Heatmaps:
 
     async def _ask(self, wanted: bytes) -> Maps:
         reading = asyncio.get_running_loop().run_in_executor(self._thread, self._read, wanted)
-        while not (await asyncio.wait({reading}, timeout=1))[0]:
-            self._process.tick(1)
-        return await reading
+        try:
+            while not (await asyncio.wait({reading}, timeout=1))[0]:
+                self._process.tick(1)
+            return await reading
+        finally:
+            reading.cancel()  # where the server ends meanwhile, so that nobody tells a loop that is closed
 
     def _read(self, wanted: bytes) -> Maps:
         try:
