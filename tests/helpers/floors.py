@@ -25,11 +25,15 @@ FLOORS = (
     "metadata",
     "runs",
     "captioner",
+    "huggingface",
+    "captioning",
     "caption",
     "attribution",
     "library",
     "output",
     "keywords",
+    "known",
+    "hub",
     "modelfile",
     "decoding",
     "model",
@@ -47,7 +51,7 @@ FLOORS = (
 
 WITHOUT_TORCH = (
     "__main__", "cli", "", "catalogue", "evaluation", "video", "web", "ratings", "heatmap", "metadata", "runs",
-    "caption", "library", "output", "keywords", "pictures",
+    "caption", "library", "output", "keywords", "known", "hub", "pictures",
     "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""
