@@ -13,9 +13,9 @@ from contextlib import nullcontext
 from starlette.concurrency import run_in_threadpool
 
 from capcli.errors import CapcliError
+from capcli.known import know_model
 from capcli.library.review import Looked
 from capcli.model.options import ModelOptions
-from capcli.modelfile.identity import identify_model
 from capcli.pictures.process import Crash, ReadingProcess, TooSlow, worker_command
 from capcli.pictures.worker import Kind
 from capcli.web.looker import ask
@@ -91,13 +91,13 @@ class Heatmaps:
     def _require(self, looked: Looked) -> None:
         """Raises NoHeatmap where another model wrote the caption."""
         try:
-            model = identify_model(self._model.model)
+            model = know_model(self._model.model).identity
         except CapcliError as error:
             raise NoHeatmap(str(error)) from None
         if looked.model_sha256 != model.sha256:
             wrote = f"the model {looked.model}" if looked.model else "no model that is known"
             raise NoHeatmap(
-                f"{wrote} wrote the caption, not {model.name}; start capcli review with --model and its file"
+                f"{wrote} wrote the caption, not {model.name}; start capcli review with --model and that one"
             )
 
     async def _ask(self, wanted: bytes) -> Maps:

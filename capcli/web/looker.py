@@ -15,6 +15,7 @@ from capcli.errors import CapcliError, UnreadableImage
 from capcli.files.json import dumps
 from capcli.pictures.read import read_described
 from capcli.pictures.worker import Kind, serve
+from capcli.words.tokens import tokenize
 
 if TYPE_CHECKING:
     from capcli.caption import Word
@@ -63,13 +64,16 @@ class Looker:
             from capcli.runs.session import load_captioner
 
             self._captioner = load_captioner(ModelOptions(model=asked["model"], device=asked["device"]))
-        array, facts = read_described(asked["path"], self._captioner.size, large=nullcontext())
+        size, proportions = self._captioner.size, self._captioner.keeps_proportions
+        array, facts = read_described(asked["path"], size, proportions=proportions, large=nullcontext())
         if asked["pixels"] not in (None, facts.pixels):
             raise CapcliError("the picture has changed since it was captioned; caption it again")
         (caption,) = self._captioner.attend_arrays(array[None], caption=asked["caption"])
+        if [word.text for word in caption.words] != tokenize(asked["caption"]):  # by which the page has cut it
+            raise CapcliError("the model cuts the caption into words of its own")
         scale = SIDE / max(facts.width, facts.height)
-        size = max(1, round(facts.width * scale)), max(1, round(facts.height * scale))
-        return [_told(word, size) for word in caption.words]
+        drawn = max(1, round(facts.width * scale)), max(1, round(facts.height * scale))
+        return [_told(word, drawn) for word in caption.words]
 
 
 def _told(word: Word, size: tuple[int, int]) -> dict[str, object]:
