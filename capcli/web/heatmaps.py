@@ -26,6 +26,9 @@ PATIENCE = 120.0
 REMEMBERED = 64
 """Pictures whose heatmaps are kept in memory, about 0.3 MB each."""
 
+_TICK = 0.2
+"""Seconds after which it is seen that the server ends; it waits a second for its answers."""
+
 Maps = list[dict[str, object]]
 
 
@@ -50,6 +53,7 @@ class Heatmaps:
         # Not one of the threads that read and write the library; and it is not waited for when the server ends.
         self._thread = ThreadPoolExecutor(1)
         self._turn = asyncio.Lock()
+        self._ended = False
         self._made: OrderedDict[tuple[object, ...], Maps] = OrderedDict()
 
     def __enter__(self) -> Heatmaps:
@@ -64,6 +68,10 @@ class Heatmaps:
     def pid(self) -> int | None:
         """The id of the process, None while there is none."""
         return self._process.pid
+
+    def end(self) -> None:
+        """Lets those who wait hear that there is none; takes no lock, so that a handler of signals may call it."""
+        self._ended = True
 
     async def make(self, looked: Looked, left: Callable[[], Awaitable[bool]]) -> Maps:
         """The heatmaps of a caption, one for each word of the model's.
@@ -103,8 +111,10 @@ class Heatmaps:
     async def _ask(self, wanted: bytes) -> Maps:
         reading = asyncio.get_running_loop().run_in_executor(self._thread, self._read, wanted)
         try:
-            while not (await asyncio.wait({reading}, timeout=1))[0]:
-                self._process.tick(1)
+            while not (await asyncio.wait({reading}, timeout=_TICK))[0]:
+                self._process.tick(_TICK)
+                if self._ended:
+                    self._process.close()
             return await reading
         finally:
             reading.cancel()  # where the server ends meanwhile, so that nobody tells a loop that is closed

@@ -167,9 +167,9 @@ def test_the_end_of_the_server_waits_for_no_heatmap(model: ModelOptions, looked:
             wish = asyncio.ensure_future(heatmaps.make(replace(looked, caption="slow"), stays))
             while heatmaps.pid is None:
                 await asyncio.sleep(0.01)
-            wish.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await wish
+            heatmaps.end()
+            with pytest.raises(NoHeatmap, match="the server ends"):
+                await wish
 
     start = time.monotonic()
     asyncio.run(end())
