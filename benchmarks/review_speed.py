@@ -5,7 +5,8 @@ usage: python benchmarks/review_speed.py [--pictures N] [--edits N] [--no-browse
 Makes a library of N pictures (by default 100,000) with random confidences, of which the most doubtful ones are real
 photographs of 12 megapixels, and serves it by the installed command. Prints how long Chromium takes to the first paint
 and to the first window of rows, and the median and the slowest of the edits, each a request of its own that is answered
-when the edit is on the disk.
+when the edit is on the disk. Then it asks for one heatmap after the other, by `base`, and times as many edits
+meanwhile.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +32,7 @@ from machine import command, describe
 from PIL import Image
 
 from capcli.library.database import changing, open_to_write
+from capcli.modelfile.identity import identify_model
 
 REAL = 120
 """Pictures that are there."""
@@ -51,8 +54,15 @@ def main() -> None:
                 painted, listed = open_page(address, Path(folder) / "profile")
                 print(f"first paint {painted:.0f} ms, first window of rows {listed:.0f} ms")
             windows, edits = measure(address, options.edits)
-        for name, times in {"window of rows": windows, "edit": edits}.items():
+            with heatmaps(address) as made:
+                _, disturbed = measure(address, options.edits)
+        named = {"window of rows": windows, "edit": edits, "edit during heatmaps": disturbed}
+        for name, times in named.items():
             print(f"{name}: median {statistics.median(times):.1f} ms, slowest {max(times):.1f} ms of {len(times)}")
+        first, *others = made or [float("nan")]
+        print(f"heatmaps: the first after {first:.1f} s, with the model loaded")
+        if others:
+            print(f"heatmaps: {len(others)} more, a picture of 12 megapixels in {statistics.median(others):.2f} s each")
 
 
 def make_library(folder: Path, pictures: int) -> Path:
@@ -64,7 +74,8 @@ def make_library(folder: Path, pictures: int) -> Path:
     chance = random.Random(0)
     connection = open_to_write(folder / "photos.db")
     with changing(connection):
-        connection.execute("INSERT INTO model (id, name, sha256) VALUES (1, 'made up', '')")
+        model = identify_model("base")
+        connection.execute("INSERT INTO model (id, name, sha256) VALUES (1, ?, ?)", (model.name, model.sha256))
         connection.executemany(
             "INSERT INTO picture (path, caption, confidence, others, model) VALUES (?, ?, ?, ?, 1)",
             (
@@ -110,6 +121,40 @@ def open_page(address: str, profile: Path) -> tuple[float, float]:
         listed = 1000 * (time.perf_counter() - start)
         painted = chrome.execute_script("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
         return float(painted), listed
+
+
+@contextmanager
+def heatmaps(address: str) -> Iterator[list[float]]:
+    """Has one heatmap made after the other, from the first that is there on; seconds that each took."""
+    place = urlsplit(address)
+    assert place.hostname is not None
+    connection = HTTPConnection(place.hostname, place.port)
+    made: list[float] = []
+    ended = threading.Event()
+
+    def ask(picture: int) -> None:
+        start = time.perf_counter()
+        connection.request("GET", f"{place.path}rows/{picture}/heatmaps")
+        reply = connection.getresponse()
+        content = json.loads(reply.read())
+        if reply.status != 200:
+            raise SystemExit(f"heatmaps: {content}")
+        made.append(time.perf_counter() - start)
+
+    def go_on() -> None:
+        for picture in range(2, REAL):
+            if ended.is_set():
+                return
+            ask(picture)
+
+    ask(1)
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield made
+    finally:
+        ended.set()
+        thread.join()
 
 
 def measure(address: str, edits: int) -> tuple[list[float], list[float]]:

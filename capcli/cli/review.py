@@ -12,6 +12,7 @@ import typer
 from capcli.cli.messages import inform, tell
 from capcli.cli.options import Group, path, takes
 from capcli.errors import UsageError
+from capcli.model.options import ModelOptions
 from capcli.options import flag_of
 from capcli.ratings.options import ADEQUACY_FLUENCY, RatingOptions
 from capcli.web.options import ReviewOptions, login_name
@@ -19,6 +20,7 @@ from capcli.web.options import ReviewOptions, login_name
 
 @takes(
     options=Group(ReviewOptions, "Review", common=("port", "reviewer", "open")),
+    place=Group(ModelOptions, "Model", without=("lm", "batch_size")),
     rating=Group(RatingOptions, "Rating"),
 )
 def review(
@@ -33,6 +35,7 @@ def review(
     rate: Annotated[bool, typer.Option("--rate", help="Rate the captions of one or several systems, blind.")] = False,
     *,
     options: dict[str, Any],
+    place: dict[str, Any],
     rating: dict[str, Any],
 ) -> None:
     """Serve a page, on this computer alone, on which you accept, edit, reject and flag the captions of a LIBRARY.
@@ -45,20 +48,22 @@ def review(
     if rate:
         if "reviewer" in options:
             raise UsageError("--reviewer is who reviews a library; who rates is --rater")
+        if place:
+            raise UsageError(f"{flag_of(next(iter(place)))} makes heatmaps of a library, and --rate has none")
         _rate(files, RatingOptions(**rating), ReviewOptions(**options))
         return
     if rating:
         raise UsageError(f"{flag_of(next(iter(rating)))} belongs to --rate")
     if len(files) > 1:
         raise UsageError("one library is reviewed at a time; --rate compares files of captions")
-    _serve(files[0], ReviewOptions(**options))
+    _serve(files[0], ReviewOptions(**options), ModelOptions(**place))
 
 
-def _serve(library: Path, wanted: ReviewOptions) -> None:
+def _serve(library: Path, wanted: ReviewOptions, model: ModelOptions) -> None:
     need_server()
     from capcli.web.serving import serve_review
 
-    serve_review(library, wanted, announce(f"it serves {library}", opens=wanted.open))
+    serve_review(library, wanted, model, announce(f"it serves {library}", opens=wanted.open))
 
 
 def _rate(files: list[Path], wanted: RatingOptions, served: ReviewOptions) -> None:

@@ -37,11 +37,34 @@ def overlay(picture: Image.Image, heat: FloatArray, opacity: float = OPACITY) ->
     alpha = alphas(opacity)
     if heat.shape != picture.size[::-1]:
         raise UsageError(f"a map of shape {heat.shape} does not fit a picture of size {picture.size}")
-    levels = Image.fromarray(np.rint(255 * heat).astype(np.uint8))
+    levels = _levels(heat)
     mask = levels.point(alpha.tolist())
     # Pillow's tables and its composite work on bytes: a picture of many megapixels takes little memory and time.
     levels.putpalette(colours().tobytes())
     return Image.composite(levels.convert("RGB"), picture, mask)
+
+
+def veil(heat: FloatArray, opacity: float = OPACITY) -> Image.Image:
+    """What `overlay` lays over the picture, alone, for a program that has the picture already, such as a browser.
+
+    Args:
+        heat: float height x width from 0 to 1.
+        opacity: as `overlay` takes it.
+
+    Returns:
+        A picture of the map's size whose 256 colours have their transparencies (Pillow's mode P), as PNG stores them.
+
+    Raises:
+        UsageError: for an opacity out of range.
+    """
+    levels = _levels(heat)
+    levels.putpalette(colours().tobytes())
+    levels.info["transparency"] = alphas(opacity).tobytes()
+    return levels
+
+
+def _levels(heat: FloatArray) -> Image.Image:
+    return Image.fromarray(np.rint(255 * heat).astype(np.uint8))
 
 
 def alphas(opacity: float = OPACITY) -> UInt8Array:

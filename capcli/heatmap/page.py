@@ -19,7 +19,7 @@ from capcli.arrays import FloatArray, UInt8Array
 from capcli.heatmap.colour import colours
 from capcli.heatmap.mark import MARK
 from capcli.heatmap.overlay import OPACITY, alphas
-from capcli.heatmap.sentence import parts, probability
+from capcli.heatmap.sentence import parts, probability, strongest
 from capcli.output.html import data_uri, jpeg, render
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ _PICTURES = ((1024, 88), (1024, 75), (1024, 60), (768, 55), (512, 50))
 _DRAWN_SIDE = 512
 
 _THUMBNAIL_SIDE = 192
-
-_ROWS = ("upper", "middle", "lower")
-_COLUMNS = ("left", "centre", "right")
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def page(
         "runs": _runs(caption),
         "share": _share,
         "probability": probability,
-        "strongest": _strongest,
+        "strongest": strongest,
         "layers": layers,
         "heads": heads,
         "method": method,
@@ -172,7 +169,7 @@ def _data(caption: Caption, heads: int) -> dict[str, object]:
         "rows": rows,
         "columns": columns,
         "box": list(words[0].box) if words else [0, 0, 1, 1],
-        "words": [[word.text, probability(word), _strongest(word)] for word in words],
+        "words": [[word.text, probability(word), strongest(word)] for word in words],
         "maps": base64.b64encode(b"".join(_maps(word, heads > 0) for word in words)).decode(),
         "inks": base64.b64encode(_inks()).decode(),
     }
@@ -197,17 +194,6 @@ def _inks() -> bytes:
 
 def _gradient() -> str:
     return ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in colours()[::15].tolist())
-
-
-def _strongest(word: Word) -> str:
-    """Where the heatmap is strongest, in words: "upper left"."""
-    side = 3 * 16
-    heat = word.heatmap((side, side))
-    if heat.min() > 0.99:
-        return "everywhere alike"
-    row, column = (3 * place // side for place in divmod(int(heat.argmax()), side))
-    place = (_ROWS[row], _COLUMNS[column])
-    return "centre" if place == ("middle", "centre") else " ".join(place)
 
 
 def _runs(caption: Caption) -> list[list[tuple[str, Word | None]]]:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 UNKNOWN = "unknown"
 """What stands in place of the probability of a word that the model does not know."""
 
+_ROWS = ("upper", "middle", "lower")
+_COLUMNS = ("left", "centre", "right")
+
 
 def probability(word: Word) -> str:
     """A word's probability for people: "62 %"; "unknown" for a word that the model does not know."""
@@ -21,6 +24,17 @@ def probability(word: Word) -> str:
         return UNKNOWN
     percent = 100 * math.exp(word.log_probability)
     return "<1 %" if percent < 0.5 else f"{percent:.0f} %"
+
+
+def strongest(word: Word) -> str:
+    """Where the heatmap is strongest, in words: "upper left", "everywhere alike"; raises UsageError without one."""
+    side = 3 * 16
+    heat = word.heatmap((side, side))
+    if heat.min() > 0.99:
+        return "everywhere alike"
+    row, column = (3 * place // side for place in divmod(int(heat.argmax()), side))
+    place = (_ROWS[row], _COLUMNS[column])
+    return "centre" if place == ("middle", "centre") else " ".join(place)
 
 
 def parts(caption: Caption) -> Iterator[tuple[str, int | None]]:

@@ -84,6 +84,26 @@ class Change:
     by: str
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What the caption of a picture was made of.
+
+    Attributes:
+        path: of the file.
+        caption: the one that stands.
+        pixels: the hash of the picture's pixels as it was captioned, see `capcli.pictures.facts`; None where it is not
+            known.
+        model: the name of the model that wrote the caption, None where it is not known.
+        model_sha256: of its file.
+    """
+
+    path: str
+    caption: str
+    pixels: str | None
+    model: str | None
+    model_sha256: str | None
+
+
 class Conflict(Exception):  # noqa: N818 - it is the answer to a change as often as an error
     """Another change came first; `row` is what the library has now."""
 
@@ -160,6 +180,15 @@ def read_row(path: Path, picture: int) -> tuple[Row, list[Change]] | None:
             "SELECT field, old, new, at, by FROM history WHERE picture = ? ORDER BY id DESC", (picture,)
         )
         return _row(row), [Change(*entry) for entry in entries]
+
+
+def read_looked(path: Path, picture: int) -> Looked | None:
+    """What a caption was made of; None where there is no captioned picture of the number."""
+    with reading(path) as connection:
+        row = _find(connection, picture)
+        if row is None:
+            return None
+        return Looked(row["path"], row["caption"], row["pixels"], row["model_name"], row["model_sha256"])
 
 
 def decide(path: Path, picture: int, version: int, status: str, caption: str, by: str) -> Row:

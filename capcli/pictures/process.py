@@ -17,7 +17,7 @@ from capcli.pictures.worker import Kind, receive, send
 
 _STARTS = 3
 _LOADING_PATIENCE = 120.0
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from capcli.pictures.worker import main; main()"
+_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from {module} import main; main()"
 
 
 class Crash(Exception):  # noqa: N818 - what happened to a process, and `str` says how
@@ -150,8 +150,8 @@ class ReadingProcess:
         raise Crash(f"signal {-code}" if code < 0 else f"exit code {code}")
 
 
-def worker_command() -> list[str]:
-    """The command that runs `capcli.pictures.worker` of this very package.
+def worker_command(module: str = "capcli.pictures.worker") -> list[str]:
+    """The command that runs a module of this very package that speaks as `capcli.pictures.worker` does.
 
     Raises:
         CapcliError: when there is no Python to run it.
@@ -166,7 +166,14 @@ def worker_command() -> list[str]:
     home = str(Path(__file__).parents[2])
     places = [entry for entry in sys.path if Path(entry).is_absolute()]
     options = ["-E"] if sys.flags.ignore_environment else []
-    return [sys.executable, *options, "-c", _PROGRAM, *([] if home in places else [home]), *places]
+    return [
+        sys.executable,
+        *options,
+        "-c",
+        _PROGRAM.format(module=module),
+        *([] if home in places else [home]),
+        *places,
+    ]
 
 
 def _spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:

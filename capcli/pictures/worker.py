@@ -10,7 +10,7 @@ import os
 import signal
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
@@ -97,17 +97,26 @@ def request(path: Path, size: int, *, proportions: bool = False, described: bool
 
 
 def main() -> None:
-    """Serve the parent until it closes the pipe. Never returns: it ends the process."""
-    # Ctrl-C may reach every process in the terminal; what it means is for the parent to decide.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Short of memory, Linux would end the largest process: the parent with its model, and the whole run with it.
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    """Read pictures for the parent; see `serve`."""
     # Reading goes on in the gaps that the model leaves. Else its threads, which wait for each other, would all wait
     # for the one whose core is taken. Linux may weigh sessions, and this process has its own, before processes.
     with suppress(OSError, AttributeError):
         os.nice(10)
         Path("/proc/self/autogroup").write_text("10")
+    serve(_answer)
+
+
+def serve(answer: Callable[[bytes, AbstractContextManager[None]], tuple[Kind, bytes]]) -> None:
+    """Serve the parent until it closes the pipe. Never returns: it ends the process.
+
+    Args:
+        answer: makes the reply to the content of a READ message; it may enter the other argument to wait for its turn.
+    """
+    # Ctrl-C may reach every process in the terminal; what it means is for the parent to decide.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Short of memory, Linux would end the largest process: the parent with its model, and the whole run with it.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
     requests, replies = _taken_over(0, "rb"), _taken_over(1, "wb")
     os.dup2(1, 2)
@@ -123,7 +132,7 @@ def main() -> None:
     try:
         send(replies, Kind.READY)
         while True:
-            send(replies, *_answer(inbox.get(), turn()))
+            send(replies, *answer(inbox.get(), turn()))
     finally:
         os._exit(1)  # an ordinary end would stumble over the thread that holds stdin
 

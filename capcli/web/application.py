@@ -24,6 +24,7 @@ from capcli.library.review import (
     Row,
     count_statuses,
     decide,
+    read_looked,
     read_row,
     read_window,
     undo,
@@ -39,7 +40,9 @@ from capcli.web.answers import (
     name_store,
     read_json,
 )
+from capcli.web.heatmaps import Heatmaps, NoHeatmap
 from capcli.web.thumbnails import SIDES
+from capcli.words.tokens import spans
 
 WINDOW = 60
 """Rows that the page gets at a time."""
@@ -50,16 +53,17 @@ _LARGEST = 2**63 - 1
 """Of SQLite's numbers."""
 
 
-def make_application(library: Path, reviewer: str, token: str, port: int) -> ASGIApp:
+def make_application(library: Path, reviewer: str, heatmaps: Heatmaps, token: str, port: int) -> ASGIApp:
     """The page and what it asks for, guarded.
 
     Args:
         library: the file.
         reviewer: who the history says made the changes.
+        heatmaps: makes them.
         token: the secret in the address.
         port: that the server listens on.
     """
-    review = _Review(library, reviewer)
+    review = _Review(library, reviewer, heatmaps)
     routes: list[BaseRoute] = [
         Route("/", review.page),
         Route("/review.css", review.style),
@@ -69,6 +73,7 @@ def make_application(library: Path, reviewer: str, token: str, port: int) -> ASG
         Route("/rows/{picture:int}", review.row, methods=["GET"]),
         Route("/rows/{picture:int}", review.change, methods=["POST"]),
         Route("/rows/{picture:int}/undo", review.take_back, methods=["POST"]),
+        Route("/rows/{picture:int}/heatmaps", review.look),
         Route("/pictures/{picture:int}", review.picture),
     ]
     return guard_routes(routes, token, port)
@@ -77,8 +82,8 @@ def make_application(library: Path, reviewer: str, token: str, port: int) -> ASG
 class _Review:
     """Answers requests about one library; what reads or writes it runs in threads."""
 
-    def __init__(self, library: Path, reviewer: str) -> None:
-        self._library, self._reviewer = library, reviewer
+    def __init__(self, library: Path, reviewer: str, heatmaps: Heatmaps) -> None:
+        self._library, self._reviewer, self._heatmaps = library, reviewer, heatmaps
         self._name = name_store(library)
 
     def page(self, request: Request) -> Response:
@@ -95,10 +100,10 @@ class _Review:
         return Response(page, media_type="text/html")
 
     def style(self, request: Request) -> Response:
-        return answer_style("output/page.css", "web/page.css", "web/review.css")
+        return answer_style("output/page.css", "web/page.css", "web/review.css", "web/words.css")
 
     def script(self, request: Request) -> Response:
-        return answer_script("web/page.js", "web/review.js")
+        return answer_script("web/page.js", "web/words.js", "web/review.js")
 
     def counts(self, request: Request) -> Response:
         return answer({"counts": count_statuses(self._library)})
@@ -132,6 +137,16 @@ class _Review:
         picture = request.path_params["picture"]
         return await run_in_threadpool(self._change, lambda: undo(self._library, picture, by=self._reviewer, **asked))
 
+    async def look(self, request: Request) -> Response:
+        looked = await run_in_threadpool(read_looked, self._library, request.path_params["picture"])
+        if looked is None:
+            raise HTTPException(404, "the picture is not in the library, or has no caption")
+        try:
+            maps = await self._heatmaps.make(looked, request.is_disconnected)
+        except NoHeatmap as error:
+            raise HTTPException(422, str(error)) from None
+        return answer({"caption": looked.caption, "words": maps})
+
     def picture(self, request: Request) -> Response:
         side = SIDES.get(request.query_params.get("side", "large"))
         found = read_row(self._library, request.path_params["picture"])
@@ -154,7 +169,23 @@ def _told(row: Row) -> dict[str, object]:
     told = asdict(row)
     path, source = Path(told.pop("path")), told.pop("copied_from")
     copied = None if source is None else _shown(Path(source).name)
-    return {**told, "name": _shown(path.name), "folder": _shown(str(path.parent)), "copied": copied}
+    return {
+        **told,
+        "name": _shown(path.name),
+        "folder": _shown(str(path.parent)),
+        "copied": copied,
+        "words": _cut(row.caption),
+    }
+
+
+def _cut(caption: str) -> list[tuple[str, int | None]]:
+    """A caption as it is spelt, cut into the words that a model sees, each with its place, and what is between."""
+    pieces: list[tuple[str, int | None]] = []
+    end = 0
+    for place, (_, start, stop) in enumerate(spans(caption)):
+        pieces += [(caption[end:start], None), (caption[start:stop], place)]
+        end = stop
+    return [piece for piece in (*pieces, (caption[end:], None)) if piece[0]]
 
 
 def _shown(name: str) -> str:

@@ -36,15 +36,16 @@ const drafts = {
 
 class Gone extends Error {}
 
-const ask = async (path, body) => {
-  const how = body === undefined ? {} : {
+const ask = async (path, body, signal) => {
+  const how = body === undefined ? {signal} : {
     method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body),
   }
   let reply, content
   try {
     reply = await fetch(path, how)
     content = await reply.json()
-  } catch {
+  } catch (error) {
+    if (signal?.aborted) throw error
     const why = reply ? "Another server is at this address now." : "The server is gone."
     tellGone(`${why} Nothing more is stored. What you wrote stays in this browser: start capcli review again and open `
       + "the address that it prints.")

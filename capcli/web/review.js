@@ -147,6 +147,7 @@ const show = index => {
 }
 
 const tellRow = row => {
+  words.tell(row)
   const who = row.reviewer ? ` by ${row.reviewer}, ${row.reviewed.slice(0, 10)}` : ""
   part("status").textContent = word(row) + who
   part("confidence").textContent = share(row)
@@ -257,6 +258,7 @@ const step = async (by, before = "") => {
   }
   const row = rows[current + by]
   if (document.activeElement === caption) part("name").focus()
+  words.leave()
   if (!row) {
     show(current)
     say(`${before} ${by > 0 ? "This is the last picture here." : "This is the first picture here."}`)
@@ -321,6 +323,7 @@ const actions = {
   r: () => decide("rejected"),
   f: () => decide("flagged"),
   u: takeBack,
+  h: words.enter,
   j: () => step(1),
   k: () => step(-1),
   e: () => { caption.focus(); caption.setSelectionRange(caption.value.length, caption.value.length) },
@@ -358,6 +361,7 @@ part("show").addEventListener("change", () => begin().catch(() => {}))
 part("picture").addEventListener("error", () => {
   part("picture").hidden = true
   part("unseen").hidden = false
+  words.hide()
 })
 
 begin().catch(() => {})

@@ -16,9 +16,13 @@ from axe import find_violations
 from kept_results import make_kept
 
 from capcli.library.keeping import LibraryFile
+from capcli.modelfile.identity import identify_model
+from capcli.pictures.read import read_described
 
 if TYPE_CHECKING:
     from chromium import Chromium
+
+    from capcli.modelfile.checkpoint import Checkpoint
 
 pytest.importorskip("uvicorn")
 pytestmark = pytest.mark.browser
@@ -30,7 +34,7 @@ CAPTIONS = {
     "rocket.jpg": ("Two tall towers rise against a dark blue sky.", 0.4),
     "coffee.jpg": ("A red cup of coffee on a wooden table.", 0.6),
 }
-ENTER, ESCAPE, TAB = "\ue007", "\ue00c", "\ue004"
+ENTER, ESCAPE, TAB, RIGHT = "\ue007", "\ue00c", "\ue004", "\ue014"
 
 Serve = Callable[..., "tuple[str, subprocess.Popen[str]]"]
 
@@ -50,9 +54,10 @@ def serve(command: str, environment: dict[str, str], library: Path) -> Iterator[
     """Starts the command; returns the address that it prints, and the process."""
     started = []
 
-    def start(port: int = 0) -> tuple[str, subprocess.Popen[str]]:
+    def start(port: int = 0, model: Path | None = None) -> tuple[str, subprocess.Popen[str]]:
+        more = [] if model is None else ["--model", str(model)]
         server = subprocess.Popen(
-            [command, "review", str(library), "--port", str(port), "--reviewer", "Ann", "-q"],
+            [command, "review", str(library), "--port", str(port), "--reviewer", "Ann", "-q", *more],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
@@ -138,9 +143,10 @@ def test_a_screen_reader_and_every_eye_can_use_it(browser: Chromium, serve: Serv
     stops = []
     for _ in range(15):
         browser.press(TAB)
-        stops.append(browser.ask("document.activeElement.id || document.activeElement.closest('ol, ul')?.id"))
-    assert stops[:4] == ["show", "caption", "accept", "reject"] or stops[1:5] == ["show", "caption", "accept", "reject"]
-    assert stops.count("list") == 1
+        stops.append(browser.ask("document.activeElement.id || document.activeElement.closest('ol, ul, #words')?.id"))
+    first = ["show", "words", "caption", "accept", "reject"]
+    assert first in (stops[:5], stops[1:6])
+    assert (stops.count("list"), stops.count("words")) == (1, 1)
     text = "h1, p:not(:empty), label, button, #list span, #list small, dt, dd, li, summary, textarea, select"
     for dark in (False, True):
         for width in (1280, 400):
@@ -212,6 +218,87 @@ def test_two_browsers_lose_nothing(browser: Chromium, serve: Serve, library: Pat
     browser.press(ENTER)
     shown(browser, "astronaut.jpg")
     assert stored(library)["cat.jpg"] == (f"{CAPTIONS['cat.jpg'][0]} Mine.", "edited")
+
+
+@pytest.mark.slow
+def test_it_shows_where_the_model_looked_and_leaves_no_process_behind(
+    browser: Chromium,
+    serve: Serve,
+    library: Path,
+    tmp_path: Path,
+    tiny_checkpoint: Callable[..., Checkpoint],
+    eventually: Callable[[Callable[[], object]], None],
+) -> None:
+    model = tmp_path / "tiny.safetensors"
+    tiny_checkpoint().save(model)
+    cat, rocket = (read_described(tmp_path / name, 64)[1].pixels for name in ("cat.jpg", "rocket.jpg"))
+    with sqlite3.connect(library) as connection:
+        connection.execute("UPDATE model SET name = 'tiny', sha256 = ?", (identify_model(model).sha256,))
+        change = "UPDATE picture SET caption = ?, pixels = ? WHERE path LIKE ?"
+        connection.execute(change, ("A dog, Rex.", cat, "%cat.jpg"))
+        connection.execute(change, ("A ball.", rocket, "%rocket.jpg"))
+    address, server = serve(model=model)
+    browser.open(address, still=True)
+    shown(browser, "cat.jpg")
+    browser.wait("document.getElementById('picture').naturalWidth > 0")
+    assert workers(server.pid) == []
+    said = "document.getElementById('said').textContent"
+    seen = "document.getElementById('heat').classList.contains('shown')"
+    browser.press("h")
+    browser.wait(f"{said}.startsWith('“A”: the model gives it ') && {seen}", 60)
+    (worker,) = workers(server.pid)
+    places = ("document.getElementById('heat')", "document.getElementById('picture')")
+    heat, picture = (browser.ask(f"JSON.stringify({place}.getBoundingClientRect())") for place in places)
+    assert heat == picture
+    assert browser.ask("getComputedStyle(document.getElementById('heat')).transitionDuration") == "0s"
+    browser.press(RIGHT, RIGHT)
+    browser.wait(f"{said}.startsWith('“Rex”: the model does not know this word.')")
+    assert find_violations(browser) == []
+    # One stop on the way, and two ways out.
+    browser.press(TAB)
+    assert browser.ask("document.activeElement.id") == "caption"
+    browser.wait(f"!{seen}")
+    browser.press(ESCAPE, "h")
+    assert browser.ask("document.activeElement.textContent") == "Rex"
+    browser.wait(seen)
+    browser.press(ESCAPE)
+    assert browser.ask("document.activeElement.id") == "name"
+    browser.wait(f"!{seen}")
+    browser.press("h", "j")
+    shown(browser, "astronaut.jpg")
+    assert browser.ask("document.activeElement.id") == "name"
+    assert not browser.ask(seen)
+    looked = "document.getElementById('looked').textContent"
+    browser.point("#words button")
+    browser.wait(f"{looked} === 'No heatmap: the picture has changed since it was captioned; caption it again.'")
+    assert not browser.ask(seen)
+    browser.press("j")
+    shown(browser, "rocket.jpg")
+    browser.point("#words button:last-of-type")
+    browser.wait(f"{looked}.startsWith('“ball”') && {seen}")
+    browser.press(ESCAPE)
+    browser.wait(f"!{seen}")
+    assert workers(server.pid) == [worker]
+    server.kill()
+    server.wait()
+    eventually(lambda: not Path(f"/proc/{worker}/cmdline").exists() or not Path(f"/proc/{worker}/cmdline").read_bytes())
+
+
+def test_a_caption_of_another_model_has_no_heatmap_and_starts_no_process(browser: Chromium, serve: Serve) -> None:
+    address, server = serve()
+    browser.open(address, 390, dark=True)
+    shown(browser, "cat.jpg")
+    browser.chrome.find_element("css selector", "#words button").click()
+    browser.wait("document.getElementById('looked').textContent.startsWith('No heatmap: the model fake wrote')")
+    assert find_violations(browser) == []
+    assert browser.fits()
+    assert workers(server.pid) == []
+
+
+def workers(server: int) -> list[int]:
+    """The processes that a server has started."""
+    by_thread = [file.read_text() for file in Path(f"/proc/{server}/task").glob("*/children")]
+    return [int(pid) for pids in by_thread for pid in pids.split()]
 
 
 def test_a_port_that_is_taken_is_one_line(

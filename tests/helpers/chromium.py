@@ -93,6 +93,12 @@ class Chromium:
         for key in keys:
             self.chrome.switch_to.active_element.send_keys(key)
 
+    def point(self, selector: str) -> None:
+        """Moves the mouse onto the first element of a CSS selector."""
+        from selenium.webdriver import ActionChains
+
+        ActionChains(self.chrome).move_to_element(self.chrome.find_element("css selector", selector)).perform()
+
     def fetched(self, page: Path) -> list[str]:
         """What is asked for while the page is opened, other than itself and what it holds."""
         self.chrome.get_log("performance")  # of what was shown before

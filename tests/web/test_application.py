@@ -18,7 +18,9 @@ from capcli.library.keeping import LibraryFile
 pytest.importorskip("starlette")
 from starlette.testclient import TestClient
 
+from capcli.model.options import ModelOptions
 from capcli.web.application import WINDOW, make_application
+from capcli.web.heatmaps import Heatmaps
 
 HERE = "http://127.0.0.1:8765"
 CHANGE = {"version": 0, "status": "accepted", "caption": "A dog."}
@@ -45,7 +47,7 @@ def library(whole: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(library: Path) -> TestClient:
-    app = make_application(library, "Ann", "secret", 8765)
+    app = make_application(library, "Ann", Heatmaps(ModelOptions()), "secret", 8765)
     return TestClient(app, base_url=f"{HERE}/secret/", headers={"Origin": HERE})
 
 
@@ -61,7 +63,9 @@ def test_the_page_gets_windows_of_rows_and_every_row_once(client: TestClient) ->
 def test_a_change_is_in_the_library_when_it_is_answered(client: TestClient, library: Path) -> None:
     edited = client.post("rows/1", json=CHANGE).json()["row"]
     assert (edited["caption"], edited["status"], edited["reviewer"]) == ("A dog.", "edited", "Ann")
-    with TestClient(make_application(library, "Bob", "other", 8765), base_url=f"{HERE}/other/") as other:
+    with TestClient(
+        make_application(library, "Bob", Heatmaps(ModelOptions()), "other", 8765), base_url=f"{HERE}/other/"
+    ) as other:
         seen = other.get("rows/1").json()
     assert (seen["row"]["caption"], seen["changes"][0]["by"]) == ("A dog.", "Ann")
     undone = client.post("rows/1/undo", json={"version": edited["version"]}).json()["row"]
@@ -104,17 +108,20 @@ def test_pictures_are_small_and_upright_and_named_by_number_alone(client: TestCl
 )
 def test_nobody_else_may_ask(client: TestClient, headers: dict[str, str], code: int) -> None:
     assert client.get("rows", headers=headers).status_code == code
+    assert client.get("rows/1/heatmaps", headers=headers).status_code == code
     assert client.post("rows/1", json=CHANGE, headers=headers).status_code == code
     assert client.get("rows/1").json()["row"]["status"] is None
 
 
 def test_the_token_and_for_changes_the_origin_are_needed(library: Path, client: TestClient) -> None:
-    bare = TestClient(make_application(library, "Ann", "secret", 8765), base_url=HERE)
-    for path in ("/", "/rows", "/secre/rows", "/secrets/rows", "//rows", "/secret\u00e9/rows"):
+    bare = TestClient(make_application(library, "Ann", Heatmaps(ModelOptions()), "secret", 8765), base_url=HERE)
+    for path in ("/", "/rows", "/rows/1/heatmaps", "/secre/rows", "/secrets/rows", "//rows", "/secret\u00e9/rows"):
         assert bare.get(path).status_code == 404
     assert bare.get("/secret/rows").status_code == 200
     assert bare.post("/secret/rows/1", json=CHANGE).status_code == 403
-    local = TestClient(make_application(library, "Ann", "secret", 8765), base_url="http://localhost:8765")
+    local = TestClient(
+        make_application(library, "Ann", Heatmaps(ModelOptions()), "secret", 8765), base_url="http://localhost:8765"
+    )
     assert local.get("/secret/", headers={"Origin": "http://localhost:8765"}).status_code == 200
 
 
