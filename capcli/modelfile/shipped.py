@@ -15,6 +15,11 @@ def shipped_models() -> dict[str, Path]:
     return {file.stem: file for folder in _FOLDERS for file in sorted(folder.glob("*.safetensors"))}
 
 
+def shipped_folders() -> tuple[Path, ...]:
+    """Where they may lie."""
+    return _FOLDERS
+
+
 def find_model(model: str | Path) -> Path:
     """The file of a model given by name or by path; raises ModelError where there is none."""
     models = shipped_models()

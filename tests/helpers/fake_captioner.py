@@ -30,6 +30,7 @@ class FakeCaptioner:
     device = "cpu"
     size = 8
     matches = False
+    notes = ()
     options = DecodingOptions(beam_size=5, max_length=7)
 
     def __init__(self) -> None:

@@ -28,6 +28,7 @@ FLOORS = (
     "library",
     "output",
     "keywords",
+    "engines",
     "modelfile",
     "decoding",
     "model",
@@ -44,8 +45,8 @@ FLOORS = (
 """The rooms of capcli from the top to the ground: each may import those below it."""
 
 WITHOUT_TORCH = (
-    "__main__", "cli", "", "catalogue", "evaluation", "web", "heatmap", "metadata", "runs", "caption", "library",
-    "output", "keywords", "pictures",
+    "__main__", "cli", "", "catalogue", "evaluation", "web", "heatmap", "metadata", "runs", "captioner", "caption",
+    "attribution", "library", "output", "keywords", "pictures",
     "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""
