@@ -6,12 +6,13 @@ import importlib.util
 import os
 import platform
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capcli.engines.contract import Engine
-from capcli.engines.graphs import Graphs, architecture, keep_graphs, read_graphs
+from capcli.engines.graphs import Graphs, architecture, can_keep, keep_graphs, read_graphs
 from capcli.errors import UsageError
 from capcli.model.options import ENGINES
 from capcli.model.settings import NO_ENCODER
@@ -147,6 +148,15 @@ def _load_onnx(file: Path, *, make: bool) -> Loaded:
     except ValueError as error:
         raise _Unfit(f"ONNX Runtime does not take {file.name} ({error})") from None
     return Loaded(engine, manner, notes)
+
+
+def prepare_graphs(file: Path, checkpoint: Checkpoint) -> None:
+    """Makes the graphs of a model that was just written, so that ONNX Runtime can have it; what hinders is no error."""
+    key = architecture(read_header(file).described)
+    wanted = checkpoint.model.config.encoder.sees and installed("onnxruntime")
+    if wanted and read_graphs(key) is None and can_keep():
+        with suppress(_Unfit):
+            keep_graphs(key, make_graphs(checkpoint))
 
 
 def make_graphs(checkpoint: Checkpoint) -> Graphs:

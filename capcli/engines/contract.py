@@ -9,6 +9,7 @@ from capcli.arrays import Float32Array, UInt8Array
 from capcli.decoding.forced import Forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
+from capcli.decoding.speaker import Speaker
 
 Regions = Any
 """Those of B pictures, as the engine holds them: only its own methods look into them, and `len` is B."""
@@ -28,6 +29,7 @@ class Engine(Protocol):
         longest: the longest caption in words.
         matches: whether the model has a matcher.
         reads: whether a language model has a say.
+        speaker: the decoder as a search asks it.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Engine(Protocol):
     longest: int
     matches: bool
     reads: bool
+    speaker: Speaker[Any, Any]
 
     def check(self, options: DecodingOptions) -> None:
         """Raises UsageError for captions longer than the language model can read, if it is to read them."""

@@ -30,6 +30,10 @@ VERSION = 1
 """Rises when graphs of the same architecture change."""
 
 
+SUFFIX = ".graphs"
+"""Of the files that hold graphs."""
+
+
 @dataclass(frozen=True)
 class Leaf:
     """One array of a decoder's state.
@@ -121,7 +125,7 @@ def read_graphs(key: str) -> Graphs | None:
     """The graphs of an architecture, from beside the shipped models or from the cache; None where no whole ones are."""
     for folder in (*shipped_folders(), cache_folder()):
         with suppress(OSError, ValueError):
-            return Graphs.from_bytes((folder / f"{key}.graphs").read_bytes())
+            return Graphs.from_bytes((folder / f"{key}{SUFFIX}").read_bytes())
     return None
 
 
@@ -130,10 +134,18 @@ def keep_graphs(key: str, graphs: Graphs) -> str | None:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / f"{key}.graphs", graphs.to_bytes())
+        write_atomic(folder / f"{key}{SUFFIX}", graphs.to_bytes())
     except OSError as error:
         return f"{folder}: {error.strerror or error}"
     return None
+
+
+def can_keep() -> bool:
+    """Whether there is a cache, or can be one."""
+    with suppress(OSError):
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        return os.access(cache_folder(), os.W_OK)
+    return False
 
 
 def cache_folder() -> Path:

@@ -15,7 +15,7 @@ from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.language import LanguageModel
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.teacher_forcing import teacher_force
-from capcli.decoding.torch_speaker import array
+from capcli.decoding.torch_speaker import TorchSpeaker, array
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.device import bfloat16_pays, out_of_memory
 from capcli.model.matcher import Matcher
@@ -47,6 +47,7 @@ class TorchEngine:
         self._language = None if language is None else LanguageModel.of(language.model, model.vocabulary, device)
         self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
         self._decoder = model.decoder.to(device, self._decoder_dtype)
+        self.speaker = TorchSpeaker(self._decoder)
         self._matcher = None if model.matcher is None else model.matcher.to(device)
         self._device, self.device = device, str(device)
         self.size = model.encoder.config.size

@@ -129,7 +129,7 @@ def test_gradients_are_those_of_torch(matching: tuple[OnnxEngine, TorchEngine]) 
 def test_rows_may_go_to_other_pictures(build: Any, tiny_settings: Any, variant: dict[str, Any]) -> None:
     """A beam search never asks that; whoever does gets what the decoder would give."""
     onnx, in_torch = engines(build("squeezenet1_1", variant))
-    speaker, decoder = onnx._speaker, in_torch._decoder
+    speaker, decoder = onnx.speaker, in_torch._decoder
     regions = onnx.encode(PICTURES[:3])
     index, tokens = np.array([2, 0, 0, 1]), np.array([4, 5, 6, 7])
     state = speaker.reorder(speaker.start(regions), np.array([0, 0, 1, 1, 2, 2]))
