@@ -70,7 +70,8 @@ class _Search(Generic[State]):
     ) -> None:
         B, K = pictures, max(options.beam_size, options.num_captions)
         self._speaker, self._options, self._prefix = speaker, options, prefix
-        self._pictures = np.arange(B)[:, None]
+        # The pictures that are still searched, in the order of the rows; one that is done leaves.
+        self._pictures = list(range(B))
         self._state = speaker.reorder(state, np.arange(B).repeat(K))
         weight = options.lm_weight
         self._fusion = Fusion(language, weight, B, K) if language is not None and weight else None
@@ -84,7 +85,6 @@ class _Search(Generic[State]):
         self._sentinel: Float32Array | None = None
         self._finished: list[list[Hypothesis]] = [[] for _ in range(B)]
         self._cut: list[list[Hypothesis]] = [[] for _ in range(B)]
-        self._open = [True] * B
 
     def run(self) -> list[list[Hypothesis]]:
         """The hypotheses of each picture, the best first."""
@@ -96,11 +96,12 @@ class _Search(Generic[State]):
             choices[..., END] = -np.inf
             best, flat = _largest((self._scores[..., None] + choices).reshape(len(choices), -1), self._scores.shape[1])
             self._keep_ended(choices, ends, best, logs)
-            self._close_full(best)
-            if not any(self._open):
+            going = self._going(best)
+            if not len(going):
                 break
-            self._grow(flat // choices.shape[-1], flat % choices.shape[-1], logs, weights)
-            self._scores = best
+            source, word = np.divmod(flat[going], choices.shape[-1])
+            self._grow(going[:, None], source, word, logs, weights)
+            self._scores, self._pictures = best[going], [self._pictures[row] for row in going]
         found = zip(self._finished, self._cut, strict=True)
         return [(ended + best_first(rest))[: self._options.num_captions] for ended, rest in found]
 
@@ -110,55 +111,58 @@ class _Search(Generic[State]):
         # An end competes with the other continuations for a place on the beam.
         ending = (totals >= best[:, -1:]) & (totals > -np.inf)
         stuck = (choices == -np.inf).all(-1) & (ends == -np.inf) & (self._scores > -np.inf)
-        for picture, beam in np.argwhere(ending).tolist():
-            if self._open[picture]:
-                self._finished[picture].append(self._hypothesis(picture, beam, float(logs[picture * K + beam, END])))
-        for picture, beam in np.argwhere(stuck).tolist():
-            if self._open[picture]:
-                self._cut[picture].append(self._hypothesis(picture, beam, None))
+        for row, beam in np.argwhere(ending).tolist():
+            end = float(logs[row * K + beam, END])
+            self._finished[self._pictures[row]].append(self._hypothesis(row, beam, end))
+        for row, beam in np.argwhere(stuck).tolist():
+            self._cut[self._pictures[row]].append(self._hypothesis(row, beam, None))
 
-    def _close_full(self, best: Float32Array) -> None:
-        """Closes the pictures of which no unfinished beam could still beat a finished caption that is kept."""
-        K, steps = self._scores.shape[1], self._options.max_length + 1
-        for picture, top in enumerate(best[:, 0].tolist()):
+    def _going(self, best: Float32Array) -> IntArray:
+        """Rows of the pictures of which an unfinished beam could still beat a finished caption that is kept."""
+        K, steps, going = self._scores.shape[1], self._options.max_length + 1, []
+        for row, (picture, top) in enumerate(zip(self._pictures, best[:, 0].tolist(), strict=True)):
             finished = self._finished[picture] = best_first(self._finished[picture])[:K]
             ceiling = top / steps**self._options.length_penalty
             # Greedy search goes no further than the end, even if a longer caption might have a better mean.
             full = len(finished) == K and (K == 1 or finished[-1].score >= ceiling)
-            if full or top == -np.inf:
-                self._open[picture] = False
+            if not full and top > -np.inf:
+                going.append(row)
+        return np.array(going, np.intp)
 
-    def _grow(self, source: IntArray, word: IntArray, logs: Float32Array, weights: Float32Array | None) -> None:
-        """Goes on, with each B x K beam by a word from the beam that it comes from.
+    def _grow(
+        self, going: IntArray, source: IntArray, word: IntArray, logs: Float32Array, weights: Float32Array | None
+    ) -> None:
+        """Goes on with P of the pictures, with each P x K beam by a word from the beam that it comes from.
 
         Args:
-            source: B x K, indices of beams.
-            word: B x K, indices of words.
-            logs: B K x V, log-probabilities of this step in the order of the sources.
-            weights: B K x R, attention likewise; None where the decoder has none.
+            going: P x 1, rows of these pictures.
+            source: P x K, indices of beams.
+            word: P x K, indices of words.
+            logs: log-probabilities of this step, x V, in the order of the sources of all pictures.
+            weights: attention likewise, x R; None where the decoder has none.
         """
         share = self._speaker.sentinel(self._state)
-        index, self._last = (self._pictures * self._scores.shape[1] + source).flatten(), word.flatten()
+        index, self._last = (going * self._scores.shape[1] + source).flatten(), word.flatten()
         self._state = self._speaker.reorder(self._state, index)
         if self._fusion is not None:
             self._fusion.reorder(index, self._last)
-        self._tokens = np.concatenate([self._tokens[self._pictures, source], word[..., None]], 2)
+        self._tokens = np.concatenate([self._tokens[going, source], word[..., None]], 2)
         chosen = logs[index, self._last].reshape(*word.shape, 1)
-        self._logs = np.concatenate([self._logs[self._pictures, source], chosen], 2)
-        self._attention = None if weights is None else self._longer(self._attention, weights, source)
-        self._sentinel = None if share is None else self._longer(self._sentinel, share, source)
+        self._logs = np.concatenate([self._logs[going, source], chosen], 2)
+        self._attention = None if weights is None else self._longer(self._attention, weights, going, source)
+        self._sentinel = None if share is None else self._longer(self._sentinel, share, going, source)
 
-    def _longer(self, told: Float32Array | None, now: Float32Array, source: IntArray) -> Float32Array:
-        """What has been told word by word and what is of this step, B x K x T x ..., in the order of the new beams."""
-        now = now.reshape(*source.shape, 1, *now.shape[1:])
-        longer: Float32Array = (now if told is None else np.concatenate([told, now], 2))[self._pictures, source]
+    def _longer(self, told: Float32Array | None, now: Float32Array, going: IntArray, source: IntArray) -> Float32Array:
+        """What has been told word by word and what is of this step, P x K x T x ..., in the order of the new beams."""
+        now = now.reshape(-1, source.shape[1], 1, *now.shape[1:])
+        longer: Float32Array = (now if told is None else np.concatenate([told, now], 2))[going, source]
         return longer
 
-    def _hypothesis(self, picture: int, beam: int, end: float | None) -> Hypothesis:
-        words, logs = self._tokens[picture, beam].tolist(), self._logs[picture, beam].tolist()
-        seen = None if self._attention is None else self._attention[picture, beam]
-        own = None if self._sentinel is None else self._sentinel[picture, beam]
-        place = picture * self._scores.shape[1] + beam
+    def _hypothesis(self, row: int, beam: int, end: float | None) -> Hypothesis:
+        words, logs = self._tokens[row, beam].tolist(), self._logs[row, beam].tolist()
+        seen = None if self._attention is None else self._attention[row, beam]
+        own = None if self._sentinel is None else self._sentinel[row, beam]
+        place = row * self._scores.shape[1] + beam
         bonus = 0.0 if self._fusion is None else self._fusion.bonus(place, ended=end is not None)
         return Hypothesis.scored(words, logs, seen, end, self._options.length_penalty, own, bonus)
 

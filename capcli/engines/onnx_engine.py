@@ -160,17 +160,17 @@ class OnnxSpeaker:
     def reorder(self, state: OnnxState, index: IntArray) -> OnnxState:
         pictures = state.pictures[index]
         stays = np.array_equal(pictures, state.pictures)
-        count = len(set(state.pictures.tolist()))
-        grouped = np.array_equal(pictures, np.arange(count).repeat(max(1, len(index) // count)))
+        kept, counts = _runs(pictures)
+        shared = np.array_equal(kept, np.arange(len(set(state.pictures.tolist()))))
         taken = {}
         for leaf in self._leaves:
             held = state.arrays[leaf.name]
             if leaf.spread and (leaf.changes or not stays):
                 held = held.take(index, leaf.axis)
-            elif leaf.axis is not None and not leaf.spread and not grouped:
-                held = held.take(pictures, leaf.axis)
+            elif leaf.axis is not None and not leaf.spread and not shared:
+                held = held.take(kept, leaf.axis)
             taken[leaf.name] = held
-        return OnnxState(taken, pictures if grouped else np.arange(len(index)))
+        return OnnxState(taken, np.arange(len(kept)).repeat(counts))
 
     def trace(self, state: OnnxState, captions: Sequence[Sequence[int]]) -> list[Forced]:
         """Feeds given captions word by word; see `Engine.trace`."""
@@ -221,6 +221,13 @@ class _Session:
         """The outputs by name."""
         given = {name: arrays[name] for name in self._takes}
         return dict(zip(self._gives, self._session.run(self._gives, given), strict=True))
+
+
+def _runs(pictures: IntArray) -> tuple[IntArray, IntArray]:
+    """The pictures of N rows that lie beside each other and how many rows each has; all as many, or one each."""
+    begins = np.flatnonzero(np.diff(pictures, prepend=-1))
+    counts = np.diff(begins, append=len(pictures))
+    return (pictures[begins], counts) if len(set(counts.tolist())) < 2 else (pictures, np.ones_like(pictures))
 
 
 def threads() -> int:
