@@ -268,11 +268,12 @@ def speed(runs: Path, results: Path) -> None:
 def write(results: Path) -> None:
     """Puts tables and curves into the documents."""
     rows = read_rows(results)
-    runs = [row for row in rows if "recipe" in row]
+    runs = [row for row in rows if "recipe" in row and "judged" not in row]
     rates = {name: rate for row in rows for name, rate in row.get("images_per_second", {}).items()}
     page = DOCS / "benchmarks" / "recipes.md"
     place(page, "architectures", table(runs, ARCHITECTURES, rates, ALL_FIGURES))
     place(page, "objectives", added(runs))
+    place(page, "data", judged_elsewhere([row for row in rows if "judged" in row]))
     place(DOCS / "models.md", "recipes", table(runs, ARCHITECTURES, rates, MAIN_FIGURES))
     page.with_suffix(".svg").write_bytes(drawn(runs))
 
@@ -293,6 +294,25 @@ def table(runs: Sequence[dict[str, Any]], names: Sequence[str], rates: dict[str,
             f"{rates[name]:.1f}" if name in rates else "",
             taken(own),
         ])  # fmt: skip
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def judged_elsewhere(runs: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table of what more data brings: a line for each run, with CIDEr-D on the dev splits of others."""
+    others = list(dict.fromkeys(name for run in runs for name in run["judged"]))
+    head = ["recipe", "trained on", "beam", *MAIN_FIGURES, *(f"`{name}` dev, CIDEr-D" for name in others)]
+    lines = [[*head, "core minutes"], ["---"] * (len(head) + 1)]
+    lines += [
+        [
+            f"`{run['recipe']}`",
+            "" if run["recipe"] == BASE else "all" if run.get("more") else "Flickr8k",
+            str(run["beam"]),
+            *(f"{run['test'][figure]:.3f}" for figure in MAIN_FIGURES),
+            *(f"{run['judged'][name]:.3f}" for name in others),
+            taken([run]),
+        ]
+        for run in sorted(runs, key=lambda run: (run["recipe"], len(run.get("more", []))))
+    ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +15,9 @@ from capcli.cli.console import Console, leave, open_session
 from capcli.cli.options import Group, takes
 from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
 from capcli.keywords.options import KeywordOptions
+from capcli.library.options import BurstOptions
 from capcli.model.options import ModelOptions
-from capcli.output.options import OutputOptions
+from capcli.output.options import LIBRARY, OutputOptions
 from capcli.pictures.options import InputOptions
 from capcli.runs.tally import Tally
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     inputs=Group(InputOptions, "Pictures", common=("recursive",)),
     outputs=Group(OutputOptions, "Output", common=("output", "format", "sidecar", "resume", "overwrite")),
     wanted=Group(KeywordOptions, "Output", common=("keywords",)),
+    bursts=Group(BurstOptions, "Output"),
     decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
     place=Group(ModelOptions, "Model", common=("model",)),
 )
@@ -46,6 +49,7 @@ def caption(
     inputs: dict[str, Any],
     outputs: dict[str, Any],
     wanted: dict[str, Any],
+    bursts: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
 ) -> None:
@@ -62,8 +66,11 @@ def caption(
     asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
     DecodingOptions(**asked)
     words = KeywordOptions(**wanted)
+    together = BurstOptions(**bursts)
+    together.check_format(library=to.row_format == LIBRARY)
 
     from capcli.keywords.chooser import keyword_origin, read_chooser
+    from capcli.library.bursts import read_bursts
     from capcli.library.keeping import LibraryFile
     from capcli.output.outputs import Outputs
     from capcli.runs.writing import WriteCaptions
@@ -71,25 +78,28 @@ def caption(
     chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
     console = Console(summary=not alone)
     with Outputs(to, sys.stdout.buffer, base, open_library=LibraryFile, alone=alone, keywords=made_by) as sinks:
-
-        def arriving(interrupt: Event, tally: Tally) -> Iterator[Path | None]:
-            assert watch is not None
-            yield None  # what is there already is not kept waiting for what comes
-            console.inform(f"watching {watch}; Ctrl-C ends it")
-            yield from _arriving(watch, options, set(found.pictures), sinks, interrupt, tally)
-
+        arriving = partial(_arriving, watch, options, set(found.pictures), sinks, console) if watch else None
         with open_session(context, given, decoding, console) as session:
-            job = WriteCaptions(sinks, with_words=to.with_words, chooser=chooser)
-            tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving if watch else None)
+            seen = read_bursts(sinks.library, together)
+            job = WriteCaptions(sinks, with_words=to.with_words, chooser=chooser, bursts=seen)
+            tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving)
     console.conclude(tally)
     leave(tally)
 
 
 def _arriving(
-    folder: Path, options: InputOptions, seen: set[Path], outputs: Outputs, interrupt: Event, tally: Tally
+    folder: Path,
+    options: InputOptions,
+    seen: set[Path],
+    outputs: Outputs,
+    console: Console,
+    interrupt: Event,
+    tally: Tally,
 ) -> Iterator[Path | None]:
     from capcli.pictures.watch import watch
 
+    yield None  # what is there already is not kept waiting for what comes
+    console.inform(f"watching {folder}; Ctrl-C ends it")
     for picture in watch(folder, options, interrupt, seen=seen):
         if picture is not None and outputs.settled(picture):
             tally.skipped += 1

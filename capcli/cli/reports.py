@@ -16,21 +16,32 @@ from capcli.files.atomic import write_atomic
 
 if TYPE_CHECKING:
     from capcli.compression.measurement import Measured
+    from capcli.evaluation.people_report import PeopleReport
     from capcli.evaluation.report import Report
 
-References = Annotated[
-    Path,
-    typer.Option(
-        "--references",
-        parser=path,
-        metavar="FILE",
-        help="What people wrote about the images: COCO or Karpathy JSON, JSON lines, a table or a data set.",
-    ),
-]
+_REFERENCES = typer.Option(
+    "--references",
+    parser=path,
+    metavar="FILE",
+    help="What people wrote about the images: COCO or Karpathy JSON, JSON lines, a table or a data set.",
+)
+References = Annotated[Path, _REFERENCES]
+PerhapsReferences = Annotated[Path | None, _REFERENCES]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace reports that are there.")]
 
 _SETTINGS = (
-    *("dataset", "split", "predictions", "compare", "references", "allow_missing", "human", "retrieval", "training"),
+    *(
+        "dataset",
+        "split",
+        "predictions",
+        "ratings",
+        "compare",
+        "references",
+        "allow_missing",
+        "human",
+        "retrieval",
+        "training",
+    ),
     *("no_java", "spice", "bootstrap_samples", "bootstrap_seed"),
 )
 
@@ -60,6 +71,22 @@ def publish(report: Report, to: ReportOptions) -> None:
         from capcli.evaluation.page import page
 
         write_report(to.html, page(report))
+
+
+def publish_people(report: PeopleReport, to: ReportOptions) -> None:
+    """Prints what people said with its notes, and writes it where the options say; raises CapcliError if it cannot."""
+    from capcli.evaluation.people_report import rated_csv
+    from capcli.evaluation.people_tables import people_page, print_people
+    from capcli.evaluation.report import json_report
+
+    tell_all(report.notes)
+    print_people(report)
+    if to.output:
+        write_report(to.output, json_report(report.to_json()))
+    if to.per_image:
+        write_report(to.per_image, rated_csv(report))
+    if to.html:
+        write_report(to.html, people_page(report))
 
 
 def publish_measured(measured: Measured, show: Callable[[Measured], None], *, as_json: bool) -> None:

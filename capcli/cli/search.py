@@ -12,7 +12,6 @@ from capcli.cli.options import Group, path, takes
 from capcli.cli.paths import check_form, print_paths
 from capcli.library.options import SearchOptions
 from capcli.model.options import ModelOptions
-from capcli.runs.session import load_captioner
 
 
 @takes(
@@ -43,7 +42,7 @@ def search(
     *query, library = texts
     from capcli.runs.finding import find_in_library
 
-    found = find_in_library(path(library), " ".join(query) or None, wanted, given, load=context.obj or load_captioner)
+    found = find_in_library(path(library), " ".join(query) or None, wanted, given, load=context.obj)
     for note in found.notes:
         tell(note)
     if as_json:

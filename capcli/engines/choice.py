@@ -18,6 +18,7 @@ from capcli.model.options import ENGINES
 from capcli.model.settings import NO_ENCODER
 from capcli.modelfile.header import read_header
 from capcli.modelfile.manner import Manner, describing
+from capcli.modelfile.sentences import read_sentence_encoder
 from capcli.modelfile.weights import read_weights
 from capcli.options import one_of
 
@@ -144,7 +145,8 @@ def _load_onnx(file: Path, *, make: bool) -> Loaded:
     from capcli.engines.onnx_engine import OnnxEngine
 
     try:
-        engine = OnnxEngine(graphs, read_weights(file, graphs.shapes), lambda: _in_torch(file))
+        weights = read_weights(file, graphs.shapes)
+        engine = OnnxEngine(graphs, weights, lambda: _in_torch(file), lambda: read_sentence_encoder(file))
     except ValueError as error:
         raise _Unfit(f"ONNX Runtime does not take {file.name} ({error})") from None
     return Loaded(engine, manner, notes)
@@ -174,7 +176,7 @@ def make_graphs(checkpoint: Checkpoint) -> Graphs:
 
 def _in_torch(file: Path) -> TorchEngine:
     """The same model in torch, for what ONNX Runtime does not compute; raises UsageError where there is no torch."""
-    check_torch("gradients, sampling and sentences need torch")
+    check_torch("gradients and sampling need torch")
     import torch
 
     from capcli.engines.torch_engine import TorchEngine

@@ -29,7 +29,6 @@ class Engine(Protocol):
         longest: the longest caption in words.
         matches: whether the model has a matcher.
         reads: whether a language model has a say.
-        speaker: the decoder as a search asks it.
     """
 
     name: str
@@ -42,7 +41,11 @@ class Engine(Protocol):
     longest: int
     matches: bool
     reads: bool
-    speaker: Speaker[Any, Any]
+
+    @property
+    def speaker(self) -> Speaker[Any, Any]:
+        """The decoder as a search asks it."""
+        ...
 
     def check(self, options: DecodingOptions) -> None:
         """Raises UsageError for captions longer than the language model can read, if it is to read them."""

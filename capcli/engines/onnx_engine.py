@@ -15,11 +15,13 @@ from capcli.decoding.beam import beam_search
 from capcli.decoding.forced import Forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
+from capcli.decoding.rerank import rerank
 from capcli.engines.graphs import Graph, Graphs
 from capcli.words.vocabulary import END, START
 
 if TYPE_CHECKING:
     from capcli.engines.torch_engine import TorchEngine
+    from capcli.model.sentence_encoder import SentenceEncoder
 
 
 _AT_ONCE = 4
@@ -32,13 +34,13 @@ _AT_ONCE = 4
 class OnnxEngine:
     """An `Engine`, whose regions are arrays B x R x D.
 
-    What it cannot compute, it has torch compute from its regions: gradients, sampling, and what sentences mean to the
-    matcher.
+    What it cannot compute, gradients and samples, it has torch compute from its regions.
 
     Args:
         graphs: of the model.
         weights: of the model, as `read_weights` gives them.
         load_torch: loads the same model in torch, in float32.
+        load_sentences: loads what its matcher makes of sentences.
 
     Raises:
         ValueError: if ONNX Runtime does not take the graphs.
@@ -50,12 +52,16 @@ class OnnxEngine:
     reads = False
 
     def __init__(
-        self, graphs: Graphs, weights: Mapping[str, Float32Array], load_torch: Callable[[], TorchEngine]
+        self,
+        graphs: Graphs,
+        weights: Mapping[str, Float32Array],
+        load_torch: Callable[[], TorchEngine],
+        load_sentences: Callable[[], SentenceEncoder | None],
     ) -> None:
         self.size, self.grid, self.box = graphs.size, graphs.grid, graphs.box
         self.heads, self.longest = graphs.heads, graphs.longest
         self.matches = "matcher" in graphs.parts
-        self._load_torch = load_torch
+        self._load_torch, self._load_sentences = load_torch, load_sentences
         self._encoder = _Session(graphs.parts["encoder"], weights)
         self._matcher = _Session(graphs.parts["matcher"], weights) if self.matches else None
         self.speaker = OnnxSpeaker(graphs, weights)
@@ -77,7 +83,7 @@ class OnnxEngine:
         return self._matcher.run(regions=regions)["vectors"]
 
     def sentence_vectors(self, sentences: Sequence[Sequence[int]]) -> Float32Array:
-        return self._torch.sentence_vectors(sentences)
+        return self._sentences.embed(sentences)
 
     def start(self, regions: Float32Array) -> object:
         return self.speaker.start(regions)
@@ -91,9 +97,19 @@ class OnnxEngine:
         seeds: Sequence[int] | None = None,
         state: Any = None,
     ) -> list[list[Hypothesis]]:
-        if options.sample or options.rerank:
+        if options.sample:
             return self._torch.decode(_tensor(regions), options, prefix=prefix, seeds=seeds)
-        return beam_search(self.speaker, regions, options, prefix, state)
+        if not options.rerank:
+            return beam_search(self.speaker, regions, options, prefix, state)
+        # All that the beam has in view costs no more than the best of it.
+        every = options.replace(num_captions=max(options.beam_size, options.num_captions))
+        found, pictures = beam_search(self.speaker, regions, every, prefix, state), self.picture_vectors(regions)
+        alike = [
+            (self.sentence_vectors([one.tokens for one in f]) @ p).tolist()
+            for f, p in zip(found, pictures, strict=True)
+        ]
+        ranked = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
+        return [each[: options.num_captions] for each in ranked]
 
     def trace(
         self,
@@ -116,6 +132,12 @@ class OnnxEngine:
     @cached_property
     def _torch(self) -> TorchEngine:
         return self._load_torch()
+
+    @cached_property
+    def _sentences(self) -> SentenceEncoder:
+        encoder = self._load_sentences()
+        assert encoder is not None, "the captioner asks a model that matches"
+        return encoder
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,9 @@ class _CollectPredictions:
             return captioner.caption_and_embed_arrays(arrays, options)
         return [(caption, None) for caption in captioner.caption_arrays(arrays, options)]
 
+    def is_asked(self, reading: Reading) -> bool:
+        return True
+
     def keep(self, reading: Reading, answer: tuple[Caption, Float32Array | None] | None) -> Result:
         caption, vector = answer or (None, None)
         result = make_result(reading, caption, self._session.captioner.name)

@@ -116,6 +116,9 @@ class DrawMaps:
             arrays, self._session.options, caption=self._wish.caption, method=self._method, chooser=self._chooser
         )
 
+    def is_asked(self, reading: Reading) -> bool:
+        return True
+
     def keep(self, reading: Reading, answer: Caption | None) -> Result | None:
         result = report_unreadable(reading) if answer is None else self._draw(reading.path, answer)
         if result is not None and result.error is not None:

@@ -15,7 +15,7 @@ from capcli.files.json import dumps
 from capcli.keywords.keyword import Keyword
 from capcli.library.database import encode_name, read_rows
 from capcli.library.statuses import CHECKED, KEPT, PROGRAM
-from capcli.library.vectors import drop_vector, put_vector
+from capcli.library.vectors import copy_vector, drop_vector, put_vector
 from capcli.output import Result
 from capcli.pictures.facts import Facts
 
@@ -36,21 +36,25 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
         connection: of the library.
         result: of a picture.
         replace: give a row another caption even if its pixels are the same.
+
+    A caption that was copied brings the vector of the picture that it is of, so that a search finds both.
     """
     key, facts = key_of(result.path), result.facts
-    row = _find(connection, "path = CAST(? AS TEXT)", encode_name(key))
+    row = _find(connection, "path = CAST(? AS TEXT)", _key(result.path))
     if facts is not None and not replace:
         if row is not None and row["pixels"] == facts.pixels and row["caption"] is not None:
-            change_row(connection, row, {"missing": 0, **_facts(result)})
+            change_row(connection, row, {"missing": 0, **_facts(result), **_look(result)})
             return
         if row is None and (moved := _find_moved(connection, facts.pixels)) is not None:
-            change_row(connection, moved, {"path": key, "missing": 0, **_facts(result)})
+            change_row(connection, moved, {"path": key, "missing": 0, **_facts(result), **_look(result)})
             return
     if row is not None and row["status"] in KEPT:
         _keep_reviewed(connection, row, result)
         return
     model = _model(connection, result)
+    source = _find_source(connection, result)
     values = {**_captions(result), **_facts(result), "model": model, "missing": 0}
+    values |= {"look": result.look, "copied": source and source["id"]}
     if row is None:
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         picture = connection.execute(
@@ -63,6 +67,8 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
         change_row(connection, row, {**values, **_UNREVIEWED})
         if row["model"] is not None and (result.vector is None or row["model"] != model):
             drop_vector(connection, picture)
+    if source is not None:
+        copy_vector(connection, source["id"], picture)
     if result.vector is not None and model is not None:
         put_vector(connection, picture, model, result.vector)
 
@@ -138,6 +144,7 @@ def read_result(row: sqlite3.Row) -> Result:
         facts=_read_facts(row),
         status=row["status"],
         version=row["version"],
+        copied_from=None if row["copied_path"] is None or row["status"] == "edited" else Path(row["copied_path"]),
     )
 
 
@@ -166,6 +173,14 @@ def _facts(result: Result) -> dict[str, object]:
         size, mtime = stamp_of(key_of(result.path))
         return {**dict.fromkeys(_OF_FILES), "size": size, "mtime": mtime}
     return {name: getattr(result.facts, name) for name in _OF_FILES}
+
+
+def _look(result: Result) -> dict[str, object]:
+    return {} if result.look is None else {"look": result.look}
+
+
+def _key(path: Path) -> bytes:
+    return encode_name(key_of(path))
 
 
 def _captions(result: Result) -> dict[str, object]:
@@ -218,6 +233,13 @@ def _keep_reviewed(connection: sqlite3.Connection, row: sqlite3.Row, result: Res
 
 def _find(connection: sqlite3.Connection, where: str, value: object) -> sqlite3.Row | None:
     return next(read_rows(connection, where, (value,)), None)
+
+
+def _find_source(connection: sqlite3.Connection, result: Result) -> sqlite3.Row | None:
+    """The row of the picture that a caption was copied from."""
+    if result.copied_from is None:
+        return None
+    return _find(connection, "path = CAST(? AS TEXT)", _key(result.copied_from))
 
 
 def _find_moved(connection: sqlite3.Connection, pixels: str) -> sqlite3.Row | None:

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from capcli.errors import UsageError
 from capcli.library.changes import read_result
 from capcli.library.database import changing, failing, open_to_write, read_rows, reading
-from capcli.library.vectors import BLOCK
+from capcli.library.vectors import read_holders
 from capcli.output import Result
 
 
@@ -68,7 +66,7 @@ def count_all(path: Path) -> Account:
             missing=missing,
             reviewed=reviewed,
             changes=changes,
-            vectors=len(set(_with_vector(connection))),
+            vectors=len(set(read_holders(connection))),
             taken=None if first is None else (first, last),
             models=tuple(models),
             bytes=path.stat().st_size,
@@ -119,18 +117,10 @@ def find_faults(path: Path) -> list[str]:
         captioned = {picture for (picture,) in connection.execute("SELECT id FROM picture WHERE caption IS NOT NULL")}
         faults += [
             f"picture {picture} has a vector of model {model} and no caption"
-            for model, picture in _with_vector(connection)
+            for model, picture in read_holders(connection)
             if picture not in captioned
         ]
     return faults + _compare_words(path)
-
-
-def _with_vector(connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:
-    """Models and pictures of all vectors."""
-    for model, number, width, content in connection.execute("SELECT model, number, width, vectors FROM block"):
-        vectors = np.frombuffer(content, np.float16).reshape(-1, width)
-        yield from ((model, number * BLOCK + int(place)) for place in np.flatnonzero(vectors.any(1)))
-    yield from connection.execute("SELECT model, picture FROM vector")
 
 
 def _compare_words(path: Path) -> list[str]:

@@ -8,17 +8,27 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
 from capcli.errors import CapcliError, UsageError
 from capcli.files.mounts import network_of
+from capcli.library.rounding import round_vectors
 
 APPLICATION = 0x63617063
 """Marks the file as a library of capcli; it spells "capc"."""
 
-VERSION = 1
-"""Of the tables."""
+VERSION = 2
+"""Of the tables. Version 1 had vectors in float16 and knew nothing of bursts; it is renewed when it is opened."""
 
 PATIENCE = 5.0
 """Seconds that another program may keep the file locked."""
+
+COLUMNS = (
+    "*, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
+    "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
+    "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path"
+)
+"""Of a row of pictures, those that its references lead to among them."""
 
 _DATABASE = b"SQLite format 3\0"
 _NAMES = "surrogatepass" if os.name == "nt" else "surrogateescape"
@@ -34,6 +44,8 @@ CREATE TABLE picture (
     height INTEGER,
     taken TEXT,
     pixels TEXT,
+    look TEXT,
+    copied INTEGER REFERENCES picture,
     caption TEXT,
     confidence REAL,
     others TEXT,
@@ -120,6 +132,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id = {APPLICATION}")
                     connection.execute(f"PRAGMA user_version = {VERSION}")
+            elif _is_old(connection):
+                with changing(connection):
+                    _renew(connection)
         except BaseException:
             connection.close()
             raise
@@ -143,6 +158,10 @@ def open_to_read(path: Path) -> sqlite3.Connection:
                     raise
                 connection = _connect(path, "ro&immutable=1")
                 _identify(path, connection)
+            if _is_old(connection):
+                connection.close()
+                open_to_write(path).close()
+                connection = _connect(path, "rw")
             connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
@@ -206,14 +225,12 @@ def changing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def read_rows(connection: sqlite3.Connection, where: str = "1", values: Iterable[object] = ()) -> Iterator[sqlite3.Row]:
-    """Rows of pictures with all their columns, and with the name of their model, in the order in which they came."""
+    """Rows of pictures with all their columns, name and SHA-256 of their model, and the path of the picture that their
+    caption was copied from, in the order in which they came.
+    """
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
-    yield from cursor.execute(
-        "SELECT *, (SELECT name FROM model WHERE model.id = picture.model) AS model_name "
-        f"FROM picture WHERE {where} ORDER BY id",
-        tuple(values),
-    )
+    yield from cursor.execute(f"SELECT {COLUMNS} FROM picture WHERE {where} ORDER BY id", tuple(values))
 
 
 def encode_name(name: str) -> bytes:
@@ -236,8 +253,31 @@ def _identify(path: Path, connection: sqlite3.Connection, *, new: bool = False) 
         return
     if application != APPLICATION:
         raise UsageError(f"{path} is another program's database; name another file")
-    if version != VERSION:
+    if version > VERSION:
         raise UsageError(f"{path} is a library of version {version}, and this capcli knows {VERSION}; update capcli")
+
+
+def _is_old(connection: sqlite3.Connection) -> bool:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return bool(version < VERSION)
+
+
+def _renew(connection: sqlite3.Connection) -> None:
+    """Makes a library of version 1 one of this version; the caller holds a transaction."""
+    if not _is_old(connection):  # another process was first
+        return
+
+    def rounded(content: bytes, width: int) -> bytes:
+        return round_vectors(np.frombuffer(content, np.float16).reshape(-1, width)).tobytes()
+
+    connection.create_function("rounded", 2, rounded, deterministic=True)
+    connection.execute("UPDATE block SET vectors = rounded(vectors, width)")
+    connection.execute("UPDATE vector SET value = rounded(value, length(value) / 2)")
+    there = {name for _, name, *_ in connection.execute("PRAGMA table_info (picture)")}
+    for name, kind in {"look": "TEXT", "copied": "INTEGER REFERENCES picture"}.items():
+        if name not in there:
+            connection.execute(f"ALTER TABLE picture ADD COLUMN {name} {kind}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _is_new(connection: sqlite3.Connection) -> bool:

@@ -96,7 +96,7 @@ def _load(connection: sqlite3.Connection, model: int, rows: dict[int, sqlite3.Ro
     found: dict[int, Float32Array] = {}
     for start, vectors in read_vectors(connection, model):
         places = (int(place) for place in np.flatnonzero(vectors.any(1)) if start + place in rows)
-        found.update((start + place, vectors[place].astype(np.float32)) for place in places)
+        found.update((start + place, vectors[place]) for place in places)
     ids = np.array(sorted(found), np.intp)
     nothing = np.empty((0, 0), np.float32)
     return ids, np.stack([found[int(picture)] for picture in ids]) if len(ids) else nothing

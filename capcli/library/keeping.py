@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from types import TracebackType
 from capcli.errors import UsageError
 from capcli.files.lock import open_output
 from capcli.library.changes import key_of, mark_missing, put_result, stamp_of
-from capcli.library.database import changing, encode_name, failing, open_to_write
+from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows
 from capcli.library.vectors import BLOCK, count_loose, pack
 from capcli.output import Result, State
 from capcli.output.origin import OriginRecord
@@ -30,6 +30,9 @@ class LibraryFile:
         resume: go on with the rows of an existing library.
         overwrite: caption pictures anew that it has rows of; the old captions stay in the history.
 
+    Attributes:
+        overwrites: whether it captions pictures anew.
+
     Raises:
         UsageError: if it exists and neither is asked for, is no library of this version, is being written by another
             run, or cannot be opened.
@@ -37,7 +40,7 @@ class LibraryFile:
     """
 
     def __init__(self, path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
-        self._path, self._overwrite = path, overwrite
+        self._path, self.overwrites = path, overwrite
         self._forgotten: set[str] = set()
         self._lock_path = Path(os.path.realpath(path))
         self._lock_path = self._lock_path.with_name(f".{self._lock_path.name}.lock")
@@ -74,7 +77,7 @@ class LibraryFile:
     def state(self, path: Path) -> State | None:
         """What it holds of a picture; nothing of one whose file changed since."""
         key = key_of(path)
-        if self._overwrite or key in self._forgotten:
+        if self.overwrites or key in self._forgotten:
             return None
         with failing(self._path):
             row = self._connection.execute(
@@ -96,10 +99,15 @@ class LibraryFile:
         """Keep a result; raises CapcliError where the disk does not take it."""
         key = key_of(result.path)
         with failing(self._path), changing(self._connection):
-            put_result(self._connection, result, replace=self._overwrite)
+            put_result(self._connection, result, replace=self.overwrites)
             if count_loose(self._connection) >= BLOCK:
                 pack(self._connection)
         self._forgotten.discard(key)
+
+    def read(self, where: str, *values: object) -> Iterator[sqlite3.Row]:
+        """Rows of pictures by a condition in SQL, as `read_rows` gives them."""
+        with failing(self._path):
+            yield from read_rows(self._connection, where, values)
 
     def __enter__(self) -> LibraryFile:
         return self

@@ -27,6 +27,9 @@ others: `python benchmarks/duplicate_scores.py coco_subset/images`.
 BURST = 0.85
 """The least score of two pictures of one burst, taken shortly one after the other; by the same figures."""
 
+WITHIN = 3.0
+"""Seconds between two pictures of one burst."""
+
 _MOMENT = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?")
 
 
@@ -85,8 +88,25 @@ class DuplicateOptions:
     """What pictures count as one; raises UsageError for a number outside its range."""
 
     min_score: float = option(NEARLY, "How alike nearly equal pictures are.", least=0, most=1)
-    within: float = option(3.0, "Pictures taken so many seconds one after another may be a burst.", least=0)
+    within: float = option(WITHIN, "Pictures taken so many seconds one after another may be a burst.", least=0)
     burst_score: float = option(BURST, "How alike pictures of a burst are.", least=0, most=1)
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class BurstOptions:
+    """Whether each picture of a burst gets a caption of its own."""
+
+    one_per_burst: bool = option(
+        False, "Caption one picture of a burst, and give its caption to the others; needs -o LIBRARY."
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def check_format(self, *, library: bool) -> None:
+        """Raises UsageError where results go to anything but a library."""
+        if self.one_per_burst and not library:
+            raise UsageError("--one-per-burst needs a library, which knows what was copied from where: -o photos.db")

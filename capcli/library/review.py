@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.library.changes import change_row, now, remember
-from capcli.library.database import changing, failing, open_to_read, open_to_write, read_rows, reading
+from capcli.library.database import COLUMNS, changing, failing, open_to_read, open_to_write, read_rows, reading
 from capcli.library.statuses import PROGRAM, STATUSES
 
 LONGEST = 5000
@@ -51,6 +51,7 @@ class Row:
         reviewer: who gave it.
         version: rises with every change of caption and status.
         size: width and height of the upright picture, None where they are not known.
+        copied_from: path of the picture of the same burst that the caption was made for, None where it is this one.
     """
 
     id: int
@@ -64,6 +65,7 @@ class Row:
     reviewer: str | None
     version: int
     size: tuple[int, int] | None
+    copied_from: str | None = None
 
     @property
     def place(self) -> Place:
@@ -132,7 +134,8 @@ def read_window(path: Path, show: str | None, after: Place | None, count: int) -
         cursor = connection.cursor()
         cursor.row_factory = sqlite3.Row
         found = cursor.execute(
-            f"SELECT * FROM picture WHERE {' AND '.join(wanted)} ORDER BY coalesce(status, ''), confidence, id LIMIT ?",
+            f"SELECT {COLUMNS} FROM picture WHERE {' AND '.join(wanted)} "
+            "ORDER BY coalesce(status, ''), confidence, id LIMIT ?",
             (*values, count),
         )
         return [_row(row) for row in found]
@@ -276,4 +279,5 @@ def _row(row: sqlite3.Row) -> Row:
         row["reviewer"],
         row["version"],
         size,
+        None if row["status"] == "edited" else row["copied_path"],
     )

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from capcli.arrays import Float64Array
-from capcli.metrics.statistics import Statistics
+from capcli.metrics.statistics import Resampled
 
 # Weights held at a time; 16 MB of them.
 _CHUNK = 2**21
 
 
-def resample(statistics: Sequence[Statistics], images: int, samples: int, seed: int) -> dict[str, Float64Array]:
+def resample(statistics: Sequence[Resampled], images: int, samples: int, seed: int) -> dict[str, Float64Array]:
     """Every metric in resamples of the images, drawn with replacement (Efron and Tibshirani 1993, chapter 6).
 
     One seed draws the same images for whatever is measured on them, so that resamples of two systems are paired
@@ -36,7 +36,7 @@ def resample(statistics: Sequence[Statistics], images: int, samples: int, seed: 
     return values
 
 
-def full(statistics: Statistics, images: int) -> Float64Array:
+def full(statistics: Resampled, images: int) -> Float64Array:
     """The metrics of all images, each once: float64 array of shape (metrics,)."""
     scores: Float64Array = statistics.scores(np.ones((1, images)))[0]
     return scores

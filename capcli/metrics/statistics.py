@@ -15,30 +15,37 @@ Tokens = Sequence[Hashable]
 _Same = TypeVar("_Same", bound="Statistics")
 
 
-class Statistics(Protocol):
-    """One or several metrics of a corpus that is scored: N images, each with references and one hypothesis.
+class Resampled(Protocol):
+    """One or several figures of N images that also exist for a resample of them.
 
     Attributes:
-        names: of the metrics.
-        grows: whether the values depend on how many different images there are, so that a resample, in which
-            images recur, has systematically other values than the images themselves.
+        names: of the figures.
     """
 
     @property
     def names(self) -> tuple[str, ...]: ...
 
-    @property
-    def grows(self) -> bool: ...
-
     def scores(self, weights: Float64Array) -> Float64Array:
-        """The metrics of S corpora in which each image occurs a number of times.
+        """The figures of S corpora in which each image occurs a number of times.
 
         Args:
             weights: float array of shape (S, N), how often each image occurs; ones stand for the corpus itself.
 
         Returns:
-            float64 array of shape (S, metrics).
+            float64 array of shape (S, figures).
         """
+
+
+class Statistics(Resampled, Protocol):
+    """One or several metrics of a corpus that is scored: N images, each with references and one hypothesis.
+
+    Attributes:
+        grows: whether the values depend on how many different images there are, so that a resample, in which
+            images recur, has systematically other values than the images themselves.
+    """
+
+    @property
+    def grows(self) -> bool: ...
 
     def per_image(self) -> dict[str, Float64Array]:
         """For each metric that an image alone has a value of: float64 array of shape (N,)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,32 +10,20 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from capcli.errors import UsageError
-from capcli.model.settings import share_option, size_option
-from capcli.options import build, check
+from capcli.model.matcher_config import MatcherConfig
+from capcli.options import build
 from capcli.words.vocabulary import END, PAD
 
 BATCH = 512
 """Sentences that are embedded at once, which bounds the memory."""
 
 
-@dataclass(frozen=True)
-class MatcherConfig:
-    """Options of a matcher; its space has `width` dimensions, E."""
-
-    width: int = size_option(512, "Width of the space; a multiple of 2 and of heads.")
-    embedding: int = size_option(256, "Width of the word embeddings.")
-    heads: int = size_option(8, "How many times regions and words are weighed, each for its share of the width.")
-    dropout: float = share_option(0.3, "Share of regions, word embeddings and states dropped in training.")
-
-    def __post_init__(self) -> None:
-        check(self)
-
-
 class Matcher(nn.Module):
     """Tells how well a sentence fits a picture: the cosine similarity of their vectors (Kiros et al. 2014, section 2).
 
     Regions are projected and pooled to the picture's vector; the states of a bidirectional GRU are pooled to the
-    sentence's. Its words are those of the captioner's vocabulary.
+    sentence's. Its words are those of the captioner's vocabulary. `capcli.model.sentence_encoder` computes sentences
+    without torch, and alike.
     """
 
     def __init__(self, config: MatcherConfig, region_width: int, vocabulary_size: int) -> None:

@@ -41,6 +41,8 @@ class Result:
         model_sha256: of the model's file, in hexadecimal, where a library is to have it.
         status: what a person made of the caption, such as "accepted"; None where nobody has looked at it.
         version: of the row in a library, which rises when its caption or status changes.
+        look: a perceptual hash of the pixels, 16 hexadecimal digits, where bursts are looked for.
+        copied_from: the picture that the model captioned, where that is another one of the same burst.
     """
 
     path: Path
@@ -56,6 +58,8 @@ class Result:
     model_sha256: str | None = field(default=None, repr=False, compare=False)
     status: str | None = None
     version: int | None = field(default=None, repr=False, compare=False)
+    look: str | None = field(default=None, repr=False, compare=False)
+    copied_from: Path | None = None
 
     @property
     def state(self) -> State:
@@ -85,6 +89,8 @@ class Result:
             row["keywords"] = [keyword.to_json() for keyword in self.keywords]
         if self.status is not None:
             row["status"] = self.status
+        if self.copied_from is not None:
+            row["copied_from"] = str(self.copied_from)
         return row
 
 

@@ -35,6 +35,7 @@ class Outputs:
 
     Attributes:
         notes: remarks for the user, one line each.
+        library: that results go to; None where they go elsewhere.
         records: of what made the captions, for the outputs that a later run can go on with. Sidecars beside the
             pictures have none: they hold captions by people and by other programs as well.
 
@@ -70,6 +71,7 @@ class Outputs:
                 self._rows = stack.enter_context(rows)
             if options.errors is not None:
                 self._errors = stack.enter_context(_open(options.errors, "jsonl", options))
+            self.library = self._rows if options.row_format == LIBRARY else None
             self._files = [file for file in (self._rows, self._errors) if file is not None]
             self._sidecars = [
                 Sidecars(kind, options.sidecar_dir, base, overwrite=options.overwrite)

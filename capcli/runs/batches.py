@@ -24,6 +24,7 @@ def ask_in_batches(
     size: int,
     batch_size: int,
     described: bool = False,
+    is_asked: Callable[[Reading], bool] = lambda reading: True,
 ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
     """Reads pictures and asks a model about them, each exactly once and in order.
 
@@ -34,9 +35,10 @@ def ask_in_batches(
         size: side of the model's square input in pixels.
         batch_size: pictures that the model gets at once.
         described: whether readings have their `facts`.
+        is_asked: whether the model is asked about a picture that could be read.
 
     Yields:
-        one batch: readings, those without an error with their answers.
+        one batch: readings, those that the model was asked about with their answers.
 
     Raises:
         CapcliError: as `ask` does.
@@ -44,9 +46,12 @@ def ask_in_batches(
     import numpy as np
 
     for readings in pool.stream(pictures, size, batch_size, described=described):
-        arrays = [reading.array for reading in readings if reading.array is not None]
+        asked = [reading.array is not None and is_asked(reading) for reading in readings]
+        arrays = [
+            reading.array for reading, one in zip(readings, asked, strict=True) if one and reading.array is not None
+        ]
         answers = iter(ask(np.stack(arrays)) if arrays else ())
-        yield [(reading, None if reading.array is None else next(answers)) for reading in readings]
+        yield [(reading, next(answers) if one else None) for reading, one in zip(readings, asked, strict=True)]
 
 
 def make_result(reading: Reading, best: Caption | None, model: str, *, with_words: bool = False) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from capcli.errors import UsageError
 from capcli.library.contents import find_models
@@ -13,12 +13,26 @@ from capcli.library.search import Hit, Query, find_unknown, search, split_query
 from capcli.model.options import ModelOptions
 from capcli.modelfile.header import read_header
 from capcli.modelfile.identity import identify_model
+from capcli.modelfile.sentences import read_sentence_encoder
 from capcli.modelfile.shipped import find_model
 from capcli.runs.session import Load, load_captioner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from capcli.arrays import Float32Array
-    from capcli.captioner import Captioner
+
+
+class Sentences(Protocol):
+    """What compares sentences with pictures."""
+
+    def sentence_vectors(self, sentences: Sequence[str]) -> Float32Array:
+        """Unit vectors, float32 N x E, of N sentences."""
+        ...
+
+    def find_unknown(self, words: Iterable[str]) -> list[str]:
+        """Those of some words that it does not know."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,16 +49,18 @@ class Found:
 
 
 def find_in_library(
-    library: Path, text: str | None, options: SearchOptions, model: ModelOptions, *, load: Load = load_captioner
+    library: Path, text: str | None, options: SearchOptions, model: ModelOptions, *, load: Load | None = None
 ) -> Found:
     """Searches a library for a text, for what looks like a picture, or for both.
+
+    For a text alone neither torch nor the whole model is loaded, which would take longer than the search.
 
     Args:
         library: the file.
         text: the query; None for a picture's alone.
         options: what to find.
         model: the one that captioned the library, whose matcher compares the query with pictures.
-        load: loads it.
+        load: loads it, in the place of what capcli does itself.
 
     Raises:
         UsageError: if there is nothing to search for, no such library or model, or the query is a picture and no vector
@@ -62,12 +78,18 @@ def find_in_library(
         why = f"{library} has no vectors by {model.model}; captions alone are searched, --model names another"
         notes = [why, *_tell_unknown(find_unknown(library, words))]
         return Found(search(library, Query(words, without_words=without), options), notes)
-    captioner = load(model)
+    seen = None
+    sentences: Sentences | None = None if load or options.like else read_sentence_encoder(model.model)
+    if sentences is None:
+        sentences = captioner = (load or load_captioner)(model)
+        if options.like is not None:
+            seen = captioner.picture_vectors(captioner.prepare(options.like)[None])[0]
     # What neither captions nor the model know has no place in the vector either.
-    unknown = find_unknown(library, captioner.find_unknown(words))
-    vector = _vector(captioner, options.like, text if set(words) - set(captioner.find_unknown(words)) else None)
-    unwanted = captioner.sentence_vectors([options.not_])[0] if options.not_ else None
-    query = Query(words, vector, models, without, unwanted)
+    unknown = find_unknown(library, sentences.find_unknown(words))
+    known = bool(set(words) - set(sentences.find_unknown(words)))
+    said = sentences.sentence_vectors([text])[0] if text and known else None
+    unwanted = sentences.sentence_vectors([options.not_])[0] if options.not_ else None
+    query = Query(words, _middle(said, seen), models, without, unwanted)
     return Found(search(library, query, options), _tell_unknown(unknown))
 
 
@@ -75,15 +97,13 @@ def _tell_unknown(words: list[str]) -> list[str]:
     return [f"no caption has the word {word!r}, and the model does not know it" for word in words]
 
 
-def _vector(captioner: Captioner, like: Path | None, text: str | None) -> Float32Array | None:
-    """The unit vector of a picture and a text, of the two in the middle between them; None for neither."""
+def _middle(*vectors: Float32Array | None) -> Float32Array | None:
+    """The unit vector in the middle between those that there are; None for none."""
     import numpy as np
 
-    parts = [] if text is None else [captioner.sentence_vectors([text])[0]]
-    if like is not None:
-        parts.append(captioner.picture_vectors(captioner.prepare(like)[None])[0])
-    if not parts:
+    there = [vector for vector in vectors if vector is not None]
+    if not there:
         return None
-    middle = np.sum(parts, axis=0)
-    vector: Float32Array = middle / np.linalg.norm(middle)
-    return vector
+    middle = np.sum(there, axis=0)
+    unit: Float32Array = middle / np.linalg.norm(middle)
+    return unit

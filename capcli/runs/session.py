@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.model.options import ModelOptions
@@ -85,8 +85,12 @@ class Job(Protocol[Answer]):
         """The model's answers about uint8 B x S x S x 3 pictures, S being the captioner's `size`."""
         ...
 
+    def is_asked(self, reading: Reading) -> bool:
+        """Whether the model is asked about a picture that could be read; called once for each, in their order."""
+        ...
+
     def keep(self, reading: Reading, answer: Answer | None) -> Result | None:
-        """Does something with the answer about a picture; there is none about one that could not be read.
+        """Does something with the answer about a picture; there is none where the model was not asked.
 
         Returns:
             what became of the picture, or None if there was nothing to do with the answer.
@@ -174,7 +178,8 @@ class Session:
         with self.observer.interruptible() as interrupt:
             job.begin(self)
             coming = arriving(interrupt, tally) if arriving else ()
-            with closing(self.batches(job.ask, chain(planned, coming), described=job.describes)) as batches:
+            asking = self.batches(job.ask, chain(planned, coming), described=job.describes, is_asked=job.is_asked)
+            with closing(asking) as batches:
                 self._loop(job, batches, mates, tally, 0 if arriving else len(mates) + len(todo), interrupt)
             job.finish(tally, interrupted=interrupt.is_set())
         return tally
@@ -183,13 +188,11 @@ class Session:
         self,
         ask: Callable[[UInt8Array], Iterable[Answer]],
         pictures: Iterable[Path | None],
-        *,
-        described: bool = False,
+        **how: Any,
     ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
-        """Pictures with the model's answers, as `ask_in_batches` gives them."""
-        size = self.captioner.size
-        batch_size = self.model.batch_size
-        return ask_in_batches(ask, pictures, self._pool, size=size, batch_size=batch_size, described=described)
+        """Pictures with the model's answers, as `ask_in_batches` gives them; `how` is for it, too."""
+        size, batch_size = self.captioner.size, self.model.batch_size
+        return ask_in_batches(ask, pictures, self._pool, size=size, batch_size=batch_size, **how)
 
     def read(self, pictures: Iterable[Path]) -> Iterator[Reading]:
         """Pictures as the model takes them, one after another."""

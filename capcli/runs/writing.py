@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from capcli.arrays import Float32Array, UInt8Array
     from capcli.caption import Caption
     from capcli.keywords.chooser import KeywordChooser
+    from capcli.library.bursts import Bursts
     from capcli.pictures.stream import Reading
     from capcli.runs.session import Session
 
@@ -32,12 +33,20 @@ class WriteCaptions:
         outputs: take the results.
         with_words: put the words' log-probabilities into them.
         chooser: chooses keywords, which then are in them, too.
+        bursts: tells which pictures get the caption of another one, where that is wanted.
     """
 
     singly = False
 
-    def __init__(self, outputs: Outputs, *, with_words: bool = False, chooser: KeywordChooser | None = None) -> None:
-        self._outputs, self._with_words, self._chooser = outputs, with_words, chooser
+    def __init__(
+        self,
+        outputs: Outputs,
+        *,
+        with_words: bool = False,
+        chooser: KeywordChooser | None = None,
+        bursts: Bursts | None = None,
+    ) -> None:
+        self._outputs, self._with_words, self._chooser, self._bursts = outputs, with_words, chooser, bursts
         self._session: Session
 
     @property
@@ -67,12 +76,19 @@ class WriteCaptions:
             return list(captioner.caption_and_embed_arrays(arrays, options, self._chooser))
         return [(caption, None) for caption in captioner.caption_arrays(arrays, options, self._chooser)]
 
+    def is_asked(self, reading: Reading) -> bool:
+        return self._bursts is None or self._bursts.is_asked(reading)
+
     def keep(self, reading: Reading, answer: Answer | None) -> Result:
+        if self._bursts is not None and answer is None and reading.error is None:
+            return self._outputs.write(self._bursts.copy(reading))
         caption, vector = answer or (None, None)
         result = make_result(reading, caption, self._session.captioner.name, with_words=self._with_words)
         origin = self._session.origin
         if self.describes and origin is not None:
             result = dataclasses.replace(result, vector=vector, model_sha256=origin.model.sha256)
+        if self._bursts is not None:
+            result = self._bursts.mark(result)
         return self._outputs.write(result)
 
     def finish(self, tally: Tally, *, interrupted: bool) -> None:

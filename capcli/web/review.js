@@ -1,13 +1,8 @@
-"use strict"
-
 const AHEAD = 10 // rows before the end of the window at which more are asked for
 const MOST = 300 // rows that the page holds at most
-const EVERY = 5000 // milliseconds after which it asks whether the server is there
 const COMFORTABLE = 125 // characters of alt text that screen readers say in one go
 
-const part = id => document.getElementById(id)
 const caption = part("caption")
-const library = document.body.dataset.library
 const NOTHING = part("nothing").textContent
 
 let rows = [] // a window in the order of doubt
@@ -18,53 +13,7 @@ let loading = null
 let decided = [] // pictures whose changes can be taken back, the last at the end
 let pending = null // what a conflict is about
 
-// ---- texts that are not stored in the library yet ----
-
-const memory = new Map()
-const draftKey = id => `capcli ${library} ${id}`
-const drafts = {
-  read(id) {
-    try { return JSON.parse(localStorage.getItem(draftKey(id))) ?? memory.get(id) ?? null }
-    catch { return memory.get(id) ?? null }
-  },
-  write(id, draft) {
-    memory.set(id, draft)
-    try { localStorage.setItem(draftKey(id), JSON.stringify(draft)) } catch { /* this tab remembers it */ }
-  },
-  drop(id) {
-    memory.delete(id)
-    try { localStorage.removeItem(draftKey(id)) } catch { /* there is none */ }
-  },
-}
-
 // ---- the server ----
-
-class Gone extends Error {}
-
-const ask = async (path, body) => {
-  const how = body === undefined ? {} : {
-    method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body),
-  }
-  let reply, content
-  try {
-    reply = await fetch(path, how)
-    content = await reply.json()
-  } catch {
-    const why = reply ? "Another server is at this address now." : "The server is gone."
-    tellGone(`${why} Nothing more is stored. What you wrote stays in this browser: start capcli review again and open `
-      + "the address that it prints.")
-    throw new Gone(why)
-  }
-  tellGone("")
-  return {code: reply.status, content}
-}
-
-const tellGone = text => {
-  if (part("gone").textContent === text) return
-  const back = !text && part("gone").textContent
-  part("gone").textContent = text
-  if (back) say("The server is back.")
-}
 
 const watch = async () => {
   try { tellCounts((await ask("counts")).content.counts) } catch { /* said already */ }
@@ -72,7 +21,6 @@ const watch = async () => {
 
 // ---- what is said ----
 
-const say = text => { part("said").textContent = text }
 const tellProblem = text => { part("problem").textContent = text }
 const word = row => row.status ?? "not reviewed"
 const share = row => row.confidence.toFixed(2)
@@ -94,12 +42,6 @@ const tellLength = () => {
 }
 
 // ---- the list ----
-
-const make = (name, options = {}, ...inner) => {
-  const element = Object.assign(document.createElement(name), options)
-  element.append(...inner)
-  return element
-}
 
 const entry = row => {
   const image = make("img", {src: `pictures/${row.id}?side=small`, alt: "", loading: "lazy", width: 64, height: 48})
@@ -209,6 +151,8 @@ const tellRow = row => {
   part("status").textContent = word(row) + who
   part("confidence").textContent = share(row)
   part("keywords").textContent = row.keywords.join(", ") || "none"
+  part("copied").hidden = row.copied === null
+  part("copied").textContent = row.copied === null ? "" : `The caption was copied from ${row.copied}, of the same burst.`
   tellLength()
 }
 

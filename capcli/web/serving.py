@@ -1,4 +1,4 @@
-"""A server for one library and one user, on this computer alone."""
+"""A server for one user, on this computer alone."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from capcli.errors import UsageError, system_reason
 from capcli.library.review import holding
-from capcli.web.application import make_application
+from capcli.ratings.session import Session
+from capcli.web.application import make_application as make_review
 from capcli.web.options import ReviewOptions
+from capcli.web.rating import make_application as make_rating
 
 HOST = "127.0.0.1"
 
 
-def serve(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -> None:
-    """Serves the review page until Ctrl-C or SIGTERM.
+def serve(make_application: Callable[[str, int], ASGIApp], port: int, ready: Callable[[str], None]) -> None:
+    """Serves a page until Ctrl-C or SIGTERM.
 
     Args:
-        library: the file.
-        options: who reviews, and on which port.
+        make_application: gives what answers, for a secret that its address holds and a port.
+        port: to listen on; 0 for any free one.
         ready: is given the address of the page once the port is taken.
 
     Raises:
-        UsageError: there is no library, it may not be written, or the port is taken.
-        CapcliError: the library is locked or damaged.
+        UsageError: the port is taken.
     """
-    with holding(library), _listen(options.port) as listener:
+    with _listen(port) as listener:
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(24)
-        app = make_application(library, options.name, token, port)
         config = uvicorn.Config(
-            app,
+            make_application(token, port),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -48,6 +49,22 @@ def serve(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -
         ready(f"http://{HOST}:{port}/{token}/")
         with suppress(KeyboardInterrupt):  # which the server repeats when it has ended
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def serve_review(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -> None:
+    """Serves the page on which people review a library; see `serve`.
+
+    Raises:
+        UsageError: there is no library, it may not be written, or the port is taken.
+        CapcliError: the library is locked or damaged.
+    """
+    with holding(library):
+        serve(lambda token, port: make_review(library, options.name, token, port), options.port, ready)
+
+
+def serve_rating(session: Session, store: str, options: ReviewOptions, ready: Callable[[str], None]) -> None:
+    """Serves the page on which one rater judges captions; see `serve`."""
+    serve(lambda token, port: make_rating(session, store, token, port), options.port, ready)
 
 
 def _listen(port: int) -> socket.socket:

@@ -166,7 +166,9 @@ def test_words_are_the_same_whatever_their_index(language: LanguageModel, checkp
     own, _, _ = model.decoder.step(torch.tensor([START]), model.decoder.start(model.encoder(torch.zeros(1))))
     same = {"a": "a", "dog": "<unknown>", "runs": "runs", "<end>": "<end>"}
     for word, other in same.items():
-        assert float(said[0, VOCABULARY.words.index(word)]) == pytest.approx(float(own[0, model.vocabulary.words.index(other)]))
+        assert float(said[0, VOCABULARY.words.index(word)]) == pytest.approx(
+            float(own[0, model.vocabulary.words.index(other)])
+        )
 
 
 def test_a_model_that_sees_is_no_language_model(tiny_checkpoint: Callable[..., Checkpoint]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from axe import find_violations
 from PIL import Image
 
 from capcli.attribution.smooth_map import heatmap
@@ -131,6 +132,13 @@ def agrees(browser: Chromium, weights: np.ndarray, opacity: float) -> None:
     difference = np.abs(np.asarray(seen(browser), int) - mine)
     assert difference.mean() < 1
     assert difference.max() <= 6
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("name", ["photograph.html", "index.html"])
+def test_it_breaks_no_rule_of_accessibility(browser: Chromium, folder: Path, name: str, dark: bool) -> None:
+    browser.open(folder / name, dark=dark, still=True)
+    assert find_violations(browser) == []
 
 
 @pytest.mark.parametrize("place", [0, 4, len(WORDS) - 1])

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -14,13 +15,17 @@ Run = Callable[..., "CompletedProcess[str]"]
 
 
 @pytest.mark.slow
-def test_photographs_are_found_by_words_and_by_likeness(capcli: Run, examples: Path, tmp_path: Path) -> None:
+def test_photographs_are_found_by_words_and_by_likeness(
+    capcli: Run, imports: Callable[..., Any], examples: Path, tmp_path: Path
+) -> None:
     shutil.copytree(examples, tmp_path / "photos")
     shutil.copy(examples / "cat.jpg", tmp_path / "photos" / "again.jpg")
     assert capcli("caption", "photos", "-o", "photos.db", cwd=tmp_path).returncode == 0
     (best,) = json.loads(capcli("search", "a cat", "photos.db", "--json", "-n", "1", cwd=tmp_path).stdout)
     assert Path(best["path"]).name in ("cat.jpg", "again.jpg")
     assert best["score"] > 0.4
+    searched, modules = imports("search", "a cat", tmp_path / "photos.db", "-n", "1")
+    assert (searched.returncode, "torch" in modules) == (0, False)
     like = capcli("search", "photos.db", "--like", examples / "rocket.jpg", "-f", "-n", "1", cwd=tmp_path)
     assert like.stdout == f"{tmp_path / 'photos' / 'rocket.jpg'}\n"
     found = capcli("search", "a zebra in a bathtub", "photos.db", cwd=tmp_path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from axe import find_violations
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -52,6 +53,20 @@ def test_it_is_one_small_file_that_fetches_nothing(browser: Chromium, page: Path
     assert browser.fetched(page) == []
     assert browser.chrome.get_log("browser") == []
     assert page.stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_breaks_no_rule_of_accessibility(browser: Chromium, page: Path, dark: bool) -> None:
+    browser.open(page, dark=dark)
+    assert find_violations(browser) == []
+    browser.ask("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    assert find_violations(browser) == []
+
+
+def test_a_broken_rule_is_found(browser: Chromium, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<html lang=en><title>A</title><main><h1>A</h1><img src='data:,'></main>")
+    browser.open(tmp_path / "page.html")
+    assert [rule for rule, _ in find_violations(browser)] == ["image-alt"]
 
 
 def test_every_picture_is_shown_and_described(browser: Chromium, page: Path) -> None:

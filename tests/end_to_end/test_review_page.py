@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from axe import find_violations
 from kept_results import make_kept
 
 from capcli.library.keeping import LibraryFile
@@ -148,6 +149,28 @@ def test_a_screen_reader_and_every_eye_can_use_it(browser: Chromium, serve: Serv
             assert browser.contrast(text) >= 4.5
             assert browser.fits()
             assert browser.ask("scrollY") == 0
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_breaks_no_rule_of_accessibility(browser: Chromium, serve: Serve, library: Path, dark: bool) -> None:
+    address, _ = serve()
+    browser.open(address, dark=dark)
+    shown(browser, "cat.jpg")
+    assert find_violations(browser) == []
+    browser.press("f")  # stored, so that there is a history
+    shown(browser, "astronaut.jpg")
+    with sqlite3.connect(library) as connection:
+        connection.execute("UPDATE picture SET caption = 'Mine.' WHERE path LIKE '%astronaut.jpg'")
+    browser.press("a")
+    browser.wait("!document.getElementById('conflict').hidden")
+    assert find_violations(browser) == []
+    browser.press("k")
+    browser.wait("document.getElementById('changes').children.length > 0")
+    browser.ask("document.getElementById('past').open = true")
+    assert find_violations(browser) == []
+    browser.open(address, 390, dark=dark)
+    shown(browser, "astronaut.jpg")
+    assert find_violations(browser) == []
 
 
 def test_a_text_outlives_the_server(browser: Chromium, serve: Serve, library: Path) -> None:

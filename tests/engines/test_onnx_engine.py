@@ -17,8 +17,11 @@ from capcli.engines.graphs import Graphs
 from capcli.engines.onnx_engine import OnnxEngine
 from capcli.engines.torch_engine import TorchEngine
 from capcli.model.encoder import EncoderConfig
+from capcli.model.matcher_config import MatcherConfig
 from capcli.model.network import CaptioningModel, ModelConfig
+from capcli.model.sentence_encoder import SentenceEncoder
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.options import build as build_options
 from capcli.words.vocabulary import SPECIALS, Vocabulary
 
 WORDS = ("a", "dog", "runs", "on", "the", "grass")
@@ -32,7 +35,14 @@ def engines(checkpoint: Checkpoint) -> tuple[OnnxEngine, TorchEngine]:
     graphs = Graphs.from_bytes(export_graphs(checkpoint.model).to_bytes())
     weights = {name: value.numpy().copy() for name, value in checkpoint.model.state_dict().items()}
     in_torch = TorchEngine(checkpoint, CPU, exact=True)
-    return OnnxEngine(graphs, weights, lambda: in_torch), in_torch
+
+    def sentences() -> SentenceEncoder:
+        assert checkpoint.model.config.matcher is not None
+        config = build_options(MatcherConfig, checkpoint.model.config.matcher)
+        own = {name.removeprefix("matcher."): one for name, one in weights.items() if name.startswith("matcher.")}
+        return SentenceEncoder(config, checkpoint.model.vocabulary, own)
+
+    return OnnxEngine(graphs, weights, lambda: in_torch, sentences), in_torch
 
 
 @pytest.fixture
@@ -108,8 +118,10 @@ def test_pictures_and_sentences_have_the_same_vectors(matching: tuple[OnnxEngine
     np.testing.assert_allclose(onnx.sentence_vectors(sentences), in_torch.sentence_vectors(sentences), atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{"sample": True}, {"rerank": 1.0}])
-def test_torch_does_what_onnx_does_not(matching: tuple[OnnxEngine, TorchEngine], options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("options", [{"sample": True}, {"rerank": 5.0}, {"rerank": 5.0, "num_captions": 1}])
+def test_samples_and_captions_that_are_reranked_are_the_same(
+    matching: tuple[OnnxEngine, TorchEngine], options: dict[str, Any]
+) -> None:
     onnx, in_torch = matching
     chosen = OPTIONS.replace(**options)
     mine = onnx.decode(onnx.encode(PICTURES), chosen, seeds=range(5))

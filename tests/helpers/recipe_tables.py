@@ -10,7 +10,7 @@ from typing import Any, get_origin, get_type_hints
 from option_tables import mark_up
 
 from capcli.model.decoders.registry import decoders
-from capcli.model.matcher import MatcherConfig
+from capcli.model.matcher_config import MatcherConfig
 from capcli.training.objectives.registry import objectives
 from capcli.training.recipe import DataRecipe, EncoderRecipe, StageRecipe
 

@@ -51,6 +51,9 @@ class Collect:
     def ask(self, arrays: np.ndarray) -> list[Any]:
         return self._session.captioner.caption_arrays(arrays, self._session.options)
 
+    def is_asked(self, reading: Any) -> bool:
+        return True
+
     def keep(self, reading: Any, answer: Any) -> Result | None:
         self.kept.append((reading.path.name, answer and answer.text))
         return None if answer and answer.text == "brightness 3" else make_result(reading, answer, "fake")

@@ -17,8 +17,8 @@ from capcli.output.formats.contract import Format, Saved
 
 COLUMNS = ("path", "caption", "captions", "confidence", "confidences", "model", "uncertain", "words", "error")
 
-REVIEW_COLUMNS = ("status", "version")
-"""By these `capcli library import` knows what a person changed since the export."""
+REVIEW_COLUMNS = ("status", "version", "copied_from")
+"""Of rows of a library: by the first two `capcli library import` knows what a person changed since the export."""
 
 
 class Csv(Format):
