@@ -31,8 +31,8 @@ from machine import describe
 from photographs import make_photographs
 
 ENGINES = ("encoder", "torch", "torch-float32", "onnx")
-BATCHES = 4
-"""Batches of each size in a turn."""
+BATCHES = 2
+"""Batches of each size in a turn; of single pictures, 8."""
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
 
 def compare(options: argparse.Namespace) -> None:
     told: dict[str, list[dict[str, float]]] = {name: [] for name in options.engines}
-    for _ in range(options.rounds):
+    for number in range(1, options.rounds + 1):
         for name, turns in told.items():
             arguments = [f"--{key}={getattr(options, key)}" for key in ("pictures", "count", "model")]
             arguments += [
@@ -74,9 +74,14 @@ def compare(options: argparse.Namespace) -> None:
             command = [sys.executable, __file__, f"--turn={name}", *arguments]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
             turns.append(json.loads(done.stdout.splitlines()[-1]))
+            print(f"round {number}, {name}: {line(turns[-1:])}", flush=True)
     for name, turns in told.items():
-        middle = {stage: statistics.median(each[stage] for each in turns) for stage in turns[0]}
-        print(f"{name}: " + ", ".join(f"{stage} {value:.1f}" for stage, value in middle.items()), flush=True)
+        print(f"{name}: {line(turns)}")
+
+
+def line(turns: list[dict[str, float]]) -> str:
+    """The median of each stage."""
+    return ", ".join(f"{stage} {statistics.median(each[stage] for each in turns):.1f}" for stage in turns[0])
 
 
 def turn(options: argparse.Namespace) -> dict[str, float]:
@@ -100,7 +105,7 @@ def turn(options: argparse.Namespace) -> dict[str, float]:
     arrays = np.stack([read_array(file, captioner.size) for file in files])
     told["read"] = (clock() - start) / len(files)
     for size in options.batch_sizes:
-        batches = [arrays[first : first + size] for first in range(0, min(len(arrays), BATCHES * size), size)]
+        batches = [arrays[first : first + size] for first in range(0, min(len(arrays), max(BATCHES * size, 8)), size)]
         captioner.caption_arrays(batches[0])
         stages = [measure(captioner, batch, clock) for batch in batches]
         count = sum(map(len, batches))
