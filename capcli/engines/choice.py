@@ -127,11 +127,12 @@ def _load_onnx(file: Path, *, make: bool) -> Loaded:
     header = read_header(file)
     if any(kind == "BF16" for kind, _ in header.tensors.values()):
         raise _Unfit(f"{file.name} holds bfloat16, which ONNX Runtime does not take from it")
-    key, notes, checkpoint = architecture(header.described), list[str](), None
+    key, notes = architecture(header.described), list[str]()
     graphs = read_graphs(key)
     if graphs is None and not make:
         raise _Unfit(f"there are no graphs of {file.name} yet")
     if graphs is None:
+        check_torch(f"the graphs of {file.stem} are made with torch")
         from capcli.modelfile.checkpoint import Checkpoint
 
         checkpoint = Checkpoint.load(file)

@@ -230,6 +230,8 @@ class _Session:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong comes as an exception, too
         options.intra_op_num_threads = threads()
+        # Threads that wait busily for the next run would take cores from other graphs and from reading processes.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(weights[name]) for name in graph.weights}
         options.add_external_initializers(list(held), list(held.values()))
         try:

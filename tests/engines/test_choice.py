@@ -197,8 +197,9 @@ def test_a_computer_without_torch(
         options = needing if "method" in needing else {"options": captioner.options.replace(**needing)}
         with pytest.raises(UsageError, match="need torch; torch is not installed: pip install torch torchvision"):
             work(PICTURES, **options)
-    with pytest.raises(UsageError, match="other needs torch here; torch is not installed"):
-        Captioner.load(tmp_path / "other.safetensors")
+    for engine, told in (("auto", "other needs torch here"), ("onnx", "the graphs of other are made with torch")):
+        with pytest.raises(UsageError, match=f"^{told}; torch is not installed: pip install torch torchvision$"):
+            Captioner.load(tmp_path / "other.safetensors", engine=engine)
 
 
 def test_a_gpu_is_asked_for_by_torch_alone(tiny_file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
