@@ -17,6 +17,7 @@ from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.rerank import rerank
 from capcli.engines.graphs import Graph, Graphs
+from capcli.engines.runtime import load_runtime
 from capcli.words.vocabulary import END, START
 
 if TYPE_CHECKING:
@@ -225,8 +226,7 @@ class _Session:
     """
 
     def __init__(self, graph: Graph, weights: Mapping[str, Float32Array]) -> None:
-        import onnxruntime
-
+        onnxruntime = load_runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong comes as an exception, too
         options.intra_op_num_threads = threads()
