@@ -47,3 +47,17 @@ class UnreadableImage(CapcliError):  # noqa: N818 - the field's word for it, and
     def __reduce__(self) -> tuple[type[UnreadableImage], tuple[object, str]]:
         # By default only the message would go to another process, which the constructor does not take.
         return UnreadableImage, (self.path, self.reason)
+
+
+class UnreadableFilm(CapcliError):  # noqa: N818 - as above
+    """A film, or a camera, that cannot be captioned.
+
+    Attributes:
+        name: the file or the camera as the user named it.
+        reason: one lower-case clause without a final stop, e.g. "holds sound and no moving picture".
+    """
+
+    def __init__(self, name: object, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name = name
+        self.reason = reason

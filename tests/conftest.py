@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from preloaded import ForkServer
+from quick_readers import MODULES, quick
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Threads that the other workers keep from their cores wait for each other; commands that tests start inherit it.
@@ -18,6 +21,7 @@ os.environ["XDG_CACHE_HOME"] = os.devnull
 
 import torch
 
+import capcli.pictures.stream
 from capcli.decoding.options import DecodingOptions
 from capcli.model.decoders.registry import decoders
 from capcli.model.encoder import EncoderConfig
@@ -62,6 +66,26 @@ VARIANTS = {
 """Every decoder with every choice that makes it another one."""
 
 WORDS = ("a", "dog", "runs", "on", "the", "grass", "'s", "ball")
+
+
+@pytest.fixture(scope="session")
+def readers() -> Iterator[ForkServer]:
+    """Forks processes that read pictures."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+    with ForkServer(sys.executable, environment, MODULES) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def quick_readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has pictures read by forked processes. `tests/pictures/` reads them by those that users have."""
+    real = capcli.pictures.stream.worker_command
+
+    def command() -> list[str]:
+        return quick(real, request.getfixturevalue("readers").address)()
+
+    if hasattr(os, "fork"):
+        monkeypatch.setattr(capcli.pictures.stream, "worker_command", command)
 
 
 @pytest.fixture(scope="session")

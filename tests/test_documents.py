@@ -29,6 +29,7 @@ PAGES = {
         "how-it-works",
         "benchmarks",
         "library",
+        "video",
     ),
     "architecture",
 }

@@ -19,6 +19,7 @@ from capcli.cli import (
     eval,
     faithfulness,
     library,
+    live,
     models,
     review,
     score,
@@ -122,6 +123,7 @@ for title, commands in {
         "duplicates": duplicates.duplicates,
         "review": review.review,
         "apply": apply.apply,
+        "live": live.live,
     },
     "Figures": {
         "eval": eval.evaluate,

@@ -12,17 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from capcli.cli.console import Console, leave, open_session
-from capcli.cli.options import Group, takes
-from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
+from capcli.cli.options import Group, check_decoding, takes
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
+from capcli.errors import UsageError
 from capcli.keywords.options import KeywordOptions
 from capcli.library.options import BurstOptions
 from capcli.model.options import ModelOptions
+from capcli.options import flag_of
 from capcli.output.options import LIBRARY, OutputOptions
+from capcli.pictures.kinds import is_film_file
 from capcli.pictures.options import InputOptions
+from capcli.runs.session import load_captioner
 from capcli.runs.tally import Tally
+from capcli.video.options import FilmOptions
 
 if TYPE_CHECKING:
+    from capcli.keywords.chooser import KeywordChooser
     from capcli.output.outputs import Outputs
+    from capcli.runs.writing import WriteCaptions
 
 
 @takes(
@@ -32,12 +39,13 @@ if TYPE_CHECKING:
     bursts=Group(BurstOptions, "Output"),
     decoding=Group(DecodingOptions, "Choice of words", common=("num_captions",)),
     place=Group(ModelOptions, "Model", common=("model",)),
+    moving=Group(FilmOptions, "Films", common=("every",)),
 )
 def caption(
     context: typer.Context,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PATH", help="Photographs, folders of them, or - for a list on stdin."),
+        typer.Argument(metavar="PATH", help="Photographs, folders of them, - for a list on stdin; or one film."),
     ] = None,
     watch: Annotated[
         Path | None,
@@ -52,39 +60,74 @@ def caption(
     bursts: dict[str, Any],
     decoding: DecodingKeywords,
     place: dict[str, Any],
+    moving: dict[str, Any],
 ) -> None:
     """Caption photographs: the sentence for one file, `path<TAB>caption` for several or for a folder.
 
-    A file that cannot be read gets its row or a line on stderr, the rest goes on, and the exit code is 1.
+    One film gets captions with times. A picture that cannot be read gets its row or a line on stderr, the rest goes on,
+    and the exit code is 1.
     """
     # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
     paths = paths or []
     found, base = options.find(paths, watch)
     alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
-    # What contradicts itself whatever the model's own options are.
-    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
-    DecodingOptions(**asked)
+    check_decoding(decoding)
     words = KeywordOptions(**wanted)
-    together = BurstOptions(**bursts)
-    together.check_format(library=to.row_format == LIBRARY)
+    if alone and is_film_file(found.pictures[0]):
+        _caption_film(context, found.pictures[0], moving, to, given, decoding, {**outputs, **wanted, **bursts})
+        return
+    _refuse(moving)
+    together = _bursts(bursts, to)
 
     from capcli.keywords.chooser import keyword_origin, read_chooser
-    from capcli.library.bursts import read_bursts
     from capcli.library.keeping import LibraryFile
     from capcli.output.outputs import Outputs
-    from capcli.runs.writing import WriteCaptions
 
-    chooser, made_by = read_chooser(given.model, words), keyword_origin(words)
-    console = Console(summary=not alone)
+    chooser, made_by, console = read_chooser(given.model, words), keyword_origin(words), Console(summary=not alone)
     with Outputs(to, sys.stdout.buffer, base, open_library=LibraryFile, alone=alone, keywords=made_by) as sinks:
         arriving = partial(_arriving, watch, options, set(found.pictures), sinks, console) if watch else None
         with open_session(context, given, decoding, console) as session:
-            seen = read_bursts(sinks.library, together)
-            job = WriteCaptions(sinks, with_words=to.with_words, chooser=chooser, bursts=seen)
+            job = _job(sinks, to, chooser, together)
             tally = session.run(job, found.pictures, notes=found.notes, arriving=arriving)
     console.conclude(tally)
     leave(tally)
+
+
+def _bursts(chosen: dict[str, Any], to: OutputOptions) -> BurstOptions:
+    bursts = BurstOptions(**chosen)
+    bursts.check_format(library=to.row_format == LIBRARY)
+    return bursts
+
+
+def _job(outputs: Outputs, to: OutputOptions, chooser: KeywordChooser | None, bursts: BurstOptions) -> WriteCaptions:
+    from capcli.library.bursts import read_bursts
+    from capcli.runs.writing import WriteCaptions
+
+    seen = read_bursts(outputs.library, bursts)
+    return WriteCaptions(outputs, with_words=to.with_words, chooser=chooser, bursts=seen)
+
+
+def _caption_film(
+    context: typer.Context,
+    path: Path,
+    moving: dict[str, Any],
+    to: OutputOptions,
+    model: ModelOptions,
+    decoding: DecodingKeywords,
+    chosen: dict[str, Any],
+) -> None:
+    from capcli.cli.film import caption_film_file, check_options
+
+    check_options(chosen)
+    options = FilmOptions(**moving)
+    caption_film_file(path, options, to, model, decoding, load=context.obj or load_captioner)
+
+
+def _refuse(moving: dict[str, Any]) -> None:
+    """Raises UsageError for options of films where there is none."""
+    if moving:
+        raise UsageError(f"{flag_of(next(iter(moving)))} is of films; name one film alone")
 
 
 def _arriving(

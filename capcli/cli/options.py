@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from capcli.cli.messages import hush
+from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
 from capcli.options import describe, flag_of
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ def path(name: str) -> Path:
     return Path(name)
 
 
+def check_decoding(decoding: DecodingKeywords) -> None:
+    """Raises UsageError for options of captions that contradict each other whatever the model's own are."""
+    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
+    DecodingOptions(**asked)
+
+
 def _completer(choices: Collection[str]) -> Callable[[str], list[str]]:
     """What a shell offers for the beginning of a value; Typer knows the parameter by its name."""
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete.lower())]
@@ -108,9 +115,15 @@ def _is_unset(value: object) -> bool:
     return value is None or value is False or value == []
 
 
+@functools.cache
+def _types(options: type[DataclassInstance]) -> dict[str, Any]:
+    """The types of its fields; several commands have the same options, and finding them out takes time."""
+    return get_type_hints(options)
+
+
 def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter:
     told = field.metadata
-    kind = get_type_hints(group.options)[field.name]
+    kind = _types(group.options)[field.name]
     option = typer.Option(
         flag_of(field.name),
         *([told["flag"]] if told["flag"] else []),

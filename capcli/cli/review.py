@@ -55,14 +55,14 @@ def review(
 
 
 def _serve(library: Path, wanted: ReviewOptions) -> None:
-    _need_server()
+    need_server()
     from capcli.web.serving import serve_review
 
-    serve_review(library, wanted, _announce(f"it serves {library}", wanted))
+    serve_review(library, wanted, announce(f"it serves {library}", opens=wanted.open))
 
 
 def _rate(files: list[Path], wanted: RatingOptions, served: ReviewOptions) -> None:
-    _need_server()
+    need_server()
     if len(files) == 1 and wanted.scale != ADEQUACY_FLUENCY:
         raise UsageError(f"a preference is between two systems; name another file, or --scale {ADEQUACY_FLUENCY}")
     from capcli.evaluation.systems import read_systems
@@ -78,27 +78,28 @@ def _rate(files: list[Path], wanted: RatingOptions, served: ReviewOptions) -> No
     for note in (*systems.notes, *session.notes):
         tell(note)
     told = f"{rater} has {session.count_open():,} of {session.count:,} questions to answer, into {wanted.output}"
-    serve_rating(session, name_store(wanted.output, rater, *session.scales), served, _announce(told, served))
+    serve_rating(session, name_store(wanted.output, rater, *session.scales), served, announce(told, opens=served.open))
 
 
-def _need_server() -> None:
+def need_server(page: str = "the review page") -> None:
+    """Raises UsageError, which says what to install, where a page cannot be served."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
             raise
-        raise UsageError('the review page needs Starlette and uvicorn: pip install "capcli[review]"') from None
+        raise UsageError(f'{page} needs Starlette and uvicorn: pip install "capcli[review]"') from None
 
 
-def _announce(told: str, wanted: ReviewOptions) -> Callable[[str], None]:
+def announce(told: str, *, opens: bool) -> Callable[[str], None]:
     """What is done with the address of the page."""
 
     def ready(address: str) -> None:
         typer.echo(address)
         sys.stdout.flush()
         inform(f"open this address in a browser of this computer; {told}, until Ctrl-C")
-        if wanted.open:
+        if opens:
             import webbrowser
 
             webbrowser.open(address)

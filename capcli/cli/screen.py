@@ -35,9 +35,7 @@ class Screen:
 
     def __init__(self, pictures: Sequence[Path], *, named: bool) -> None:
         console = Console(file=sys.stdout)
-        able = console.is_terminal and not console.no_color and _can_show("▀")
-        self._colour: Literal["truecolor", "256", "none"]
-        self._colour = _COLOURS.get(console.color_system or "", "none") if able else "none"
+        self._colour = colour_of(console)
         # A terminal that does not know how wide it is says 0.
         self._width, self._named = console.width or _WIDTH, named
         self._pictures, self._begun = pictures, False
@@ -69,6 +67,12 @@ class Screen:
     def finish(self) -> list[str]:
         """Everything is drawn by now, in the terminal's own font."""
         return []
+
+
+def colour_of(console: Console) -> Literal["truecolor", "256", "none"]:
+    """The colours in which half blocks can be drawn on a console, none where it is no terminal or wants no colour."""
+    able = console.is_terminal and not console.no_color and _can_show("▀")
+    return _COLOURS.get(console.color_system or "", "none") if able else "none"
 
 
 def _can_show(letter: str) -> bool:

@@ -63,7 +63,7 @@ def render(
         raise UsageError(f"colour is {', '.join(COLOURS)}, not {colour!r}")
     words = caption.words
     count, cell = _columns(picture.size, len(words), width)
-    size = _fitted(picture.size, cell, height or _HEIGHT)
+    size = fit_into(picture.size, cell, height or _HEIGHT)
     small = picture.resize((size[0], 2 * size[1]), Image.Resampling.LANCZOS, reducing_gap=3.0)
     end = "" if colour == "none" else "\x1b[0m"
     for start in range(0, len(words), count):
@@ -92,14 +92,17 @@ def _columns(size: tuple[int, int], words: int, width: int) -> tuple[int, int]:
     return count, min((width - _GAP * (count - 1)) // count, 2 * least)
 
 
-def _fitted(size: tuple[int, int], cell: int, height: int) -> tuple[int, int]:
-    """Characters across and lines down, in the picture's shape, of characters twice as high as wide."""
+def fit_into(size: tuple[int, int], cell: int, height: int) -> tuple[int, int]:
+    """Characters across and lines down of a picture in its shape, at most `cell` and `height` of them.
+
+    Characters are taken to be twice as high as wide.
+    """
     scale = min(cell / size[0], 2 * height / size[1])
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale / 2))
 
 
-def _blocks(small: Image.Image, word: Word, colour: str) -> Iterator[str]:
-    drawn = overlay(small, word.heatmap(small.size))
+def draw_blocks(drawn: Image.Image, colour: str) -> Iterator[str]:
+    """A picture in half blocks, two of its rows a line, each line with a reset at its end; colour as for `render`."""
     codes = _direct(drawn) if colour == "truecolor" else _indexed(drawn)
     for upper, lower in zip(codes[::2], codes[1::2], strict=True):
         line, last = [], None
@@ -125,6 +128,10 @@ def _indexed(drawn: Image.Image) -> list[list[str]]:
     indices = np.asarray(drawn.quantize(palette=palette, dither=Image.Dither.NONE)).astype(int)
     codes = np.where(indices < 240, indices, indices - 16) + 16
     return [[f"5;{code}" for code in row] for row in codes.tolist()]
+
+
+def _blocks(small: Image.Image, word: Word, colour: str) -> Iterator[str]:
+    return draw_blocks(overlay(small, word.heatmap(small.size)), colour)
 
 
 def _shades(word: Word, size: tuple[int, int]) -> Iterator[str]:

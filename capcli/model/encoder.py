@@ -350,7 +350,7 @@ def _folded(module: nn.Module) -> nn.Module:
         previous: tuple[str, nn.Conv2d] | None = None
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.BatchNorm2d) and previous is not None:
-                setattr(parent, previous[0], fuse_conv_bn_eval(previous[1], child))
+                setattr(parent, previous[0], _fused(previous[1], child))
                 setattr(parent, name, nn.Identity())
             elif isinstance(child, nn.BatchNorm2d) and child.num_batches_tracked is not None:
                 child.num_batches_tracked.zero_()  # it counts no further, and float16 does not hold what it counted
@@ -360,6 +360,15 @@ def _folded(module: nn.Module) -> nn.Module:
             if isinstance(child, nn.Conv2d) and DepthwiseConv2d.suits(child):
                 setattr(parent, name, DepthwiseConv2d.of(child))
     return module.to(memory_format=torch.channels_last)
+
+
+def _fused(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """The convolution that does what the two do one after the other."""
+    if not convolution.weight.is_meta:
+        return fuse_conv_bn_eval(convolution, norm)
+    # There are no numbers to fold, and torch would take most of the time in which a model loads to say so.
+    convolution.bias = nn.Parameter(torch.empty_like(convolution.weight[:, 0, 0, 0]))
+    return convolution
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from capcli.files.atomic import write_atomic
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import EncoderConfig
 from capcli.model.network import CaptioningModel, ModelConfig
+from capcli.model.shapes import shapes_only
 from capcli.modelfile.confidence import Calibration
 from capcli.modelfile.fitting import check_fit
 from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, open_model_file, read_description, tensor_types
@@ -146,7 +147,7 @@ def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Mann
         matcher = described.get("matcher")  # most models have none
         config = ModelConfig(encoder, dict(described["decoder"]), None if matcher is None else dict(matcher))
         # On the meta device a hostile config costs no memory; shapes are compared before anything is allocated.
-        with torch.device("meta"):
+        with shapes_only():
             model = CaptioningModel(config, manner.vocabulary)
         manner.check(decoder_config(config.decoder)[1].max_length, matches=model.matcher is not None)
         return model, manner

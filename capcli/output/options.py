@@ -16,7 +16,10 @@ KINDS = ("txt", "json", "xmp")
 LIBRARY = "library"
 """The format that is no file of rows, but a database."""
 
-_ENDINGS = {**ENDINGS, ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
+FILM_FORMATS = ("vtt", "srt", "description")
+"""The formats that films alone are written in."""
+
+_ENDINGS = {**ENDINGS, ".vtt": "vtt", ".srt": "srt", ".db": LIBRARY, ".sqlite": LIBRARY, ".sqlite3": LIBRARY}
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class OutputOptions:
     format: str | None = option(
         None,
         "How rows look; by default what FILE's ending says, else text.",
-        choices=(*FORMATS, LIBRARY),
+        choices=(*FORMATS, LIBRARY, *FILM_FORMATS),
         metavar="FORMAT",
     )
     sidecar: tuple[str, ...] = option(
@@ -53,7 +56,7 @@ class OutputOptions:
     )
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, (*FORMATS, LIBRARY))
+        one_of("format", self.format, (*FORMATS, LIBRARY, *FILM_FORMATS))
         for kind in self.sidecar:
             one_of("sidecar", kind, KINDS)
         if self.overwrite and self.resumes:

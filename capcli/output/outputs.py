@@ -14,7 +14,7 @@ from capcli.output import Result, State
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
 from capcli.output.kept import Kept
-from capcli.output.options import LIBRARY, OutputOptions
+from capcli.output.options import FILM_FORMATS, LIBRARY, OutputOptions
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.sidecar import SidecarError, Sidecars
@@ -54,6 +54,8 @@ class Outputs:
         keywords: Mapping[str, object] | None = None,
         review: bool = False,
     ) -> None:
+        if options.row_format in FILM_FORMATS:
+            raise UsageError(f"{options.row_format} is a format of films; name one film alone")
         self._options = options
         self._stream: RowStream | None = None
         self._rows: Kept | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePath
+from contextlib import suppress
+from pathlib import Path, PurePath
 
 
 def _endings(names: str) -> frozenset[str]:
@@ -18,7 +19,7 @@ EXTENSIONS = _endings(
 """Endings of pictures that capcli reads, in lower case."""
 
 _RAW = "raw files: export them as JPEG"
-_VIDEO = "videos"
+_VIDEO = "videos: caption them one by one, as in capcli caption film.mp4"
 _KINDS_LEFT_OUT = {
     _RAW: _endings(
         "3fr ari arw bay cap cr2 cr3 crw dcr dcs dng drf eip erf fff gpr iiq k25 kdc mdc mef mos mrw nef nrw orf pef "
@@ -42,6 +43,15 @@ _PICTURE = re.compile(
     re.DOTALL,
 )
 
+_FILM = (
+    rb"....ftyp|....(?:moov|mdat|wide)|\x1a\x45\xdf\xa3|RIFF....AVI |FLV\x01|\x30\x26\xb2\x75\x8e\x66\xcf\x11|OggS\0"
+    rb"|\0\0\x01[\xb3\xba]|\x06\x0e\x2b\x34\x02\x05\x01\x01|YUV4MPEG2 |\x47.{187}\x47.{187}\x47|.{4}\x47.{191}\x47"
+)
+"""MP4 and QuickTime, Matroska and WebM, AVI, Flash, Windows Media, Ogg, MPEG, MXF, Y4M, transport streams.
+
+It is seldom needed, and so not compiled before.
+"""
+
 START = 512
 """Bytes from which a file's kind can be known."""
 
@@ -49,6 +59,11 @@ START = 512
 def is_picture(start: bytes) -> bool:
     """Whether a file that begins so is a picture, as far as its first bytes say."""
     return _PICTURE.match(start) is not None
+
+
+def is_film(start: bytes) -> bool:
+    """Whether a file that begins so may be a film, as far as its first bytes say; sound alone begins so, too."""
+    return re.match(_FILM, start, re.DOTALL) is not None and not is_picture(start)
 
 
 def ending_of(name: str) -> str:
@@ -65,3 +80,16 @@ def is_raw(name: str) -> bool:
 def is_video(name: str) -> bool:
     """Whether a file is a video by its name."""
     return LEFT_OUT.get(ending_of(name)) == _VIDEO
+
+
+def is_film_file(path: Path) -> bool:
+    """Whether a file is a film by its name, or by its first bytes where its name is no picture's."""
+    if is_video(path.name):
+        return True
+    if ending_of(path.name) in (EXTENSIONS | LEFT_OUT.keys()):
+        return False
+    with suppress(OSError, ValueError):  # which reading it reports
+        if path.is_file():  # opening a pipe waits for a writer
+            with path.open("rb", buffering=0) as file:
+                return is_film(file.read(START))
+    return False

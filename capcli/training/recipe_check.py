@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from capcli.decoding.options import OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.errors import UsageError
 from capcli.model.decoders.contract import Decoder
 from capcli.model.decoders.registry import build_decoder, decoder_config
 from capcli.model.encoder import check_name
 from capcli.model.matcher import build_matcher
+from capcli.model.shapes import shapes_only
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.training.objectives.cross_entropy import TeacherForcingStage
 from capcli.training.objectives.registry import objectives
@@ -110,7 +109,7 @@ def _check_network(recipe: Recipe) -> Decoder[Any]:
     for key in OF_LANGUAGE_MODELS:
         if getattr(recipe.decoding, key):
             raise UsageError(f"[decoding] {key} is for a language model, and training has none; leave it out")
-    with torch.device("meta"):
+    with shapes_only():
         decoder = build_decoder(recipe.decoder, 1, (1, 1), 1)
         if recipe.matcher is not None:
             build_matcher(recipe.matcher, 1, 1)

@@ -6,8 +6,9 @@ import errno
 import os
 import secrets
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -22,8 +23,11 @@ from capcli.web.rating import make_application as make_rating
 
 HOST = "127.0.0.1"
 
+MakeApplication = Callable[[str, int], ASGIApp]
+"""Makes what answers, for the secret that the address holds, and a port."""
 
-def serve(make_application: Callable[[str, int], ASGIApp], port: int, ready: Callable[[str], None]) -> None:
+
+def serve(make_application: MakeApplication, port: int, ready: Callable[[str], None]) -> None:
     """Serves a page until Ctrl-C or SIGTERM.
 
     Args:
@@ -35,20 +39,42 @@ def serve(make_application: Callable[[str, int], ASGIApp], port: int, ready: Cal
         UsageError: the port is taken.
     """
     with _listen(port) as listener:
-        port = listener.getsockname()[1]
-        token = secrets.token_urlsafe(24)
-        config = uvicorn.Config(
-            make_application(token, port),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=1,
-        )
-        ready(f"http://{HOST}:{port}/{token}/")
+        server, address = _make_server(make_application, listener)
+        ready(address)
         with suppress(KeyboardInterrupt):  # which the server repeats when it has ended
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
+
+
+@contextmanager
+def served(make_application: MakeApplication, port: int) -> Iterator[str]:
+    """Serves a page in a thread of its own until the end of the block, and gives its address.
+
+    Takes and raises what `serve` does.
+    """
+    with _listen(port) as listener:
+        server, address = _make_server(make_application, listener)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _make_server(make_application: MakeApplication, listener: socket.socket) -> tuple[uvicorn.Server, str]:
+    """A server that does not run yet, and the address of its page."""
+    port, token = listener.getsockname()[1], secrets.token_urlsafe(24)
+    config = uvicorn.Config(
+        make_application(token, port),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config), f"http://{HOST}:{port}/{token}/"
 
 
 def serve_review(library: Path, options: ReviewOptions, ready: Callable[[str], None]) -> None:

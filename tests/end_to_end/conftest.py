@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 from chromium import Chromium
 from PIL import Image
-from preloaded import PreloadedCommand
+from preloaded import COMMAND, ForkedRun, ForkServer
+from quick_readers import patch
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Imports = Callable[..., "tuple[subprocess.CompletedProcess[str], set[str]]"]
 Start = Callable[..., "subprocess.Popen[bytes]"]
+StartQuickly = Callable[..., ForkedRun]
 
 # The command with a model that starts at once. A batch takes BATCH_SECONDS, or with several numbers the first batch
 # the first of them and so on; the file BATCHES_BEGUN grows by a byte as each begins. What it says of a picture depends
@@ -80,10 +82,27 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**kept, **proxies, "HOME": home, "TORCH_HOME": home, "COLUMNS": "100"}
 
 
+# What runs import. Neither this nor the command reads the environment of a run while it is imported, but for variables
+# of which `environment` has none.
+_MODULES = (
+    "capcli.__main__", "capcli.cli", "capcli.pictures.stream", "capcli.runs.session", "capcli.runs.writing", "sqlite3",
+    "typer._adapters", "typer.rich_utils",
+)  # fmt: skip
+_MODULES_WITH_TORCH = (*_MODULES, "capcli.captioner", "sympy")
+
+
 @pytest.fixture(scope="session")
-def preloaded(environment: dict[str, str]) -> Iterator[PreloadedCommand]:
-    with PreloadedCommand(sys.executable, environment) as command:
-        yield command
+def preloaded(environment: dict[str, str]) -> Iterator[ForkServer]:
+    """Starts programs that need torch."""
+    with ForkServer(sys.executable, environment, _MODULES_WITH_TORCH) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def preloaded_stand_in(environment: dict[str, str]) -> Iterator[ForkServer]:
+    """Starts programs that do not."""
+    with ForkServer(sys.executable, environment, _MODULES) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -93,16 +112,18 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def capcli(preloaded: PreloadedCommand, environment: dict[str, str], empty: Path) -> Run:
+def capcli(preloaded: ForkServer, readers: ForkServer, environment: dict[str, str], empty: Path) -> Run:
     """Runs `capcli ARGUMENTS` in `cwd` (by default an empty folder) and returns the finished process.
 
     Other keywords are added to its environment. Whatever happens, it must not end in a traceback.
     """
 
     def run(*arguments: object, cwd: Path = empty, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = preloaded.run([*map(str, arguments)], cwd, {**environment, **variables})
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+        asked = ["capcli", *map(str, arguments)]
+        run = preloaded.start(patch(readers.address) + COMMAND, asked, cwd, {**environment, **variables})
+        stdout, stderr = (content.decode() for content in run.communicate())
+        assert "Traceback" not in stderr, stderr
+        return subprocess.CompletedProcess(asked, run.wait(), stdout, stderr)
 
     return run
 
@@ -160,14 +181,45 @@ def start(command: str, stand_in: list[str], environment: dict[str, str], tmp_pa
 
 
 @pytest.fixture
-def caption(start: Start) -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Runs what `start` starts to its end, which must not be a traceback; `input` goes to its stdin."""
+def start_quickly(
+    preloaded_stand_in: ForkServer, readers: ForkServer, environment: dict[str, str], tmp_path: Path
+) -> Iterator[StartQuickly]:
+    """Starts the stand-in as `start` does, forked from a process that has imported what is slow."""
+    started = []
+
+    def begin(
+        *arguments: object, cwd: Path = tmp_path, variables: dict[str, str] | None = None, **streams: Any
+    ) -> ForkedRun:
+        asked = ["capcli", "caption", *map(str, arguments)]
+        program = patch(readers.address) + STAND_IN
+        started.append(preloaded_stand_in.start(program, asked, cwd, {**environment, **(variables or {})}, **streams))
+        return started[-1]
+
+    yield begin
+    for run in started:
+        run.kill()
+
+
+@pytest.fixture
+def caption(start: Start, start_quickly: StartQuickly) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Runs `capcli caption` to its end, which must not be a traceback; `input` goes to its stdin.
+
+    It is a process of its own, which `start_quickly` starts, or `start` where a test asks for more than that can do.
+    """
 
     def run(*arguments: object, input: bytes | None = None, **options: Any) -> subprocess.CompletedProcess[bytes]:
-        process = start(*arguments, **{"stdin": subprocess.DEVNULL if input is None else subprocess.PIPE, **options})
-        stdout, stderr = process.communicate(input)
+        process: ForkedRun | subprocess.Popen[bytes]
+        if options.keys() <= {"cwd", "variables", "stdout"} and "PYTHONPATH" not in options.get("variables", ()):
+            process = start_quickly(*arguments, stdin=input or b"", **options)
+            stdout, stderr = process.communicate()
+        else:
+            process = start(
+                *arguments, **{"stdin": subprocess.DEVNULL if input is None else subprocess.PIPE, **options}
+            )
+            stdout, stderr = process.communicate(input)
         assert b"Traceback" not in (stderr or b""), stderr
-        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+        assert process.returncode is not None
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     return run
 

@@ -72,7 +72,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_batch(
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(1)  # or the system makes one of the two signals
+            process.wait(5)  # or the system makes one of the two signals, and a third may kill what ends already
     assert (process.returncode, process.communicate()) == (130, (b"", b"capcli: interrupted\n"))
     assert [row["path"] for row in json.loads((tmp_path / "rows.json").read_bytes())] == pictures[:4]
 

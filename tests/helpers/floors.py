@@ -18,6 +18,7 @@ FLOORS = (
     "training",
     "catalogue",
     "evaluation",
+    "video",
     "web",
     "ratings",
     "heatmap",
@@ -46,8 +47,8 @@ FLOORS = (
 """The rooms of capcli from the top to the ground: each may import those below it."""
 
 WITHOUT_TORCH = (
-    "__main__", "cli", "", "catalogue", "evaluation", "web", "ratings", "heatmap", "metadata", "runs", "captioner",
-    "caption", "attribution", "library", "output", "keywords", "pictures",
+    "__main__", "cli", "", "catalogue", "evaluation", "video", "web", "ratings", "heatmap", "metadata", "runs",
+    "captioner", "caption", "attribution", "library", "output", "keywords", "pictures",
     "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""

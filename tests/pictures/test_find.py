@@ -349,7 +349,9 @@ def test_a_video_is_counted_unless_it_is_the_clip_of_a_live_photo(tmp_path: Path
     make(
         tmp_path, "IMG_1.jpg", "IMG_1.MOV", "img_2.HEIC", "IMG_2.mov", "IMG_3.MOV", "a.jpg.mp4", "a.jpg", "b/IMG_3.jpg"
     )
-    assert find_pictures([tmp_path]).notes == ["left out 1 .mov (videos)"]
+    assert find_pictures([tmp_path]).notes == [
+        "left out 1 .mov (videos: caption them one by one, as in capcli caption film.mp4)"
+    ]
     (tmp_path / "IMG_3.MOV").unlink()
     assert find_pictures([tmp_path]).notes == []
     # A raw file beside its JPEG is counted: it may be another picture.

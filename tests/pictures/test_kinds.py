@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from stored_photograph import photograph
 
-from capcli.pictures.kinds import EXTENSIONS, LEFT_OUT, START, ending_of, is_picture
+from capcli.pictures.kinds import EXTENSIONS, LEFT_OUT, START, ending_of, is_film, is_film_file, is_picture
 
 NOT_TAKEN = {
     **dict.fromkeys((".eps", ".ps", ".mpg", ".mpeg", ".wmf", ".emf", ".pdf"), "left out, and counted"),
@@ -81,3 +82,39 @@ def test_other_files_are_no_pictures(start: bytes) -> None:
 )
 def test_the_ending_of_a_name(name: str, ending: str) -> None:
     assert ending_of(name) == ending
+
+
+@pytest.mark.parametrize("ending", ["avi", "flv", "mkv", "mov", "mp4", "mpg", "ogv", "ts", "webm", "wmv", "y4m"])
+def test_a_film_is_known_by_its_first_bytes(ending: str, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from made_films import grey, write_film
+
+    codecs = {"avi": "mpeg4", "flv": "flv", "mpg": "mpeg2video", "ogv": "libvpx", "webm": "libvpx-vp9", "wmv": "wmv2"}
+    codec = "wrapped_avframe" if ending == "y4m" else codecs.get(ending, "libx264")
+    rate = 25 if ending == "mpg" else 10
+    path = write_film(tmp_path / f"film.{ending}", [grey(100)] * 8, codec=codec, rate=rate)
+    nameless = path.rename(tmp_path / "film")
+    assert is_film_file(nameless)
+    assert is_film(nameless.read_bytes()[:START])
+    assert not is_picture(nameless.read_bytes()[:START])
+
+
+@pytest.mark.parametrize("name", ["photo", "photo.png", "words.txt", "empty", "none", "photo.cr2"])
+def test_no_other_file_is_taken_for_a_film(name: str, tmp_path: Path) -> None:
+    Image.fromarray(photograph()).save(tmp_path / "photo", "PNG")
+    for other in ("photo.png", "photo.cr2"):
+        (tmp_path / other).write_bytes((tmp_path / "photo").read_bytes())
+    (tmp_path / "words.txt").write_text("Once upon a time")
+    (tmp_path / "empty").touch()
+    assert not is_film_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "ICO", "PPM", "HEIF"]
+)
+def test_a_picture_without_an_ending_is_no_film(kind: str) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    stream = io.BytesIO()
+    Image.fromarray(photograph()).save(stream, kind)
+    assert not is_film(stream.getvalue()[:START])
