@@ -32,7 +32,7 @@ from photographs import make_photographs
 
 if TYPE_CHECKING:
     from capcli.caption import Caption
-    from capcli.captioner import Captioner
+    from capcli.captioning import BaseCaptioner
     from capcli.runs.session import Session
 
 WORDS = 12
@@ -113,7 +113,7 @@ def attend_all(session: Session, pictures: Sequence[Path], options: argparse.Nam
         return session.run(DrawMaps(drawings, wish, nowhere), pictures).seconds
 
 
-def draw(captioner: Captioner, photograph: Path, method: str | None) -> None:
+def draw(captioner: BaseCaptioner, photograph: Path, method: str | None) -> None:
     from capcli.attribution.methods import DEFAULT_METHOD
     from capcli.heatmap.files import Drawings
 

@@ -41,11 +41,12 @@ def main() -> None:
     from capcli.datasets import read_dataset
     from capcli.errors import CapcliError
     from capcli.metrics import corpus_cider_d, tokenize
+    from capcli.modelfile.shipped import find_model
     from capcli.pictures.stream import ReadingPool
 
     print(f"machine: {describe()}")
     try:
-        captioner = Captioner.load(options.model, language_model=options.lm)
+        captioner = Captioner.of_file(find_model(options.model), language_model=options.lm)
         collections = [read_dataset(path).split("dev")[: options.pictures] for path in options.datasets]
     except CapcliError as error:
         raise SystemExit(str(error)) from None

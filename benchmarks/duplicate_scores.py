@@ -18,7 +18,8 @@ from machine import describe
 from PIL import Image, ImageEnhance
 
 from capcli.arrays import Float32Array
-from capcli.captioner import BATCH, Captioner
+from capcli.captioner import Captioner
+from capcli.captioning import BATCH, BaseCaptioner
 from capcli.pictures.find import find_pictures
 from capcli.pictures.read import read_picture
 
@@ -47,7 +48,7 @@ def main() -> None:
         tell(name, np.einsum("ne,ne->n", own, embed(captioner, [change(picture) for picture in pictures])))
 
 
-def embed(captioner: Captioner, pictures: list[Image.Image]) -> Float32Array:
+def embed(captioner: BaseCaptioner, pictures: list[Image.Image]) -> Float32Array:
     """The matcher's vectors, float32 N x E."""
     prepared = np.stack([captioner.prepare(picture) for picture in pictures])
     parts = [captioner.picture_vectors(prepared[start : start + BATCH]) for start in range(0, len(prepared), BATCH)]

@@ -22,7 +22,8 @@ TIE = 1e-4
 def main() -> None:
     import torch
 
-    from capcli.captioner import BATCH, Captioner
+    from capcli.captioner import Captioner
+    from capcli.captioning import BATCH
     from capcli.datasets.detect import read_dataset
     from capcli.engines.torch_engine import TorchEngine
     from capcli.modelfile.checkpoint import Checkpoint
@@ -41,7 +42,7 @@ def main() -> None:
     print(f"machine: {describe()}")
     checkpoint = Checkpoint.load(find_model(options.model))
     in_torch = Captioner(TorchEngine(checkpoint, torch.device("cpu"), exact=True), checkpoint.manner, "torch")
-    onnx = Captioner.load(options.model, engine="onnx")
+    onnx = Captioner.of_file(find_model(options.model), engine="onnx")
     assert onnx.engine == "onnx", onnx.notes
     images = [item.image for item in read_dataset(options.data).split(options.split)]
     images = images[options.first : options.first + options.count]

@@ -24,8 +24,8 @@ from machine import describe
 from photo_film import frames_of, plan, write_film
 
 from capcli.arrays import UInt8Array
-from capcli.model.options import ModelOptions
-from capcli.runs.session import load_captioner
+from capcli.captioner import Captioner
+from capcli.modelfile.shipped import find_model
 from capcli.video.captioning import caption_film
 from capcli.video.film import Film
 from capcli.video.options import FilmOptions
@@ -87,7 +87,7 @@ def seconds_of(frames: Iterator[tuple[float, UInt8Array]]) -> tuple[dict[float, 
 
 def report(path: Path, model: str, length: float) -> None:
     """Captions a film and tells how fast that was."""
-    captioner = load_captioner(ModelOptions(model=model))
+    captioner = Captioner.of_file(find_model(model))
     viewer = EncodingViewer(captioner, captioner.options)
     peaks: list[int] = []
 

@@ -112,8 +112,9 @@ def measure(options: argparse.Namespace) -> None:
 
 def load(model: str) -> Captioner:
     from capcli.captioner import Captioner
+    from capcli.modelfile.shipped import find_model
 
-    return Captioner.load(model)
+    return Captioner.of_file(find_model(model))
 
 
 def draw(datasets: Sequence[str], split: str) -> list[Item]:

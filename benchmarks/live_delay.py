@@ -24,8 +24,8 @@ from machine import describe
 from photo_film import Scene, frames_of, plan, write_film
 from PIL import Image
 
-from capcli.model.options import ModelOptions
-from capcli.runs.session import load_captioner
+from capcli.captioner import Captioner
+from capcli.modelfile.shipped import find_model
 from capcli.video.camera import Source
 from capcli.video.feed import Feed
 from capcli.video.live import Sight, caption_live, warm_up
@@ -50,7 +50,7 @@ def main() -> None:
     photos = sorted(options.photos.glob("*.jpg"))
     scenes = plan([photos[n % len(photos)] for n in range(options.scenes)], (options.seconds,) * 2, 0.0)
     live = LiveOptions()
-    captioner = load_captioner(ModelOptions(model=options.model))
+    captioner = Captioner.of_file(find_model(options.model))
     viewer = EncodingViewer(captioner, captioner.options)
     warm_up(viewer)
     clock = Clock(scenes)

@@ -21,9 +21,9 @@ from machine import describe
 from photo_film import Scene, frames_of, plan, write_film
 
 from capcli.arrays import Float32Array
-from capcli.model.options import ModelOptions
+from capcli.captioner import Captioner
+from capcli.modelfile.shipped import find_model
 from capcli.pictures.find import find_pictures
-from capcli.runs.session import load_captioner
 from capcli.video.film import Film
 from capcli.video.scenes import Scenes
 from capcli.video.viewer import EncodingViewer
@@ -63,7 +63,7 @@ def main() -> None:
 
 def see(film: Path, every: float, model: str) -> tuple[list[float], Float32Array]:
     """Times of the looks, and the vectors of what is seen."""
-    captioner = load_captioner(ModelOptions(model=model))
+    captioner = Captioner.of_file(find_model(model))
     viewer = EncodingViewer(captioner, captioner.options)
     times: list[float] = []
     vectors: list[Float32Array] = []

@@ -249,11 +249,12 @@ def curve(log: Path) -> list[list[float]]:
 
 def speed(runs: Path, results: Path) -> None:
     """Times the models of the first seeds in turns, and appends a row of images per second by recipe."""
-    from capcli.captioner import BATCH, Captioner
+    from capcli.captioner import Captioner
+    from capcli.captioning import BATCH
     from capcli.compression.speed import made_pictures, measure
 
     rows = [row for row in read_rows(results) if row.get("seed") == 1]
-    captioners = [Captioner.load(runs / f"{row['recipe']}-1.safetensors", device="cpu") for row in rows]
+    captioners = [Captioner.of_file(runs / f"{row['recipe']}-1.safetensors", device="cpu") for row in rows]
     pictures = made_pictures(PICTURES)
     prepared = [np.stack([captioner.prepare(picture) for picture in pictures]) for captioner in captioners]
     for captioner, row in zip(captioners, rows, strict=True):

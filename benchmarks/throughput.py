@@ -146,7 +146,7 @@ def from_disk(options: argparse.Namespace) -> dict[str, Any]:
         "failed": tally.failed,
         "peak_gb": peak_memory() / 1e9,
         "setting": f"model {captioner.name}, batch {options.batch_size}, beam {captioner.options.beam_size}, "
-        f"{captioner.engine}, {' and '.join(captioner.precision)}",
+        f"{getattr(captioner, 'engine', 'torch')}",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,3 +19,11 @@ FloatArray = npt.NDArray[np.floating]
 
 AnyArray = npt.NDArray[Any]
 """Of numbers whose type a file or a user decides."""
+
+
+def group_by_shape(arrays: Sequence[AnyArray]) -> list[list[int]]:
+    """Places of the arrays that have one shape, shape by shape in the order in which they come."""
+    places: dict[tuple[int, ...], list[int]] = {}
+    for place, array in enumerate(arrays):
+        places.setdefault(array.shape, []).append(place)
+    return list(places.values())

@@ -4,83 +4,63 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from capcli.arrays import AnyArray, Float32Array, UInt8Array
+from capcli.arrays import Float32Array, UInt8Array
 from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
-from capcli.attribution.methods import DEFAULT_METHOD, check_method
+from capcli.attribution.methods import DEFAULT_METHOD, METHODS, check_method
 from capcli.caption import Caption, Word
+from capcli.captioning import BATCH, BaseCaptioner, Picture
 from capcli.decoding.forced import Forced
 from capcli.decoding.hypothesis import Hypothesis
-from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingKeywords, DecodingOptions
+from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
 from capcli.decoding.rerank import check_rerank
 from capcli.engines.choice import check_sees, load_engine
 from capcli.engines.contract import Engine, Regions
-from capcli.errors import CapcliError, UnreadableImage, UsageError
-from capcli.keywords.chooser import KeywordChooser, read_chooser
-from capcli.keywords.options import KeywordOptions
+from capcli.errors import UsageError
+from capcli.keywords.chooser import KeywordChooser
 from capcli.modelfile.confidence import compute_confidence
 from capcli.modelfile.manner import Manner
-from capcli.modelfile.shipped import find_model
+from capcli.modelfile.shipped import find_model, is_repository
 from capcli.options import spell
-from capcli.pictures.read import read_array, to_array, upright_rgb
-from capcli.pictures.spelling import respell
 from capcli.words.tokens import detokenize, tokenize
 
 if TYPE_CHECKING:
     import torch
-    from typing_extensions import Unpack
 
     from capcli.modelfile.checkpoint import Checkpoint
 
-BATCH = 16
-"""Pictures that are captioned at once where nothing else is asked for."""
 
-_OVERSHOOT = 0.5
-"""How far the samples of a float array may lie outside 0 to 1."""
-
-Picture = str | Path | Image.Image | AnyArray
-
-_T = TypeVar("_T")
-
-
-class Captioner:
-    """A loaded model.
+class Captioner(BaseCaptioner):
+    """A loaded model: what `BaseCaptioner` says, computed by one of capcli's own. `load` loads any.
 
     Attributes:
         name: name of the shipped model or of the file, without its ending.
         options: the decoding options chosen for the model on dev; with a language model, `LM_RESCORE` among them.
         engine: what computes it, `onnx` or `torch`.
         device: where it computes, such as "cpu" or "cuda:0".
-        notes: for the user, a line each: why the engine is not the one that was asked for.
-        size: side of the model's square input in pixels.
-        grid: rows and columns of the regions that the decoder looks at.
-        box: where that grid lies, as `Word.box`.
         heads: layers and heads whose attention the decoder tells, (0, 0) for one without.
         calibration: of the confidence, on the pictures that the model was chosen on; None where it has none.
         precision: "bfloat16" or "float32", the encoder's and the decoder's.
-        fits: the most pictures that fit into memory at once; None as long as every batch did.
     """
 
     def __init__(
         self, engine: Engine, manner: Manner, name: str, file: Path | None = None, notes: Sequence[str] = ()
     ) -> None:
-        self.name, self._file, self.notes = name, file or name, list(notes)
+        self.name, self._file, self.notes = name, file or name, tuple(notes)
         self.options = manner.options.replace(lm_rescore=LM_RESCORE) if engine.reads else manner.options
         self.calibration, self._vocabulary = manner.calibration, manner.vocabulary
         self._engine, self.engine = engine, engine.name
-        self.device, self.precision = engine.device, engine.precision
+        self.device, self.precision, self.matches = engine.device, engine.precision, engine.matches
         self.size, self.grid, self.box, self.heads = engine.size, engine.grid, engine.box, engine.heads
-        self.fits: int | None = None
+        self.methods = tuple(METHODS) if self.heads != (0, 0) else ("occlusion",)
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, name: str, device: torch.device) -> Captioner:
@@ -99,147 +79,41 @@ class Captioner:
         device: str = "auto",
         language_model: str | Path | None = None,
         engine: str = "auto",
-    ) -> Captioner:
-        """Loads a model.
+    ) -> BaseCaptioner:
+        """Loads a model of any kind.
 
         Args:
-            model: name of a shipped model or path of a model file.
+            model: name of a shipped model, path of a model file, `hf:OWNER/NAME` for a captioner of Hugging Face that
+                `capcli models pull` brought here, or the folder of one.
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
             language_model: path of a model trained on sentences alone, which has a say in searches by the options
-                `lm_weight` and `lm_rescore`.
-            engine: `auto`, `onnx` or `torch`; see `capcli.engines.choice.load_engine`.
+                `lm_weight` and `lm_rescore`; for models of capcli.
+            engine: `auto`, `onnx` or `torch`; see `capcli.engines.choice.load_engine`. Captioners of Hugging Face are
+                computed by torch.
 
         Raises:
             ModelError: if there is no such model, or its file cannot be used.
             UsageError: if the device is not there, one of the models is in the other's place, or the engine is unknown
-                or not for that device.
+                or not for that model or device.
         """
-        file = find_model(model)
+        if is_repository(model):
+            if language_model is not None:
+                raise UsageError(f"{model} chooses its words alone; leave --lm out, in Python language_model=")
+            if engine == "onnx":
+                raise UsageError(f"{model} is computed by torch alone; leave --engine out")
+            from capcli.huggingface.captioner import HuggingFaceCaptioner
+
+            return HuggingFaceCaptioner.load(model, device)
+        return cls.of_file(find_model(model), device, language_model, engine)
+
+    @classmethod
+    def of_file(
+        cls, file: Path, device: str = "auto", language_model: str | Path | None = None, engine: str = "auto"
+    ) -> Captioner:
+        """Loads a model file of capcli; takes and raises what `load` does."""
         language = None if language_model is None else find_model(language_model)
         loaded = load_engine(file, device, engine, language)
         return cls(loaded.engine, loaded.manner, file.stem, file, loaded.notes)
-
-    # A path that is a str also is an iterable of them, which types cannot exclude; it is one picture all the same.
-    @overload
-    def caption(  # type: ignore[overload-overlap]
-        self,
-        images: Picture,
-        *,
-        keywords: int = 0,
-        vocabulary: str | Path | None = None,
-        **options: Unpack[DecodingKeywords],
-    ) -> Caption: ...
-    @overload
-    def caption(
-        self,
-        images: Iterable[Picture],
-        *,
-        keywords: int = 0,
-        vocabulary: str | Path | None = None,
-        **options: Unpack[DecodingKeywords],
-    ) -> list[Caption]: ...
-    def caption(
-        self,
-        images: Picture | Iterable[Picture],
-        *,
-        keywords: int = 0,
-        vocabulary: str | Path | None = None,
-        **options: Unpack[DecodingKeywords],
-    ) -> Caption | list[Caption]:
-        """Captions one picture, or a list of them in batches.
-
-        Args:
-            images: path, PIL image or array; an array is H x W x 3 RGB or H x W gray, uint8 or float from 0 to 1.
-            keywords: how many keywords each picture gets at most.
-            vocabulary: a file with the only words that may be keywords; see `capcli.keywords.tree`.
-            **options: fields of `DecodingOptions` that take the place of the model's own.
-
-        Returns:
-            A caption for one picture, a list of captions for a list.
-
-        Raises:
-            UnreadableImage: for the first picture that cannot be read.
-            UsageError: for something that is no picture; for an option that is unknown, out of range or beyond the
-                model; for a vocabulary that cannot be used.
-            ModelError: if the file of the model's keywords cannot be used.
-            CapcliError: if not even one picture fits into memory.
-        """
-        chosen = self.options.replace(**options)
-        self.check(chosen)
-        wanted = KeywordOptions(keywords, None if vocabulary is None else Path(vocabulary))
-        chooser = read_chooser(self._file, wanted)
-        return self._each(images, lambda arrays: self.caption_arrays(arrays, chosen, chooser))
-
-    @overload
-    def attend(  # type: ignore[overload-overlap]
-        self,
-        images: Picture,
-        *,
-        caption: str | None = None,
-        method: str = DEFAULT_METHOD,
-        **options: Unpack[DecodingKeywords],
-    ) -> Caption: ...
-    @overload
-    def attend(
-        self,
-        images: Iterable[Picture],
-        *,
-        caption: str | None = None,
-        method: str = DEFAULT_METHOD,
-        **options: Unpack[DecodingKeywords],
-    ) -> list[Caption]: ...
-    def attend(
-        self,
-        images: Picture | Iterable[Picture],
-        *,
-        caption: str | None = None,
-        method: str = DEFAULT_METHOD,
-        **options: Unpack[DecodingKeywords],
-    ) -> Caption | list[Caption]:
-        """Captions pictures as `caption` does, and measures what each word owes to each part of the picture.
-
-        Args:
-            images: as `caption` takes them.
-            caption: a sentence to look at in place of the model's own; it may hold words that the model does not
-                know, whose maps are the decoder's attention whatever the method.
-            method: `gradient`, `attention` or `occlusion`: see `capcli.attribution.methods`.
-            **options: of decoding, as `caption` takes them.
-
-        Returns:
-            Captions whose words' `attention` is by that method and whose words have their `heads`. They have no
-            alternatives.
-
-        Raises:
-            UsageError: as `caption` does; for an unknown method, a model without attention (but for `occlusion`), or
-                a sentence without words or with more than the model can say.
-            UnreadableImage: as `caption` does.
-            CapcliError: as `caption` does.
-        """
-        chosen = self.options.replace(**options)
-        self.check(chosen)
-        check_method(method, attends=self.heads != (0, 0), model=self.name)
-        if caption is not None:
-            self._sentence(caption)
-            unused = [name for name in options if name != "min_confidence"]
-            if unused:
-                raise UsageError(f"with a caption of your own none is searched for, so leave {unused[0]} out")
-        return self._each(images, lambda arrays: self.attend_arrays(arrays, chosen, caption=caption, method=method))
-
-    def _each(
-        self, images: Picture | Iterable[Picture], work: Callable[[UInt8Array], list[Caption]]
-    ) -> Caption | list[Caption]:
-        captions = [caption for batch in self._batches(images) for caption in work(batch)]
-        return captions[0] if isinstance(images, (str, Path, Image.Image, np.ndarray)) else captions
-
-    def _batches(self, images: Picture | Iterable[Picture]) -> Iterator[UInt8Array]:
-        """The pictures, or the one, prepared, at most `BATCH` of them at once."""
-        if isinstance(images, (str, Path, Image.Image, np.ndarray)):
-            images = [images]
-        if isinstance(images, (bytes, bytearray, memoryview)) or not isinstance(images, Iterable):
-            raise UsageError(f"pictures are paths, PIL images, arrays or lists of them, not {type(images).__name__}")
-        waiting = iter(images)
-        while batch := [self.prepare(image) for image in islice(waiting, BATCH)]:
-            yield np.stack(batch)
 
     def check(self, options: DecodingOptions) -> None:
         """Raises UsageError for options that the model cannot follow: a caption longer than its decoder can say,
@@ -247,6 +121,8 @@ class Captioner:
         that is not there.
         """
         check_rerank(options, matches=self.matches)
+        if options.prompt:
+            raise UsageError(f"{self.name} is asked nothing, so leave --prompt out; --prefix gives its first words")
         longest = self._engine.longest
         if options.max_length > longest:
             raise UsageError(f"max-length must be at most {longest} with this model, not {options.max_length}")
@@ -318,7 +194,7 @@ class Captioner:
         """
         chosen = options or self.options
         self.check(chosen)
-        check_method(method, attends=self.heads != (0, 0), model=self.name)
+        check_method(method, self.methods, self.name)
         given = None if caption is None else self._sentence(caption)
 
         def attended(batch: UInt8Array) -> list[Caption]:
@@ -373,18 +249,13 @@ class Captioner:
         """
         vectors = self.sentence_vectors(sentences)
         nothing = np.empty((0, vectors.shape[1]), np.float32)
-        pictures = np.concatenate([nothing, *map(self.picture_vectors, self._batches(images))])
+        pictures = np.concatenate([nothing, *(self.picture_vectors(np.stack(each)) for each in self._batches(images))])
         similarities: Float32Array = pictures @ vectors.T
         return similarities
 
     def find_unknown(self, words: Iterable[str]) -> list[str]:
         """Those of some words that the model does not know."""
         return [word for word in words if word not in self._vocabulary]
-
-    @property
-    def matches(self) -> bool:
-        """Whether the model has a matcher."""
-        return self._engine.matches
 
     def picture_vectors(self, arrays: UInt8Array) -> Float32Array:
         """The matcher's unit vectors, float32 B x E, of uint8 B x S x S x 3 pictures; raises UsageError without one."""
@@ -405,25 +276,6 @@ class Captioner:
             raise UsageError(
                 f"{self.name} has no matcher: `capcli train matching --from MODEL --data DATA` gives it one"
             )
-
-    def prepare(self, image: Picture) -> UInt8Array:
-        """A picture as the methods on prepared ones take it: uint8 S x S x 3, S being `size`.
-
-        Raises:
-            UnreadableImage: if it cannot be read.
-            UsageError: if it is no picture.
-        """
-        if isinstance(image, np.ndarray):
-            image = _from_array(image)
-        if not isinstance(image, (str, Path, Image.Image)):
-            raise UsageError(f"a picture is a path, a PIL image or an array, not {type(image).__name__}")
-        if isinstance(image, Image.Image):
-            try:
-                return to_array(upright_rgb(image), self.size)
-            except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
-                name = getattr(image, "filename", "") or "image"
-                raise UnreadableImage(name, f"is damaged ({error})") from None
-        return read_array(respell(image), self.size)
 
     def encode(self, arrays: UInt8Array) -> Regions:
         """Regions of uint8 B x S x S x 3 pictures, B x R x D as the engine holds them, which `decode` takes."""
@@ -458,24 +310,6 @@ class Captioner:
     def _with_keywords(self, captions: Sequence[Caption], regions: Regions, chooser: KeywordChooser) -> list[Caption]:
         found = chooser.choose(self._engine.means(regions))
         return [replace(caption, keywords=keywords) for caption, keywords in zip(captions, found, strict=True)]
-
-    def _fitting(self, arrays: UInt8Array, work: Callable[[UInt8Array], list[_T]]) -> list[_T]:
-        """What `work` makes of each picture, as many at once as fit into memory."""
-        made: list[_T] = []
-        while len(made) < len(arrays):
-            batch = arrays[len(made) :][: self.fits]
-            try:
-                made += work(batch)
-            except Exception as error:  # an engine's own types
-                if not self._engine.out_of_memory(error):
-                    raise
-                if len(batch) == 1:
-                    raise CapcliError(
-                        "not enough memory to caption even one picture; close other programs, take a smaller beam "
-                        "or another device"
-                    ) from None
-                self.fits = len(batch) // 2
-        return made
 
     def _seeds(self, arrays: UInt8Array, options: DecodingOptions) -> list[int] | None:
         return [_seed(array, options.seed) for array in arrays] if options.sample else None
@@ -571,21 +405,3 @@ def _sentinel(told: Float32Array | None, count: int) -> Sequence[float | None]:
 def _seed(array: UInt8Array, seed: int) -> int:
     """A number that a picture has anywhere and in any batch."""
     return int.from_bytes(hashlib.blake2b(f"{seed} ".encode() + array.tobytes(), digest_size=8).digest(), "big")
-
-
-def _from_array(array: AnyArray) -> Image.Image:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
-        raise UnreadableImage("array", f"has shape {array.shape}, not height x width (x 3)")
-    if array.dtype.kind == "f":
-        known = np.nan_to_num(array, posinf=1, neginf=0)
-        lowest, highest = known.min(), known.max()
-        # A little beyond is what resizing leaves; more is another scale, and would be seen as black or white.
-        if lowest < -_OVERSHOOT or highest > 1 + _OVERSHOOT:
-            told = f"has float values from {lowest:.4g} to {highest:.4g}"
-            raise UnreadableImage("array", f"{told}; give floats from 0 to 1, or uint8 from 0 to 255")
-        array = (known.clip(0, 1) * 255).round()
-    elif array.dtype == np.bool_:
-        array = array * 255
-    elif array.dtype != np.uint8:
-        raise UnreadableImage("array", f"has values of type {array.dtype}, not uint8 or float from 0 to 1")
-    return Image.fromarray(array.astype(np.uint8))

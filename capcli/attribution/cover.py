@@ -20,20 +20,18 @@ def cover(
     standard deviation is the side of a region. A pixel belongs to the region whose centre is nearest.
 
     Args:
-        array: uint8 S x S x 3.
+        array: uint8 H x W x 3.
         covered: bool M x R, which regions each copy has covered.
         grid: rows and columns, R = rows * columns.
         box: of the grid in the picture, as `Encoder.box` has it.
 
     Returns:
-        uint8 M x S x S x 3.
+        uint8 M x H x W x 3.
     """
-    side = array.shape[0]
-    centres = (np.arange(side) + 0.5) / side
     rows, columns = (
-        np.clip(np.floor((centres - start) / (end - start) * count), 0, count - 1).astype(int)
-        for count, start, end in zip(grid, (box[1], box[0]), (box[3], box[2]), strict=True)
+        np.clip(np.floor(((np.arange(side) + 0.5) / side - start) / (end - start) * count), 0, count - 1).astype(int)
+        for side, count, start, end in zip(array.shape[:2], grid, (box[1], box[0]), (box[3], box[2]), strict=True)
     )
     region = rows[:, None] * grid[1] + columns
-    blurred = np.asarray(Image.fromarray(array).filter(ImageFilter.GaussianBlur(side / min(grid))))
+    blurred = np.asarray(Image.fromarray(array).filter(ImageFilter.GaussianBlur(max(array.shape[:2]) / min(grid))))
     return np.where(covered[:, region][..., None], blurred, array)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from capcli.errors import UsageError
 from capcli.options import one_of
 
@@ -15,10 +17,11 @@ METHODS = {
 DEFAULT_METHOD = next(iter(METHODS))
 
 
-def check_method(method: str, *, attends: bool, model: str) -> None:
-    """Raises UsageError for an unknown method, or one that asks a decoder without attention for its weights."""
+def check_method(method: str, there: Collection[str], model: str) -> None:
+    """Raises UsageError for an unknown method, or one that is not among those that there are of a model."""
     one_of("method", str(method), METHODS)
-    if method != "occlusion" and not attends:
+    if method not in there:
         raise UsageError(
-            f"the model {model} has no attention to show; take one that has, such as base, or the method occlusion"
+            f"the model {model} has no attention to show; take one that has, such as base, or the method "
+            f"{' or '.join(there)}"
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
 from capcli.catalogue.facts import Facts
+from capcli.catalogue.pulled import PulledFacts
 from capcli.catalogue.soundness import Check
 from capcli.catalogue.weights import Weights
 from capcli.evaluation.table import figure
@@ -75,12 +77,22 @@ def print_facts(facts: Facts) -> None:
     console.print(Markdown(card, hyperlinks=False)) if console.is_terminal else sys.stdout.write(card)
 
 
-def print_checks(facts: Facts, found: Sequence[Check]) -> None:
+def print_pulled(models: Sequence[PulledFacts]) -> None:
+    """Prints a line for each captioner of Hugging Face to stdout."""
+    rows = [
+        (one.label, megabytes(one.repository.size), str(one.repository.revision)[:_SHORT], one.repository.family.name,
+         one.repository.licence)
+        for one in models
+    ]  # fmt: skip
+    print_table("", ("name", "size", "revision", "family", "licence"), rows, numbers=("size",))
+
+
+def print_checks(label: str, file: Path, found: Sequence[Check]) -> None:
     """Prints what was checked and what was found to stdout."""
     words = {True: "ok", False: "FAILED", None: "not compared"}
     rows = [(check.name, words[check.passed], check.told) for check in found]
     told = "not sound" if any(check.passed is False for check in found) else "sound"
-    print_table(f"{facts.label}, {facts.file}: {told}", ("", "", ""), rows)
+    print_table(f"{label}, {file}: {told}", ("", "", ""), rows)
 
 
 def stored(weights: Weights) -> str:

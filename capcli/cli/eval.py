@@ -126,9 +126,8 @@ def _keep(chosen: DatasetOptions) -> OutputOptions | None:
 
 def _find_references(dataset: Path, source: DatasetOptions, model: ModelOptions) -> References:
     from capcli.evaluation.references import dataset_references
-    from capcli.modelfile.header import read_header
-    from capcli.modelfile.shipped import find_model
+    from capcli.known import know_model
 
     held_out = source.split == HELD_OUT
     references = dataset_references(dataset, "all" if held_out else source.split, missing_ok=source.allow_missing)
-    return references.held_out(read_header(find_model(model.model)).held_out) if held_out else references
+    return references.held_out(know_model(model.model).held_out) if held_out else references

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from capcli.attribution.methods import METHODS
 from capcli.cli.console import Console, open_session
 from capcli.cli.options import Group, path, takes
 from capcli.cli.progress import counting
@@ -66,7 +65,7 @@ def faithfulness(
         found = check(
             captioner,
             chain(first, arrays),
-            methods=(wish.method,) if wish.method else tuple(METHODS),
+            methods=(wish.method,) if wish.method else None,
             options=session.options,
             progress=lambda done: progress(done, len(pictures)),
         )

@@ -139,7 +139,7 @@ def measure_models(
     from capcli.captioner import Captioner
     from capcli.compression.speed import measure
 
-    captioners = [Captioner.load(file, measuring.device) for file in models.values()]
+    captioners = [Captioner.of_file(file, measuring.device) for file in models.values()]
     prepared, timed_on, refused = _prepared(captioners, pictures)
     speed = measure(captioners, prepared, measuring.batch_size, progress=progress)
     del captioners, prepared

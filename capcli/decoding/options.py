@@ -53,6 +53,7 @@ class DecodingKeywords(TypedDict, total=False):
     lm_weight: float
     lm_rescore: float
     prefix: str
+    prompt: str
     sample: bool
     temperature: float
     top_p: float
@@ -110,6 +111,9 @@ class DecodingOptions:
         shown="-0.4 with --lm",
     )
     prefix: str = option("", "Begin every caption with these words.")
+    prompt: str = option(
+        "", "What a model of Hugging Face is asked, where its family is asked something.", shown=OF_THE_MODEL
+    )
     sample: bool = option(False, "Draw captions at random instead of searching for the likeliest.")
     temperature: float = option(
         1.0,
@@ -129,8 +133,10 @@ class DecodingOptions:
         if self.min_length > self.max_length:
             raise UsageError(f"min-length {self.min_length} is above max-length {self.max_length}; change one of them")
         # One line is one caption in much that reads them.
-        if self.prefix.splitlines() not in ([], [self.prefix]):
-            raise UsageError("prefix must be one line")
+        for name in ("prefix", "prompt"):
+            text = getattr(self, name)
+            if text.splitlines() not in ([], [text]):
+                raise UsageError(f"{name} must be one line")
         for field in dataclasses.fields(self):
             if field.name in SAMPLING and not self.sample and getattr(self, field.name) != field.default:
                 raise UsageError(f"{spell(field.name)} needs sampling: add --sample, in Python sample=True")

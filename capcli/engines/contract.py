@@ -102,7 +102,3 @@ class Engine(Protocol):
             state: as `start` gives it.
         """
         ...
-
-    def out_of_memory(self, error: BaseException) -> bool:
-        """Whether there was too little memory, of the machine or of the device."""
-        ...

@@ -125,11 +125,6 @@ class OnnxEngine:
             return self._torch.trace(_tensor(regions), captions, gradients=True, own=own)
         return self.speaker.trace(self.speaker.start(regions) if state is None else state, captions)
 
-    def out_of_memory(self, error: BaseException) -> bool:
-        told = str(error).lower()
-        words = ("failed to allocate memory", "bad allocation", "bad_alloc", "out of memory", "defaultcpuallocator")
-        return isinstance(error, MemoryError) or any(one in told for one in words)
-
     @cached_property
     def _torch(self) -> TorchEngine:
         return self._load_torch()

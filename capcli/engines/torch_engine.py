@@ -17,7 +17,7 @@ from capcli.decoding.options import DecodingOptions
 from capcli.decoding.teacher_forcing import teacher_force
 from capcli.decoding.torch_speaker import TorchSpeaker, array
 from capcli.model.decoders.registry import decoder_config
-from capcli.model.device import bfloat16_pays, out_of_memory
+from capcli.model.device import bfloat16_pays
 from capcli.model.matcher import Matcher
 from capcli.modelfile.checkpoint import Checkpoint
 
@@ -120,6 +120,3 @@ class TorchEngine:
         quick = own and gradients and self._dtype is not self._decoder_dtype
         with torch.autocast(self._device.type, torch.bfloat16, enabled=quick):
             return teacher_force(self._decoder, regions, captions, gradients=gradients, state=state)
-
-    def out_of_memory(self, error: BaseException) -> bool:
-        return out_of_memory(error)

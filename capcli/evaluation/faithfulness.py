@@ -11,7 +11,6 @@ import numpy as np
 
 from capcli.arrays import BoolArray, Float32Array, Float64Array, IntArray, UInt8Array
 from capcli.attribution.cover import cover
-from capcli.attribution.methods import METHODS
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.evaluation.plot import beside, lines
@@ -21,7 +20,7 @@ from capcli.metrics.statistics import Sums
 
 if TYPE_CHECKING:
     from capcli.caption import Caption
-    from capcli.captioner import Captioner, Picture
+    from capcli.captioning import BaseCaptioner, Picture
 
 FRACTIONS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Shares of the regions at which the curves are taken."""
@@ -136,10 +135,10 @@ class Check:
 
 
 def check(
-    captioner: Captioner,
+    captioner: BaseCaptioner,
     images: Iterable[Picture],
     *,
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] | None = None,
     options: DecodingOptions | None = None,
     seed: int = 0,
     samples: int = 1000,
@@ -155,7 +154,7 @@ def check(
     Args:
         captioner: the model.
         images: as `Captioner.caption` takes them, several.
-        methods: of `capcli.attribution.methods.METHODS`.
+        methods: of `capcli.attribution.methods.METHODS`; by default all that the model has maps by.
         options: of decoding the captions, in place of the model's own.
         seed: of the random covers, of ties in maps and of the resamples.
         samples: resamples of the pictures for 95 % intervals.
@@ -166,6 +165,7 @@ def check(
             a content word.
         UnreadableImage: for the first picture that cannot be read.
     """
+    methods = captioner.methods if methods is None else methods
     if not methods or samples < 1:
         raise UsageError("a check takes at least one method and one resample")
     rows, words, wordless = [], 0, 0
@@ -212,7 +212,7 @@ class _Covers:
 
 
 def _measured(
-    captioner: Captioner,
+    captioner: BaseCaptioner,
     array: UInt8Array,
     methods: Sequence[str],
     options: DecodingOptions | None,

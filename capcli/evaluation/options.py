@@ -100,6 +100,26 @@ class FaithfulnessOptions:
 
 
 @dataclass(frozen=True)
+class CalibrationOptions:
+    """On which captioned pictures a confidence is fitted.
+
+    Raises:
+        UsageError: for an unknown split, and without `data`.
+    """
+
+    data: Path | None = option(None, "Pictures with references: a folder, Karpathy or COCO JSON.", metavar="DATASET")
+    split: str | None = option(
+        None, "Images to take; by default dev, or the only split there is.", choices=SPLITS, metavar="SPLIT"
+    )
+    pictures: int = option(1000, "How many images, drawn at random; 0 for all.", least=0, most=1_000_000)
+
+    def __post_init__(self) -> None:
+        one_of("split", self.split, SPLITS)
+        if self.data is None:
+            raise UsageError("name pictures with captions by people: --data DATASET")
+
+
+@dataclass(frozen=True)
 class ComparingOptions:
     """How sure figures are, and which of them are left out."""
 

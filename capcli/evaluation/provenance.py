@@ -6,14 +6,13 @@ import hashlib
 import os
 import platform
 from collections.abc import Iterable
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict
 
 from capcli.files.json import dumps
+from capcli.known import know_model
 from capcli.model.options import ModelOptions
-from capcli.modelfile.identity import identify_model
 
 
 class ModelFiles(TypedDict, total=False):
@@ -41,9 +40,9 @@ class RunFacts(ModelFiles, total=False):
 
 def model_files(options: ModelOptions) -> ModelFiles:
     """Of the models that the options name; raises ModelError."""
-    files: ModelFiles = {"model": asdict(identify_model(options.model))}
+    files: ModelFiles = {"model": know_model(options.model).identity.to_json()}
     if options.lm is not None:
-        files["language_model"] = asdict(identify_model(options.lm))
+        files["language_model"] = know_model(options.lm).identity.to_json()
     return files
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from capcli.errors import UsageError
 from capcli.evaluation.references import References
+from capcli.known import know_model
 from capcli.model.options import ModelOptions
-from capcli.modelfile.header import read_header
-from capcli.modelfile.shipped import find_model
 from capcli.runs.session import Session
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def check_matcher(model: ModelOptions) -> None:
     """Raises UsageError for a model without a matcher, which is not loaded, and ModelError where there is none."""
-    if read_header(find_model(model.model)).described.get("matcher") is None:
+    if not know_model(model.model).matches:
         raise UsageError(
             f"--retrieval is by a matcher, and {model.model} has none: "
             f"`capcli train matching --from {model.model} --data DATA` gives it one"

@@ -20,7 +20,7 @@ from capcli.errors import CapcliError, ModelError, UsageError, system_reason
 from capcli.files.atomic import write_atomic
 from capcli.modelfile.header import open_model_file
 from capcli.modelfile.identity import identify_model
-from capcli.modelfile.shipped import find_model
+from capcli.modelfile.shipped import find_model, is_repository
 
 FORMAT = "capcli keywords 1"
 
@@ -57,6 +57,8 @@ class KeywordHead:
             ModelError: if there is no such model, or the head's file cannot be used.
             UsageError: if the model has no head, or that of another model.
         """
+        if is_repository(model):
+            raise UsageError(f"{model} knows no keywords; base does")
         file = find_model(model)
         place = file.with_suffix(ENDING)
         if not place.is_file():

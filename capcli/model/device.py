@@ -56,5 +56,13 @@ def out_of_memory(error: BaseException) -> bool:
     # Only CUDA has a type for it, and says these words too.
     told = str(error).lower()
     return isinstance(error, MemoryError) or any(
-        words in told for words in ("out of memory", "defaultcpuallocator", "alloc_failed")
+        words in told
+        for words in (
+            "out of memory",
+            "defaultcpuallocator",
+            "alloc_failed",
+            "allocate memory",
+            "bad allocation",
+            "bad_alloc",
+        )
     )

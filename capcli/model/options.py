@@ -32,7 +32,11 @@ def batch_size_option() -> int:
 class ModelOptions:
     """A model and its place."""
 
-    model: str = option("base", "A model that ships with capcli, or a .safetensors file.", metavar="NAME|FILE")
+    model: str = option(
+        "base",
+        "A model that ships, a .safetensors file, or a captioner of Hugging Face: hf:OWNER/NAME or its folder.",
+        metavar="MODEL",
+    )
     lm: str | None = option(
         None, "A language model that has a say in the choice of words; see --lm-weight.", metavar="FILE"
     )

@@ -12,15 +12,22 @@ from capcli.modelfile.shipped import find_model
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """A model file, known again by its content.
+    """A model, known again by its content.
 
     Attributes:
-        name: the file's name without its ending.
-        sha256: of the file, in hexadecimal.
+        name: the file's name without its ending; of a model of Hugging Face `hf:OWNER/NAME`, or its folder's name.
+        sha256: of the file, in hexadecimal; of a model of several files of their hashes.
+        revision: the commit of the hub that it was pulled at; None for a file or a folder.
     """
 
     name: str
     sha256: str
+    revision: str | None = None
+
+    def to_json(self) -> dict[str, str]:
+        """The fields that there are, as plain values."""
+        pinned = {} if self.revision is None else {"revision": self.revision}
+        return {"name": self.name, "sha256": self.sha256, **pinned}
 
 
 def identify_model(model: str | Path) -> ModelIdentity:

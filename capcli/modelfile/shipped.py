@@ -20,6 +20,11 @@ def shipped_folders() -> tuple[Path, ...]:
     return _FOLDERS
 
 
+def is_repository(model: str | Path) -> bool:
+    """Whether this names a model of Hugging Face: `hf:OWNER/NAME`, or a folder."""
+    return str(model).startswith("hf:") or (str(model) not in shipped_models() and Path(model).is_dir())
+
+
 def find_model(model: str | Path) -> Path:
     """The file of a model given by name or by path; raises ModelError where there is none."""
     models = shipped_models()
@@ -27,5 +32,7 @@ def find_model(model: str | Path) -> Path:
         return models[str(model)]
     if Path(model).is_file():
         return Path(model)
+    if is_repository(model):
+        raise ModelError(f"{model} is a model of Hugging Face, and this takes one of capcli's own, such as base")
     names = ", ".join(models) or "none (this installation lacks its weights)"
     raise ModelError(f"{model}: no such model file, and no shipped model of that name; shipped: {names}")

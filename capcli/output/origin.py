@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from capcli.decoding.options import LM_RESCORE, DecodingKeywords, DecodingOptions
-from capcli.errors import CapcliError, ModelError, UsageError, system_reason
+from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.files.json import dumps
+from capcli.known import know_model
 from capcli.model.options import ModelOptions
-from capcli.modelfile.header import read_header
 from capcli.modelfile.identity import ModelIdentity, identify_model
-from capcli.modelfile.shipped import find_model
-from capcli.options import build, flag_of
+from capcli.options import flag_of
 from capcli.pictures.preparation import PREPARATION
 from capcli.version import __version__
 
@@ -77,7 +76,11 @@ class Origin:
 
     def to_json(self) -> dict[str, object]:
         """All of it as plain values."""
-        return dataclasses.asdict(self)
+        models = {
+            "model": self.model.to_json(),
+            "language_model": self.language_model and self.language_model.to_json(),
+        }
+        return {**dataclasses.asdict(self), **models}
 
     @classmethod
     def from_json(cls, values: Any) -> Origin:
@@ -91,34 +94,30 @@ class Origin:
                 dict(values["options"]),
                 str(values["version"]),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(str(error)) from None
 
 
 def read_origin(model: ModelOptions, decoding: DecodingKeywords) -> Origin:
-    """What makes the captions of a run, read from the model's file without loading it.
+    """What makes the captions of a run, read from the model's files without loading it.
 
     Args:
         model: names the model.
         decoding: fields of `DecodingOptions` that take the place of the model's own.
 
     Raises:
-        ModelError: if there is no such model, or its file is not one.
+        ModelError: if there is no such model, or its files are not one.
         UsageError: for options that contradict each other.
     """
-    file = find_model(model.model)
-    own: Any = read_header(file).described.get("decoding")  # a stranger's file may hold anything there
-    try:
-        options = build(DecodingOptions, own, "decoding")
-    except UsageError as error:
-        raise ModelError(f"{file}: its description cannot be used ({error})") from None
+    known = know_model(model.model)
+    options = known.options
     if model.lm is not None:
         options = options.replace(lm_rescore=LM_RESCORE)
     chosen = dataclasses.asdict(options.replace(**decoding))
     if not chosen["sample"]:
         del chosen["seed"]  # which then changes nothing
     beside = None if model.lm is None else identify_model(model.lm)
-    return Origin(identify_model(file), beside, PREPARATION, chosen)
+    return Origin(known.identity, beside, PREPARATION, {**chosen, **known.beside})
 
 
 class Place(Protocol):
@@ -296,7 +295,8 @@ def _has_files(folder: Path) -> bool:
 
 
 def _identity(values: Any) -> ModelIdentity:
-    return ModelIdentity(str(values["name"]), str(values["sha256"]))
+    revision = values.get("revision")
+    return ModelIdentity(str(values["name"]), str(values["sha256"]), None if revision is None else str(revision))
 
 
 def _named(model: ModelIdentity) -> str:

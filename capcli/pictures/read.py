@@ -88,16 +88,18 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return rgb
 
 
-def read_array(path: str | Path, size: int, *, large: AbstractContextManager[object] = _LARGE) -> UInt8Array:
-    """Read a file as a square for a model: `read_picture`, then `to_array`; raises UnreadableImage.
+def read_array(
+    path: str | Path, size: int, *, proportions: bool = False, large: AbstractContextManager[object] = _LARGE
+) -> UInt8Array:
+    """Read a file as a model takes it: `read_picture`, then `to_array`; raises UnreadableImage.
 
     A large JPEG is decoded at a reduced size of at least twice `size`, which moves grey levels by one on average.
     """
-    return to_array(read_picture(path, at_least=2 * size, large=large), size)
+    return to_array(read_picture(path, at_least=2 * size, large=large), size, proportions=proportions)
 
 
 def read_described(
-    path: str | Path, size: int, *, large: AbstractContextManager[object] = _LARGE
+    path: str | Path, size: int, *, proportions: bool = False, large: AbstractContextManager[object] = _LARGE
 ) -> tuple[UInt8Array, Facts]:
     """`read_array`, and what a library remembers of the picture; it is decoded once for both."""
 
@@ -110,15 +112,24 @@ def read_described(
         return upright, Facts(state.st_size, state.st_mtime_ns, width, height, taken, hash_pixels(upright))
 
     upright, facts = _with_file(path, described)
-    return to_array(upright, size), facts
+    return to_array(upright, size, proportions=proportions), facts
 
 
-def to_array(image: Image.Image, size: int) -> UInt8Array:
+def to_array(image: Image.Image, size: int, *, proportions: bool = False) -> UInt8Array:
     """Squash an RGB picture to a square, bicubic and antialiased; nothing at its edges is cropped away.
 
+    Args:
+        image: the picture.
+        size: side of the square.
+        proportions: shrink it instead until its longer side is at most `size`, and leave a smaller one as it is.
+
     Returns:
-        uint8 array of shape (size, size, 3).
+        uint8 array of shape (size, size, 3); with `proportions` of (height, width, 3), both from 1 to size.
     """
+    if proportions:
+        share = min(1.0, size / max(image.size))
+        width, height = (max(1, round(side * share)) for side in image.size)
+        return np.array(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0))
     return np.array(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 

@@ -20,7 +20,7 @@ from capcli.arrays import UInt8Array
 from capcli.errors import UnreadableImage
 from capcli.pictures.facts import Facts
 from capcli.pictures.process import Crash, ReadingProcess, TooSlow, worker_command
-from capcli.pictures.worker import Kind, request
+from capcli.pictures.worker import Kind, request, split_pixels
 
 _BATCHES_AHEAD = 2
 _MOST_WORKERS = 4
@@ -32,7 +32,7 @@ class Reading:
 
     Attributes:
         path: the file as given.
-        array: uint8 of shape (size, size, 3), or None.
+        array: uint8 of shape (size, size, 3), where proportions are kept (height, width, 3), or None.
         error: why there is no array, or None.
         facts: what a library remembers of the picture, where that was asked for.
     """
@@ -85,7 +85,13 @@ class ReadingPool:
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def stream(
-        self, paths: Iterable[Path | None], size: int, batch_size: int, *, described: bool = False
+        self,
+        paths: Iterable[Path | None],
+        size: int,
+        batch_size: int,
+        *,
+        proportions: bool = False,
+        described: bool = False,
     ) -> Generator[list[Reading], None, None]:
         """Read pictures and hand them over in input order, each exactly once.
 
@@ -104,7 +110,7 @@ class ReadingPool:
         for first in waiting:
             if first is not None:
                 until_none = iter(waiting.__next__, None)
-                read = functools.partial(self._read, size=size, described=described)
+                read = functools.partial(self._read, size=size, proportions=proportions, described=described)
                 yield from self._read_ahead(chain([first], until_none), read, batch_size)
 
     def close(self) -> None:
@@ -144,9 +150,9 @@ class ReadingPool:
             for future in ahead:
                 future.cancel()
 
-    def _read(self, path: Path, size: int, described: bool) -> Reading:
+    def _read(self, path: Path, size: int, proportions: bool, described: bool) -> Reading:
         try:
-            wanted = request(path, size, described=described)
+            wanted = request(path, size, proportions=proportions, described=described)
         except (OSError, ValueError):
             return Reading(path, error=UnreadableImage(path, "does not exist"))
         worker = self._idle.get()
@@ -161,8 +167,8 @@ class ReadingPool:
             reason = f"takes longer than {self._patience:g} s to read"
         else:
             if kind is Kind.PIXELS:
-                pixels, told = bytearray(content[: size * size * 3]), content[size * size * 3 :]
-                array = np.frombuffer(pixels, np.uint8).reshape(size, size, 3)
+                shape, pixels, told = split_pixels(content)
+                array = np.frombuffer(pixels, np.uint8).reshape(*shape, 3)
                 return Reading(path, array, facts=Facts.decode(told) if told else None)
             reason = content.decode("utf-8", "surrogatepass")
         finally:

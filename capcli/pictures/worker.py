@@ -21,7 +21,8 @@ from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_array, read_described
 
 _HEADER = struct.Struct("!BI")
-_WANTED = struct.Struct("!I?")
+_WANTED = struct.Struct("!I??")
+_SHAPE = struct.Struct("!II")
 
 
 class Kind(IntEnum):
@@ -31,8 +32,8 @@ class Kind(IntEnum):
         READY: the worker has loaded; comes once, before all else.
         READ: the parent wants a picture; the content is made by `request`.
         TURN: the worker waits to decode a large picture, and the parent lets it by the same word.
-        PIXELS: the worker has read it; the content is size * size * 3 bytes, and behind them its `Facts`
-            where they are wanted.
+        PIXELS: the worker has read it; the content is height and width, four bytes each, height * width * 3 bytes,
+            and behind them its `Facts` where they are wanted; `split_pixels` reads it.
         REASON: the worker could not read it; the content is the reason of the UnreadableImage, in UTF-8.
     """
 
@@ -71,12 +72,20 @@ def receive(pipe: IO[bytes]) -> tuple[Kind, bytes]:
     return kind, content
 
 
-def request(path: Path, size: int, *, described: bool = False) -> bytes:
+def split_pixels(content: bytes) -> tuple[tuple[int, int], bytearray, bytes]:
+    """Height and width, the pixels, and what follows them, of the content of a PIXELS message."""
+    height, width = _SHAPE.unpack_from(content)
+    end = _SHAPE.size + height * width * 3
+    return (height, width), bytearray(content[_SHAPE.size : end]), content[end:]
+
+
+def request(path: Path, size: int, *, proportions: bool = False, described: bool = False) -> bytes:
     """Make the content of a READ message; any name that a file can have goes through it unharmed.
 
     Args:
         path: the picture.
         size: side of the square that it is made.
+        proportions: keep its proportions instead, see `to_array`.
         described: whether its `Facts` are wanted too.
 
     Raises:
@@ -84,7 +93,7 @@ def request(path: Path, size: int, *, described: bool = False) -> bytes:
         OSError: for a relative path when the current folder is gone.
     """
     # Absolute, because a worker stays in the folder that it was started in.
-    return _WANTED.pack(size, described) + os.fsencode(path.absolute())
+    return _WANTED.pack(size, proportions, described) + os.fsencode(path.absolute())
 
 
 def main() -> None:
@@ -120,13 +129,14 @@ def main() -> None:
 
 
 def _answer(wanted: bytes, turn: AbstractContextManager[None]) -> tuple[Kind, bytes]:
-    size, described = _WANTED.unpack_from(wanted)
+    size, proportions, described = _WANTED.unpack_from(wanted)
     path = os.fsdecode(wanted[_WANTED.size :])
     try:
         if described:
-            array, facts = read_described(path, size, large=turn)
-            return Kind.PIXELS, array.tobytes() + facts.encode()
-        return Kind.PIXELS, read_array(path, size, large=turn).tobytes()
+            array, facts = read_described(path, size, proportions=proportions, large=turn)
+            return Kind.PIXELS, _SHAPE.pack(*array.shape[:2]) + array.tobytes() + facts.encode()
+        array = read_array(path, size, proportions=proportions, large=turn)
+        return Kind.PIXELS, _SHAPE.pack(*array.shape[:2]) + array.tobytes()
     except UnreadableImage as error:
         return Kind.REASON, error.reason.encode("utf-8", "surrogatepass")
     except MemoryError:

@@ -23,17 +23,20 @@ def ask_in_batches(
     *,
     size: int,
     batch_size: int,
+    proportions: bool = False,
     described: bool = False,
     is_asked: Callable[[Reading], bool] = lambda reading: True,
 ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
     """Reads pictures and asks a model about them, each exactly once and in order.
 
     Args:
-        ask: gives an answer for each of uint8 B x size x size x 3 pictures.
+        ask: gives an answer for each of uint8 B x size x size x 3 pictures; where proportions are kept it gets those
+            of one shape together.
         pictures: files, read a few batches ahead; a None among them hands over what there is so far.
         pool: reads the files.
         size: side of the model's square input in pixels.
         batch_size: pictures that the model gets at once.
+        proportions: whether pictures keep theirs, see `to_array`.
         described: whether readings have their `facts`.
         is_asked: whether the model is asked about a picture that could be read.
 
@@ -45,12 +48,17 @@ def ask_in_batches(
     """
     import numpy as np
 
-    for readings in pool.stream(pictures, size, batch_size, described=described):
+    from capcli.arrays import group_by_shape
+
+    for readings in pool.stream(pictures, size, batch_size, proportions=proportions, described=described):
         asked = [reading.array is not None and is_asked(reading) for reading in readings]
         arrays = [
             reading.array for reading, one in zip(readings, asked, strict=True) if one and reading.array is not None
         ]
-        answers = iter(ask(np.stack(arrays)) if arrays else ())
+        answered: dict[int, Answer] = {}
+        for places in group_by_shape(arrays):
+            answered.update(zip(places, ask(np.stack([arrays[place] for place in places])), strict=True))
+        answers = iter([answered[place] for place in range(len(arrays))])
         yield [(reading, next(answers) if one else None) for reading, one in zip(readings, asked, strict=True)]
 
 

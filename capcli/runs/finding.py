@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from capcli.errors import UsageError
+from capcli.known import know_model
 from capcli.library.contents import find_models
 from capcli.library.options import SearchOptions
 from capcli.library.search import Hit, Query, find_unknown, search, split_query
 from capcli.model.options import ModelOptions
-from capcli.modelfile.header import read_header
-from capcli.modelfile.identity import identify_model
 from capcli.modelfile.sentences import read_sentence_encoder
-from capcli.modelfile.shipped import find_model
 from capcli.runs.session import Load, load_captioner
 
 if TYPE_CHECKING:
@@ -71,8 +69,9 @@ def find_in_library(
     if not (text and text.strip()) and options.like is None:
         raise UsageError("search for something: a sentence, or --like PICTURE")
     words, without = split_query(text or ""), split_query(options.not_ or "")
-    models = find_models(library, identify_model(model.model).sha256)
-    if not models or read_header(find_model(model.model)).described.get("matcher") is None:
+    about = know_model(model.model)
+    models = find_models(library, about.identity.sha256)
+    if not (models and about.matches):
         if options.like is not None:
             raise UsageError(f"--like needs pictures captioned by {model.model} and its matcher; {library} has none")
         why = f"{library} has no vectors by {model.model}; captions alone are searched, --model names another"

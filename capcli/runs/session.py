@@ -28,10 +28,10 @@ from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
     from capcli.arrays import UInt8Array
-    from capcli.captioner import Captioner
+    from capcli.captioning import BaseCaptioner
     from capcli.pictures.stream import Reading, ReadingPool
 
-Load = Callable[[ModelOptions], "Captioner"]
+Load = Callable[[ModelOptions], "BaseCaptioner"]
 """Loads the model that the options name; raises ModelError, and UsageError where the device is not there."""
 
 Arriving = Callable[[Event, Tally], Iterator["Path | None"]]
@@ -39,7 +39,7 @@ Arriving = Callable[[Event, Tally], Iterator["Path | None"]]
 """
 
 
-def load_captioner(place: ModelOptions) -> Captioner:
+def load_captioner(place: ModelOptions) -> BaseCaptioner:
     """Loads the model that the options name, with the language model beside it."""
     from capcli.captioner import Captioner
 
@@ -131,7 +131,7 @@ class Session:
         self.origin: Origin | None = None
 
     @cached_property
-    def captioner(self) -> Captioner:
+    def captioner(self) -> BaseCaptioner:
         """The model.
 
         Raises:
@@ -192,12 +192,15 @@ class Session:
     ) -> Generator[list[tuple[Reading, Answer | None]], None, None]:
         """Pictures with the model's answers, as `ask_in_batches` gives them; `how` is for it, too."""
         size, batch_size = self.captioner.size, self.model.batch_size
-        return ask_in_batches(ask, pictures, self._pool, size=size, batch_size=batch_size, **how)
+        proportions = self.captioner.keeps_proportions
+        return ask_in_batches(
+            ask, pictures, self._pool, size=size, batch_size=batch_size, proportions=proportions, **how
+        )
 
     def read(self, pictures: Iterable[Path]) -> Iterator[Reading]:
         """Pictures as the model takes them, one after another."""
-        size = self.captioner.size
-        with closing(self._pool.stream(pictures, size, 1)) as readings:
+        size, proportions = self.captioner.size, self.captioner.keeps_proportions
+        with closing(self._pool.stream(pictures, size, 1, proportions=proportions)) as readings:
             for (reading,) in readings:
                 yield reading
 

@@ -16,6 +16,7 @@ from capcli.engines.export import export_graphs
 from capcli.engines.graphs import Graphs
 from capcli.engines.onnx_engine import OnnxEngine
 from capcli.engines.torch_engine import TorchEngine
+from capcli.model.device import out_of_memory
 from capcli.model.encoder import EncoderConfig
 from capcli.model.matcher_config import MatcherConfig
 from capcli.model.network import CaptioningModel, ModelConfig
@@ -168,11 +169,10 @@ def test_a_captioner_is_the_same_with_either(build: Any, tiny_settings: Any) -> 
     assert given[0].confidence == pytest.approx(given[1].confidence, abs=1e-4)
 
 
-def test_memory_that_is_too_small_is_known(matching: tuple[OnnxEngine, TorchEngine]) -> None:
-    onnx, _ = matching
+def test_memory_that_is_too_small_is_known() -> None:
     told = "bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 411041792"
-    assert onnx.out_of_memory(RuntimeError(told)) and onnx.out_of_memory(MemoryError())
-    assert not onnx.out_of_memory(RuntimeError("shapes do not fit"))
+    assert out_of_memory(RuntimeError(told)) and out_of_memory(MemoryError())
+    assert not out_of_memory(RuntimeError("shapes do not fit"))
 
 
 def test_graphs_are_the_same_bytes_each_time(build: Any, tiny_settings: Any) -> None:

@@ -51,6 +51,7 @@ class FakeCaptioner:
     name = "fake"
     device = "cpu"
     size = 8
+    keeps_proportions = False
     matches = False
     notes = ()
     options = DecodingOptions(beam_size=5, max_length=7)

@@ -25,12 +25,16 @@ FLOORS = (
     "metadata",
     "runs",
     "captioner",
+    "huggingface",
+    "captioning",
     "caption",
     "attribution",
     "library",
     "output",
     "keywords",
     "engines",
+    "known",
+    "hub",
     "modelfile",
     "decoding",
     "model",
@@ -48,7 +52,7 @@ FLOORS = (
 
 WITHOUT_TORCH = (
     "__main__", "cli", "", "catalogue", "evaluation", "video", "web", "ratings", "heatmap", "metadata", "runs",
-    "captioner", "caption", "attribution", "library", "output", "keywords", "pictures",
+    "captioner", "captioning", "caption", "attribution", "library", "output", "keywords", "known", "hub", "pictures",
     "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""

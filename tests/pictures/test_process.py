@@ -20,7 +20,7 @@ from capcli.pictures.worker import Kind, request
 
 posix = pytest.mark.skipif(os.name == "nt", reason="a matter of POSIX")
 
-WHITE = (Kind.PIXELS, b"\xff" * 12)
+WHITE = (Kind.PIXELS, bytes([0, 0, 0, 2, 0, 0, 0, 2]) + b"\xff" * 12)
 HOME = Path(capcli.__file__).parent
 
 Make = Callable[..., ReadingProcess]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_array
-from capcli.pictures.worker import Kind, receive, request, send
+from capcli.pictures.worker import Kind, receive, request, send, split_pixels
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -86,7 +86,19 @@ def test_pixels_are_those_of_reading_here(start: Start, picture: Path, size: int
     expected = read_array(picture, size)
     process = start()
     for _ in range(2):
-        assert ask(process, picture, size) == (Kind.PIXELS, expected.tobytes())
+        kind, content = ask(process, picture, size)
+        assert (kind, split_pixels(content)) == (Kind.PIXELS, ((size, size), expected.tobytes(), b""))
+
+
+def test_proportions_can_be_kept(start: Start, tmp_path: Path) -> None:
+    Image.new("RGB", (30, 10), "white").save(tmp_path / "wide.png")
+    process = start()
+    assert process.stdin is not None and process.stdout is not None
+    for size, shape in {12: (4, 12), 100: (10, 30), 1: (1, 1)}.items():
+        send(process.stdin, Kind.READ, request(tmp_path / "wide.png", size, proportions=True))
+        while (message := receive(process.stdout))[0] is not Kind.PIXELS:
+            pass
+        assert split_pixels(message[1]) == (shape, b"\xff" * (shape[0] * shape[1] * 3), b"")
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", None])
@@ -109,7 +121,8 @@ def test_a_picture_that_outgrows_memory_has_a_reason(start: Start, picture: Path
 def test_names_in_no_encoding(start: Start, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9\n.png")
     Image.new("RGB", (3, 3), "white").save(path)
-    assert ask(start(), path, 2) == (Kind.PIXELS, b"\xff" * 12)
+    kind, content = ask(start(), path, 2)
+    assert (kind, split_pixels(content)[1]) == (Kind.PIXELS, b"\xff" * 12)
 
 
 def test_a_large_picture_waits_for_its_turn(start: Start, picture: Path) -> None:

@@ -1,0 +1,1 @@
+"""Captioners of Hugging Face, computed by transformers: one adapter for every family of `capcli.hub.families`."""
