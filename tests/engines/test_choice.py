@@ -52,7 +52,7 @@ def unable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_graphs_are_made_once_and_kept(tiny_file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Captioner.load(tiny_file, "cpu").engine == "torch", "auto makes no one wait for graphs"
     made = Captioner.load(tiny_file, engine="onnx")
-    assert (made.engine, made.notes) == ("onnx", [])
+    assert (made.engine, made.notes) == ("onnx", ())
     monkeypatch.setattr(export, "export_graphs", lambda model: pytest.fail("made again"))
     assert Captioner.load(tiny_file, engine="onnx").engine == "onnx"
     auto, in_torch = Captioner.load(tiny_file, "cpu"), Captioner.load(tiny_file, "cpu", engine="torch")
@@ -97,8 +97,8 @@ def test_a_package_that_is_not_installed(
 ) -> None:
     missing(*packages)
     captioner = Captioner.load(tiny_file, engine="onnx")
-    assert (captioner.engine, captioner.device, captioner.notes) == ("torch", "cpu", [told])
-    assert Captioner.load(tiny_file, "cpu").notes == [], "nobody asked for it"
+    assert (captioner.engine, captioner.device, captioner.notes) == ("torch", "cpu", (told,))
+    assert Captioner.load(tiny_file, "cpu").notes == (), "nobody asked for it"
 
 
 def test_a_model_of_which_torch_can_make_no_graphs(tiny_file: Path, cache: Path, unable: None) -> None:
@@ -118,7 +118,7 @@ def test_graphs_that_onnx_runtime_does_not_take(tiny_file: Path, cache: Path, mo
     kept.write_bytes(made.to_bytes())
     captioner = Captioner.load(tiny_file, engine="onnx")
     assert captioner.engine == "torch" and "ONNX Runtime does not take tiny.safetensors" in captioner.notes[0]
-    assert Captioner.load(tiny_file, "cpu").notes == []
+    assert Captioner.load(tiny_file, "cpu").notes == ()
 
 
 def test_a_language_model_needs_torch(tiny_file: Path, tiny_language: Any, tmp_path: Path, cache: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_language_model_needs_torch(tiny_file: Path, tiny_language: Any, tmp_p
     captioner = Captioner.load(tiny_file, language_model=tmp_path / "lm.safetensors", engine="onnx")
     assert (captioner.engine, captioner.notes) == (
         "torch",
-        ["a language model has a say only in torch; torch takes over"],
+        ("a language model has a say only in torch; torch takes over",),
     )
     with pytest.raises(UsageError, match="lm is a language model and sees no pictures"):
         Captioner.load(tmp_path / "lm.safetensors", engine="onnx")
@@ -228,7 +228,7 @@ def test_base_says_in_onnx_what_it_says_in_torch() -> None:
     """Its graphs have to be made anew whenever the model's code computes another way: benchmarks/ship_graphs.py."""
     photographs = sorted((Path(__file__).parents[2] / "examples").glob("*.jpg"))[:3]
     onnx = Captioner.load(engine="onnx")
-    assert (onnx.engine, onnx.notes) == ("onnx", [])
+    assert (onnx.engine, onnx.notes) == ("onnx", ())
     checkpoint = Checkpoint.load(find_model("base"))
     in_torch = Captioner(TorchEngine(checkpoint, torch.device("cpu"), exact=True), checkpoint.manner, "base")
     arrays = np.stack([onnx.prepare(photograph) for photograph in photographs])
