@@ -57,7 +57,7 @@ def main() -> None:
             checkpoint.save(options.write)
         if checkpoint.calibration is None:
             raise SystemExit("the model has no calibration; --write FILE makes one")
-        captioner = Captioner(checkpoint, "", choose_device("auto"))
+        captioner = Captioner.of(checkpoint, "", choose_device("auto"))
     except CapcliError as error:
         raise SystemExit(str(error)) from None
     print(f"{checkpoint.calibration.slope:.4f} * log m + {checkpoint.calibration.intercept:.4f}")

@@ -155,8 +155,7 @@ def pool(captioner: Captioner, items: Sequence[Item], file: Path | None) -> Floa
     todo = [item.image for item in items if str(item.image.resolve()) not in kept]
     for start in range(0, len(todo), BATCH):
         part = todo[start : start + BATCH]
-        regions = captioner.encode(np.stack([captioner.prepare(image) for image in part]))
-        means = regions.float().mean(1).cpu().numpy().astype(np.float16)
+        means = captioner.pooled(np.stack([captioner.prepare(image) for image in part])).astype(np.float16)
         kept |= {str(image.resolve()): mean for image, mean in zip(part, means, strict=True)}
     if file and todo:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ def describe() -> str:
     return (
         f"{_processor()}, {cores} cores, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, torch {version('torch')}, torchvision {version('torchvision')}, "
-        f"capcli {version('capcli')}"
+        f"onnxruntime {version('onnxruntime')}, capcli {version('capcli')}"
     )
 
 

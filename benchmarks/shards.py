@@ -1,12 +1,11 @@
 """Whether shards that are merged equal the undisturbed run, row for row, with a real model.
 
 usage: python benchmarks/shards.py [--pictures FOLDER] [--count N] [--shards N] [--model NAME|FILE] [--batch-size N]
-                                   [--float32]
+                                   [--engine auto|onnx|torch]
 
 Captions photographs once as a whole and once in shards, some of which it cuts off in the middle and resumes, merges the
-shards by the installed command, and compares the files byte for byte. The model is loaded once for all. With --float32
-it computes as on a processor that does not multiply bfloat16. Without --pictures, JPEGs of 640 x 480 are made; every
-twentieth is broken. The exit code is 1 if the files differ.
+shards by the installed command, and compares the files byte for byte. The model is loaded once for all.
+Without --pictures, JPEGs of 640 x 480 are made; every twentieth is broken. The exit code is 1 if the files differ.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from pathlib import Path
 from machine import command, describe
 from photographs import make_photographs
 
-import capcli.captioner
 from capcli.captioner import Captioner
 from capcli.model.options import ModelOptions
 from capcli.modelfile.shipped import find_model
@@ -40,10 +38,8 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=64)
     parser.add_argument("--model", default="base")
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--float32", action="store_true")
+    parser.add_argument("--engine", default="auto")
     options = parser.parse_args()
-    if options.float32:
-        capcli.captioner.bfloat16_pays = lambda device: False  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.pictures is None:
@@ -54,7 +50,7 @@ def main() -> None:
                 path.write_bytes(b"no picture")
         pictures = sorted(options.pictures.glob("*.jpg"))[: options.count]
         place = ModelOptions(model=options.model, device="cpu", batch_size=options.batch_size)
-        captioner = Captioner.of_file(find_model(options.model), "cpu")
+        captioner = Captioner.of_file(find_model(options.model), "cpu", engine=options.engine)
         print(f"machine: {describe()}; {captioner.precision[0]}, {len(pictures)} pictures, {options.shards} shards")
         caption(place, captioner, folder / "whole.jsonl", pictures, None, options.pictures)
         paths = [folder / f"part{number}.jsonl" for number in range(1, options.shards + 1)]

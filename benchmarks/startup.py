@@ -1,10 +1,11 @@
 """How long a user waits before anything happens.
 
-usage: python benchmarks/startup.py [--photo FILE] [--repeats N]
+usage: python benchmarks/startup.py [--photo FILE] [--repeats N] [--engine NAME]
 
 Prints the wall time of `capcli --help`, whether it imports torch, and the wall time and peak resident memory of
-`capcli caption FILE` for a single photograph, each a fresh process of the installed command. The disk cache is
-warm: every command runs once before it is timed, and that first time is printed too.
+`capcli caption FILE` for a single photograph on the CPU, each a fresh process of the installed command; and in turns
+with it the time of `python -c "import torch"`, with the ratio of the two, which a busy machine changes less. The disk
+cache is warm: every command runs once before it is timed, and that first time is printed too.
 """
 
 from __future__ import annotations
@@ -29,15 +30,24 @@ def main() -> None:
     )
     parser.add_argument("--photo", type=Path, default=PHOTO)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--engine", default="auto")
     options = parser.parse_args()
 
     capcli = command()
     print(f"machine: {describe()}")
     report("capcli --help", [capcli, "--help"], options.repeats)
     print(f"capcli --help imports torch: {'yes' if imports_torch([capcli, '--help']) else 'no'}")
-    report(f"capcli caption {options.photo.name}", [capcli, "caption", str(options.photo)], min(options.repeats, 5))
+    caption = [capcli, "caption", "--device", "cpu", "--engine", options.engine, str(options.photo)]
+    print(f"capcli caption {options.photo.name} imports torch: {'yes' if imports_torch(caption) else 'no'}")
+    report(f"capcli caption {options.photo.name}", caption, min(options.repeats, 5))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     print(f"peak memory of one photograph: {peak / 1e9:.2f} GB")
+    torch = [sys.executable, "-c", "import torch"]
+    seconds(torch)
+    pairs = [(seconds(caption), seconds(torch)) for _ in range(min(options.repeats, 5))]
+    times = " and ".join(f"{statistics.median(column):.3f} s" for column in zip(*pairs, strict=True))
+    ratio = statistics.median(one / other for one, other in pairs)
+    print(f"in turns, this photograph and python -c 'import torch': medians {times}, ratio {ratio:.2f}")
 
 
 def report(title: str, arguments: list[str], repeats: int) -> None:

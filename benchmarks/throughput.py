@@ -1,7 +1,7 @@
 """Photographs captioned per second from disk, beside the model fed from memory and the encoder alone.
 
 usage: python benchmarks/throughput.py [--pictures FOLDER] [--count N] [--rounds N] [--model NAME|FILE]
-                                       [--batch-size N]
+                                       [--batch-size N] [--engine NAME]
 
 Takes turns, in processes of their own, between
 
@@ -14,7 +14,7 @@ Takes turns, in processes of their own, between
 
 and prints images per second of each for every round, their ratios, and the peak resident memory of the process
 that captions from disk. Without --pictures, JPEGs of 640 x 480 are cropped from examples/ and from the photographs
-in scikit-image, if that is installed. All use as many threads as torch chooses; set OMP_NUM_THREADS to change it.
+in scikit-image, if that is installed. Each uses as many threads as there are cores; OMP_NUM_THREADS changes that.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--model", default="base")
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--engine", default="auto")
     parser.add_argument("--turn", choices=TURNS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.turn:
@@ -82,7 +83,7 @@ def compare(options: argparse.Namespace) -> None:
 
 def turn(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Takes a turn in a process of its own, so that neither warms caches or fills memory for the other."""
-    chosen = {"pictures": options.pictures, "count": options.count, "model": options.model}
+    chosen = {"pictures": options.pictures, "count": options.count, "model": options.model, "engine": options.engine}
     arguments = [f"--{key}={value}" for key, value in (chosen | {"batch-size": options.batch_size}).items()]
     start = time.perf_counter()
     done = subprocess.run([sys.executable, __file__, f"--turn={name}", *arguments], check=True, stdout=subprocess.PIPE)
@@ -113,7 +114,7 @@ def from_memory(options: argparse.Namespace) -> dict[str, Any]:
     from capcli.pictures.find import find_pictures
     from capcli.pictures.read import read_array
 
-    captioner = Captioner.load(options.model, "cpu")
+    captioner = Captioner.load(options.model, "cpu", engine=options.engine)
     files = find_pictures([options.pictures]).pictures
     arrays = np.stack([read_array(file, captioner.size) for file in files])
     captioner.caption_arrays(arrays[:1])
@@ -124,8 +125,6 @@ def from_memory(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def from_disk(options: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
     from capcli.model.options import ModelOptions
     from capcli.output.options import OutputOptions
     from capcli.output.outputs import Outputs
@@ -133,7 +132,7 @@ def from_disk(options: argparse.Namespace) -> dict[str, Any]:
     from capcli.runs.session import Session
     from capcli.runs.writing import WriteCaptions
 
-    place = ModelOptions(model=options.model, device="cpu", batch_size=options.batch_size)
+    place = ModelOptions(model=options.model, device="cpu", engine=options.engine, batch_size=options.batch_size)
     with tempfile.TemporaryDirectory() as folder, Session(place) as session:
         captioner = session.captioner
         pictures = find_pictures([options.pictures]).pictures
@@ -147,14 +146,8 @@ def from_disk(options: argparse.Namespace) -> dict[str, Any]:
         "failed": tally.failed,
         "peak_gb": peak_memory() / 1e9,
         "setting": f"model {captioner.name}, batch {options.batch_size}, beam {captioner.options.beam_size}, "
-        f"{precision(captioner)}, {torch.get_num_threads()} threads",
+        f"{getattr(captioner, 'engine', 'torch')}",
     }
-
-
-def precision(captioner: Any) -> str:
-    from capcli.model.device import bfloat16_pays
-
-    return "bfloat16 encoder" if bfloat16_pays(captioner.device) else "float32"
 
 
 def peak_memory() -> float:

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from capcli.arrays import Float32Array, UInt8Array
 from capcli.attribution.cover import cover
@@ -17,22 +17,25 @@ from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.attribution.methods import DEFAULT_METHOD, METHODS, check_method
 from capcli.caption import Caption, Word
 from capcli.captioning import BATCH, BaseCaptioner, Picture
-from capcli.decoding.decode import check_rerank, decode
+from capcli.decoding.forced import Forced
 from capcli.decoding.hypothesis import Hypothesis
-from capcli.decoding.language import LanguageModel
 from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingOptions
 from capcli.decoding.prefix import encode_prefix
-from capcli.decoding.teacher_forcing import Forced, teacher_force
+from capcli.decoding.rerank import check_rerank
+from capcli.engines.choice import check_sees, load_engine
+from capcli.engines.contract import Engine, Regions
 from capcli.errors import UsageError
 from capcli.keywords.chooser import KeywordChooser
-from capcli.model.decoders.registry import decoder_config
-from capcli.model.device import bfloat16_pays, choose_device
-from capcli.model.matcher import Matcher
-from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.confidence import compute_confidence
+from capcli.modelfile.manner import Manner
 from capcli.modelfile.shipped import find_model, is_repository
 from capcli.options import spell
 from capcli.words.tokens import detokenize, tokenize
+
+if TYPE_CHECKING:
+    import torch
+
+    from capcli.modelfile.checkpoint import Checkpoint
 
 
 class Captioner(BaseCaptioner):
@@ -41,51 +44,41 @@ class Captioner(BaseCaptioner):
     Attributes:
         name: name of the shipped model or of the file, without its ending.
         options: the decoding options chosen for the model on dev; with a language model, `LM_RESCORE` among them.
-        device: where it computes.
+        engine: what computes it, `onnx` or `torch`.
+        device: where it computes, such as "cpu" or "cuda:0".
         heads: layers and heads whose attention the decoder tells, (0, 0) for one without.
         calibration: of the confidence, on the pictures that the model was chosen on; None where it has none.
         precision: "bfloat16" or "float32", the encoder's and the decoder's.
     """
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        name: str,
-        device: torch.device,
-        language: Checkpoint | None = None,
-        file: Path | None = None,
+        self, engine: Engine, manner: Manner, name: str, file: Path | None = None, notes: Sequence[str] = ()
     ) -> None:
-        if not checkpoint.model.config.encoder.sees:
-            raise UsageError(f"{name} is a language model and sees no pictures; give it to a captioning model by --lm")
-        self.name, self._file = name, file or name
-        self.options = checkpoint.options
-        self.calibration = checkpoint.calibration
-        self.device = device
-        # In bfloat16 the encoder is several times as fast where the processor has it; log-probabilities stay float32.
-        self._dtype = torch.bfloat16 if bfloat16_pays(device) else torch.float32
-        # Only float32 tells words apart that are nearly as likely; int8 weights, of seven bits, have given that up, and
-        # for them the decoder is twice as fast in bfloat16, of eight.
-        self._decoder_dtype = self._dtype if checkpoint.quantized else torch.float32
-        self.precision = (str(self._dtype).removeprefix("torch."), str(self._decoder_dtype).removeprefix("torch."))
-        model = checkpoint.model.eval().requires_grad_(False)
-        self._language: LanguageModel | None = None
-        if language is not None:
-            self._language = LanguageModel.of(language.model, model.vocabulary, device)
-            self.options = self.options.replace(lm_rescore=LM_RESCORE)
-        self._encoder = model.encoder.to(device, self._dtype).to(memory_format=torch.channels_last)
-        self._decoder = model.decoder.to(device, self._decoder_dtype)
-        self._matcher = None if model.matcher is None else model.matcher.to(device)
-        self.matches = self._matcher is not None
-        self._vocabulary = model.vocabulary
-        self._longest: int = decoder_config(model.config.decoder)[1].max_length
-        self.size = model.encoder.config.size
-        self.grid, self.box = model.encoder.grid, model.encoder.box
-        self.heads = model.decoder.heads
+        self.name, self._file, self.notes = name, file or name, tuple(notes)
+        self.options = manner.options.replace(lm_rescore=LM_RESCORE) if engine.reads else manner.options
+        self.calibration, self._vocabulary = manner.calibration, manner.vocabulary
+        self._engine, self.engine = engine, engine.name
+        self.device, self.precision, self.matches = engine.device, engine.precision, engine.matches
+        self.size, self.grid, self.box, self.heads = engine.size, engine.grid, engine.box, engine.heads
         self.methods = tuple(METHODS) if self.heads != (0, 0) else ("occlusion",)
 
     @classmethod
+    def of(cls, checkpoint: Checkpoint, name: str, device: torch.device) -> Captioner:
+        """Of a model that is in memory, whose weights become the captioner's, in torch; raises UsageError for a
+        language model.
+        """
+        from capcli.engines.torch_engine import TorchEngine
+
+        check_sees(checkpoint.model.config.encoder.name, name)
+        return cls(TorchEngine(checkpoint, device), checkpoint.manner, name)
+
+    @classmethod
     def load(
-        cls, model: str | Path = "base", device: str = "auto", language_model: str | Path | None = None
+        cls,
+        model: str | Path = "base",
+        device: str = "auto",
+        language_model: str | Path | None = None,
+        engine: str = "auto",
     ) -> BaseCaptioner:
         """Loads a model of any kind.
 
@@ -95,39 +88,47 @@ class Captioner(BaseCaptioner):
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
             language_model: path of a model trained on sentences alone, which has a say in searches by the options
                 `lm_weight` and `lm_rescore`; for models of capcli.
+            engine: `auto`, `onnx` or `torch`; see `capcli.engines.choice.load_engine`. Captioners of Hugging Face are
+                computed by torch.
 
         Raises:
             ModelError: if there is no such model, or its file cannot be used.
-            UsageError: if the device is not there, or one of the models is in the other's place.
+            UsageError: if the device is not there, one of the models is in the other's place, or the engine is unknown
+                or not for that model or device.
         """
         if is_repository(model):
             if language_model is not None:
                 raise UsageError(f"{model} chooses its words alone; leave --lm out, in Python language_model=")
+            if engine == "onnx":
+                raise UsageError(f"{model} is computed by torch alone; leave --engine out")
             from capcli.huggingface.captioner import HuggingFaceCaptioner
 
             return HuggingFaceCaptioner.load(model, device)
-        return cls.of_file(find_model(model), device, language_model)
+        return cls.of_file(find_model(model), device, language_model, engine)
 
     @classmethod
-    def of_file(cls, file: Path, device: str = "auto", language_model: str | Path | None = None) -> Captioner:
+    def of_file(
+        cls, file: Path, device: str = "auto", language_model: str | Path | None = None, engine: str = "auto"
+    ) -> Captioner:
         """Loads a model file of capcli; takes and raises what `load` does."""
-        place = choose_device(device)
-        language = None if language_model is None else Checkpoint.load(find_model(language_model))
-        return cls(Checkpoint.load(file), file.stem, place, language, file)
+        language = None if language_model is None else find_model(language_model)
+        loaded = load_engine(file, device, engine, language)
+        return cls(loaded.engine, loaded.manner, file.stem, file, loaded.notes)
 
     def check(self, options: DecodingOptions) -> None:
         """Raises UsageError for options that the model cannot follow: a caption longer than its decoder can say,
         a prefix of words it does not know, re-ranking by a matcher it does not have, or the weight of a language model
         that is not there.
         """
-        check_rerank(options, self._matcher)
+        check_rerank(options, matches=self.matches)
         if options.prompt:
             raise UsageError(f"{self.name} is asked nothing, so leave --prompt out; --prefix gives its first words")
-        if options.max_length > self._longest:
-            raise UsageError(f"max-length must be at most {self._longest} with this model, not {options.max_length}")
-        if self._language is not None:
-            self._language.check(options)
-        elif weighed := next((name for name in OF_LANGUAGE_MODELS if getattr(options, name)), None):
+        longest = self._engine.longest
+        if options.max_length > longest:
+            raise UsageError(f"max-length must be at most {longest} with this model, not {options.max_length}")
+        self._engine.check(options)
+        weighed = None if self._engine.reads else next((n for n in OF_LANGUAGE_MODELS if getattr(options, n)), None)
+        if weighed is not None:
             raise UsageError(f"{spell(weighed)} needs a language model: add --lm FILE, in Python language_model=")
         encode_prefix(options, self._vocabulary)
 
@@ -154,7 +155,7 @@ class Captioner(BaseCaptioner):
         def work(batch: UInt8Array) -> list[Caption]:
             regions = self.encode(batch)
             captions = self.decode(regions, chosen, self._seeds(batch, chosen))
-            return captions if chooser is None else _with_keywords(captions, regions, chooser)
+            return captions if chooser is None else self._with_keywords(captions, regions, chooser)
 
         return self._fitting(arrays, work)
 
@@ -167,15 +168,14 @@ class Captioner(BaseCaptioner):
         """
         chosen = options or self.options
         self.check(chosen)
-        matcher = self._matching()
+        self._check_matcher()
 
         def work(batch: UInt8Array) -> list[tuple[Caption, Float32Array]]:
             regions = self.encode(batch)
-            with torch.inference_mode():
-                vectors = matcher.pictures(regions.float()).cpu().numpy()
+            vectors = self._engine.picture_vectors(regions)
             captions = self.decode(regions, chosen, self._seeds(batch, chosen))
             if chooser is not None:
-                captions = _with_keywords(captions, regions, chooser)
+                captions = self._with_keywords(captions, regions, chooser)
             return list(zip(captions, vectors, strict=True))
 
         return self._fitting(arrays, work)
@@ -199,17 +199,13 @@ class Captioner(BaseCaptioner):
 
         def attended(batch: UInt8Array) -> list[Caption]:
             regions = self.encode(batch)
-            with torch.no_grad():  # inference mode would leave no gradients
-                state = self._decoder.start(regions)
+            state = self._engine.start(regions)
             if given is None:
                 captions = self.decode(regions, chosen, self._seeds(batch, chosen), state=state)
             else:
                 captions = [given] * len(batch)
             tokens = [self._tokens(one) for one in captions]
-            # Of the model's own captions the probabilities are known, and maps need no more digits than bfloat16 has.
-            quick = given is None and method == "gradient" and self._dtype is not self._decoder_dtype
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=quick):
-                told = teacher_force(self._decoder, regions, tokens, gradients=method == "gradient", state=state)
+            told = self._engine.trace(regions, tokens, gradients=method == "gradient", own=given is None, state=state)
             maps = [
                 self._occlusion(array, one) if method == "occlusion" else relevance(one_told, method)
                 for array, one, one_told in zip(batch, tokens, told, strict=True)
@@ -218,7 +214,7 @@ class Captioner(BaseCaptioner):
                 self._attended(*one, own=given is None, options=chosen)
                 for one in zip(captions, tokens, told, maps, strict=True)
             ]
-            return seen if chooser is None else _with_keywords(seen, regions, chooser)
+            return seen if chooser is None else self._with_keywords(seen, regions, chooser)
 
         return self._fitting(arrays, attended)
 
@@ -234,8 +230,8 @@ class Captioner(BaseCaptioner):
         """
         tokens = self._vocabulary.encode(words)
         parts = [arrays[start : start + BATCH] for start in range(0, len(arrays), BATCH)]
-        told = [one for part in parts for one in teacher_force(self._decoder, self.encode(part), [tokens] * len(part))]
-        return np.stack([one.log_probabilities.numpy() for one in told])
+        told = [one for part in parts for one in self._engine.trace(self.encode(part), [tokens] * len(part))]
+        return np.stack([one.log_probabilities for one in told])
 
     def similarities(self, images: Picture | Iterable[Picture], sentences: Sequence[str]) -> Float32Array:
         """How well each of N sentences fits each of B pictures, by the model's matcher.
@@ -263,47 +259,43 @@ class Captioner(BaseCaptioner):
 
     def picture_vectors(self, arrays: UInt8Array) -> Float32Array:
         """The matcher's unit vectors, float32 B x E, of uint8 B x S x S x 3 pictures; raises UsageError without one."""
-        matcher = self._matching()
-        with torch.inference_mode():
-            return matcher.pictures(self.encode(arrays).float()).cpu().numpy()
+        self._check_matcher()
+        return self._engine.picture_vectors(self.encode(arrays))
 
     def sentence_vectors(self, sentences: Sequence[str]) -> Float32Array:
         """The matcher's unit vectors, float32 N x E, of N sentences; raises UsageError without one."""
-        matcher = self._matching()
-        with torch.inference_mode():
-            return matcher.embed([self._vocabulary.encode(tokenize(one)) for one in sentences]).cpu().numpy()
+        self._check_matcher()
+        return self._engine.sentence_vectors([self._vocabulary.encode(tokenize(one)) for one in sentences])
 
-    def _matching(self) -> Matcher:
-        if self._matcher is None:
+    def pooled(self, arrays: UInt8Array) -> Float32Array:
+        """The mean of the regions, float32 B x D, of uint8 B x S x S x 3 pictures."""
+        return self._engine.means(self.encode(arrays))
+
+    def _check_matcher(self) -> None:
+        if not self.matches:
             raise UsageError(
                 f"{self.name} has no matcher: `capcli train matching --from MODEL --data DATA` gives it one"
             )
-        return self._matcher
 
-    def encode(self, arrays: UInt8Array) -> torch.Tensor:
-        """Regions B x R x D of uint8 B x S x S x 3 pictures, on the captioner's device.
-
-        They are float32, or bfloat16 where a quantized model's decoder takes them so.
-        """
-        with torch.inference_mode():
-            regions: torch.Tensor = self._encoder(torch.from_numpy(arrays).to(self.device))
-            return regions.to(self._decoder_dtype)
+    def encode(self, arrays: UInt8Array) -> Regions:
+        """Regions of uint8 B x S x S x 3 pictures, B x R x D as the engine holds them, which `decode` takes."""
+        return self._engine.encode(arrays)
 
     def decode(
         self,
-        regions: torch.Tensor,
+        regions: Regions,
         options: DecodingOptions | None = None,
         seeds: Sequence[int] | None = None,
         *,
         state: object = None,
     ) -> list[Caption]:
-        """The best caption for each of B x R x D regions, with its alternatives.
+        """The best caption for each of B pictures' regions, with its alternatives.
 
         Args:
             regions: as `encode` gives them.
             options: in place of the model's own.
             seeds: one for each picture that is sampled, by default `options.seed` for all of them.
-            state: what the decoder's `start` gave for the regions, where it is there already.
+            state: what the engine's `start` gave for the regions, where it is there already.
 
         Raises:
             UsageError: as `check` does.
@@ -311,19 +303,13 @@ class Captioner(BaseCaptioner):
         chosen = options or self.options
         self.check(chosen)
         prefix = encode_prefix(chosen, self._vocabulary)
-        with torch.inference_mode():
-            found = decode(
-                self._decoder,
-                regions,
-                chosen,
-                prefix=prefix,
-                seeds=seeds,
-                state=state,
-                language=self._language,
-                matcher=self._matcher,
-            )
+        found = self._engine.decode(regions, chosen, prefix=prefix, seeds=seeds, state=state)
         captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
+
+    def _with_keywords(self, captions: Sequence[Caption], regions: Regions, chooser: KeywordChooser) -> list[Caption]:
+        found = chooser.choose(self._engine.means(regions))
+        return [replace(caption, keywords=keywords) for caption, keywords in zip(captions, found, strict=True)]
 
     def _seeds(self, arrays: UInt8Array, options: DecodingOptions) -> list[int] | None:
         return [_seed(array, options.seed) for array in arrays] if options.sample else None
@@ -335,8 +321,9 @@ class Captioner(BaseCaptioner):
         words = tokenize(text)
         if not words:
             raise UsageError(f"the caption {text!r} has no words; give some, such as 'a dog runs'")
-        if len(words) > self._longest:
-            raise UsageError(f"the caption has {len(words)} words and this model can say {self._longest}; shorten it")
+        longest = self._engine.longest
+        if len(words) > longest:
+            raise UsageError(f"the caption has {len(words)} words and this model can say {longest}; shorten it")
         known = [word in self._vocabulary for word in words]
         return Caption(
             " ".join(text.split()),
@@ -374,7 +361,7 @@ class Captioner(BaseCaptioner):
         heads = [None] * len(tokens)
         sentinel = _sentinel(told.sentinel, len(tokens))
         if told.attention is not None:
-            heads = list(told.attention.numpy().reshape(len(tokens), *self.heads, rows, columns))
+            heads = list(told.attention.reshape(len(tokens), *self.heads, rows, columns))
         words = tuple(
             replace(
                 word,
@@ -394,7 +381,7 @@ class Captioner(BaseCaptioner):
         tokens = [self._vocabulary.words[index] for index in hypothesis.tokens]
         attention: Sequence[Float32Array | None] = [None] * len(tokens)
         if hypothesis.attention is not None:
-            attention = list(hypothesis.attention.reshape(-1, *self.grid).float().numpy())
+            attention = list(hypothesis.attention.reshape(-1, *self.grid))
         words = tuple(
             Word(token, log, place, box=self.box, sentinel=share)
             for token, log, place, share in zip(
@@ -411,12 +398,7 @@ class Captioner(BaseCaptioner):
         return Caption(detokenize(tokens), words, confidence, uncertain=confidence < options.min_confidence)
 
 
-def _with_keywords(captions: Sequence[Caption], regions: torch.Tensor, chooser: KeywordChooser) -> list[Caption]:
-    found = chooser.choose(regions.float().mean(1).cpu().numpy())
-    return [replace(caption, keywords=keywords) for caption, keywords in zip(captions, found, strict=True)]
-
-
-def _sentinel(told: torch.Tensor | None, count: int) -> Sequence[float | None]:
+def _sentinel(told: Float32Array | None, count: int) -> Sequence[float | None]:
     return [None] * count if told is None else told.tolist()
 
 

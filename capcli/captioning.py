@@ -6,10 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-import torch
 from PIL import Image
 
 from capcli.arrays import AnyArray, Float32Array, UInt8Array, group_by_shape
@@ -76,7 +75,8 @@ class BaseCaptioner(_Unmatched, ABC):
     Attributes:
         name: of the model.
         options: the decoding options that are the model's own.
-        device: where it computes.
+        device: where it computes; as text, what torch calls it.
+        notes: for the user, a line each: why something else computes than was asked for.
         size: side in pixels of the square that it takes pictures as; of a model that keeps proportions the longest
             side.
         keeps_proportions: whether it takes pictures of any proportions. A batch has pictures of one shape.
@@ -88,7 +88,8 @@ class BaseCaptioner(_Unmatched, ABC):
     """
 
     options: DecodingOptions
-    device: torch.device
+    device: Any
+    notes: tuple[str, ...] = ()
     size: int
     keeps_proportions = False
     grid: tuple[int, int]
@@ -295,7 +296,7 @@ class BaseCaptioner(_Unmatched, ABC):
             batch = arrays[len(made) :][: self.fits]
             try:
                 made += work(batch)
-            except (MemoryError, RuntimeError) as error:
+            except Exception as error:  # each engine has its own types
                 if not out_of_memory(error):
                     raise
                 if len(batch) == 1:

@@ -16,6 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Threads that the other workers keep from their cores wait for each other; commands that tests start inherit it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# What one test leaves there would decide which engine the next one has; those that want a cache name their own.
+os.environ["XDG_CACHE_HOME"] = os.devnull
+
 import torch
 
 import capcli.pictures.stream

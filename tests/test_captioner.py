@@ -175,8 +175,8 @@ def test_several_captions_are_the_best_and_its_alternatives(captioner: Captioner
 
 
 def test_a_calibrated_confidence_keeps_the_order(tiny_checkpoint: Callable[..., Checkpoint], files: list[Path]) -> None:
-    raw = Captioner(tiny_checkpoint(), "tiny", torch.device("cpu"))
-    calibrated = Captioner(
+    raw = Captioner.of(tiny_checkpoint(), "tiny", torch.device("cpu"))
+    calibrated = Captioner.of(
         dataclasses.replace(tiny_checkpoint(), calibration=Calibration(2.0, -0.5)), "tiny", torch.device("cpu")
     )
     for plain, caption in zip(
@@ -278,7 +278,7 @@ class Small(torch.nn.Module):
 def small(tiny_file: Path) -> Callable[..., tuple[Captioner, Small]]:
     def build(most: int, error: Exception) -> tuple[Captioner, Small]:
         captioner = Captioner.load(tiny_file, device="cpu")
-        captioner._encoder = encoder = Small(captioner._encoder, most, error)
+        captioner._engine._encoder = encoder = Small(captioner._engine._encoder, most, error)
         return captioner, encoder
 
     return build
@@ -323,7 +323,7 @@ def test_no_pictures_are_no_captions(captioner: Captioner, arrays: np.ndarray) -
 
 
 def test_what_a_captioner_knows_of_its_model(captioner: Captioner) -> None:
-    assert (captioner.name, captioner.size, captioner.device.type) == ("tiny", 64, "cpu")
+    assert (captioner.name, captioner.size, captioner.device) == ("tiny", 64, "cpu")
 
 
 def test_models_and_devices_that_are_not_there(tiny_file: Path, tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_attention_of_a_batch_is_that_of_its_pictures_one_by_one(
 def test_words_have_the_share_of_a_sentinel_where_there_is_one(
     decoder: str, files: list[Path], tiny_checkpoint: Callable[..., Checkpoint]
 ) -> None:
-    captioner = Captioner(tiny_checkpoint(decoder), decoder, torch.device("cpu"))
+    captioner = Captioner.of(tiny_checkpoint(decoder), decoder, torch.device("cpu"))
     plain = captioner.caption(files[0])
     method = "occlusion" if decoder == "merge" else "gradient"
     seen = captioner.attend(files[0], method=method)
@@ -457,7 +457,7 @@ def test_an_unknown_method_is_told_before_a_picture_is_captioned(captioner: Capt
 def test_a_model_without_attention_says_so_but_can_be_occluded(
     decoder: str, tiny_checkpoint: Callable[..., Checkpoint], files: list[Path]
 ) -> None:
-    blind = Captioner(tiny_checkpoint(decoder), "blind", torch.device("cpu"))
+    blind = Captioner.of(tiny_checkpoint(decoder), "blind", torch.device("cpu"))
     with pytest.raises(UsageError, match="the model blind has no attention to show; take one that has, such as base"):
         blind.attend(files[0])
     with pytest.raises(UsageError, match="no attention for the word"):
@@ -508,7 +508,7 @@ def test_an_int8_model_decodes_in_bfloat16_where_that_pays(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("capcli.captioner.bfloat16_pays", lambda device: pays)
+    monkeypatch.setattr("capcli.engines.torch_engine.bfloat16_pays", lambda device: pays)
     dataclasses.replace(tiny_checkpoint(decoder), quantized=True).save(tmp_path / "int8.safetensors")
     tiny_checkpoint(decoder).save(tmp_path / "float.safetensors")
     small, whole = (Captioner.load(tmp_path / f"{name}.safetensors", device="cpu") for name in ("int8", "float"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from capcli.arrays import BoolArray, Float32Array
-from capcli.decoding.teacher_forcing import Forced
+from capcli.decoding.forced import Forced
 
 _WINDOW = 3
 
@@ -19,10 +19,10 @@ def relevance(caption: Forced, method: str) -> Float32Array:
     Gur and Wolf 2021, section 3.1, whose mean differs by a factor). Where nothing does, it is the attention.
     """
     assert caption.attention is not None, "check_method sees to that"
-    attention: Float32Array = caption.attention.mean((1, 2)).numpy()
+    attention: Float32Array = caption.attention.mean((1, 2))
     if method == "attention" or caption.relevance is None:
         return attention
-    return shares(caption.relevance.clamp(min=0).sum((1, 2)).numpy(), attention)
+    return shares(np.maximum(caption.relevance, 0).sum((1, 2)), attention)
 
 
 def shares(maps: Float32Array, otherwise: Float32Array) -> Float32Array:

@@ -34,7 +34,8 @@ def checks(facts: Facts) -> Iterator[Check]:
     """
     yield _hash(facts)
     # Brings torch.
-    from capcli.modelfile.checkpoint import Checkpoint, NotFinite
+    from capcli.modelfile.checkpoint import Checkpoint
+    from capcli.modelfile.weights import NotFinite
 
     finite = True
     try:

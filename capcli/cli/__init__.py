@@ -89,6 +89,9 @@ def _tell_end(error: BaseException) -> int | None:
         reason = system_reason(error)
         _tell_error(f"{error.filename}: {reason}" if error.filename else reason)
         return 1
+    if isinstance(error, ModuleNotFoundError) and str(error.name).split(".")[0] in ("torch", "torchvision"):
+        _tell_error("this needs torch, which is not installed: pip install torch torchvision")
+        return UsageError.exit_code
     # What the command line itself is wrong about; Typer would draw a box around it.
     wrong: Any = error
     if not hasattr(wrong, "format_message"):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic
+from typing import TYPE_CHECKING, Any, Generic
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from capcli.arrays import Float32Array, IntArray
 from capcli.decoding.fusion import Fusion
 from capcli.decoding.hypothesis import Hypothesis, best_first
-from capcli.decoding.language import LanguageModel
 from capcli.decoding.limits import allowed
 from capcli.decoding.options import DecodingOptions
-from capcli.model.decoders.contract import Decoder, State
+from capcli.decoding.speaker import Regions, Speaker, State
 from capcli.words.vocabulary import END, START
+
+if TYPE_CHECKING:
+    from capcli.decoding.language import LanguageModel
+
+_BLOCK = 64
 
 
 def beam_search(
-    decoder: Decoder[State],
-    regions: Tensor,
+    speaker: Speaker[Regions, State],
+    regions: Regions,
     options: DecodingOptions,
     prefix: Sequence[int] = (),
     state: State | None = None,
@@ -34,11 +38,11 @@ def beam_search(
     part too, see `Fusion`, but the log-probabilities of hypotheses stay the decoder's own.
 
     Args:
-        decoder: any decoder in evaluation mode.
-        regions: B x R x D.
+        speaker: any decoder in evaluation mode.
+        regions: of B pictures.
         options: K = the larger of `beam_size` and `num_captions`, `lm_weight`, and the limits of `allowed`.
         prefix: indices of the words that every caption begins with, at most `max_length`.
-        state: what the decoder's `start` gave for the regions, where it is there already.
+        state: what the speaker's `start` gave for the regions, where it is there already.
         language: a language model in the decoder's words, for an `lm_weight` above 0.
 
     Returns:
@@ -48,8 +52,8 @@ def beam_search(
     Raises:
         ModelError: if the log-probabilities are not numbers.
     """
-    with torch.no_grad():
-        return _Search(decoder, regions, options, prefix, state, language).run()
+    begun = speaker.start(regions) if state is None else state
+    return _Search(speaker, len(regions), options, prefix, begun, language).run()
 
 
 class _Search(Generic[State]):
@@ -57,103 +61,122 @@ class _Search(Generic[State]):
 
     def __init__(
         self,
-        decoder: Decoder[State],
-        regions: Tensor,
+        speaker: Speaker[Any, State],
+        pictures: int,
         options: DecodingOptions,
         prefix: Sequence[int],
-        state: State | None,
+        state: State,
         language: LanguageModel | None,
     ) -> None:
-        B, K, device = len(regions), max(options.beam_size, options.num_captions), regions.device
-        self._decoder, self._options, self._prefix = decoder, options, prefix
-        self._pictures = torch.arange(B, device=device).unsqueeze(1)
-        begun = decoder.start(regions) if state is None else state
-        self._state = decoder.reorder(begun, self._pictures.expand(-1, K).flatten())
+        B, K = pictures, max(options.beam_size, options.num_captions)
+        self._speaker, self._options, self._prefix = speaker, options, prefix
+        # The pictures that are still searched, in the order of the rows; one that is done leaves.
+        self._pictures = list(range(B))
+        self._state = speaker.reorder(state, np.arange(B).repeat(K))
         weight = options.lm_weight
         self._fusion = Fusion(language, weight, B, K) if language is not None and weight else None
-        self._last = torch.full((B * K,), START, device=device)
+        self._last = np.full(B * K, START)
         # All beams of a picture start alike, so only the first may speak.
-        self._scores = torch.full((B, K), -torch.inf, device=device)
+        self._scores = np.full((B, K), -np.inf, np.float32)
         self._scores[:, 0] = 0.0
-        self._tokens = torch.empty(B, K, 0, dtype=torch.long, device=device)
-        self._logs = torch.empty(B, K, 0, device=device)
-        self._attention: Tensor | None = None
-        self._sentinel: Tensor | None = None
+        self._tokens = np.empty((B, K, 0), np.intp)
+        self._logs = np.empty((B, K, 0), np.float32)
+        self._attention: Float32Array | None = None
+        self._sentinel: Float32Array | None = None
         self._finished: list[list[Hypothesis]] = [[] for _ in range(B)]
         self._cut: list[list[Hypothesis]] = [[] for _ in range(B)]
-        self._open = [True] * B
 
     def run(self) -> list[list[Hypothesis]]:
         """The hypotheses of each picture, the best first."""
         for _ in range(self._options.max_length + 1):
-            logs, weights, self._state = self._decoder.step(self._last, self._state)
+            logs, weights, self._state = self._speaker.step(self._last, self._state)
             ranked = logs if self._fusion is None else self._fusion.step(self._last, logs)
-            choices = allowed(ranked.view(*self._scores.shape, -1), self._tokens, self._options, self._prefix)
-            ends = choices[..., END].clone()
-            choices[..., END] = -torch.inf
-            best, flat = (self._scores.unsqueeze(-1) + choices).flatten(1).topk(self._scores.shape[1], dim=1)
+            choices = allowed(ranked.reshape(*self._scores.shape, -1), self._tokens, self._options, self._prefix)
+            ends = choices[..., END].copy()
+            choices[..., END] = -np.inf
+            best, flat = _largest((self._scores[..., None] + choices).reshape(len(choices), -1), self._scores.shape[1])
             self._keep_ended(choices, ends, best, logs)
-            self._close_full(best)
-            if not any(self._open):
+            going = self._going(best)
+            if not len(going):
                 break
-            self._grow(flat // choices.shape[-1], flat % choices.shape[-1], logs, weights)
-            self._scores = best
+            source, word = np.divmod(flat[going], choices.shape[-1])
+            self._grow(going[:, None], source, word, logs, weights)
+            self._scores, self._pictures = best[going], [self._pictures[row] for row in going]
         found = zip(self._finished, self._cut, strict=True)
         return [(ended + best_first(rest))[: self._options.num_captions] for ended, rest in found]
 
-    def _keep_ended(self, choices: Tensor, ends: Tensor, best: Tensor, logs: Tensor) -> None:
+    def _keep_ended(self, choices: Float32Array, ends: Float32Array, best: Float32Array, logs: Float32Array) -> None:
         """Keeps the beams that end, and those that can neither end nor go on."""
         K, totals = self._scores.shape[1], self._scores + ends
         # An end competes with the other continuations for a place on the beam.
-        ending = (totals >= best[:, -1:]) & (totals > -torch.inf)
-        stuck = (choices == -torch.inf).all(-1) & (ends == -torch.inf) & (self._scores > -torch.inf)
-        for picture, beam in ending.nonzero().tolist():
-            if self._open[picture]:
-                self._finished[picture].append(self._hypothesis(picture, beam, float(logs[picture * K + beam, END])))
-        for picture, beam in stuck.nonzero().tolist():
-            if self._open[picture]:
-                self._cut[picture].append(self._hypothesis(picture, beam, None))
+        ending = (totals >= best[:, -1:]) & (totals > -np.inf)
+        stuck = (choices == -np.inf).all(-1) & (ends == -np.inf) & (self._scores > -np.inf)
+        for row, beam in np.argwhere(ending).tolist():
+            end = float(logs[row * K + beam, END])
+            self._finished[self._pictures[row]].append(self._hypothesis(row, beam, end))
+        for row, beam in np.argwhere(stuck).tolist():
+            self._cut[self._pictures[row]].append(self._hypothesis(row, beam, None))
 
-    def _close_full(self, best: Tensor) -> None:
-        """Closes the pictures of which no unfinished beam could still beat a finished caption that is kept."""
-        K, steps = self._scores.shape[1], self._options.max_length + 1
-        for picture, top in enumerate(best[:, 0].tolist()):
+    def _going(self, best: Float32Array) -> IntArray:
+        """Rows of the pictures of which an unfinished beam could still beat a finished caption that is kept."""
+        K, steps, going = self._scores.shape[1], self._options.max_length + 1, []
+        for row, (picture, top) in enumerate(zip(self._pictures, best[:, 0].tolist(), strict=True)):
             finished = self._finished[picture] = best_first(self._finished[picture])[:K]
             ceiling = top / steps**self._options.length_penalty
             # Greedy search goes no further than the end, even if a longer caption might have a better mean.
             full = len(finished) == K and (K == 1 or finished[-1].score >= ceiling)
-            if full or top == -torch.inf:
-                self._open[picture] = False
+            if not full and top > -np.inf:
+                going.append(row)
+        return np.array(going, np.intp)
 
-    def _grow(self, source: Tensor, word: Tensor, logs: Tensor, weights: Tensor | None) -> None:
-        """Goes on, with each B x K beam by a word from the beam that it comes from.
+    def _grow(
+        self, going: IntArray, source: IntArray, word: IntArray, logs: Float32Array, weights: Float32Array | None
+    ) -> None:
+        """Goes on with P of the pictures, with each P x K beam by a word from the beam that it comes from.
 
         Args:
-            source: B x K, indices of beams.
-            word: B x K, indices of words.
-            logs: B K x V, log-probabilities of this step in the order of the sources.
-            weights: B K x R, attention likewise; None where the decoder has none.
+            going: P x 1, rows of these pictures.
+            source: P x K, indices of beams.
+            word: P x K, indices of words.
+            logs: log-probabilities of this step, x V, in the order of the sources of all pictures.
+            weights: attention likewise, x R; None where the decoder has none.
         """
-        share = self._decoder.sentinel(self._state)
-        index, self._last = (self._pictures * self._scores.shape[1] + source).flatten(), word.flatten()
-        self._state = self._decoder.reorder(self._state, index)
+        share = self._speaker.sentinel(self._state)
+        index, self._last = (going * self._scores.shape[1] + source).flatten(), word.flatten()
+        self._state = self._speaker.reorder(self._state, index)
         if self._fusion is not None:
             self._fusion.reorder(index, self._last)
-        self._tokens = torch.cat([self._tokens[self._pictures, source], word.unsqueeze(-1)], 2)
-        chosen = logs[index, self._last].view(*word.shape, 1)
-        self._logs = torch.cat([self._logs[self._pictures, source], chosen], 2)
-        self._attention = None if weights is None else self._longer(self._attention, weights, source)
-        self._sentinel = None if share is None else self._longer(self._sentinel, share, source)
+        self._tokens = np.concatenate([self._tokens[going, source], word[..., None]], 2)
+        chosen = logs[index, self._last].reshape(*word.shape, 1)
+        self._logs = np.concatenate([self._logs[going, source], chosen], 2)
+        self._attention = None if weights is None else self._longer(self._attention, weights, going, source)
+        self._sentinel = None if share is None else self._longer(self._sentinel, share, going, source)
 
-    def _longer(self, told: Tensor | None, now: Tensor, source: Tensor) -> Tensor:
-        """What has been told word by word and what is of this step, B x K x T x ..., in the order of the new beams."""
-        now = now.view(*source.shape, 1, *now.shape[1:])
-        return (now if told is None else torch.cat([told, now], 2))[self._pictures, source]
+    def _longer(self, told: Float32Array | None, now: Float32Array, going: IntArray, source: IntArray) -> Float32Array:
+        """What has been told word by word and what is of this step, P x K x T x ..., in the order of the new beams."""
+        now = now.reshape(-1, source.shape[1], 1, *now.shape[1:])
+        longer: Float32Array = (now if told is None else np.concatenate([told, now], 2))[going, source]
+        return longer
 
-    def _hypothesis(self, picture: int, beam: int, end: float | None) -> Hypothesis:
-        words, logs = self._tokens[picture, beam].tolist(), self._logs[picture, beam].tolist()
-        seen = None if self._attention is None else self._attention[picture, beam].cpu()
-        own = None if self._sentinel is None else self._sentinel[picture, beam].cpu()
-        place = picture * self._scores.shape[1] + beam
+    def _hypothesis(self, row: int, beam: int, end: float | None) -> Hypothesis:
+        words, logs = self._tokens[row, beam].tolist(), self._logs[row, beam].tolist()
+        seen = None if self._attention is None else self._attention[row, beam]
+        own = None if self._sentinel is None else self._sentinel[row, beam]
+        place = row * self._scores.shape[1] + beam
         bonus = 0.0 if self._fusion is None else self._fusion.bonus(place, ended=end is not None)
         return Hypothesis.scored(words, logs, seen, end, self._options.length_penalty, own, bonus)
+
+
+def _largest(values: Float32Array, count: int) -> tuple[Float32Array, IntArray]:
+    """The `count` largest of each row of N x M values, the largest first, and where they are."""
+    rows, width = np.arange(len(values))[:, None], values.shape[1]
+    blocks = np.full((len(values), -(-width // _BLOCK), _BLOCK), -np.inf, np.float32)
+    blocks.reshape(len(values), -1)[:, :width] = values
+    # They all lie in those blocks whose own largest are the largest, which leaves little to sort.
+    chosen = np.arange(blocks.shape[1])[None]
+    if blocks.shape[1] > count:
+        chosen = np.sort(np.argpartition(-blocks.max(-1), count - 1)[:, :count])
+    near = blocks[rows, chosen].reshape(len(values), -1)
+    order = np.argsort(-near, kind="stable")[:, :count]
+    chosen = np.broadcast_to(chosen, (len(values), chosen.shape[1]))
+    return near[rows, order], chosen[rows, order // _BLOCK] * _BLOCK + order % _BLOCK

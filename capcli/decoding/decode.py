@@ -11,9 +11,9 @@ from capcli.decoding.beam import beam_search
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.language import LanguageModel
 from capcli.decoding.options import DecodingOptions
-from capcli.decoding.rerank import rerank, similarities
+from capcli.decoding.rerank import check_rerank, rerank, similarities
 from capcli.decoding.sample import sample_distinct
-from capcli.errors import UsageError
+from capcli.decoding.torch_speaker import TorchSpeaker
 from capcli.model.decoders.contract import Decoder, State
 from capcli.model.matcher import Matcher
 
@@ -52,7 +52,7 @@ def decode(
         ModelError: if the log-probabilities are not numbers.
         UsageError: as `check_rerank` does.
     """
-    check_rerank(options, matcher)
+    check_rerank(options, matches=matcher is not None)
     if options.sample:
         chosen = [options.seed] * len(regions) if seeds is None else seeds
         found = sample_distinct(decoder, regions, options, chosen, prefix)
@@ -60,7 +60,7 @@ def decode(
         # All that the beam has in view costs no more than the best of it.
         judged = options.rerank or options.lm_rescore
         kept = max(options.beam_size, options.num_captions) if judged else options.num_captions
-        found = beam_search(decoder, regions, options.replace(num_captions=kept), prefix, state, language)
+        found = beam_search(TorchSpeaker(decoder), regions, options.replace(num_captions=kept), prefix, state, language)
         if language is not None and options.lm_rescore:
             bonus = iter(language.scores([one for each in found for one in each], options.length_penalty))
             found = [rerank(each, list(islice(bonus, len(each))), options.lm_rescore) for each in found]
@@ -68,11 +68,3 @@ def decode(
         alike = similarities(matcher, regions, found)
         found = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
     return [each[: options.num_captions] for each in found]
-
-
-def check_rerank(options: DecodingOptions, matcher: Matcher | None) -> None:
-    """Raises UsageError for options that re-rank by a matcher that the model does not have."""
-    if options.rerank and matcher is None:
-        raise UsageError(
-            "rerank needs a model with a matcher: `capcli train matching --from MODEL --data DATA` gives it one"
-        )

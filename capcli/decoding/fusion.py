@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from capcli.decoding.language import LanguageModel
+import numpy as np
+
+from capcli.arrays import Float32Array, IntArray
 from capcli.words.vocabulary import END
+
+if TYPE_CHECKING:
+    from capcli.decoding.language import LanguageModel
 
 
 class Fusion:
@@ -22,18 +26,19 @@ class Fusion:
 
     def __init__(self, language: LanguageModel, weight: float, pictures: int, beams: int) -> None:
         self._language, self._weight = language, weight
-        rows = torch.arange(pictures, device=language.words.device).repeat_interleave(beams)
+        rows = np.arange(pictures).repeat(beams)
         self._state = language.reorder(language.start(pictures), rows)
-        self._earned = torch.zeros(len(rows), device=rows.device)
-        self._now: Tensor
+        self._earned = np.zeros(len(rows), np.float32)
+        self._now: Float32Array
 
-    def step(self, tokens: Tensor, log_probabilities: Tensor) -> Tensor:
+    def step(self, tokens: IntArray, log_probabilities: Float32Array) -> Float32Array:
         """Feeds the last words, N, and adds to the captioner's log-probabilities of the next, N x V."""
         said, self._state = self._language.step(tokens, self._state)
-        self._now = self._weight * said
-        return log_probabilities + self._now
+        self._now = np.float32(self._weight) * said
+        ranked: Float32Array = log_probabilities + self._now
+        return ranked
 
-    def reorder(self, index: Tensor, tokens: Tensor) -> None:
+    def reorder(self, index: IntArray, tokens: IntArray) -> None:
         """Row i goes on from row `index[i]` with the word `tokens[i]`."""
         self._earned = self._earned[index] + self._now[index, tokens]
         self._state = self._language.reorder(self._state, index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from capcli.arrays import Float32Array
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,20 @@ class Hypothesis:
 
     tokens: list[int]
     log_probabilities: list[float]
-    attention: Tensor | None
+    attention: Float32Array | None
     end_log_probability: float | None
     score: float
-    sentinel: Tensor | None = None
+    sentinel: Float32Array | None = None
 
     @classmethod
     def scored(
         cls,
         tokens: list[int],
         log_probabilities: list[float],
-        attention: Tensor | None,
+        attention: Float32Array | None,
         end: float | None,
         length_penalty: float,
-        sentinel: Tensor | None = None,
+        sentinel: Float32Array | None = None,
         bonus: float = 0.0,
     ) -> Hypothesis:
         """A hypothesis of score (sum(log p) + bonus) / steps ** length_penalty, its end, if any, counted as a step."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from capcli.decoding.hypothesis import Hypothesis, best_first
-from capcli.model.matcher import Matcher
+from capcli.decoding.options import DecodingOptions
+from capcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from capcli.model.matcher import Matcher
 
 
 def rerank(hypotheses: Sequence[Hypothesis], bonus: Sequence[float], weight: float) -> list[Hypothesis]:
@@ -29,3 +34,11 @@ def similarities(matcher: Matcher, regions: Tensor, found: Sequence[Sequence[Hyp
     # In float32 whatever the decoder computes in: what is compared differs little.
     pictures = matcher.pictures(regions.float())
     return [(share @ picture).tolist() for share, picture in zip(shares, pictures, strict=True)]
+
+
+def check_rerank(options: DecodingOptions, *, matches: bool) -> None:
+    """Raises UsageError for options that re-rank by a matcher that the model does not have."""
+    if options.rerank and not matches:
+        raise UsageError(
+            "rerank needs a model with a matcher: `capcli train matching --from MODEL --data DATA` gives it one"
+        )

@@ -12,6 +12,7 @@ from torch import Tensor
 from capcli.decoding.hypothesis import Hypothesis, best_first
 from capcli.decoding.limits import allowed
 from capcli.decoding.options import DecodingOptions
+from capcli.decoding.torch_speaker import array
 from capcli.model.decoders.contract import Decoder
 from capcli.words.vocabulary import END, PAD, SPECIALS, START
 
@@ -63,16 +64,16 @@ def sample(
         if not alive.any():
             break
     seen, own = (
-        None if told[0] is None else torch.stack([one for one in told if one is not None], 1).cpu()
+        None if told[0] is None else array(torch.stack([one for one in told if one is not None], 1))
         for told in (attention, sentinel)
     )
     drawn = []
     for row, (said, logs) in enumerate(zip(tokens.tolist(), torch.cat(word_scores, 1).tolist(), strict=True)):
         words = list(takewhile(lambda token: token >= len(SPECIALS), said))
         end = logs[len(words)] if END in said else None
-        weights = None if seen is None else seen[row, : len(words)]
+        looked = None if seen is None else seen[row, : len(words)]
         shares = None if own is None else own[row, : len(words)]
-        drawn.append(Hypothesis.scored(words, logs[: len(words)], weights, end, options.length_penalty, shares))
+        drawn.append(Hypothesis.scored(words, logs[: len(words)], looked, end, options.length_penalty, shares))
     return [drawn[picture * N : (picture + 1) * N] for picture in range(B)]
 
 

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from capcli.decoding.forced import Forced
+from capcli.decoding.torch_speaker import array
 from capcli.model.decoders.contract import Decoder, State
 from capcli.words.vocabulary import END, START
-
-
-@dataclass(frozen=True)
-class Forced:
-    """A given caption of T words under a decoder.
-
-    Attributes:
-        log_probabilities: T + 1 natural logarithms, of each word given those before it and of the end.
-        attention: T x layers x heads x R weights over the regions, None for a decoder without attention.
-        relevance: the same shape, each weight times the gradient of its word's log-probability by it (Chefer, Gur
-            and Wolf 2021, equation 5, before the mean over heads); None where it was not asked for.
-        sentinel: T shares of the visual sentinel, None for a decoder without one.
-    """
-
-    log_probabilities: Tensor
-    attention: Tensor | None
-    relevance: Tensor | None
-    sentinel: Tensor | None = None
 
 
 def teacher_force(
@@ -61,9 +44,8 @@ def teacher_force(
             gates = torch.ones(*tokens[:, 1:].shape, layers, heads, regions.shape[1], device=device, requires_grad=True)
         log_probabilities, attention, sentinel = decoder.trace(tokens[:, :-1], state, gates)
         said = log_probabilities.gather(2, tokens[:, 1:, None]).squeeze(2)
-        relevance = None if gates is None else torch.autograd.grad(said.sum(), gates)[0].cpu()
-    told, seen, own = (None if one is None else one.detach().cpu() for one in (said, attention, sentinel))
-    assert told is not None
+        relevance = None if gates is None else array(torch.autograd.grad(said.sum(), gates)[0])
+    told, seen, own = array(said), *(None if one is None else array(one) for one in (attention, sentinel))
     return [
         Forced(
             told[row, : len(caption) + 1],

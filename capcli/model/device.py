@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from capcli.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -13,6 +16,8 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         UsageError: for another name or a device that this machine does not have.
     """
+    import torch
+
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -35,6 +40,8 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware; elsewhere float32 is the faster choice on a CPU."""
+    import torch
+
     if device.type == "cuda":
         # Older cards only emulate bfloat16, and torch.cuda.is_bf16_supported() counts that too.
         return torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
@@ -46,8 +53,16 @@ def bfloat16_pays(device: torch.device) -> bool:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether there was too little memory, of the machine or of the device."""
-    # On the CPU and on Apple's devices torch has no type for it, only these words.
+    # Only CUDA has a type for it, and says these words too.
     told = str(error).lower()
-    return isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or any(
-        words in told for words in ("out of memory", "defaultcpuallocator", "alloc_failed")
+    return isinstance(error, MemoryError) or any(
+        words in told
+        for words in (
+            "out of memory",
+            "defaultcpuallocator",
+            "alloc_failed",
+            "allocate memory",
+            "bad allocation",
+            "bad_alloc",
+        )
     )

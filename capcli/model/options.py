@@ -6,10 +6,21 @@ from dataclasses import dataclass
 
 from capcli.options import option
 
+ENGINES = ("auto", "onnx", "torch")
+
 
 def device_option() -> str:
     """Where to compute."""
     return option("auto", "Where to compute: auto, cpu, cuda, cuda:N or mps.", metavar="DEVICE")
+
+
+def engine_option() -> str:
+    """What computes."""
+    return option(
+        "auto",
+        "What computes: onnx, ONNX Runtime, on a CPU alone; torch; or auto, onnx where that is faster and ready.",
+        choices=ENGINES,
+    )
 
 
 def batch_size_option() -> int:
@@ -30,4 +41,5 @@ class ModelOptions:
         None, "A language model that has a say in the choice of words; see --lm-weight.", metavar="FILE"
     )
     device: str = device_option()
+    engine: str = engine_option()
     batch_size: int = batch_size_option()

@@ -53,9 +53,13 @@ class SentenceEncoder:
 
     def sentence_vectors(self, sentences: Sequence[str]) -> Float32Array:
         """Unit vectors, float32 N x E, of N sentences; words that the model does not know count as `<unknown>`."""
+        return self.embed([self._vocabulary.encode(tokenize(sentence)) for sentence in sentences])
+
+    def embed(self, sentences: Sequence[Sequence[int]]) -> Float32Array:
+        """The same for N lists of word indices of any length."""
         vectors = np.zeros((len(sentences), self._config.width), np.float32)
-        for place, sentence in enumerate(sentences):
-            vectors[place] = self._embed(self._vocabulary.encode(tokenize(sentence)))
+        for place, words in enumerate(sentences):
+            vectors[place] = self._embed(words)
         return vectors
 
     def find_unknown(self, words: Iterable[str]) -> list[str]:

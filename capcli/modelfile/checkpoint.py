@@ -13,27 +13,21 @@ from safetensors.torch import save
 from torch import Tensor
 
 from capcli.decoding.options import DecodingOptions
-from capcli.errors import CapcliError, ModelError, UsageError
+from capcli.errors import CapcliError, ModelError
 from capcli.files.atomic import write_atomic
 from capcli.model.decoders.registry import decoder_config
 from capcli.model.encoder import EncoderConfig
 from capcli.model.network import CaptioningModel, ModelConfig
 from capcli.model.shapes import shapes_only
 from capcli.modelfile.confidence import Calibration
+from capcli.modelfile.fitting import check_fit
 from capcli.modelfile.header import FORMAT, KEPT, SCALE, Header, open_model_file, read_description, tensor_types
 from capcli.modelfile.layers import layer_weights
+from capcli.modelfile.manner import Manner, describing
 from capcli.modelfile.pruning import pack, unpack
 from capcli.modelfile.quantization import dequantize, quantize
+from capcli.modelfile.weights import NotFinite
 from capcli.options import build
-from capcli.words.vocabulary import Vocabulary
-
-LARGEST_VOCABULARY = 1_000_000
-
-_KINDS = ("F16", "BF16", "F32")
-
-
-class NotFinite(ModelError):  # noqa: N818 - says what the weights are
-    """A model file whole but for weights that are infinite or not numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +59,11 @@ class Checkpoint:
     pruned: bool = False
     origin: Mapping[str, object] = dataclasses.field(default_factory=dict)
     held_out: float = 0.0
+
+    @property
+    def manner(self) -> Manner:
+        """How the model speaks."""
+        return Manner(self.model.vocabulary, self.options, self.calibration)
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float16) -> None:
         """Writes the file atomically: a crash or a full disk leaves the old one whole.
@@ -116,15 +115,10 @@ class Checkpoint:
         path = Path(path)
         with open_model_file(path, "pt") as file:
             described = read_description(path, file.metadata() or {})
-            model, options, calibration = _build(path, described)
+            model, manner = _build(path, described)
             expected = model.state_dict()
             present = tensor_types(file)
-            left_out = _compare(path, expected, present)
-            if described["left_out"] != left_out:
-                raise ModelError(
-                    f"{path}: its description cannot be used (it leaves {left_out:,} zeros out, and says "
-                    f"that it leaves out {described['left_out']!r})"
-                )
+            check_fit(path, {name: tuple(like.shape) for name, like in expected.items()}, present, described)
             tensors = {name: _tensor(path, file, name, like.shape, present) for name, like in expected.items()}
             tensors = {name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()}
         if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
@@ -133,7 +127,9 @@ class Checkpoint:
         recipe, scores, origin = (described[part] for part in ("recipe", "scores", "origin"))
         quantized, pruned = (any(name + part in present for name in expected) for part in (SCALE, KEPT))
         held_out = Header(described, present).held_out
-        return cls(model.eval(), options, recipe, scores, calibration, quantized, pruned, origin, held_out)
+        return cls(
+            model.eval(), manner.options, recipe, scores, manner.calibration, quantized, pruned, origin, held_out
+        )
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -144,59 +140,17 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], metadata: Mapping[
         raise CapcliError(f"{path}: cannot be written ({error})") from None
 
 
-def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, DecodingOptions, Calibration | None]:
-    try:
-        words = described["vocabulary"]
-        if len(words) > LARGEST_VOCABULARY or not all(isinstance(word, str) for word in words):
-            raise ValueError("its vocabulary is no list of words")
+def _build(path: Path, described: dict[str, Any]) -> tuple[CaptioningModel, Manner]:
+    with describing(path):
+        manner = Manner.read(described)
         encoder = build(EncoderConfig, described["encoder"], "encoder")
         matcher = described.get("matcher")  # most models have none
         config = ModelConfig(encoder, dict(described["decoder"]), None if matcher is None else dict(matcher))
         # On the meta device a hostile config costs no memory; shapes are compared before anything is allocated.
         with shapes_only():
-            model = CaptioningModel(config, Vocabulary(words))
-        options = build(DecodingOptions, described["decoding"], "decoding")
-        longest = decoder_config(config.decoder)[1].max_length
-        if options.max_length > longest:
-            raise ValueError(f"its decoder cannot say {options.max_length} words")
-        if options.rerank and model.matcher is None:
-            raise ValueError("it re-ranks captions and has no matcher to do so")
-        calibrated = described.get("calibration")  # older files have none
-        return model, options, Calibration.from_json(calibrated) if calibrated else None
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError, UsageError) as error:
-        raise ModelError(f"{path}: its description cannot be used ({error})") from None
-
-
-def _compare(path: Path, expected: Mapping[str, Tensor], present: Mapping[str, tuple[str, tuple[int, ...]]]) -> int:
-    """How many zeros a file leaves out; raises ModelError unless names, types and shapes of its tensors are those of
-    the config.
-    """
-    left_out = 0
-    wanted: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
-    for name, tensor in expected.items():
-        known: tuple[str, ...] = _KINDS
-        shape = tuple(tensor.shape)
-        kind, held = present.get(name, ("", ()))
-        if len(shape) > 1 and kind == "I8":
-            wanted[name + SCALE], known = (("F32",), shape[:1]), ("I8",)
-        if len(shape) > 1 and name + KEPT in present:
-            count = tensor.numel()
-            wanted[name + KEPT] = (("U8",), (-(-count // 8),))
-            # How many numbers are kept the bits will tell; more than all of them cannot be.
-            shape = held if len(held) == 1 and held[0] <= count else (count,)
-            left_out += count - shape[0]
-        wanted[name] = known, shape
-    odd = sorted(wanted.keys() ^ present.keys())
-    if odd:
-        what = "lacks" if odd[0] in wanted else "has an unexpected"
-        raise ModelError(f"{path}: its tensors do not fit its config: it {what} {odd[0]!r} ({len(odd)} such)")
-    for name, (known, shape) in wanted.items():
-        kind, held = present[name]
-        if kind not in known:
-            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is of type {kind}")
-        if held != shape:
-            raise ModelError(f"{path}: its tensors do not fit its config: {name!r} is {held}, not {shape}")
-    return left_out
+            model = CaptioningModel(config, manner.vocabulary)
+        manner.check(decoder_config(config.decoder)[1].max_length, matches=model.matcher is not None)
+        return model, manner
 
 
 def _tensor(path: Path, file: Any, name: str, shape: tuple[int, ...], present: Mapping[str, object]) -> Tensor:

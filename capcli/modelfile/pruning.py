@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from capcli.errors import UsageError
 from capcli.modelfile.layers import layer_weights
+from capcli.modelfile.weights import restore
 
 
 def prune(model: nn.Module, share: float) -> None:
@@ -99,15 +100,11 @@ def unpack(values: Tensor, bits: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The tensor of a shape that `pack` took apart, zeros being what was not kept.
 
     Raises:
-        ValueError: if the bits do not count as many numbers as there are, or say something of more than the shape has.
+        ValueError: as `restore` does.
     """
-    flat = np.unpackbits(bits.numpy(), bitorder="little")
-    whole = torch.zeros(shape, dtype=values.dtype)
-    count = whole.numel()
-    if flat[count:].any() or int(flat.sum(dtype=np.int64)) != len(values):
-        raise ValueError(f"its bits tell {int(flat.sum(dtype=np.int64)):,} numbers, and there are {len(values):,}")
-    whole.view(-1)[torch.from_numpy(flat[:count]).bool()] = values
-    return whole
+    # numpy knows no bfloat16, and here any numbers of as many bytes will do.
+    plain = values.view({1: torch.int8, 2: torch.int16, 4: torch.int32}[values.element_size()])
+    return torch.from_numpy(restore(plain.numpy(), bits.numpy(), shape)).view(values.dtype)
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

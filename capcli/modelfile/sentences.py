@@ -13,6 +13,7 @@ from capcli.model.matcher_config import MatcherConfig
 from capcli.model.sentence_encoder import SentenceEncoder, weight_shapes
 from capcli.modelfile.header import KEPT, SCALE, open_model_file, read_description, tensor_types
 from capcli.modelfile.shipped import find_model
+from capcli.modelfile.weights import restore
 from capcli.options import build
 from capcli.words.vocabulary import Vocabulary
 
@@ -66,20 +67,10 @@ def _tensor(file: Any, name: str, shape: tuple[int, ...], types: dict[str, tuple
         raise ValueError(f"{name!r} is {held}, not {shape}")
     tensor = file.get_tensor(name)
     if name + KEPT in types:
-        tensor = _unpack(tensor, file.get_tensor(name + KEPT), shape)
+        tensor = restore(tensor, file.get_tensor(name + KEPT), shape)
     if name + SCALE in types:
         tensor = tensor.astype(np.float32) * file.get_tensor(name + SCALE).reshape(-1, *[1] * (tensor.ndim - 1))
     if not np.isfinite(tensor).all():
         raise ValueError(f"{name!r} holds weights that are not finite numbers")
     whole: FloatArray = tensor
-    return whole
-
-
-def _unpack(values: Any, bits: Any, shape: tuple[int, ...]) -> Any:
-    """The array of a shape that `capcli.modelfile.pruning.pack` took apart."""
-    kept = np.unpackbits(bits, bitorder="little", count=int(np.prod(shape))).astype(bool)
-    if int(kept.sum()) != len(values):
-        raise ValueError(f"its bits tell {int(kept.sum()):,} numbers, and there are {len(values):,}")
-    whole = np.zeros(shape, values.dtype)
-    whole.reshape(-1)[kept] = values
     return whole

@@ -15,6 +15,11 @@ def shipped_models() -> dict[str, Path]:
     return {file.stem: file for folder in _FOLDERS for file in sorted(folder.glob("*.safetensors"))}
 
 
+def shipped_folders() -> tuple[Path, ...]:
+    """Where they may lie."""
+    return _FOLDERS
+
+
 def is_repository(model: str | Path) -> bool:
     """Whether this names a model of Hugging Face: `hf:OWNER/NAME`, or a folder."""
     return str(model).startswith("hf:") or (str(model) not in shipped_models() and Path(model).is_dir())

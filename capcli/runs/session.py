@@ -44,7 +44,7 @@ def load_captioner(place: ModelOptions) -> BaseCaptioner:
     """Loads the model that the options name, with the language model beside it."""
     from capcli.captioner import Captioner
 
-    return Captioner.load(place.model, place.device, place.lm)
+    return Captioner.load(place.model, place.device, place.lm, place.engine)
 
 
 class Job(Protocol[Answer]):
@@ -143,6 +143,7 @@ class Session:
         """
         self._pool.pids  # noqa: B018 - the processes start here, and load while torch does
         captioner = self._load(self.model)
+        self._warn(*captioner.notes)
         captioner.check(captioner.options.replace(**self._decoding))
         return captioner
 

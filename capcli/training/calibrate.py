@@ -47,7 +47,7 @@ def calibrate(
     """
     # A copy, because a captioner computes with weights of less precision than those that are to be saved.
     model = copy.deepcopy(checkpoint.model)
-    captioner = Captioner(dataclasses.replace(checkpoint, model=model, calibration=None), "uncalibrated", device)
+    captioner = Captioner.of(dataclasses.replace(checkpoint, model=model, calibration=None), "uncalibrated", device)
     collections = [items for items in collections if items]
     parts = [judged(captioner, items) for items in collections]
     if not parts:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from capcli.engines.choice import prepare_graphs
 from capcli.errors import CapcliError, UsageError
 from capcli.library.references import read_training_data
 from capcli.model.device import out_of_memory
@@ -154,6 +155,7 @@ def train_model(
         # What came to be there meanwhile stays too; the run's folder gives the model to the next command at once.
         check_model_target(target, overwrite=overwrite)
         best.save(target)
+        prepare_graphs(target, best)
     calibrated = best.calibration is not None or not sees
     if begin is None or not sees or not processes.first or not changes_captions(chosen):
         return Trained(target, {}, frozenset(), calibrated)

@@ -49,7 +49,7 @@ def measure_gain(before: Checkpoint, after: Checkpoint, items: Sequence[Item], d
         # A copy, because a captioner computes with weights of less precision than those that are to be saved.
         own = dataclasses.replace(checkpoint, model=copy.deepcopy(checkpoint.model))
         perplexities.append(_perplexity(own, items, device))
-        said.append([caption.text for caption in Captioner(own, "", device).caption([item.image for item in items])])
+        said.append([caption.text for caption in Captioner.of(own, "", device).caption([item.image for item in items])])
     differences = compare([item.captions for item in items], *said, java=False)
     return Gain(len(items), differences.metrics["CIDEr-D"], (perplexities[0], perplexities[1]))
 

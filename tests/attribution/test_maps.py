@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -11,7 +10,7 @@ from PIL import Image, ImageFilter
 from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.attribution.methods import METHODS, check_method
-from capcli.decoding.teacher_forcing import Forced
+from capcli.decoding.forced import Forced
 from capcli.errors import UsageError
 
 GRIDS = st.tuples(st.integers(1, 6), st.integers(1, 6))
@@ -20,11 +19,12 @@ NOISE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
 
 def told(attention: list[list[float]], relevances: list[list[float]] | None) -> Forced:
     """One layer with two heads of equal attention; the second head's relevance is the first's turned round."""
-    weights = torch.tensor(attention)[:, None, None].expand(-1, 1, 2, -1)
+    weights = np.array(attention, np.float32)[:, None, None].repeat(2, 2)
     gradients = None
     if relevances is not None:
-        gradients = torch.stack([torch.tensor(relevances), torch.tensor(relevances).flip(-1)], 1)[:, None]
-    return Forced(torch.zeros(len(attention) + 1), weights, gradients)
+        first = np.array(relevances, np.float32)
+        gradients = np.stack([first, first[:, ::-1]], 1)[:, None]
+    return Forced(np.zeros(len(attention) + 1, np.float32), weights, gradients)
 
 
 def test_attention_is_the_mean_of_the_heads() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from capcli.cli import app
@@ -56,6 +57,16 @@ def test_an_error_steers_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (line,) = done.stderr.splitlines()
     assert line.startswith("capcli: error: ")
     assert "\x1b" not in line and "x1b[2J" in line
+
+
+def test_a_computer_without_torch_says_what_to_install(tmp_path: Path) -> None:
+    def load(place: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
+
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    done = CliRunner().invoke(app, ["caption", str(tmp_path / "a.png")], obj=load)
+    assert done.exit_code == 2
+    assert done.stderr == "capcli: error: this needs torch, which is not installed: pip install torch torchvision\n"
 
 
 def test_json_holds_any_name(capsys: pytest.CaptureFixture[str]) -> None:

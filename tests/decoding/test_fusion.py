@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from capcli.decoding.beam import beam_search
 from capcli.decoding.decode import decode
 from capcli.decoding.language import LanguageModel
 from capcli.decoding.options import DecodingOptions
+from capcli.decoding.torch_speaker import TorchSpeaker
 from capcli.errors import UsageError
 from capcli.model.decoders.registry import build_decoder, decoders
 from capcli.modelfile.checkpoint import Checkpoint
@@ -67,7 +69,9 @@ def test_a_wide_fused_beam_is_exhaustive(
     toy: Toy, numbered: Regions, checkpoint: Checkpoint, language: LanguageModel, weight: float, penalty: float
 ) -> None:
     decoder = toy(3, end=-0.5)
-    found = beam_search(decoder, numbered(1, 2), wide(2, lm_weight=weight, length_penalty=penalty), language=language)
+    found = beam_search(
+        TorchSpeaker(decoder), numbered(1, 2), wide(2, lm_weight=weight, length_penalty=penalty), language=language
+    )
     for picture, hypotheses in enumerate(found, 1):
         expected = {
             tuple(caption): (of_captioner(decoder, picture, caption) + weight * of_language(checkpoint, caption))
@@ -87,7 +91,9 @@ def test_the_best_of_a_wide_fused_beam_is_that_of_all_captions(
     toy: Toy, numbered: Regions, checkpoint: Checkpoint, language: LanguageModel, penalty: float
 ) -> None:
     decoder = toy(3, end=-0.5)
-    found = beam_search(decoder, numbered(5), wide(3, lm_weight=1.0, length_penalty=penalty), language=language)
+    found = beam_search(
+        TorchSpeaker(decoder), numbered(5), wide(3, lm_weight=1.0, length_penalty=penalty), language=language
+    )
 
     def worth(caption: list[int]) -> float:
         return (of_captioner(decoder, 5, caption) + of_language(checkpoint, caption)) / (len(caption) + 1) ** penalty
@@ -156,11 +162,13 @@ def test_rescoring_chooses_among_the_whole_beam(toy: Toy, numbered: Regions, lan
 
 def test_words_are_the_same_whatever_their_index(language: LanguageModel, checkpoint: Checkpoint) -> None:
     model = checkpoint.model
-    said, _ = language.step(torch.tensor([START]), language.start(1))
+    said, _ = language.step(np.array([START]), language.start(1))
     own, _, _ = model.decoder.step(torch.tensor([START]), model.decoder.start(model.encoder(torch.zeros(1))))
     same = {"a": "a", "dog": "<unknown>", "runs": "runs", "<end>": "<end>"}
     for word, other in same.items():
-        assert said[0, VOCABULARY.words.index(word)] == own[0, model.vocabulary.words.index(other)]
+        assert float(said[0, VOCABULARY.words.index(word)]) == pytest.approx(
+            float(own[0, model.vocabulary.words.index(other)])
+        )
 
 
 def test_a_model_that_sees_is_no_language_model(tiny_checkpoint: Callable[..., Checkpoint]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -33,10 +34,10 @@ def test_words_are_as_likely_as_under_teacher_forcing(decoder: Decoder, regions:
         words = [START, *CAPTIONS[row], END]
         log_probabilities, attention = decoder(regions[row : row + 1], torch.tensor([words[:-1]]))
         expected = log_probabilities[0].gather(1, torch.tensor(words[1:]).unsqueeze(1)).squeeze(1)
-        torch.testing.assert_close(told.log_probabilities, expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(told.log_probabilities, expected, rtol=1e-4, atol=1e-4)
         assert told.attention is not None and attention is not None
         assert told.attention.shape == (len(CAPTIONS[row]), *decoder.heads, R)
-        torch.testing.assert_close(told.attention.mean((1, 2)), attention[0, :-1], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(told.attention.mean((1, 2)), attention[0, :-1], rtol=1e-4, atol=1e-5)
 
 
 def test_relevance_is_the_slope_of_a_word_by_a_gate_of_its_own_step(decoder: Decoder, regions: Tensor) -> None:
@@ -71,7 +72,7 @@ def test_a_caption_is_the_same_alone_and_among_longer_ones(decoder: Decoder, reg
             (together[row].attention, alone.attention),
             (together[row].relevance, alone.relevance),
         ):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_regions_from_inference_mode_have_gradients_too(decoder: Decoder, regions: Tensor) -> None:
@@ -80,8 +81,8 @@ def test_regions_from_inference_mode_have_gradients_too(decoder: Decoder, region
         inside = teacher_force(decoder, frozen, CAPTIONS, gradients=True)
     outside = teacher_force(decoder, frozen, CAPTIONS, gradients=True)
     assert inside[0].relevance is not None and outside[0].relevance is not None
-    assert inside[0].relevance.abs().sum() > 0
-    torch.testing.assert_close(inside[0].relevance, outside[0].relevance)
+    assert np.abs(inside[0].relevance).sum() > 0
+    np.testing.assert_allclose(inside[0].relevance, outside[0].relevance, rtol=1e-5, atol=1e-7)
 
 
 def test_a_decoder_without_attention_tells_probabilities_alone(

@@ -29,6 +29,21 @@ def test_a_wrong_path_is_told_before_torch_is_imported(imports: Imports) -> None
     assert "capcli.cli" in imported and "torch" not in imported
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("caption", "--keywords", "3"), ("caption", "-o", "photos.db"), ("attend", "--method", "attention", "-o", "maps")],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_captions_and_attention_need_no_torch_on_a_cpu(
+    imports: Imports, examples: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    places = [str(tmp_path / one) if one in ("photos.db", "maps") else one for one in arguments]
+    done, imported = imports(*places, "--device", "cpu", examples / "cat.jpg")
+    assert done.returncode == 0
+    assert "onnxruntime" in imported
+    assert not {name for name in imported if name.split(".")[0] in ("torch", "torchvision", "onnx")}
+
+
 @pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
 def test_no_escape_codes_reach_a_file(capcli: Run, examples: Path, variables: dict[str, str]) -> None:
     for arguments in (

@@ -53,6 +53,7 @@ class FakeCaptioner:
     size = 8
     keeps_proportions = False
     matches = False
+    notes = ()
     options = DecodingOptions(beam_size=5, max_length=7)
 
     def __init__(self) -> None:

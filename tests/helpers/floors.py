@@ -33,6 +33,7 @@ FLOORS = (
     "library",
     "output",
     "keywords",
+    "engines",
     "known",
     "hub",
     "modelfile",
@@ -52,8 +53,8 @@ FLOORS = (
 
 WITHOUT_TORCH = (
     "__main__", "cli", "", "catalogue", "evaluation", "video", "web", "ratings", "heatmap", "metadata", "ray",
-    "runs", "caption", "library", "output", "keywords", "known", "hub", "pictures",
-    "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
+    "runs", "captioner", "captioning", "caption", "attribution", "library", "output", "keywords", "known", "hub",
+    "pictures", "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""
 

@@ -16,11 +16,12 @@ from torch import Tensor
 import capcli.files.atomic
 from capcli.errors import CapcliError, ModelError
 from capcli.model.decoders.registry import decoders
-from capcli.modelfile.checkpoint import Checkpoint, NotFinite
+from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.confidence import Calibration
 from capcli.modelfile.header import KEPT, SCALE, read_header
 from capcli.modelfile.pruning import prune, zeros
 from capcli.modelfile.shipped import find_model
+from capcli.modelfile.weights import NotFinite
 
 Build = Callable[..., Checkpoint]
 

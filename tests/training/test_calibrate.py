@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-import capcli.captioner
+import capcli.engines.torch_engine
 from capcli.caption import Caption, Word
 from capcli.datasets import Item
 from capcli.modelfile.checkpoint import Checkpoint
@@ -24,8 +24,9 @@ ITEMS = [Item(Path(f"{n}.jpg"), ((f"number {n}" if n % 10 < n / 6 else "nothing 
 class StandIn:
     """Says the number of a picture, the surer the higher it is."""
 
-    def __init__(self, *_: Any) -> None:
-        pass
+    @classmethod
+    def of(cls, *_: Any) -> StandIn:
+        return cls()
 
     def caption(self, images: Sequence[Path]) -> list[Caption]:
         return [
@@ -72,7 +73,7 @@ def test_too_few_pictures_give_none(
 def test_the_model_keeps_its_weights_to_the_last_digit(
     tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capcli.captioner, "bfloat16_pays", lambda device: True)
+    monkeypatch.setattr(capcli.engines.torch_engine, "bfloat16_pays", lambda device: True)
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     checkpoint = tiny_checkpoint()
     calibrate(checkpoint, [[Item(tmp_path / "a.png", ("A dog.",), "dev")] * 2], CPU)

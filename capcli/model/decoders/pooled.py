@@ -67,7 +67,7 @@ class PooledDecoder(Decoder[PooledState]):
 
     def rest(self, picture: Tensor) -> PooledState:
         """The state of an LSTM that has read nothing yet."""
-        zeros = next(self.lstm.parameters()).new_zeros(self.lstm.num_layers, len(picture), self.lstm.hidden_size)
+        zeros = next(self.lstm.parameters()).new_zeros(self.lstm.num_layers, picture.shape[0], self.lstm.hidden_size)
         return PooledState(picture, zeros, zeros)
 
     def _said(self, tokens: Tensor, state: PooledState) -> tuple[Tensor, PooledState]:

@@ -135,11 +135,13 @@ class TransformerDecoder(RegionEncoder, Decoder[TransformerState]):
     def reorder(self, state: TransformerState, index: Tensor) -> TransformerState:
         past = tuple((key[index], value[index]) for key, value in state.past)
         memory, pictures = state.memory, state.pictures[index]
-        count = memory[0][0].shape[0]
-        grouped = torch.arange(count, device=index.device).repeat_interleave(max(1, len(index) // count))
-        if not torch.equal(pictures, grouped):
-            memory = tuple((key[pictures], value[pictures]) for key, value in memory)
-            pictures = torch.arange(len(index), device=index.device)
+        kept, counts = pictures.unique_consecutive(return_counts=True)
+        if (counts != counts[:1]).any():  # rows that differ in number cannot share
+            kept, counts = pictures, torch.ones_like(pictures)
+        numbers = torch.arange(len(kept), device=index.device)
+        if not torch.equal(kept, torch.arange(len(memory[0][0]), device=index.device)):
+            memory = tuple((key[kept], value[kept]) for key, value in memory)
+        pictures = numbers.repeat_interleave(counts)
         return replace(state, memory=memory, past=past, pictures=pictures)
 
     def forward(self, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:

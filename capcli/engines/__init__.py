@@ -1,0 +1,1 @@
+"""What computes a model: torch, or ONNX Runtime from graphs that torch made once."""
