@@ -40,7 +40,7 @@ def tiny(decoder: str = "inject") -> Recipe:
     width = {"width": 64, "embedding": 32} if decoder == "inject" else {"width": 16, "heads": 2, "layers": 1}
     values["decoder"] = {"name": decoder, "dropout": 0.0, **width}
     values["data"]["min_count"] = 1
-    epochs = 80 if decoder == "inject" else 40
+    epochs = 20 if decoder == "inject" else 8
     stage = {"epochs": epochs, "batch_size": 8, "learning_rate": 1e-2, "warmup": 5, "average": 0.5, "patience": epochs}
     return build_recipe(values | {"stage": [values["stage"][0] | stage]})
 
@@ -112,7 +112,7 @@ def test_perplexity_is_that_of_the_words_and_ends(tiny_language: Callable[..., C
 def test_a_language_model_learns_by_heart_and_resumes(decoder: str, tmp_path: Path) -> None:
     recipe = tiny(decoder)
     # What is judged by is what is learnt, as no corpus that is read has it; several times, for an epoch of a few steps.
-    train = tuple(Item(tmp_path / "words.txt", (sentence,), "train") for sentence in SENTENCES * 4)
+    train = tuple(Item(tmp_path / "words.txt", (sentence,), "train") for sentence in SENTENCES * 16)
     captions = tuple((tuple(tokenize(item.captions[0])),) for item in train)
     corpus = Corpus(train, captions, {"same": train[:8]})
     undisturbed = Trainer(recipe, corpus, tmp_path / "one", CPU).run()
