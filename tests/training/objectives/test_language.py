@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from interruption import Interrupted, InterruptionAt
@@ -101,7 +102,7 @@ def test_perplexity_is_that_of_the_words_and_ends(tiny_language: Callable[..., C
     items = [Item(Path("none.jpg"), tuple(SENTENCES[place : place + 2]), "dev") for place in range(0, 8, 2)]
     captions = [model.vocabulary.encode(tokenize(caption)) for caption in SENTENCES]
     told = teacher_force(model.decoder, model.encoder(torch.zeros(len(captions))), captions)
-    logs = torch.cat([one.log_probabilities for one in told])
+    logs = np.concatenate([one.log_probabilities for one in told])
     objective = Language(recipe.stage[0], recipe, model, [])
     found = objective.judge(model, items, recipe.decoding, lambda files: model.encoder(torch.zeros(len(files))))
     assert found == pytest.approx(math.exp(-float(logs.mean())), rel=1e-4)
