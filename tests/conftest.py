@@ -3,9 +3,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -19,15 +20,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # What one test leaves there would decide which engine the next one has; those that want a cache name their own.
 os.environ["XDG_CACHE_HOME"] = os.devnull
 
-import torch
+# What takes long to import is imported by fixtures: the process that hands tests to workers needs none of it.
+if TYPE_CHECKING:
+    import torch
 
-import capcli.pictures.stream
-from capcli.decoding.options import DecodingOptions
-from capcli.model.decoders.registry import decoders
-from capcli.model.encoder import EncoderConfig
-from capcli.model.network import CaptioningModel, ModelConfig
-from capcli.modelfile.checkpoint import Checkpoint
-from capcli.words.vocabulary import SPECIALS, Vocabulary
+    from capcli.modelfile.checkpoint import Checkpoint
 
 # How long an example takes says how busy the machine is, not whether it is right.
 hypothesis.settings.register_profile("capcli", deadline=None)
@@ -65,8 +62,6 @@ VARIANTS = {
 }
 """Every decoder with every choice that makes it another one."""
 
-WORDS = ("a", "dog", "runs", "on", "the", "grass", "'s", "ball")
-
 
 @pytest.fixture(scope="session")
 def readers() -> Iterator[ForkServer]:
@@ -79,6 +74,8 @@ def readers() -> Iterator[ForkServer]:
 @pytest.fixture(autouse=True)
 def quick_readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has pictures read by forked processes. `tests/pictures/` reads them by those that users have."""
+    import capcli.pictures.stream
+
     real = capcli.pictures.stream.worker_command
 
     def command() -> list[str]:
@@ -91,6 +88,7 @@ def quick_readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture(scope="session")
 def tiny_settings() -> Callable[..., dict[str, Any]]:
     """Gives the smallest sensible settings of a decoder by its name; keywords take precedence."""
+    from capcli.model.decoders.registry import decoders
 
     def settings(name: str, **options: Any) -> dict[str, Any]:
         known = {field.name for field in dataclasses.fields(decoders()[name][0])}
@@ -116,6 +114,7 @@ def attending_variant(request: pytest.FixtureRequest, tiny_settings: Callable[..
 @pytest.fixture(scope="session")
 def shaken() -> Callable[[torch.nn.Module], torch.nn.Module]:
     """Gives a module weights so large that each part of it matters to what comes out."""
+    import torch
 
     def shake(module: torch.nn.Module) -> torch.nn.Module:
         source = torch.Generator().manual_seed(7)
@@ -132,17 +131,24 @@ def tiny_checkpoint(
     tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[[torch.nn.Module], torch.nn.Module]
 ) -> Callable[..., Checkpoint]:
     """Builds a whole model with random weights and eight words, by the name of its decoder."""
+    from tiny_models import tiny_captioner
 
-    def build(decoder: str = "transformer", **options: Any) -> Checkpoint:
-        torch.manual_seed(0)
-        config = ModelConfig(EncoderConfig("mobilenet_v3_small", 64), tiny_settings(decoder, **options))
-        model = CaptioningModel(config, Vocabulary([*SPECIALS, *WORDS])).eval()
-        shaken(model.decoder)
-        recipe = {"name": "tiny", "stage": [{"epochs": 2}]}
-        options = DecodingOptions(beam_size=2, max_length=6, length_penalty=0.5)
-        return Checkpoint(model, options, recipe, {"dev flickr8k": {"CIDEr-D": 0.5}})
+    from capcli.model.encoder import EncoderConfig
 
-    return build
+    return partial(tiny_captioner, EncoderConfig("mobilenet_v3_small", 64), tiny_settings, shaken)
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(
+    tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[[torch.nn.Module], torch.nn.Module]
+) -> Callable[..., Checkpoint]:
+    """Builds such a model several times as fast, of an encoder that no other process knows."""
+    from small_encoder import SMALL_ENCODER
+    from tiny_models import tiny_captioner
+
+    from capcli.model.encoder import EncoderConfig
+
+    return partial(tiny_captioner, EncoderConfig(SMALL_ENCODER, 32), tiny_settings, shaken)
 
 
 @pytest.fixture(scope="session")
@@ -150,14 +156,9 @@ def tiny_language(
     tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[[torch.nn.Module], torch.nn.Module]
 ) -> Callable[..., Checkpoint]:
     """Builds a language model with random weights from its words and the name of its decoder."""
+    from tiny_models import tiny_language_model
 
-    def build(words: Sequence[str], decoder: str = "inject", **options: Any) -> Checkpoint:
-        config = ModelConfig(EncoderConfig("none"), tiny_settings(decoder, **options))
-        model = CaptioningModel(config, Vocabulary([*SPECIALS, *words])).eval()
-        shaken(model.decoder)
-        return Checkpoint(model, DecodingOptions(max_length=options.get("max_length", 20)))
-
-    return build
+    return partial(tiny_language_model, tiny_settings, shaken)
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,9 @@ from capcli.modelfile.pruning import zeros
 
 
 @pytest.fixture(autouse=True)
-def folder(tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(small_checkpoint: Callable[..., Checkpoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a model and a data set of four dev pictures."""
-    tiny_checkpoint().save(tmp_path / "whole.safetensors")
+    small_checkpoint().save(tmp_path / "whole.safetensors")
     (tmp_path / "data").mkdir()
     rows = []
     for number in range(4):

@@ -41,7 +41,7 @@ def test_a_round_trip_in_float32_is_exact(
     assert loaded.model.config == saved.model.config
     assert loaded.model.vocabulary.words == saved.model.vocabulary.words
     assert not loaded.model.training
-    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    images = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
     words = torch.tensor([[1, 4, 5]])
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(images, words)[0], saved.model(images, words)[0])
@@ -64,7 +64,7 @@ def test_a_round_trip_in_float16_is_close(tiny_checkpoint: Build, tiny_file: Pat
 def test_a_loaded_model_can_be_trained_and_saved_again(tiny_file: Path, tmp_path: Path) -> None:
     loaded = Checkpoint.load(tiny_file)
     loaded.model.encoder.train_from(0)
-    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    images = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
     loaded.model(images, torch.tensor([[1, 4, 5]]))[0].sum().backward()
     assert all(parameter.grad is not None for parameter in loaded.model.parameters())
     loaded.save(tmp_path / "again.safetensors")
@@ -290,7 +290,7 @@ def test_only_the_weights_of_layers_are_int8(int8_file: Path) -> None:
 def test_an_int8_model_can_be_trained(int8_file: Path, tmp_path: Path) -> None:
     loaded = Checkpoint.load(int8_file)
     loaded.model.encoder.train_from(0)
-    images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    images = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
     loaded.model(images, torch.tensor([[1, 4, 5]]))[0].sum().backward()
     assert all(parameter.grad is not None for parameter in loaded.model.parameters())
     dataclasses.replace(loaded, quantized=False).save(tmp_path / "trained.safetensors")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from small_encoder import SMALL_ENCODER
 from toy_objective import WIDTH, WORDS
 
 from capcli.model.decoders.contract import Decoder
@@ -34,7 +35,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write_recipe(tmp_path: Path, tiny_settings: Callable[..., dict[str, Any]]) -> Write:
-    """Writes `recipe.toml` of the given stages; keywords are whole tables."""
+    """Writes `recipe.toml` of the given stages; keywords are whole tables. Other processes do not know its encoder."""
 
     def table(name: str, values: dict[str, Any]) -> str:
         return f"{name}\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
@@ -42,7 +43,7 @@ def write_recipe(tmp_path: Path, tiny_settings: Callable[..., dict[str, Any]]) -
     def write(*stages: dict[str, Any], **tables: dict[str, Any]) -> Path:
         whole = {
             "data": {"min_count": 1},
-            "encoder": {"name": "mobilenet_v3_small", "size": 32, "weights": "none"},
+            "encoder": {"name": SMALL_ENCODER, "size": 32, "weights": "none"},
             "decoder": tiny_settings("lstm", dropout=0.0),
             "decoding": {"max_length": 7},
         } | tables

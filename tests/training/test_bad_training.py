@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from small_encoder import SMALL_ENCODER
 from torchvision.models import get_model
 from typer.testing import CliRunner
 
@@ -79,7 +80,7 @@ def no_work(self: Trainer) -> Any:
         ({}, {"decoder": {"name": "merge", "attention": "dot"}}, "decoder merge has no option 'attention'"),
         ({}, {"decoder": {"name": "inject", "heads": 2}}, "decoder inject has no option 'heads'"),
         ({}, {"encoder": {"name": "vit_b_16", "size": 72}}, "vit_b_16 cannot see pictures of 72 pixels"),
-        ({"features": "pictures", "train_from": 13}, {}, "stage 1: train_from must be below 13, the number of blocks"),
+        ({"features": "pictures", "train_from": 6}, {}, "stage 1: train_from must be below 6, the number of blocks"),
         ({"objective": "self-critical", "captions": 1}, {}, "at least 2 captions"),
         ({}, {"data": {"min_count": 1000}}, "no word occurs 1000 times in the captions; lower [data] min_count"),
         ({}, {"encoder": {"name": "mobilenet_v3_small", "weights": "none.safetensors"}}, "none.safetensors: cannot be"),
@@ -183,7 +184,7 @@ def test_restoring_an_encoder_from_nothing(write_recipe: Write, train: Callable[
 def test_encoder_weights_that_are_no_numbers(
     write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    state = get_model("mobilenet_v3_small").state_dict()
+    state = get_model(SMALL_ENCODER).state_dict()
     next(iter(state.values()))[0] = torch.nan
     save_file(state, tmp_path / "broken.safetensors")
     code, told = train(write_recipe(), "--encoder-weights", "broken.safetensors")
@@ -264,7 +265,7 @@ def test_encoder_weights_of_another_architecture(
     save_file(get_model("squeezenet1_1").state_dict(), tmp_path / "other.safetensors")
     code, told = train(write_recipe(), "--encoder-weights", "other.safetensors")
     assert code == 2
-    assert told.startswith("other.safetensors: not weights of mobilenet_v3_small; ")
+    assert told.startswith(f"other.safetensors: not weights of {SMALL_ENCODER}; ")
 
 
 @pytest.mark.parametrize(
@@ -387,7 +388,8 @@ main()
 def test_a_disk_that_fills_during_a_checkpoint(
     write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path, tmp_path: Path
 ) -> None:
-    recipe = write_recipe(STAGE)
+    encoder = {"name": "mobilenet_v3_small", "size": 32, "weights": "none"}
+    recipe = write_recipe(STAGE, encoder=encoder)
     asked = ["train", recipe, "--data", photos, "--run", "run", "-o", "model.safetensors", "--device", "cpu"]
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, *map(str, asked)],
@@ -425,7 +427,7 @@ class Killed(BaseException):
 @pytest.fixture
 def encoder() -> Encoder:
     torch.manual_seed(0)
-    return Encoder(EncoderConfig("mobilenet_v3_small", 32)).eval()
+    return Encoder(EncoderConfig(SMALL_ENCODER, 32)).eval()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from small_encoder import SMALL_ENCODER
 from torch.nn.functional import cosine_similarity
 from torchvision.models import get_model
 
@@ -53,12 +54,12 @@ def data(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def recipe(tiny_settings: Callable[..., dict[str, Any]]) -> Callable[..., Recipe]:
-    def build(*stages: dict[str, Any], encoder: str = "mobilenet_v3_small", **data: Any) -> Recipe:
+    def build(*stages: dict[str, Any], **data: Any) -> Recipe:
         common = {"batch_size": 4, "warmup": 0, "average": 0.5, "epochs": 1}
         return build_recipe(
             {
                 "data": {"min_count": 1} | data,
-                "encoder": {"name": encoder, "size": 32, "weights": "none"},
+                "encoder": {"name": SMALL_ENCODER, "size": 32, "weights": "none"},
                 "decoder": tiny_settings("transformer", region_layers=1),
                 "decoding": {"max_length": 5},
                 "stage": [common | stage for stage in stages or ({},)],
@@ -156,10 +157,10 @@ def test_an_anchor_holds_a_model_to_the_encoder_weights_beside_it(
     recipe: Callable[..., Recipe], data: list[Path], tmp_path: Path
 ) -> None:
     torch.manual_seed(5)
-    save_file(get_model("resnet18", weights=None).state_dict(), tmp_path / "other.safetensors")
-    chosen = recipe({"train_from": 4, "anchor": 1.0}, encoder="resnet18")
+    save_file(get_model(SMALL_ENCODER, weights=None).state_dict(), tmp_path / "other.safetensors")
+    chosen = recipe({"train_from": 4, "anchor": 1.0})
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
-    start = Trainer(recipe(encoder="resnet18"), corpus, tmp_path / "first", CPU).run()
+    start = Trainer(recipe(), corpus, tmp_path / "first", CPU).run()
     other = Encoder(start.model.config.encoder)
     other.load_pretrained(str(tmp_path / "other.safetensors"))
     images = np.stack([read_array(item.image, 32) for item in corpus.train])
@@ -194,9 +195,9 @@ def test_restoring_mixes_what_the_encoder_was_trained_from_into_it(
 ) -> None:
     trained_from = str(tmp_path / "pretrained.safetensors")
     torch.manual_seed(5)
-    save_file(get_model("mobilenet_v3_small", weights=None).state_dict(), trained_from)
+    save_file(get_model(SMALL_ENCODER, weights=None).state_dict(), trained_from)
     tuned = {"features": "pictures", "train_from": 2, "encoder_learning_rate": 1e-3}
-    chosen = recipe(tuned, {"restore": 0.25, "learning_rate": 1e-9}, encoder="mobilenet_v3_small")
+    chosen = recipe(tuned, {"restore": 0.25, "learning_rate": 1e-9})
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
 
     def train(folder: str, recipe: Recipe) -> Checkpoint:

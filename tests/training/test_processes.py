@@ -110,7 +110,7 @@ def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
 @pytest.mark.slow
 def test_an_error_of_one_process_ends_all_and_is_told_once(photos: Path, write_recipe: Write, tmp_path: Path) -> None:
     (photos / "3.png").write_bytes(b"no picture")
-    recipe = write_recipe(PICTURES)
+    recipe = write_recipe(PICTURES, encoder={"name": "mobilenet_v3_small", "size": 32, "weights": "none"})
     done = train_by_two(recipe, "--data", photos, "--run", tmp_path / "run", "-o", tmp_path / "model.safetensors")
     assert done.returncode == 1
     told = [line for line in done.stderr.splitlines() if line.startswith("capcli:")]

@@ -23,11 +23,11 @@ def adversary(**options: object) -> Adversarial:
     return objective
 
 
-def taught(drawn: torch.Tensor | None) -> Discriminator:
+def taught(drawn: torch.Tensor | None = None, width: int = 128) -> Discriminator:
     """One that has seen the real captions, and those drawn, by default words at random."""
     torch.manual_seed(0)
-    discriminator = Discriminator(WIDTH, WORDS)
-    optimizer = torch.optim.Adam(discriminator.parameters(), 1e-3)
+    discriminator = Discriminator(WIDTH, WORDS, width)
+    optimizer = torch.optim.Adam(discriminator.parameters(), 3e-3 if width < 512 else 1e-3)
     for _ in range(60):
         others = torch.randint(END, WORDS, (48, 3))
         # Nothing comes after the first end, and no caption begins with one.
@@ -42,7 +42,12 @@ def taught(drawn: torch.Tensor | None) -> Discriminator:
 
 @pytest.fixture(scope="module")
 def judge() -> Discriminator:
-    return taught(None)
+    return taught(width=512)
+
+
+@pytest.fixture(scope="module")
+def small_judge() -> Discriminator:
+    return taught()
 
 
 @torch.no_grad()
@@ -116,13 +121,13 @@ def test_the_captioner_comes_to_say_what_the_discriminator_takes_for_real(
 @pytest.mark.parametrize("decoder", ["gru"], indirect=True)
 @pytest.mark.parametrize("mixed", [False, True])
 def test_against_a_discriminator_that_learns_too_real_captions_become_likely(
-    decoder: Decoder, judge: Discriminator, mixed: bool
+    decoder: Decoder, small_judge: Discriminator, mixed: bool
 ) -> None:
     def likely() -> float:
         return sum(probability(decoder, captions[0], picture) for picture, captions in enumerate(REFERENCES))
 
     objective = adversary()
-    objective.discriminator = copy.deepcopy(judge).train()
+    objective.discriminator = copy.deepcopy(small_judge).train()
     before = likely()
     rewards_of_training(decoder, objective, objective, 90, mixed)
     assert likely() > 20 * before

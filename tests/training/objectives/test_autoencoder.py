@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from small_encoder import SMALL_ENCODER
 from torch import Tensor
 from torch.nn import functional as F
 from typer.testing import CliRunner
@@ -43,7 +44,7 @@ def recipe(tiny_settings: Callable[..., dict[str, Any]]) -> Build:
         return build_recipe(
             {
                 "data": {"min_count": 1},
-                "encoder": {"name": "mobilenet_v3_small", "size": 64, "weights": "none"},
+                "encoder": {"name": SMALL_ENCODER, "size": 32, "weights": "none"},
                 "decoder": settings,
                 "decoding": {"max_length": 7},
                 "stage": [{"objective": "autoencoder", "batch_size": 4, "warmup": 2} | stage for stage in stages],
@@ -80,7 +81,7 @@ def model(tiny_settings: Callable[..., dict[str, Any]]) -> Callable[..., Caption
         torch.manual_seed(0)
         width = {"width": 32} if decoder == "transformer" else {"region_width": 32}
         settings = tiny_settings(decoder, region_layers=1, dropout=0.0, **width)
-        return CaptioningModel(ModelConfig(EncoderConfig("mobilenet_v3_small", 64), settings), Vocabulary([*SPECIALS]))
+        return CaptioningModel(ModelConfig(EncoderConfig(SMALL_ENCODER, 32), settings), Vocabulary([*SPECIALS]))
 
     return build
 
@@ -251,7 +252,7 @@ def test_a_single_region_cannot_be_told_from_others(recipe: Build, model: Any) -
     trained = model("transformer")
     trained.encoder.grid = (1, 1)
     chosen = recipe({})
-    with pytest.raises(UsageError, match="mobilenet_v3_small gives one region of 64 pixels"):
+    with pytest.raises(UsageError, match=f"{SMALL_ENCODER} gives one region of 32 pixels"):
         Autoencoder(chosen.stage[0], chosen, trained, [])
 
 
@@ -262,7 +263,7 @@ def train(
     """Runs `capcli train` with a recipe of one stage."""
 
     def run(objective: str, *options: object) -> Any:
-        encoder = {"name": "mobilenet_v3_small", "size": 64, "weights": "none"}
+        encoder = {"name": SMALL_ENCODER, "size": 32, "weights": "none"}
         decoder = tiny_settings("lstm", region_layers=1)
         recipe = write_recipe({"objective": objective, "epochs": 1}, encoder=encoder, decoder=decoder)
         fixed = ("--output", tmp_path / "model.safetensors", "--run", tmp_path / "run", "--device", "cpu")

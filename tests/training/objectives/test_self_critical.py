@@ -27,7 +27,7 @@ def test_the_rewarded_captions_become_likely(decoder: Decoder, mixed: bool) -> N
     optimizer = torch.optim.Adam(decoder.parameters(), 0.006)
     before = [probability(decoder, captions[0], picture) for picture, captions in enumerate(REFERENCES)]
     rewards = []
-    for _ in range(150):
+    for _ in range(100):
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             lowered, reward = loss(judge, decoder, [0, 1, 2])
         optimizer.zero_grad()
