@@ -269,7 +269,11 @@ class Captioner(BaseCaptioner):
 
     def pooled(self, arrays: UInt8Array) -> Float32Array:
         """The mean of the regions, float32 B x D, of uint8 B x S x S x 3 pictures."""
-        return self._engine.means(self.encode(arrays))
+        return self.means(self.encode(arrays))
+
+    def means(self, regions: Regions) -> Float32Array:
+        """The mean of each picture's regions, float32 B x D, of what `encode` gives."""
+        return self._engine.means(regions)
 
     def _check_matcher(self) -> None:
         if not self.matches:

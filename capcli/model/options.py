@@ -18,8 +18,9 @@ def engine_option() -> str:
     """What computes."""
     return option(
         "auto",
-        "What computes: onnx, ONNX Runtime, on a CPU alone; torch; or auto, onnx where that is faster and ready.",
+        "What computes: onnx (on a CPU), torch, or auto, the faster one that is ready.",
         choices=ENGINES,
+        metavar="ENGINE",
     )
 
 

@@ -33,6 +33,8 @@ class Seer(Protocol):
 
     def encode(self, arrays: UInt8Array) -> Any: ...
 
+    def means(self, regions: Any) -> Float32Array: ...
+
     def decode(self, regions: Any, options: DecodingOptions | None = None) -> Sequence[Caption]: ...
 
 
@@ -69,8 +71,7 @@ class EncodingViewer:
 
     def look(self, frames: Sequence[Prepared]) -> Float32Array:
         self._regions = self._captioner.encode(np.stack([square for (square,) in frames]))
-        vectors: Float32Array = self._regions.float().mean(1).cpu().numpy()
-        return vectors
+        return self._captioner.means(self._regions)
 
     def caption(self, places: Sequence[int]) -> Sequence[Caption]:
         return self._captioner.decode(self._regions[list(places)], self._decoding)

@@ -498,7 +498,7 @@ def test_a_model_without_attention_is_refused_before_anything_is_made(
 
     def blind(self: Captioner, *parts: Any) -> None:
         made(self, *parts)
-        self.heads = (0, 0)
+        self.methods = ("occlusion",)
 
     monkeypatch.setattr(Captioner, "__init__", blind)
     for where in (["-o", "out"], ["--terminal"]):

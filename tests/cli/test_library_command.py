@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from capcli.cli import app
+from capcli.known import know_model
 
 
 class Matching(FakeCaptioner):
@@ -140,7 +142,8 @@ def test_captions_without_vectors_are_searched_by_words_alone(folder: Path) -> N
     fake = FakeCaptioner()
     run(fake, "caption", "in", "-o", "photos.db")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("capcli.runs.finding.read_header", lambda file: type("Header", (), {"described": {}}))
+        known = know_model("base")
+        patch.setattr("capcli.runs.finding.know_model", lambda model: replace(known, matches=False))
         done = run(fake, "search", "brightness 120", "photos.db", "-f", "-n", "1")
         assert done.stdout == f"{folder / 'in' / '120.png'}\n"
         assert "captions alone are searched" in done.stderr

@@ -83,6 +83,10 @@ class Chromium:
         ]
         command("Emulation.setEmulatedMedia", {"features": features})
         self.chrome.get(page if isinstance(page, str) else page.as_uri())
+        # The end of the browser's own start page may be taken for that of this one.
+        end = time.monotonic() + 10
+        while self.ask("document.readyState") != "complete" and time.monotonic() < end:
+            time.sleep(0.02)
 
     def ask(self, script: str) -> Any:
         """The value of a JavaScript expression."""

@@ -17,28 +17,6 @@ from capcli.keywords.chooser import KeywordChooser
 from capcli.model.options import ModelOptions
 
 
-class Regions:
-    """Does what is asked of a tensor of regions, without the seconds that torch takes to load."""
-
-    def __init__(self, values: Float32Array) -> None:
-        self._values = values
-
-    def __getitem__(self, places: list[int]) -> Regions:
-        return Regions(self._values[places])
-
-    def float(self) -> Regions:
-        return self
-
-    def mean(self, axis: int) -> Regions:
-        return Regions(self._values.mean(axis))
-
-    def cpu(self) -> Regions:
-        return self
-
-    def numpy(self) -> Float32Array:
-        return self._values
-
-
 class FakeCaptioner:
     """Says how bright a picture is, and remembers what it was asked.
 
@@ -80,12 +58,16 @@ class FakeCaptioner:
                 caption.keywords = keywords
         return captions
 
-    def encode(self, arrays: UInt8Array) -> Regions:
+    def encode(self, arrays: UInt8Array) -> Float32Array:
         """Its regions, B x 64 x 3: how far each pixel is from grey, so that dark and bright pictures are opposites."""
-        return Regions(arrays.reshape(len(arrays), -1, 3).astype(np.float32) - 128)
+        return arrays.reshape(len(arrays), -1, 3).astype(np.float32) - 128
 
-    def decode(self, regions: Regions, options: DecodingOptions) -> list[SimpleNamespace]:
-        pixels = (regions.numpy() + 128).astype(np.uint8)
+    def means(self, regions: Float32Array) -> Float32Array:
+        means: Float32Array = regions.mean(1)
+        return means
+
+    def decode(self, regions: Float32Array, options: DecodingOptions) -> list[SimpleNamespace]:
+        pixels = (regions + 128).astype(np.uint8)
         return self.caption_arrays(pixels.reshape(len(pixels), self.size, self.size, 3), options)
 
     def pooled(self, arrays: UInt8Array) -> Float32Array:

@@ -30,6 +30,8 @@ from capcli.ray.job import Job, caption_on_ray
 from capcli.ray.places import Folder
 from capcli.runs.options import SharingOptions
 
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
 PICTURES, BATCH, ROWS = 42, 4, 8
 
 OUT = Path("out")
@@ -123,11 +125,10 @@ def _never(place: ModelOptions) -> Any:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the processes of Ray in /proc")
 def test_a_driver_and_a_captioner_are_killed_and_every_picture_is_there_once(
-    folder: Path, tiny_file: Path, command: str, ray_processes: Callable[[int], list[int]]
+    folder: Path, tiny_file: Path, start: Start, ray_processes: Callable[[int], list[int]]
 ) -> None:
-    asked = [command, "caption", *options(tiny_file, "--on", "ray", "-o", OUT, "--part-rows", BATCH, "--resume")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen([*map(str, asked)], env=environment, stderr=subprocess.PIPE)
+    asked = options(tiny_file, "--on", "ray", "-o", OUT, "--part-rows", BATCH, "--resume")
+    first = start(*asked)
     wait_for_checkpoints(first, 2)
     left = ray_processes(first.pid)
     first.kill()
@@ -135,7 +136,7 @@ def test_a_driver_and_a_captioner_are_killed_and_every_picture_is_there_once(
     assert not (OUT / "_SUCCESS").exists()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
 
-    second = subprocess.Popen([*map(str, asked)], env=environment, stderr=subprocess.PIPE)
+    second = start(*asked)
     wait_for_checkpoints(second, 1 + len(checkpoints()))
     captioners = [pid for pid in ray_processes(second.pid) if b"CaptionBatch" in cmdline(pid)]
     for pid in captioners:
@@ -169,6 +170,23 @@ def cmdline(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@pytest.fixture
+def start(command: str) -> Iterator[Start]:
+    """Starts `capcli caption ARGUMENTS`; what still runs when the test ends is killed."""
+    started = []
+
+    def begin(*arguments: object) -> subprocess.Popen[bytes]:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        asked = [command, "caption", *map(str, arguments)]
+        started.append(subprocess.Popen(asked, env=environment, stderr=subprocess.PIPE))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        with process:
+            process.kill()
 
 
 @pytest.fixture
