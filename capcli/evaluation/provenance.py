@@ -13,6 +13,8 @@ from typing import TypedDict
 from capcli.files.json import dumps
 from capcli.known import know_model
 from capcli.model.options import ModelOptions
+from capcli.modelfile.identity import identify_model
+from capcli.modelfile.shipped import find_model
 
 
 class ModelFiles(TypedDict, total=False):
@@ -42,7 +44,7 @@ def model_files(options: ModelOptions) -> ModelFiles:
     """Of the models that the options name; raises ModelError."""
     files: ModelFiles = {"model": know_model(options.model).identity.to_json()}
     if options.lm is not None:
-        files["language_model"] = know_model(options.lm).identity.to_json()
+        files["language_model"] = identify_model(find_model(options.lm)).to_json()
     return files
 
 

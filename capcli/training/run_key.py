@@ -23,7 +23,10 @@ STAGE = {
 these runs would not be known again."""
 
 LATER = {"judge_every": 1, "restore": 0.0}
-"""Options that came later, with the value that stands for what runs did before."""
+"""Options of stages that came later, with the value that stands for what runs did before."""
+
+LATER_DECODING = {"prompt": ""}
+"""The same of `[decoding]`."""
 
 
 def run_key(
@@ -48,6 +51,7 @@ def run_key(
         anchored_to: weights of an encoder that anchors compare with, in place of the model's own.
     """
     chosen = recipe.to_dict()
+    chosen["decoding"] = _without(chosen["decoding"], LATER_DECODING)
     chosen["stage"] = [_as_at_first(values) for values in chosen["stage"][: stage + 1]]
     model = [config.to_json(), vocabulary.words, begun_from, *([anchored_to] if anchored_to else [])]
     data: list[object] = [[item.image.name, item.captions] for item in corpus.train]
@@ -59,4 +63,9 @@ def run_key(
 
 def _as_at_first(stage: Mapping[str, object]) -> dict[str, object]:
     """A stage with the options of all objectives, as every stage once had them, and later ones behind them."""
-    return {**STAGE, **{name: value for name, value in stage.items() if LATER.get(name) != value}}
+    return {**STAGE, **_without(stage, LATER)}
+
+
+def _without(values: Mapping[str, object], later: Mapping[str, object]) -> dict[str, object]:
+    """The values but for those that stand for what runs did before."""
+    return {name: value for name, value in values.items() if later.get(name) != value}

@@ -105,7 +105,8 @@ class Chromium:
 
     def fetched(self, page: Path) -> list[str]:
         """What is asked for while the page is opened, other than itself and what it holds."""
-        self.chrome.get_log("performance")  # of what was shown before
+        for kind in ("performance", "browser"):  # of what was shown before
+            self.chrome.get_log(kind)
         self.open(page)
         events = [json.loads(entry["message"])["message"] for entry in self.chrome.get_log("performance")]
         sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]

@@ -53,8 +53,10 @@ Done = namedtuple("Done", "code out err")
 
 
 @pytest.fixture(scope="module")
-def child() -> Iterator[subprocess.Popen[str]]:
+def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    home = str(tmp_path_factory.mktemp("huggingface"))
     environment = {**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "HF_TOKEN": "", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    environment["HF_HOME"] = home
     with subprocess.Popen(
         [sys.executable, "-c", _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
