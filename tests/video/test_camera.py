@@ -129,7 +129,8 @@ def test_a_device_is_received_until_it_ends() -> None:
     with Feed(Source("a test picture", "testsrc=duration=0.4:rate=10:size=64x48", form="lavfi")) as feed:
         found = list(arrivals(feed))
     assert found
-    assert found[0].time == 0
+    # On a busy machine the first frame may have been dropped for a newer one.
+    assert found[0].time == 0 or feed.dropped
     assert to_square(found[0].frame, 8).shape == (8, 8, 3)
 
 
