@@ -274,7 +274,8 @@ def write(results: Path) -> None:
     page = DOCS / "benchmarks" / "recipes.md"
     place(page, "architectures", table(runs, ARCHITECTURES, rates, ALL_FIGURES))
     place(page, "objectives", added(runs))
-    place(page, "data", judged_elsewhere([row for row in rows if "judged" in row]))
+    if judged := [row for row in rows if "judged" in row]:
+        place(page, "data", judged_elsewhere(judged))
     place(DOCS / "models.md", "recipes", table(runs, ARCHITECTURES, rates, MAIN_FIGURES))
     page.with_suffix(".svg").write_bytes(drawn(runs))
 
