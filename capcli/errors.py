@@ -49,7 +49,7 @@ class UnreadableImage(CapcliError):  # noqa: N818 - the field's word for it, and
         return type(self), (self.path, self.reason)
 
 
-class TooManyPixels(UnreadableImage):  # noqa: N818 - as above
+class TooManyPixels(UnreadableImage):
     """One picture that is larger than what is decoded."""
 
 
