@@ -20,7 +20,7 @@ from capcli.serve.options import ServeOptions
 
 @takes(
     options=Group(ServeOptions, "Limits", common=("host", "port", "token_file")),
-    decoding=Group(DecodingOptions, "Choice of words, where a request asks for nothing else"),
+    decoding=Group(DecodingOptions, "Choice of words"),
     wanted=Group(KeywordOptions, "Model", without=("keywords",)),
     place=Group(ModelOptions, "Model", common=("model",)),
 )

@@ -6,8 +6,9 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +21,12 @@ Answer = TypeVar("Answer")
 
 _MEMORY = 0.8
 """How much of the pace that was known counts beside that of the last batch."""
+
+_LINGER, _GRACE = 0.2, 0.05
+"""Shares of the time of the last batch: how long the next one waits for more pictures, and how long for one more."""
+
+_LONGEST, _TICK = 0.25, 0.002
+"""Seconds: the most that a batch waits, and after which it looks again."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,9 @@ class Batcher(Generic[Question, Answer]):
     """Asks a model about pictures, several at once, one batch after another.
 
     While the model computes a batch, pictures that come wait; as soon as it is free it gets those that wait. The one
-    that has waited longest goes first, and takes along others with the same question and shape.
+    that has waited longest goes first, and takes along others with the same question and shape. Clients that got their
+    answers together mostly come back together: so after a batch of several, the next one lingers for a moment until it
+    is full. One client alone never waits for others.
 
     Args:
         compute: the model's answers about B pictures to one question; is called in a thread, once at a time.
@@ -58,7 +67,8 @@ class Batcher(Generic[Question, Answer]):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="capcli-model")
         self._task: asyncio.Task[None] | None = None
         self._pace = 0.0
-        self._computing = 0
+        self._computing = self._coming = 0
+        self._last, self._arrived = (0, 0.0), 0.0
 
     @property
     def waiting(self) -> int:
@@ -77,9 +87,19 @@ class Batcher(Generic[Question, Answer]):
             Exception: whatever the model raised about its batch.
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._arrived = time.monotonic()
         self._waiting.append(_Waiting(array, question, answer))
         self._woken.set()
         return await answer
+
+    @contextmanager
+    def expecting(self, pictures: int) -> Iterator[None]:
+        """Says that so many pictures are about to come, for which a batch may linger."""
+        self._coming, self._arrived = self._coming + pictures, time.monotonic()
+        try:
+            yield
+        finally:
+            self._coming -= pictures
 
     async def __aenter__(self) -> Batcher[Question, Answer]:
         self._task = asyncio.create_task(self._run())
@@ -97,10 +117,24 @@ class Batcher(Generic[Question, Answer]):
         while True:
             await self._woken.wait()
             self._woken.clear()
+            await self._linger()
             while batch := self._take():
                 self._computing = len(batch)
                 await self._answer(batch)
                 self._computing = 0
+                await self._linger()
+
+    async def _linger(self) -> None:
+        """Waits until a batch is full, or no more pictures come."""
+        pictures, seconds = self._last
+        if pictures < 2:
+            return
+        begun = time.monotonic()
+        end = begun + min(_LINGER * seconds, _LONGEST)
+        while len(self._waiting) < self._most and (now := time.monotonic()) < end:
+            if not self._coming and now > max(begun, self._arrived) + _GRACE * seconds:
+                return
+            await asyncio.sleep(_TICK)
 
     def _take(self) -> list[_Waiting[Question, Answer]]:
         """The next batch, which waits no more; those whose clients left are dropped."""
@@ -125,6 +159,7 @@ class Batcher(Generic[Question, Answer]):
             if not one.answer.done():
                 one.answer.set_result(answer)
         seconds = time.monotonic() - begun
+        self._last = len(batch), seconds
         pace = seconds / len(batch)
         self._pace = _MEMORY * self._pace + (1 - _MEMORY) * pace if self._pace else pace
         self._done(len(batch), seconds)

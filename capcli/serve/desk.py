@@ -95,7 +95,8 @@ class Desk:
             CapcliError: the memory does not hold even one picture, or no process reads any more.
         """
         # First all are read, so that those of one request go to the model together.
-        found = await asyncio.gather(*(self._find(picture, wish) for picture in pictures))
+        with self._batcher.expecting(len(pictures)):
+            found = await asyncio.gather(*(self._find(picture, wish) for picture in pictures))
         return list(await asyncio.gather(*(self._ask(*one, wish) for one in found)))
 
     async def _find(self, picture: Sent, wish: Wish) -> tuple[Seen, UInt8Array | None]:

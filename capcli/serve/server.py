@@ -6,8 +6,8 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import uvicorn
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from capcli.captioning import BaseCaptioner
+    from capcli.decoding.options import DecodingOptions
     from capcli.keywords.chooser import KeywordChooser
 
 _KEPT_ALIVE = 30
@@ -86,28 +87,29 @@ def serve(
         ModelError: if there is no such model, or its file cannot be used.
     """
     token, told = options.read_token(), observer or Observer()
-    with closing(listen(options.port, options.host)) as listener, ExitStack() as stack:
+    with closing(listen(options.port, options.host)) as listener:
         guard = _guard(listener, token, options.host)
-        pool = stack.enter_context(ReadingPool(patience=options.timeout))  # whose processes load while the model does
-        captioner = load(model)
-        for note in captioner.notes:
-            told.warn(note)
-        own = captioner.options.replace(**decoding)
-        captioner.check(own)
-        # The first caption of a process takes far longer than all others.
-        captioner.caption_arrays(np.zeros((1, captioner.size, captioner.size, 3), np.uint8), own)
-        metrics = Metrics()
-        desk = Desk(
-            captioner,
-            pool,
-            own,
-            _chooser(captioner, model, vocabulary),
-            batch_size=model.batch_size,
-            max_pixels=options.max_pixels,
-            metrics=metrics,
-        )
-        ready(_address(listener))
-        _make_server(make_application(desk, options, guard, metrics, told), options).run(sockets=[listener])
+        with ReadingPool(patience=options.timeout) as pool:  # whose processes load while the model does
+            captioner, own = _load(model, decoding, load, told)
+            chooser, metrics = _chooser(captioner, model, vocabulary), Metrics()
+            limits: Any = {"batch_size": model.batch_size, "max_pixels": options.max_pixels}
+            desk = Desk(captioner, pool, own, chooser, metrics=metrics, **limits)
+            ready(_address(listener))
+            _make_server(make_application(desk, options, guard, metrics, told), options).run(sockets=[listener])
+
+
+def _load(
+    model: ModelOptions, decoding: DecodingKeywords, load: Load, observer: Observer
+) -> tuple[BaseCaptioner, DecodingOptions]:
+    """The model, which has captioned once, and its options."""
+    captioner = load(model)
+    for note in captioner.notes:
+        observer.warn(note)
+    own = captioner.options.replace(**decoding)
+    captioner.check(own)
+    # The first caption of a process takes far longer than all others.
+    captioner.caption_arrays(np.zeros((1, captioner.size, captioner.size, 3), np.uint8), own)
+    return captioner, own
 
 
 def _make_server(app: ASGIApp, options: ServeOptions) -> _Server:
