@@ -57,7 +57,7 @@ class OverlayOptions:
     """Whether heatmaps are drawn; raises UsageError for a value outside its range."""
 
     overlay: bool = option(False, "Also give each word's heatmap over the picture, a PNG in base64.")
-    side: int = option(512, "Pixels of the longer side of an overlay.", least=16, most=2048)
+    side: int = option(512, "Pixels of the longer side of an overlay at most.", least=16, most=2048)
 
     def __post_init__(self) -> None:
         check(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from python_multipart.multipart import Field, File, FormParser, parse_options_he
 from capcli.serve.refusal import Refused
 
 JSON, FORM = "application/json", "multipart/form-data"
+
+# Its remarks on damaged forms quote them, and belong in no log.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)

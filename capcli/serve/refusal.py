@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from capcli.errors import CapcliError, TooManyPixels, UnreadableImage, UsageError
 from capcli.files.json import dumps
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+_CODES = {
+    400: "bad_request",
+    401: "wrong_token",
+    403: "forbidden",
+    404: "not_found",
+    405: "wrong_method",
+    408: "too_slow",
+    413: "too_large",
+    415: "wrong_type",
+    421: "wrong_host",
+    422: "unreadable_picture",
+    429: "too_many_requests",
+    500: "fault",
+    503: "unavailable",
+}
+"""Names of the statuses, for programs."""
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
@@ -28,14 +43,14 @@ class Refused(Exception):  # noqa: N818 - it is an answer
     def content(self) -> bytes:
         """What the client gets, in the shape that OpenAI's clients read."""
         kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
-        code = HTTPStatus(self.status).name.lower()
-        return dumps({"error": {"message": self.sentence, "type": kind, "param": None, "code": code}})
+        told = {"message": self.sentence, "type": kind, "param": None, "code": _CODES.get(self.status)}
+        return dumps({"error": told})
 
     @property
     def headers(self) -> dict[str, str]:
         """Those beside the content's."""
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-        if self.status == HTTPStatus.UNAUTHORIZED:
+        if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return headers | ({"Connection": "close"} if self.closes else {})
 

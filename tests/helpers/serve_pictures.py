@@ -30,4 +30,5 @@ def error_of(answer: Any) -> tuple[int, str]:
     assert set(told) == {"message", "type", "param", "code"}
     assert answer.headers["content-type"] == "application/json"
     assert told["message"].count("\n") == 0
+    assert told["code"]
     return answer.status_code, told["message"]
