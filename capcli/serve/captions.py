@@ -33,7 +33,7 @@ def require_any(seen: Sequence[Seen]) -> None:
         raise refuse_picture(seen[0].name, first)
 
 
-def shorten(caption: Caption, keywords: int) -> dict[str, object]:
+def tell_keywords(caption: Caption, keywords: int) -> dict[str, object]:
     """The keywords that were asked for; nothing where none were."""
     return {"keywords": [one.to_json() for one in (caption.keywords or ())[:keywords]]} if keywords else {}
 
@@ -42,4 +42,4 @@ def _tell(one: Seen, wish: Wish, model: str) -> dict[str, object]:
     reading = Reading(Path(), error=one.error)
     row = make_result(reading, one.caption, model, with_words=wish.with_words).row()
     told = {"name": one.name} | {name: value for name, value in row.items() if name not in ("path", "model")}
-    return told if one.caption is None else told | shorten(one.caption, wish.keywords)
+    return told if one.caption is None else told | tell_keywords(one.caption, wish.keywords)

@@ -87,6 +87,11 @@ class Desk:
         """Whole seconds after which those will have their answers, at least 1."""
         return self._batcher.delay
 
+    def check_keywords(self, wish: Wish) -> None:
+        """Raises UsageError where keywords are wanted and the model has none."""
+        if wish.keywords and self._chooser is None:
+            raise UsageError(f"{self.captioner.name} has no keywords; leave keywords out")
+
     async def look(self, pictures: Sequence[Sent], wish: Wish) -> list[Seen]:
         """What becomes of pictures, in their order.
 
@@ -131,8 +136,3 @@ class Desk:
         return self.captioner.attend_arrays(
             arrays, question.decoding, caption=question.sentence, method=METHOD, chooser=chooser
         )
-
-    def check_keywords(self, wish: Wish) -> None:
-        """Raises UsageError where keywords are wanted and the model has none."""
-        if wish.keywords and self._chooser is None:
-            raise UsageError(f"{self.captioner.name} has no keywords; leave keywords out")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from capcli.heatmap.overlay import overlay
 from capcli.heatmap.raw import tell_weights
-from capcli.serve.captions import require_any, shorten
+from capcli.serve.captions import require_any, tell_keywords
 from capcli.serve.desk import Seen
 from capcli.serve.wish import METHOD, Wish
 
@@ -41,7 +41,7 @@ def _tell(one: Seen, wish: Wish) -> dict[str, object]:
         for word, drawn in zip(told["words"], _draw(caption, one.view), strict=True):
             word["overlay"] = drawn
     told.pop("keywords", None)
-    return told | shorten(caption, wish.keywords)
+    return told | tell_keywords(caption, wish.keywords)
 
 
 def _draw(caption: Caption, view: UInt8Array) -> list[str]:

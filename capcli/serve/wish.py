@@ -109,6 +109,9 @@ def read_wish(
     overlay: OverlayOptions = build(OverlayOptions, given.get(OverlayOptions, {}))
     maps = AttendOptions in sources
     captioner.check(decoding)
+    searching = [name for name in given[DecodingOptions] if name != "min_confidence"]
+    if drawing.caption is not None and searching:
+        raise UsageError(f"with a caption of your own none is searched for, so leave {searching[0]} out")
     if maps:
         check_method(METHOD, captioner.methods, captioner.name)
     question = Question(decoding, words.keywords > 0, maps, drawing.caption)

@@ -78,6 +78,7 @@ def test_only_the_words_that_were_named_are_told(make_client: Client, captioner:
     [
         ({"caption": "..."}, "the caption '...' has no words"),
         ({"caption": "a dog " * 40}, "the caption has 80 words and this model can say"),
+        ({"caption": "a dog", "beam_size": 2}, "with a caption of your own none is searched for, so leave beam_size"),
         ({"side": 5000}, "side must be a whole number from 16 to 2048"),
         ({"overlay": "yes"}, "overlay must be true or false"),
         ({"num_captions": 2}, "no option is called 'num_captions'"),
