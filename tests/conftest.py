@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-from preloaded import ForkServer
+from preloaded import TORCH_MODULES, ForkServer
 from quick_readers import MODULES, quick
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Threads that the other workers keep from their cores wait for each other; commands that tests start inherit it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Without bytecode each command that tests start would compile capcli anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # What one test leaves there would decide which engine the next one has; those that want a cache name their own.
 os.environ["XDG_CACHE_HOME"] = os.devnull
@@ -71,9 +74,35 @@ def readers() -> Iterator[ForkServer]:
         yield server
 
 
+# What makes rich and typer believe in a terminal or not, and what could bring another capcli than the installed one.
+_UNWANTED = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "PY_COLORS", "TTY_COMPATIBLE", "PYTHONPATH")
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment in which nothing can be downloaded and nothing was downloaded before."""
+    nowhere = "http://127.0.0.1:9"
+    home = str(tmp_path_factory.mktemp("home"))
+    kept = {key: value for key, value in os.environ.items() if key not in _UNWANTED}
+    proxies = {"http_proxy": nowhere, "https_proxy": nowhere, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere}
+    return {**kept, **proxies, "HOME": home, "TORCH_HOME": home, "COLUMNS": "100"}
+
+
+@pytest.fixture(scope="session")
+def preloaded(environment: dict[str, str]) -> Iterator[ForkServer]:
+    """Starts programs that need torch."""
+    with ForkServer(sys.executable, environment, TORCH_MODULES) as server:
+        # Most of what a program takes is importing these, where they are not there: not one test would fail.
+        asked = server.start(
+            "import sys; sys.exit('torchvision' not in sys.modules)", ["python"], Path.cwd(), environment
+        )
+        assert asked.wait() == 0
+        yield server
+
+
 @pytest.fixture(autouse=True)
 def quick_readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has pictures read by forked processes. `tests/pictures/` reads them by those that users have."""
+    """Has pictures read by a forked process. `tests/pictures/` reads them by those that users have."""
     import capcli.pictures.stream
 
     real = capcli.pictures.stream.worker_command
@@ -81,6 +110,8 @@ def quick_readers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     def command() -> list[str]:
         return quick(real, request.getfixturevalue("readers").address)()
 
+    # Starting these is much of what a run over a few pictures takes. Commands that are forked have two or more.
+    monkeypatch.setattr(capcli.pictures.stream, "_MOST_WORKERS", 1)
     if hasattr(os, "fork"):
         monkeypatch.setattr(capcli.pictures.stream, "worker_command", command)
 
@@ -166,6 +197,14 @@ def tiny_file(tiny_checkpoint: Callable[..., Checkpoint], tmp_path_factory: pyte
     """A model file in float16; tests leave it as it is."""
     file = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     tiny_checkpoint().save(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def small_file(small_checkpoint: Callable[..., Checkpoint], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a file that no other process can read, and that is read several times as fast."""
+    file = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    small_checkpoint().save(file)
     return file
 
 

@@ -14,26 +14,33 @@ REPOSITORY = Path(__file__).parents[1]
 LONG_FUNCTIONS = 2
 LARGE_CLASSES = 1
 
-MODULES = floors.read_modules(REPOSITORY)
-IMPORTS = floors.read_imports(MODULES)
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, Path]:
+    return floors.read_modules(REPOSITORY)
 
 
-def test_every_room_is_on_a_floor():
-    assert {floors.room_of(module) for module in MODULES} == set(floors.FLOORS)
+@pytest.fixture(scope="module")
+def imports(modules: dict[str, Path]) -> list[floors.Import]:
+    return floors.read_imports(modules)
 
 
-def test_no_arrow_points_up():
-    found = floors.upward(IMPORTS)
+def test_every_room_is_on_a_floor(modules):
+    assert {floors.room_of(module) for module in modules} == set(floors.FLOORS)
+
+
+def test_no_arrow_points_up(imports):
+    found = floors.upward(imports)
     assert not found, "\n".join(["imports of a higher floor:", *map(str, found)])
 
 
-def test_no_circle_is_closed():
-    found = floors.circles(IMPORTS)
+def test_no_circle_is_closed(imports):
+    found = floors.circles(imports)
     assert not found, "\n".join(["modules that import each other:", *(" <-> ".join(circle) for circle in found)])
 
 
-def test_rooms_that_need_no_torch_load_without_it():
-    assert not floors.loading_torch(MODULES)
+def test_rooms_that_need_no_torch_load_without_it(modules):
+    assert not floors.loading_torch(modules)
 
 
 def test_no_benchmark_has_the_name_of_a_helper():
@@ -43,21 +50,21 @@ def test_no_benchmark_has_the_name_of_a_helper():
     assert not set.intersection(*names)
 
 
-def test_benchmarks_import_names_that_exist():
+def test_benchmarks_import_names_that_exist(modules):
     files = sorted((REPOSITORY / "benchmarks").glob("*.py"))
     assert files
-    found = floors.missing_names(files, MODULES)
+    found = floors.missing_names(files, modules)
     assert not found, "\n".join(found)
 
 
-def test_long_functions_become_no_more():
-    found = floors.long_functions(MODULES)
+def test_long_functions_become_no_more(modules):
+    found = floors.long_functions(modules)
     limit = f"at most {LONG_FUNCTIONS} functions may be longer than {floors.LONGEST_FUNCTION} lines:"
     assert len(found) <= LONG_FUNCTIONS, "\n".join([limit, *found])
 
 
-def test_large_classes_become_no_more():
-    found = floors.large_classes(MODULES)
+def test_large_classes_become_no_more(modules):
+    found = floors.large_classes(modules)
     limit = f"at most {LARGE_CLASSES} classes may have more than {floors.MOST_METHODS} methods:"
     assert len(found) <= LARGE_CLASSES, "\n".join([limit, *found])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from capcli.compression.measurement import Measured
     from capcli.evaluation.people_report import PeopleReport
     from capcli.evaluation.report import Report
+
+_Report = TypeVar("_Report", "Report", "PeopleReport")
 
 _REFERENCES = typer.Option(
     "--references",
@@ -58,35 +60,38 @@ def list_settings(chosen: Mapping[str, object]) -> dict[str, object]:
 
 def publish(report: Report, to: ReportOptions) -> None:
     """Prints a report with its notes, and writes it where the options say; raises CapcliError where it cannot."""
-    from capcli.evaluation.report import json_report, per_image_csv
+    from capcli.evaluation.page import page
+    from capcli.evaluation.report import per_image_csv
     from capcli.evaluation.table import print_report
 
-    tell_all(report.notes)
-    print_report(report)
-    if to.output:
-        write_report(to.output, json_report(report.to_json()))
-    if to.per_image:
-        write_report(to.per_image, per_image_csv(report))
-    if to.html:
-        from capcli.evaluation.page import page
-
-        write_report(to.html, page(report))
+    _publish(report, to, print_report, per_image_csv, page)
 
 
 def publish_people(report: PeopleReport, to: ReportOptions) -> None:
     """Prints what people said with its notes, and writes it where the options say; raises CapcliError if it cannot."""
     from capcli.evaluation.people_report import rated_csv
     from capcli.evaluation.people_tables import people_page, print_people
+
+    _publish(report, to, print_people, rated_csv, people_page)
+
+
+def _publish(
+    report: _Report,
+    to: ReportOptions,
+    show: Callable[[_Report], None],
+    rows: Callable[[_Report], bytes],
+    page: Callable[[_Report], bytes],
+) -> None:
     from capcli.evaluation.report import json_report
 
     tell_all(report.notes)
-    print_people(report)
+    show(report)
     if to.output:
         write_report(to.output, json_report(report.to_json()))
     if to.per_image:
-        write_report(to.per_image, rated_csv(report))
+        write_report(to.per_image, rows(report))
     if to.html:
-        write_report(to.html, people_page(report))
+        write_report(to.html, page(report))
 
 
 def publish_measured(measured: Measured, show: Callable[[Measured], None], *, as_json: bool) -> None:

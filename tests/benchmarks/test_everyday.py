@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from PIL import Image
 from capcli.errors import DatasetError, UnreadableImage, UsageError
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "everyday.py"
+RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
 SOURCES = ("new", "old", PEOPLE)
 
 
@@ -111,19 +111,15 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_script_captions_in_batches_mixes_blind_and_reads_marks(
-    pictures: list[Path], tiny_file: Path, tmp_path: Path
+    pictures: list[Path], tiny_file: Path, tmp_path: Path, run_script: RunScript
 ) -> None:
     with (pictures[0].parent / "captions.csv").open("w", encoding="utf-8") as table:
         table.write("image,caption,split\n")
         table.writelines(f"{picture.name},A colour of number {picture.stem},dev\n" for picture in pictures)
 
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
-
     sheets = tmp_path / "sheets"
-    made = run("sheet", pictures[0].parent, "--count", 20, "--model", tiny_file, "--people", "--seed", 3, "-o", sheets)
+    asked = ("--count", 20, "--model", tiny_file, "--people", "--seed", 3, "-o", sheets)
+    made = run_script(SCRIPT, "sheet", pictures[0].parent, *asked)
     assert (made.returncode, made.stdout) == (
         0,
         f"{sheets}: 40 captions of 20 pictures on 4 pages; fill in marks.csv\n",
@@ -135,12 +131,12 @@ def test_the_script_captions_in_batches_mixes_blind_and_reads_marks(
         number = Path(row["picture"]).stem
         assert row["source"] == "tiny" or row["caption"] == f"A colour of number {number}"
 
-    unmarked = run("shares", sheets)
+    unmarked = run_script(SCRIPT, "shares", sheets)
     assert (unmarked.returncode, unmarked.stdout) == (DatasetError.exit_code, "")
     assert "has no marks yet" in unmarked.stderr
     rows = [f"{number},{'s' if source == PEOPLE else 'w'}," for number, (source, _) in key.items()]
     (sheets / "marks.csv").write_text("\n".join(["number,mark,note", *rows]))
-    shares = run("shares", sheets)
+    shares = run_script(SCRIPT, "shares", sheets)
     assert shares.returncode == 0, shares.stderr
     assert "| tiny | 20 | 0 % (0 to 16) | 0 % (0 to 16) | 100 % (84 to 100) |" in shares.stdout
     assert "| people less tiny | 20 | +100 (+100 to +100) | +0 (+0 to +0) | -100 (-100 to -100) |" in shares.stdout
@@ -154,10 +150,10 @@ def test_the_script_captions_in_batches_mixes_blind_and_reads_marks(
         (["--model", "nowhere"], "nowhere: no such model file"),
     ],
 )
-def test_what_cannot_be_asked_for_is_one_line(arguments: list[str], reason: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "sheet", str(tmp_path), "-o", str(tmp_path / "sheets"), *arguments]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+def test_what_cannot_be_asked_for_is_one_line(
+    arguments: list[str], reason: str, tmp_path: Path, run_script: RunScript
+) -> None:
+    done = run_script(SCRIPT, "sheet", tmp_path, "-o", tmp_path / "sheets", *arguments)
     assert done.returncode == UsageError.exit_code
     assert done.stderr.startswith(reason) and done.stderr.count("\n") == 1
     assert not (tmp_path / "sheets").exists()

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from capcli.errors import DatasetError, UsageError
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "forgetting.py"
 
 Write = Callable[..., Path]
+RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -113,7 +112,7 @@ def test_a_start_that_knows_nothing_has_no_ratio() -> None:
 
 @pytest.mark.slow
 def test_the_script_compares_models_with_the_weights_that_they_began_from(
-    tiny_checkpoint: Callable[..., Any], dataset: Write, tmp_path: Path
+    tiny_checkpoint: Callable[..., Any], dataset: Write, tmp_path: Path, run_script: RunScript
 ) -> None:
     import torch
     from safetensors.torch import save_file
@@ -137,13 +136,9 @@ def test_the_script_compares_models_with_the_weights_that_they_began_from(
         rows.append(
             {"image": f"{number}.png", "caption": "A colour.", "kind": "object", "label": label, "split": split}
         )
-    command = [sys.executable, SCRIPT, dataset(*rows), "--model", same, "--model", other, "--batch-size", 5]
+    asked = (SCRIPT, dataset(*rows), "--model", same, "--model", other, "--batch-size", 5)
 
-    def run(*weights: object) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        return subprocess.run([*map(str, command), *map(str, weights)], env=environment, capture_output=True, text=True)
-
-    done = run("--encoder-weights", f"mobilenet_v3_small={start}")
+    done = run_script(*asked, "--encoder-weights", f"mobilenet_v3_small={start}")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert "24 pictures of 3 labels" in lines
@@ -155,7 +150,7 @@ def test_the_script_compares_models_with_the_weights_that_they_began_from(
     before = {line.split(" | ")[3] for line in (rows_of[0], rows_of[2])}
     assert len(before) == 1 and not before <= {"0.000 (0.000 to 0.000)"}
 
-    refused = run("--encoder-weights", f"efficientnet_b4={start}")
+    refused = run_script(*asked, "--encoder-weights", f"efficientnet_b4={start}")
     assert refused.returncode == UsageError.exit_code
     assert refused.stderr == (
         "no weights are named for mobilenet_v3_small: --encoder-weights mobilenet_v3_small=FILE\n"

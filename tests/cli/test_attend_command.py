@@ -36,12 +36,11 @@ SENTENCE = ("--caption", "a dog runs")
 
 
 @pytest.fixture
-def attend(tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> Attend:
+def attend(small_file: Path) -> Attend:
     """Runs `capcli attend ARGUMENTS` with the tiny model."""
-    monkeypatch.setattr("capcli.pictures.stream._MOST_WORKERS", 1)  # several take longer to start than they save
 
     def run(*arguments: object, **extra: Any) -> Result:
-        model = [] if "--model" in arguments else ["--model", str(tiny_file), "--device", "cpu"]
+        model = [] if "--model" in arguments else ["--model", str(small_file), "--device", "cpu"]
         result = CliRunner().invoke(app, ["attend", *map(str, arguments), *model], **extra)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return result
@@ -110,14 +109,14 @@ def test_overlays_are_one_file_for_each_word_in_a_folder_of_the_picture(attend: 
     assert {Image.open(folder / "out" / name).size for name in expected} == {(40, 30)}
 
 
-def test_numbers_are_what_the_api_gives(attend: Attend, folder: Path, tiny_file: Path) -> None:
+def test_numbers_are_what_the_api_gives(attend: Attend, folder: Path, small_file: Path) -> None:
     save(folder / "in" / "turned.jpg")
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(folder / "in" / "turned.jpg").save(folder / "in" / "turned.jpg", exif=exif)
     assert attend("in/turned.jpg", "-o", "out", "--as", "json").exit_code == 0
     assert attend("in/turned.jpg", "-o", "out", "--as", "npz").exit_code == 0
-    caption = Captioner.load(tiny_file, "cpu").attend("in/turned.jpg")
+    caption = Captioner.load(small_file, "cpu").attend("in/turned.jpg")
     told = json.loads((folder / "out" / "turned.json").read_text())
     assert told["caption"] == caption.text
     assert [word["word"] for word in told["words"]] == [word.text for word in caption.words]
@@ -130,9 +129,9 @@ def test_numbers_are_what_the_api_gives(attend: Attend, folder: Path, tiny_file:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_method_is_the_one_asked_for(attend: Attend, folder: Path, tiny_file: Path, method: str) -> None:
+def test_the_method_is_the_one_asked_for(attend: Attend, folder: Path, small_file: Path, method: str) -> None:
     attend("in/a.jpg", "-o", "out", "--as", "npz", "--method", method, *SENTENCE)
-    expected = Captioner.load(tiny_file, "cpu").attend("in/a.jpg", caption="a dog runs", method=method)
+    expected = Captioner.load(small_file, "cpu").attend("in/a.jpg", caption="a dog runs", method=method)
     maps = np.stack([word.attention for word in expected.words])
     with np.load(folder / "out" / "a.npz", allow_pickle=False) as arrays:
         held = [arrays[name] for name in arrays.files]
@@ -241,9 +240,9 @@ def test_control_characters_are_written_out_once(attend: Attend, folder: Path) -
 
 
 def test_a_sentinels_share_of_each_word_is_told(
-    attend: Attend, folder: Path, tiny_checkpoint: Callable[..., Checkpoint]
+    attend: Attend, folder: Path, small_checkpoint: Callable[..., Checkpoint]
 ) -> None:
-    tiny_checkpoint("adaptive").save(folder / "adaptive.safetensors")
+    small_checkpoint("adaptive").save(folder / "adaptive.safetensors")
     model = ("--model", "adaptive.safetensors", "--device", "cpu")
     for kind in ("npz", "json"):
         assert attend("in/a.jpg", "-o", "out", "--as", kind, *model).exit_code == 0
@@ -261,9 +260,9 @@ def test_a_sentinels_share_of_each_word_is_told(
 
 
 def test_a_model_without_attention_is_refused_before_anything_is_drawn(
-    attend: Attend, folder: Path, tiny_checkpoint: Callable[..., Checkpoint]
+    attend: Attend, folder: Path, small_checkpoint: Callable[..., Checkpoint]
 ) -> None:
-    tiny_checkpoint("inject").save(folder / "blind.safetensors")
+    small_checkpoint("inject").save(folder / "blind.safetensors")
     result = attend("in", "-o", "out", "--model", "blind.safetensors", "--device", "cpu")
     assert result.exit_code == 2
     assert "the model blind has no attention to show" in " ".join(result.stderr.split())

@@ -32,9 +32,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path, tiny_file: Path) -> Run:
+def run(folder: Path, small_file: Path) -> Run:
     def measure(*arguments: object) -> Result:
-        command = ["faithfulness", *arguments, "--model", tiny_file, "--device", "cpu", "--min-length", "4"]
+        command = ["faithfulness", *arguments, "--model", small_file, "--device", "cpu", "--min-length", "4"]
         return CliRunner().invoke(app, list(map(str, command)))
 
     return measure

@@ -16,10 +16,10 @@ from capcli.cli import app
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_file: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_file: Path) -> Path:
     for name, level in (("day", 250), ("night", 10)):
         Image.new("RGB", (9, 9), (level,) * 3).save(tmp_path / f"{name}.png")
-    shutil.copy(tiny_file, tmp_path / "model.safetensors")
+    shutil.copy(small_file, tmp_path / "model.safetensors")
     HEAD.save(tmp_path / "model.safetensors")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -38,9 +38,9 @@ def told(*arguments: str) -> str:
     return result.stderr
 
 
-def test_a_language_model_changes_captions_and_not_what_they_are_worth(folder: Path, tiny_file: Path) -> None:
+def test_a_language_model_changes_captions_and_not_what_they_are_worth(folder: Path, small_file: Path) -> None:
     files = sorted(folder.glob("*.png"))
-    alone, beside = Captioner.load(tiny_file, "cpu"), Captioner.load(tiny_file, "cpu", folder / "lm.safetensors")
+    alone, beside = Captioner.load(small_file, "cpu"), Captioner.load(small_file, "cpu", folder / "lm.safetensors")
     plain = alone.caption(files)
     assert [str(one) for one in beside.caption(files, lm_rescore=0.0)] == [str(one) for one in plain]
     led = beside.caption(files, lm_weight=5.0, lm_rescore=0.0)
@@ -54,18 +54,18 @@ def test_a_language_model_changes_captions_and_not_what_they_are_worth(folder: P
 
 
 @pytest.mark.parametrize("option", ["--lm-weight", "--lm-rescore"])
-def test_captions_of_the_command_are_those_of_the_api(folder: Path, tiny_file: Path, option: str) -> None:
+def test_captions_of_the_command_are_those_of_the_api(folder: Path, small_file: Path, option: str) -> None:
     name = option.removeprefix("--").replace("-", "_")
-    beside = Captioner.load(tiny_file, "cpu", language_model=folder / "lm.safetensors")
+    beside = Captioner.load(small_file, "cpu", language_model=folder / "lm.safetensors")
     expected = beside.caption(folder / "0.png", **{"lm_rescore": 0.0, name: 4.0})
     weights = ["--lm-rescore", "0", option, "4"]
-    given = ["0.png", "--model", str(tiny_file), "--lm", "lm.safetensors", "--device", "cpu"]
+    given = ["0.png", "--model", str(small_file), "--lm", "lm.safetensors", "--device", "cpu"]
     result = CliRunner().invoke(app, ["caption", *given, *weights])
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{expected}\n", "")
 
 
-def test_eval_says_which_language_model_there_was(folder: Path, tiny_file: Path) -> None:
-    given = ["--model", str(tiny_file), "--lm", "lm.safetensors", "--lm-weight", "0.5", "--device", "cpu"]
+def test_eval_says_which_language_model_there_was(folder: Path, small_file: Path) -> None:
+    given = ["--model", str(small_file), "--lm", "lm.safetensors", "--lm-weight", "0.5", "--device", "cpu"]
     result = CliRunner().invoke(app, ["eval", "captions.csv", *given, "--no-java", "-o", "report.json"])
     assert result.exit_code == 0, result.output
     report = json.loads((folder / "report.json").read_text())
@@ -73,24 +73,24 @@ def test_eval_says_which_language_model_there_was(folder: Path, tiny_file: Path)
 
 
 @pytest.mark.slow
-def test_what_cannot_be_done_is_one_line(folder: Path, tiny_file: Path) -> None:
-    model = ("--model", str(tiny_file))
+def test_what_cannot_be_done_is_one_line(folder: Path, small_file: Path) -> None:
+    model = ("--model", str(small_file))
     needs = "needs a language model: add --lm FILE, in Python language_model="
     assert f"lm-weight {needs}" in told("caption", "0.png", *model, "--lm-weight", "0.5")
     assert f"lm-rescore {needs}" in told("eval", "captions.csv", *model, "--lm-rescore", "0.5")
     assert "absent.safetensors: no such model file" in told("caption", "0.png", *model, "--lm", "absent.safetensors")
     assert "lm is a language model and sees no pictures" in told("caption", "0.png", "--model", "lm.safetensors")
-    assert "no language model but sees pictures" in told("caption", "0.png", *model, "--lm", str(tiny_file))
+    assert "no language model but sees pictures" in told("caption", "0.png", *model, "--lm", str(small_file))
     assert "max-length must be at most 5 with this language model, not 6" in told(
         "caption", "0.png", *model, "--lm", "short.safetensors"
     )
     assert "leads a search and no sampling" in told("caption", "0.png", *model, "--lm", "lm.safetensors", "--sample")
 
 
-def test_options_are_those_of_the_model_and_a_weight(folder: Path, tiny_file: Path) -> None:
-    beside = Captioner.load(tiny_file, "cpu", language_model=folder / "lm.safetensors")
+def test_options_are_those_of_the_model_and_a_weight(folder: Path, small_file: Path) -> None:
+    beside = Captioner.load(small_file, "cpu", language_model=folder / "lm.safetensors")
     weight = beside.options.lm_rescore
     assert weight != 0
-    assert beside.options == Captioner.load(tiny_file, "cpu").options.replace(lm_rescore=weight)
+    assert beside.options == Captioner.load(small_file, "cpu").options.replace(lm_rescore=weight)
     with pytest.raises(UsageError, match="lm_weight must be a number from 0"):
         beside.caption(folder / "0.png", lm_weight=-1.0)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,19 @@ import numpy as np
 import pytest
 from chromium import Chromium
 from PIL import Image
-from preloaded import COMMAND, ForkedRun, ForkServer
+from preloaded import COMMAND, COMMAND_MODULES, ForkedRun, ForkServer
 from quick_readers import patch
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Imports = Callable[..., "tuple[subprocess.CompletedProcess[str], set[str]]"]
 Start = Callable[..., "subprocess.Popen[bytes]"]
 StartQuickly = Callable[..., ForkedRun]
+Review = Callable[..., "tuple[str, subprocess.Popen[str]]"]
 
-# The command with a model that starts at once. A batch takes BATCH_SECONDS, or with several numbers the first batch
-# the first of them and so on; the file BATCHES_BEGUN grows by a byte as each begins. What it says of a picture depends
-# on that picture alone; how sure it is, like the last digits of a real model, on all that it is computed with.
+# The command with a model that starts at once and sees SIZE pixels a side. A batch takes BATCH_SECONDS, or with several
+# numbers the first batch the first of them and so on; the file BATCHES_BEGUN grows by a byte as each begins. What it
+# says of a picture depends on that picture alone; how sure it is, like the last digits of a real model, on all that it
+# is computed with.
 STAND_IN = f"""
 import os, sys, time, zlib
 sys.path.insert(0, {str(Path(fake_captioner.__file__).parent)!r})
@@ -38,6 +39,7 @@ seconds = [float(number) for number in os.environ.get("BATCH_SECONDS", "0").spli
 
 class StandIn(FakeCaptioner):
     matches = True
+    size = int(os.environ.get("SIZE", FakeCaptioner.size))
 
     def caption_and_embed_arrays(self, arrays, options, *rest):
         return [(one, array[0, 0] / 255) for one, array in zip(self.caption_arrays(arrays, options), arrays)]
@@ -58,9 +60,6 @@ class StandIn(FakeCaptioner):
 main(StandIn().load)
 """
 
-# What makes rich and typer believe in a terminal, and what could bring another capcli than the installed one.
-_UNWANTED = ("FORCE_COLOR", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "PY_COLORS", "TTY_COMPATIBLE", "PYTHONPATH")
-
 
 @pytest.fixture(scope="session")
 def command() -> str:
@@ -73,35 +72,9 @@ def command() -> str:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment in which nothing can be downloaded and nothing was downloaded before."""
-    nowhere = "http://127.0.0.1:9"
-    home = str(tmp_path_factory.mktemp("home"))
-    kept = {key: value for key, value in os.environ.items() if key not in _UNWANTED}
-    proxies = {"http_proxy": nowhere, "https_proxy": nowhere, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere}
-    return {**kept, **proxies, "HOME": home, "TORCH_HOME": home, "COLUMNS": "100"}
-
-
-# What runs import. Neither this nor the command reads the environment of a run while it is imported, but for variables
-# of which `environment` has none.
-_MODULES = (
-    "capcli.__main__", "capcli.cli", "capcli.pictures.stream", "capcli.runs.session", "capcli.runs.writing", "sqlite3",
-    "typer._adapters", "typer.rich_utils",
-)  # fmt: skip
-_MODULES_WITH_TORCH = (*_MODULES, "capcli.captioner", "sympy")
-
-
-@pytest.fixture(scope="session")
-def preloaded(environment: dict[str, str]) -> Iterator[ForkServer]:
-    """Starts programs that need torch."""
-    with ForkServer(sys.executable, environment, _MODULES_WITH_TORCH) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def preloaded_stand_in(environment: dict[str, str]) -> Iterator[ForkServer]:
     """Starts programs that do not."""
-    with ForkServer(sys.executable, environment, _MODULES) as server:
+    with ForkServer(sys.executable, environment, COMMAND_MODULES) as server:
         yield server
 
 
@@ -112,18 +85,34 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def capcli(preloaded: ForkServer, readers: ForkServer, environment: dict[str, str], empty: Path) -> Run:
+def fork(preloaded: ForkServer, readers: ForkServer, environment: dict[str, str], empty: Path) -> StartQuickly:
+    """Starts `capcli ARGUMENTS` in `cwd` (by default an empty folder), forked from a process that has imported torch.
+
+    `variables` are added to its environment; other keywords are those of `ForkServer.start`.
+    """
+
+    def begin(
+        *arguments: object, cwd: Path = empty, variables: Mapping[str, str] | None = None, **streams: Any
+    ) -> ForkedRun:
+        asked = ["capcli", *map(str, arguments)]
+        program = patch(readers.address) + COMMAND
+        return preloaded.start(program, asked, cwd, {**environment, **(variables or {})}, **streams)
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def capcli(fork: StartQuickly, empty: Path) -> Run:
     """Runs `capcli ARGUMENTS` in `cwd` (by default an empty folder) and returns the finished process.
 
     Other keywords are added to its environment. Whatever happens, it must not end in a traceback.
     """
 
     def run(*arguments: object, cwd: Path = empty, **variables: str) -> subprocess.CompletedProcess[str]:
-        asked = ["capcli", *map(str, arguments)]
-        run = preloaded.start(patch(readers.address) + COMMAND, asked, cwd, {**environment, **variables})
+        run = fork(*arguments, cwd=cwd, variables=variables)
         stdout, stderr = (content.decode() for content in run.communicate())
         assert "Traceback" not in stderr, stderr
-        return subprocess.CompletedProcess(asked, run.wait(), stdout, stderr)
+        return subprocess.CompletedProcess(["capcli", *map(str, arguments)], run.wait(), stdout, stderr)
 
     return run
 
@@ -155,20 +144,18 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture
-def start(command: str, stand_in: list[str], environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    """Starts `capcli caption ARGUMENTS` in `tmp_path`, by default with the stand-in for the model.
+def start(stand_in: list[str], environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts `capcli caption ARGUMENTS` in `tmp_path` with the stand-in for the model.
 
     `variables` are added to its environment; other keywords are those of `subprocess.Popen`. What still runs when
     the test ends is killed.
     """
     started = []
 
-    def begin(
-        *arguments: object, real: bool = False, variables: dict[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[bytes]:
+    def begin(*arguments: object, variables: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[bytes]:
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(
-            [*([command] if real else stand_in), "caption", *map(str, arguments)],
+            [*stand_in, "caption", *map(str, arguments)],
             **{"cwd": tmp_path, "env": {**environment, **(variables or {})}, **pipes, **options},
         )
         started.append(process)
@@ -222,6 +209,27 @@ def caption(start: Start, start_quickly: StartQuickly) -> Callable[..., subproce
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     return run
+
+
+@pytest.fixture
+def review(command: str, environment: dict[str, str], tmp_path: Path) -> Iterator[Review]:
+    """Starts `capcli review ARGUMENTS` in `tmp_path`; returns the address that it prints, and the process.
+
+    What still runs when the test ends is killed.
+    """
+    started = []
+
+    def begin(*arguments: object, port: int = 0) -> tuple[str, subprocess.Popen[str]]:
+        asked = [command, "review", *map(str, arguments), "--port", str(port), "-q"]
+        server = subprocess.Popen(asked, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+        started.append(server)
+        assert server.stdout is not None
+        return server.stdout.readline().strip(), server
+
+    yield begin
+    for server in started:
+        with server:
+            server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from preloaded import ForkedRun
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Fork = Callable[..., ForkedRun]
 
 
 @pytest.mark.slow
@@ -64,25 +66,18 @@ def test_a_sentence_of_one_s_own_leads_to_what_it_names(capcli: Run, examples: P
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches a process otherwise there")
-def test_ctrl_c_ends_it_after_the_picture_in_hand(
-    command: str, environment: dict[str, str], examples: Path, tmp_path: Path
-) -> None:
+def test_ctrl_c_ends_it_after_the_picture_in_hand(fork: Fork, examples: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(60):
         shutil.copy(examples / "cat.jpg", tmp_path / "in" / f"{number}.jpg")
-    with subprocess.Popen(
-        [command, "attend", "in", "-o", "out"],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    ) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8") as told, open(writing, "wb") as stdout:  # noqa: PTH123 - descriptors
+        process = fork("attend", "in", "-o", "out", cwd=tmp_path, stdout=stdout)
+        stdout.close()
+        first = told.readline()
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate()
-    rows = [first, *rest.splitlines(keepends=True)]
+        rows = [first, *told]
+    errors = process.communicate()[1].decode()
     assert process.returncode == 130
     assert errors.splitlines()[-1].startswith(f"capcli: interrupted: captioned {len(rows)}, skipped 0, failed 0")
     assert len(rows) < 16  # not even the batch was drawn to its end
@@ -94,26 +89,21 @@ def test_ctrl_c_ends_it_after_the_picture_in_hand(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_terminal_is_drawn_into_in_colour(
-    command: str, environment: dict[str, str], examples: Path, captions: dict[str, str]
-) -> None:
+def test_a_terminal_is_drawn_into_in_colour(fork: Fork, examples: Path, captions: dict[str, str]) -> None:
     leader, follower = os.openpty()
-    variables = {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "72"}
-    variables.pop("NO_COLOR", None)
-    asked = [command, "attend", str(examples / "cat.jpg"), "--terminal"]
+    variables = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "72"}
     shown = b""
-    with subprocess.Popen(asked, stdout=follower, stderr=subprocess.PIPE, env=variables) as process:
-        os.close(follower)
-        while True:
-            try:
-                part = os.read(leader, 65536)
-            except OSError:  # the way in which Linux says that the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-        assert process.stderr is not None
-        assert (process.wait(), process.stderr.read()) == (0, b"")
+    with open(follower, "wb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
+        process = fork("attend", examples / "cat.jpg", "--terminal", variables=variables, stdout=terminal)
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # the way in which Linux says that the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    assert (process.wait(), process.communicate()[1]) == (0, b"")
     os.close(leader)
     lines = shown.decode().replace("\r\n", "\n").splitlines()
     assert lines[0] == captions["cat"]

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from capcli.modelfile.header import read_header
+from capcli.modelfile.shipped import find_model
 
 STEP = 64
 # Noise of these sides takes four to six kilobytes, which are 60 to 100 truncations.
@@ -179,15 +182,35 @@ def corpus(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def done(command: str, environment: dict[str, str], corpus: Corpus) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [command, "caption", "-r", "corpus", "-o", "rows.jsonl"],
-        cwd=corpus.home,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=900,
-    )
+def run(stand_in: list[str], environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Runs `capcli caption ARGUMENTS`; in the place of the model is one that gets pictures as the model gets them."""
+    size = read_header(find_model("base")).described["encoder"]["size"]
+
+    def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [*stand_in, "caption", *map(str, arguments)],
+            cwd=cwd,
+            env={**environment, "SIZE": str(size)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=900,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def done(run: Callable[..., subprocess.CompletedProcess[bytes]], corpus: Corpus) -> subprocess.CompletedProcess[bytes]:
+    return run("-r", "corpus", "-o", "rows.jsonl", cwd=corpus.home)
+
+
+@pytest.fixture(scope="module")
+def alone(run: Callable[..., subprocess.CompletedProcess[bytes]], examples: Path, empty: Path) -> dict[str, str]:
+    """Captions of the examples by file name without its ending, from a run with no bad files."""
+    told = run(examples, "--format", "jsonl", cwd=empty).stdout.splitlines()
+    said = {Path(row["path"]).stem: row["caption"] for row in map(json.loads, told)}
+    assert len(set(said.values())) == len(said) == len(list(examples.glob("*.jpg")))
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -217,10 +240,10 @@ def test_every_row_is_either_captions_or_an_error_with_its_reason(rows: list[dic
 
 
 def test_every_good_picture_gets_the_caption_it_gets_alone(
-    rows: list[dict[str, Any]], corpus: Corpus, captions: dict[str, str]
+    rows: list[dict[str, Any]], corpus: Corpus, alone: dict[str, str]
 ) -> None:
     said = {row["path"]: row.get("caption") for row in rows}
-    assert {path: said[path] for path in corpus.good} == {path: captions[stem] for path, stem in corpus.good.items()}
+    assert {path: said[path] for path in corpus.good} == {path: alone[stem] for path, stem in corpus.good.items()}
 
 
 def test_nothing_is_said_of_what_is_no_picture(rows: list[dict[str, Any]], corpus: Corpus) -> None:

@@ -56,10 +56,11 @@ def test_a_caption_below_the_least_confidence_is_marked(several: list[dict[str, 
 
 @pytest.mark.slow
 def test_a_draw_depends_on_its_seed_and_not_on_the_batch(capcli: Run, examples: Path) -> None:
-    drawn = ("caption", examples, "--format", "jsonl", "--sample", "--temperature", 1.2)
+    pictures = (examples / "cat.jpg", examples / "coffee.jpg")
+    drawn = ("caption", *pictures, "--format", "jsonl", "--sample", "--temperature", 1.2)
     said = [
         [row["caption"] for row in rows(capcli(*drawn, "--seed", seed, "--batch-size", batch_size))]
-        for seed, batch_size in ((3, 1), (3, 5), (4, 5))
+        for seed, batch_size in ((3, 1), (3, 2), (4, 2))
     ]
     assert said[0] == said[1] != said[2]
 

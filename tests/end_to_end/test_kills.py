@@ -184,22 +184,23 @@ def copies(library: Path) -> list[tuple[str, str, str | None]]:
 
 
 def test_the_shipped_model_killed_twice(
-    start: Start, caption: Caption, make_pictures: MakePictures, tmp_path: Path
+    fork: Callable[..., ForkedRun], capcli: Callable[..., Any], make_pictures: MakePictures, tmp_path: Path
 ) -> None:
     make_pictures(tmp_path / "pictures", 64)
     # Threads that other programs keep from their cores wait for each other, which can take minutes.
     one = {"OMP_NUM_THREADS": "1"}
-    asked: list[Any] = ["pictures", "--batch-size", 8, "--beam-size", 1, "--format", "jsonl", "--resume", "-o"]
-    assert caption(*asked, "undisturbed", real=True, variables=one).returncode == 0
+    options = ("--batch-size", 8, "--beam-size", 1, "--format", "jsonl", "--resume", "-o")
+    asked: list[Any] = ["caption", "pictures", *options]
+    assert capcli(*asked, "undisturbed", cwd=tmp_path, **one).returncode == 0
 
     chance, rows = random.Random(4), tmp_path / "rows"
     for _ in range(2):
-        process = start(*asked, rows, real=True, variables=one)
+        process = fork(*asked, rows, cwd=tmp_path, variables=one)
         before = progress(tmp_path)
         while progress(tmp_path) == before and not ended(process, 0.01):
             pass
         ended(process, chance.uniform(0, 0.5))
         process.kill()
         process.communicate()
-    assert caption(*asked, rows, real=True, variables=one).returncode == 0
+    assert capcli(*asked, rows, cwd=tmp_path, **one).returncode == 0
     assert rows.read_bytes() == (tmp_path / "undisturbed").read_bytes()

@@ -6,7 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,26 +40,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serve(command: str, environment: dict[str, str], folder: Path) -> Iterator[Serve]:
+def serve(review: Serve, folder: Path) -> Serve:
     """Starts the command; returns the address that it prints, and the process."""
-    started = []
 
     def start(*more: str, port: int = 0, rater: str = "Ann") -> tuple[str, subprocess.Popen[str]]:
-        server = subprocess.Popen(
-            [command, "review", "--rate", *SAID, "--port", str(port), "--rater", rater, "-q", *more],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(server)
-        assert server.stdout is not None
-        return server.stdout.readline().strip(), server
+        return review("--rate", *SAID, "--rater", rater, *more, port=port)
 
-    yield start
-    for server in started:
-        server.kill()
-        server.communicate()
+    return start
 
 
 def stored(folder: Path) -> list[dict[str, Any]]:
@@ -72,6 +59,7 @@ def shown(browser: Chromium, title: str) -> None:
 
 def test_a_preference_is_given_by_keys_alone(browser: Chromium, serve: Serve, folder: Path) -> None:
     address, server = serve()
+    browser.open("about:blank")  # the page of another test may still ask for its server
     browser.chrome.get_log("browser")
     browser.open(address)
     shown(browser, "Question 1 of 2")
@@ -99,7 +87,7 @@ def test_a_preference_is_given_by_keys_alone(browser: Chromium, serve: Serve, fo
     shown(browser, "Question 2 of 2")
     assert browser.chrome.get_log("browser") == []
     server.send_signal(signal.SIGINT)
-    assert server.wait(5) == 0
+    assert server.wait(60) == 0
 
 
 def test_grades_are_given_by_two_digits_or_by_radios(browser: Chromium, serve: Serve, folder: Path) -> None:

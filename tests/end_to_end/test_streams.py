@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from preloaded import ForkedRun
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Caption = Callable[..., "subprocess.CompletedProcess[bytes]"]
+Start = Callable[..., ForkedRun]
 Imports = Callable[..., "tuple[subprocess.CompletedProcess[str], set[str]]"]
 
 
@@ -56,49 +60,40 @@ def test_no_escape_codes_reach_a_file(capcli: Run, examples: Path, variables: di
         assert "\x1b" not in done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_captions_and_errors_go_to_their_streams_without_escape_codes(
-    capcli: Run, examples: Path, tmp_path: Path
+    caption: Caption, examples: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty.jpg").touch()
-    done = capcli("caption", examples, tmp_path, "--batch-size", 2)
+    done = caption(examples, tmp_path, "--batch-size", 2)
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == len(list(examples.glob("*.jpg")))
-    error, summary = done.stderr.splitlines()
+    error, summary = done.stderr.decode().splitlines()
     assert error == f"capcli: {tmp_path / 'empty.jpg'}: is empty (0 bytes)"
     assert summary.startswith("capcli: captioned 5, skipped 0, failed 1, ")
-    assert "\x1b" not in done.stdout
+    assert b"\x1b" not in done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
-def test_on_a_terminal_progress_stays_out_of_stdout(
-    command: str, environment: dict[str, str], examples: Path, captions: dict[str, str]
-) -> None:
-    master, terminal = os.openpty()
-    done = subprocess.run(
-        [command, "caption", str(examples), "--batch-size", "2"],
-        env={**environment, "TERM": "xterm"},
-        stdout=subprocess.PIPE,
-        stderr=terminal,
-        encoding="utf-8",
-    )
-    os.close(terminal)
+def test_on_a_terminal_progress_stays_out_of_stdout(start_quickly: Start, caption: Caption, examples: Path) -> None:
+    master, follower = os.openpty()
+    with open(follower, "wb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
+        process = start_quickly(examples, "--batch-size", 2, variables={"TERM": "xterm"}, stderr=terminal)
+        told = process.communicate()[0]
     shown = os.read(master, 100_000)
     os.close(master)
-    assert done.returncode == 0
-    assert [row.split("\t")[1] for row in done.stdout.splitlines()] == [captions[n] for n in sorted(captions)]
+    assert process.returncode == 0
+    assert told == caption(examples).stdout != b""
     assert b"2/5" in shown
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
-def test_a_reader_that_has_enough_ends_it_quietly(command: str, environment: dict[str, str], examples: Path) -> None:
+def test_a_reader_that_has_enough_ends_the_shipped_model_quietly(fork: Start, examples: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run([command, "caption", str(examples)], env=environment, stdout=writing, stderr=subprocess.PIPE)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (141, b"")
+    with open(writing, "wb", buffering=0) as stdout:  # noqa: PTH123 - a descriptor
+        process = fork("caption", examples / "cat.jpg", examples / "coffee.jpg", "--batch-size", 1, stdout=stdout)
+    assert (process.wait(), process.communicate()[1]) == (141, b"")
 
 
 CLOSED = "capcli: error: stdout is closed, and the results go there; send them to a file by > FILE\n"
@@ -124,13 +119,22 @@ def test_results_are_not_lost_in_a_closed_stdout(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="shells close no streams there")
 @pytest.mark.parametrize("closed", [">&-", ">&- <&-", ">&- <&- 2>&-"])
 def test_captions_that_go_to_a_file_need_no_stdout(
-    command: str, environment: dict[str, str], examples: Path, captions: dict[str, str], tmp_path: Path, closed: str
+    stand_in: list[str], environment: dict[str, str], examples: Path, tmp_path: Path, closed: str
 ) -> None:
-    line = f"exec {command} caption {examples / 'cat.jpg'} -o rows.tsv {closed}"
+    line = f"exec {shlex.join(stand_in)} caption {examples / 'cat.jpg'} -o rows.tsv {closed}"
+    assert subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment).returncode == 0
+    assert re.fullmatch(rf"{examples / 'cat.jpg'}\tA picture of \w{{8}}, .*\n", (tmp_path / "rows.tsv").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="shells close no streams there")
+def test_the_shipped_model_needs_no_streams_either(
+    command: str, environment: dict[str, str], examples: Path, captions: dict[str, str], tmp_path: Path
+) -> None:
+    line = f"exec {command} caption {examples / 'cat.jpg'} -o rows.tsv >&- <&- 2>&-"
     assert subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment).returncode == 0
     assert (tmp_path / "rows.tsv").read_text() == f"{examples / 'cat.jpg'}\t{captions['cat']}\n"
 

@@ -18,7 +18,7 @@ from capcli.errors import ModelError, UsageError
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.shipped import find_model
 
-PICTURES = np.random.default_rng(1).integers(0, 256, (2, 64, 64, 3), np.uint8)
+PICTURES = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), np.uint8)
 
 
 @pytest.fixture

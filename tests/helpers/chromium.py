@@ -119,7 +119,7 @@ class Chromium:
         """Whether nothing is wider than the screen."""
         return bool(self.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
-    def wait(self, script: str, seconds: float = 10) -> None:
+    def wait(self, script: str, seconds: float = 60) -> None:
         """Waits until a JavaScript expression is true; raises AssertionError where it does not become so."""
         until = time.monotonic() + seconds
         while not self.ask(script):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 FLOORS = (
@@ -98,12 +99,17 @@ def read_modules(folder: Path) -> dict[str, Path]:
     return modules
 
 
+@cache
+def _parse(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def read_imports(modules: Mapping[str, Path]) -> list[Import]:
     """Every import of one module by another, wherever in its file it stands and whenever it is run."""
     imports = [
         Import(file, line, source, target)
         for source, file in modules.items()
-        for line, target in _targets(ast.parse(file.read_text(encoding="utf-8")), source, file, modules)
+        for line, target in _targets(_parse(file.read_text(encoding="utf-8")), source, file, modules)
         if target != source
     ]
     return list(dict.fromkeys(imports))  # several names of one module are one import
@@ -167,8 +173,7 @@ def _reach(start: str, targets: Mapping[str, set[str]]) -> set[str]:
 def loading_torch(modules: Mapping[str, Path]) -> list[str]:
     """Modules in the rooms of `WITHOUT_TORCH` that load torch as they are imported, or import one that does."""
     at_once = {
-        module: set(_loaded(ast.parse(file.read_text(encoding="utf-8")).body, modules))
-        for module, file in modules.items()
+        module: set(_loaded(_parse(file.read_text(encoding="utf-8")).body, modules)) for module, file in modules.items()
     }
     # A module loads the packages that it lies in, too.
     for module in modules:
@@ -197,10 +202,10 @@ def _loaded(body: Sequence[ast.stmt], modules: Mapping[str, Path]) -> Iterator[s
 
 def missing_names(files: Iterable[Path], modules: Mapping[str, Path]) -> list[str]:
     """A line for each name that a file imports from a module of the package, which has none of that name."""
-    known = {module: _defined(ast.parse(file.read_text(encoding="utf-8")).body) for module, file in modules.items()}
+    known = {module: _defined(_parse(file.read_text(encoding="utf-8")).body) for module, file in modules.items()}
     lines = []
     for file in files:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(_parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
                 names = known.get(node.module, set())
                 lines += [
@@ -232,7 +237,7 @@ def long_functions(modules: Mapping[str, Path]) -> list[str]:
     return [
         f"{file}:{node.lineno}: {node.name} has {lines} lines"
         for file in modules.values()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in ast.walk(_parse(file.read_text(encoding="utf-8")))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and (lines := _lines(node)) > LONGEST_FUNCTION
     ]
 
@@ -246,7 +251,7 @@ def large_classes(modules: Mapping[str, Path]) -> list[str]:
     """A line for each class of more than `MOST_METHODS` methods."""
     found = []
     for file in modules.values():
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(_parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 methods = {part.name for part in node.body if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef))}
                 if len(methods) > MOST_METHODS:

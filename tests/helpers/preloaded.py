@@ -29,6 +29,20 @@ import preloaded_client
 COMMAND = "from capcli.__main__ import main\nmain()"
 """The installed command, as its script has it."""
 
+# None of these, nor the command, reads the environment of a run while it is imported, but for variables of which the
+# fixture `environment` has none.
+COMMAND_MODULES = (
+    "capcli.__main__", "capcli.cli", "capcli.keywords.chooser", "capcli.library.keeping", "capcli.pictures.stream",
+    "capcli.runs.session", "capcli.runs.writing", "sqlite3", "typer._adapters", "typer.rich_utils",
+)  # fmt: skip
+"""What runs of the command import."""
+
+TORCH_MODULES = (
+    *COMMAND_MODULES, "capcli.captioner", "capcli.engines.onnx_engine", "capcli.engines.torch_engine",
+    "capcli.heatmap.drawing", "capcli.heatmap.files", "capcli.training.command",
+)  # fmt: skip
+"""What those import that compute a model or train one."""
+
 
 class ForkServer:
     """Runs Python programs by forking; a context manager.
@@ -62,9 +76,10 @@ class ForkServer:
         *,
         stdin: bytes = b"",
         stdout: IO[bytes] | None = None,
+        stderr: IO[bytes] | None = None,
     ) -> ForkedRun:
-        """Starts a program, whose `sys.argv` are the arguments; its stdout is kept unless it goes to a file."""
-        run = ForkedRun(stdin, stdout)
+        """Starts a program, whose `sys.argv` are the arguments; stdout and stderr are kept unless they go to a file."""
+        run = ForkedRun(stdin, stdout, stderr)
         run.connection = preloaded_client.ask(
             self.address, (program, [*arguments], str(cwd), dict(environment)), [file.fileno() for file in run.files]
         )
@@ -86,12 +101,12 @@ class ForkedRun:
 
     connection: socket.socket
 
-    def __init__(self, stdin: bytes, stdout: IO[bytes] | None) -> None:
+    def __init__(self, stdin: bytes, stdout: IO[bytes] | None, stderr: IO[bytes] | None) -> None:
         self._kept: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115 - closed by communicate
         given, out, told = self._kept
         given.write(stdin)
         given.seek(0)
-        self.files = [given, stdout or out, told]
+        self.files = [given, stdout or out, stderr or told]
         self.returncode: int | None = None
 
     def wait(self, timeout: float | None = None) -> int:
@@ -103,6 +118,11 @@ class ForkedRun:
             except TimeoutError:
                 raise subprocess.TimeoutExpired("a preloaded program", timeout or 0) from None
         return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal, unless it has ended."""
+        with contextlib.suppress(OSError):
+            self.connection.sendall(bytes([number]))
 
     def kill(self) -> None:
         """Kills it, unless it has ended."""
@@ -149,10 +169,20 @@ def _serve(listener: socket.socket, modules: Sequence[str]) -> None:
                         selector.register(connection, selectors.EVENT_READ, pid)
                 elif key.fileobj is woken:
                     woken.recv(4096)
-                elif running.get(key.data) is key.fileobj:  # whoever asked is gone
-                    selector.unregister(key.fileobj)
-                    os.kill(key.data, signal.SIGKILL)
+                elif (asker := running.get(key.data)) is key.fileobj and asker is not None:
+                    number = _read_signal(asker)
+                    if number == signal.SIGKILL:
+                        selector.unregister(asker)
+                    os.kill(key.data, number)
             _tell_ends(running, selector)
+
+
+def _read_signal(asker: socket.socket) -> int:
+    """The signal that whoever asked for a program sends it; SIGKILL once he is gone."""
+    with contextlib.suppress(ConnectionError):
+        if sent := asker.recv(1):
+            return sent[0]
+    return signal.SIGKILL
 
 
 def _tell_ends(running: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:

@@ -28,6 +28,9 @@ ATTENDING = tuple(kind for kind in KINDS if FAMILIES[kind].attends)
 
 Loader = Callable[[str], HuggingFaceCaptioner]
 
+# One family after the other, so that of two processes that share the tests each loads half of the models.
+each_kind = pytest.mark.parametrize("kind", KINDS, scope="module")
+
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
@@ -65,7 +68,7 @@ def test_there_is_a_tiny_model_of_every_family() -> None:
     assert {*KINDS, "idefics3"} == set(FAMILIES)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_kind
 def test_captions_are_the_same_alone_and_in_a_batch(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)
     together = captioner.caption(pictures, max_length=5)
@@ -79,7 +82,7 @@ def test_captions_are_the_same_alone_and_in_a_batch(kind: str, load: Loader, pic
     assert len({caption.confidence for caption in together}) == 4, "the pictures make no difference"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_kind
 @pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 3}, {"sample": True, "top_k": 5}], ids=str)
 def test_log_probabilities_of_the_search_are_those_of_another_pass(
     kind: str, options: dict[str, Any], load: Loader, pictures: list[UInt8Array]
@@ -97,7 +100,7 @@ def test_log_probabilities_of_the_search_are_those_of_another_pass(
             np.testing.assert_allclose(said.end, one.log_probabilities[-1], atol=2e-3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_kind
 def test_captions_are_those_of_a_plain_script(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)
     loaded = captioner.engine.loaded
@@ -109,7 +112,7 @@ def test_captions_are_those_of_a_plain_script(kind: str, load: Loader, pictures:
     assert " ".join(map(str, new[:4])) in " ".join(map(str, said.ids))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_kind
 def test_every_method_makes_maps(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)
     texts = []
@@ -154,7 +157,7 @@ def test_attention_is_what_generate_tells(kind: str, load: Loader, pictures: lis
         np.testing.assert_allclose(looked.attention[place], layers.mean((0, 1)), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ATTENDING)
+@pytest.mark.parametrize("kind", ATTENDING, scope="module")
 def test_relevance_is_the_gradient_by_small_steps(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     """Only where a weight is worth something to its word does the map lie."""
     captioner = load(kind)
@@ -178,7 +181,7 @@ def test_attention_is_fused_but_where_maps_are_asked_for(load: Loader, pictures:
     assert captioner.model.config._attn_implementation == "sdpa"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_kind
 def test_a_sentence_of_the_users_own_has_maps_and_probabilities(
     kind: str, load: Loader, pictures: list[UInt8Array]
 ) -> None:
@@ -190,7 +193,7 @@ def test_a_sentence_of_the_users_own_has_maps_and_probabilities(
     assert told.shape == (1, 6) and (told <= 0).all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_kind
 def test_draws_depend_on_picture_and_seed_alone(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)
     how: dict[str, Any] = {"sample": True, "max_length": 4}
@@ -211,7 +214,7 @@ def test_draws_are_drawn_by_probability(load: Loader, pictures: list[UInt8Array]
     np.testing.assert_allclose(shares, scores[0].exp(), atol=0.03)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_kind
 @pytest.mark.parametrize("options", [{}, {"sample": True, "seed": 3}, {"beam_size": 3}], ids=str)
 def test_lengths_are_in_words(kind: str, options: dict[str, Any], load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)
@@ -221,7 +224,7 @@ def test_lengths_are_in_words(kind: str, options: dict[str, Any], load: Loader, 
         assert len(caption.words) >= 2 or len(caption.text) > 20
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_kind
 def test_several_captions_differ_and_the_best_is_first(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     best = load(kind).caption(pictures[0], num_captions=3, beam_size=2, max_length=4, length_penalty=1.0)
     texts = [best.text, *(one.text for one in best.alternatives)]

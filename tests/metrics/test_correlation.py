@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from capcli.metrics.bootstrap import resample
 from capcli.metrics.correlation import NAMES, Correlation
 
-scipy_stats = pytest.importorskip("scipy.stats")
-
 ratings = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 5)), min_size=2, max_size=40)
 
 
 def expected(x: np.ndarray, y: np.ndarray) -> list[float]:
+    # Here, for it takes a second to import, in every process that tests run in.
+    scipy_stats = pytest.importorskip("scipy.stats")
     return [
         scipy_stats.kendalltau(x, y, variant="b").statistic,
         scipy_stats.kendalltau(x, y, variant="c").statistic,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from preloaded import ForkServer
 from safetensors import safe_open
 from safetensors.torch import save_file
 from small_encoder import SMALL_ENCODER
@@ -386,17 +387,20 @@ main()
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limits")
 def test_a_disk_that_fills_during_a_checkpoint(
-    write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path, tmp_path: Path
+    write_recipe: Write,
+    train: Callable[..., tuple[int, str]],
+    photos: Path,
+    tmp_path: Path,
+    preloaded: ForkServer,
+    environment: dict[str, str],
 ) -> None:
     encoder = {"name": "mobilenet_v3_small", "size": 32, "weights": "none"}
     recipe = write_recipe(STAGE, encoder=encoder)
     asked = ["train", recipe, "--data", photos, "--run", "run", "-o", "model.safetensors", "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, *map(str, asked)],
-        cwd=tmp_path, capture_output=True, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.splitlines()[-1].startswith("capcli: error: run/state.safetensors: cannot be written (")
+    run = preloaded.start(FULL_DISK, ["capcli", *map(str, asked)], tmp_path, environment)
+    told = run.communicate()[1].decode()
+    assert run.wait() == 1, told
+    assert told.splitlines()[-1].startswith("capcli: error: run/state.safetensors: cannot be written (")
     assert finite(tmp_path / "run" / "state.safetensors")
     assert load_state(tmp_path / "run" / "state.safetensors")[0].step == 1
     assert not list((tmp_path / "run").glob(".*"))

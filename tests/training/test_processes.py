@@ -1,18 +1,20 @@
-"""Two processes on the CPU, started as users start them, beside one."""
+"""Two processes on the CPU, started by torchrun, beside one."""
 
 from __future__ import annotations
 
 import csv
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import preloaded_client
 import pytest
 import torch
 from interruption import Interrupted, Interruption
+from preloaded import COMMAND, ForkServer
+from quick_readers import patch
 
 import capcli.training.run_state
 from capcli.datasets import read_dataset
@@ -34,15 +36,25 @@ PICTURES = {"epochs": 2, "learning_rate": 1e-3, "features": "pictures", "train_f
 WORDLESS = {"objective": "autoencoder", "epochs": 1, "learning_rate": 1e-12, "weight_decay": 0.0}
 
 
-def train_by_two(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs `capcli train ARGUMENTS` in two processes on the CPU."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.run(
-        [*launcher, "-m", "--", "capcli", "train", *map(str, arguments), "--device", "cpu"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-    )
+@pytest.fixture
+def train_by_two(
+    preloaded: ForkServer, readers: ForkServer, environment: dict[str, str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs `capcli train ARGUMENTS` in two processes on the CPU; returns exit code, stdout and stderr.
+
+    torchrun and both processes are forked from one that has imported torch.
+    """
+    start = "from torch.distributed.run import main\nmain()"
+    forked = [sys.executable, "-I", "-S", preloaded_client.__file__, preloaded.address]
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        launcher = ["torchrun", "--standalone", "--nproc-per-node", "2", "--no-python", "--"]
+        asked = ["-c", patch(readers.address) + COMMAND, "train", *map(str, arguments), "--device", "cpu"]
+        run = preloaded.start(start, [*launcher, *forked, *asked], tmp_path, environment)
+        out, told = run.communicate()
+        return run.wait(), out.decode(), told.decode()
+
+    return run
 
 
 def losses(run: Path) -> list[float]:
@@ -61,6 +73,7 @@ def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     tiny_settings: Callable[..., dict[str, Any]],
+    train_by_two: Callable[..., tuple[int, str, str]],
 ) -> None:
     tables = {
         "encoder": {"name": "mobilenet_v3_small", "size": 64, "weights": "none"},
@@ -85,19 +98,19 @@ def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
 
     model = tmp_path / "model.safetensors"
     write_recipe(CACHED, PICTURES, WORDLESS, **tables)
-    done = train_by_two(recipe, "--data", photos, "--run", tmp_path / "two", "-o", model)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{model}\n"
+    code, out, told = train_by_two(recipe, "--data", photos, "--run", tmp_path / "two", "-o", model)
+    assert code == 0, told
+    assert out == f"{model}\n"
     for epoch in (
         "stage 1/3 cross-entropy epoch 2:",
         "stage 2/3 cross-entropy epoch 2:",
         "stage 3/3 autoencoder epoch",
     ):
-        assert done.stderr.count(epoch) == 1, done.stderr
+        assert told.count(epoch) == 1, told
 
     # The last digits differ by the order of sums, and where a processor has bfloat16 by more.
-    *told, wordless = losses(tmp_path / "two")
-    assert told == pytest.approx(losses(tmp_path / "one"), rel=1e-2)
+    *worded, wordless = losses(tmp_path / "two")
+    assert worded == pytest.approx(losses(tmp_path / "one"), rel=1e-2)
     assert wordless > 0
     best = vector(Checkpoint.load(tmp_path / "two" / "best.safetensors").model)
     assert (best - after).norm() < 0.05 * (after - before).norm()
@@ -108,16 +121,20 @@ def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
 
 
 @pytest.mark.slow
-def test_an_error_of_one_process_ends_all_and_is_told_once(photos: Path, write_recipe: Write, tmp_path: Path) -> None:
+def test_an_error_of_one_process_ends_all_and_is_told_once(
+    photos: Path, write_recipe: Write, tmp_path: Path, train_by_two: Callable[..., tuple[int, str, str]]
+) -> None:
     (photos / "3.png").write_bytes(b"no picture")
     recipe = write_recipe(PICTURES, encoder={"name": "mobilenet_v3_small", "size": 32, "weights": "none"})
-    done = train_by_two(recipe, "--data", photos, "--run", tmp_path / "run", "-o", tmp_path / "model.safetensors")
-    assert done.returncode == 1
-    told = [line for line in done.stderr.splitlines() if line.startswith("capcli:")]
-    assert len(told) == 1, done.stderr
-    assert told[0].startswith(f"capcli: error: {photos / '3.png'}: ")
-    assert "exitcode  : 1 " in done.stderr
-    assert done.stdout == ""
+    code, out, told = train_by_two(
+        recipe, "--data", photos, "--run", tmp_path / "run", "-o", tmp_path / "model.safetensors"
+    )
+    assert code == 1
+    errors = [line for line in told.splitlines() if line.startswith("capcli:")]
+    assert len(errors) == 1, told
+    assert errors[0].startswith(f"capcli: error: {photos / '3.png'}: ")
+    assert "exitcode  : 1 " in told
+    assert out == ""
 
 
 class Spoken(Processes):
