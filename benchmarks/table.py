@@ -1,7 +1,7 @@
 """The comparison table: every recipe trained under its budget, scored on Flickr8k's test pictures.
 
 usage: python benchmarks/table.py train DATASET [--more DATASET ...] [--judge DATASET ...]
-                                  [--recipes NAME,...] [--seeds 1,2,3] [--encoder-weights NAME=FILE ...]
+                                  [--recipes NAME,...] [--seeds 1,2,3] [--epochs N] [--encoder-weights NAME=FILE ...]
                                   [--runs FOLDER] [--cache FOLDER] [--results FILE]
        python benchmarks/table.py speed [--runs FOLDER] [--results FILE]
        python benchmarks/table.py write [--results FILE]
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--judge", action="append", type=Path, default=[], metavar="DATASET")
     parser.add_argument("--recipes", type=lambda text: text.split(","))
     parser.add_argument("--seeds", type=lambda text: [int(part) for part in text.split(",")], default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, help="of the last stage, in place of the recipe's")
     parser.add_argument("--encoder-weights", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--runs", type=Path, default=Path("runs/table"))
     parser.add_argument("--cache", type=Path, default=Path("runs/table/cache"))
@@ -86,7 +87,7 @@ def main() -> None:
                 if name == BASE and seed != 1:
                     continue
                 run(
-                    name, seed, options.dataset, options.more, options.judge, weights,
+                    name, seed, options.epochs, options.dataset, options.more, options.judge, weights,
                     options.runs, options.cache, options.results,
                 )  # fmt: skip
     elif options.what == "speed":
@@ -98,6 +99,7 @@ def main() -> None:
 def run(
     name: str,
     seed: int,
+    epochs: int | None,
     dataset: Path,
     more: Sequence[Path],
     judge: Sequence[Path],
@@ -129,6 +131,9 @@ def run(
 
     start = Checkpoint.load(find_model(BASE)) if name in (BASE, *OBJECTIVES) else None
     recipe = replace(read_recipe(find_recipe(name), start), seed=seed)
+    if epochs is not None:
+        *before, last = recipe.stage
+        recipe = replace(recipe, stage=(*before, replace(last, epochs=epochs)))
     data = read_dataset(dataset)
     corpus = Corpus.build([data, *others.values()], recipe.data)
     stem = f"{name}-{seed}-more" if more else f"{name}-{seed}"

@@ -14,6 +14,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from capcli.errors import UsageError
+
 _WIDEST = 100
 _COLUMN = 28
 """Where the second column begins; a longer name has a line of its own."""
@@ -22,7 +24,16 @@ Rows = list[tuple[str, str]]
 
 
 class PlainCommand(TyperCommand):
-    """A command with such help."""
+    """A command with such help. It refuses an option that is given twice where only one can hold."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in dict.fromkeys(order):
+            once = parameter.param_type_name == "option" and not (parameter.multiple or parameter.is_flag)
+            times, name = order.count(parameter), max(parameter.opts, key=len)
+            if once and times > 1:
+                raise UsageError(f"{name} is given {times} times, and takes one value")
+        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(_help(ctx, {}))

@@ -51,6 +51,26 @@ def test_a_command_goes_before_a_file_of_its_name(folder: Path) -> None:
     assert run("models", "list").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["caption", "0.png", "-o", "a.csv", "--output", "b.csv"], "--output is given 2 times, and takes one value"),
+        (["caption", "0.png", *["--beam-size", "3"] * 3], "--beam-size is given 3 times, and takes one value"),
+        (
+            ["library", "export", "a.db", "--format", "csv", "--format", "tsv"],
+            "--format is given 2 times, and takes one value",
+        ),
+    ],
+)
+def test_a_second_value_never_replaces_the_first_in_silence(folder: Path, arguments: list[str], told: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {told}\n")
+
+
+def test_what_may_be_said_twice_may(folder: Path) -> None:
+    assert run("models", "list", "--json", "--json").exit_code == 0
+
+
 @pytest.mark.parametrize("command", [[], ["caption"], ["models"], ["models", "compare"]])
 def test_help_is_a_command_too(command: list[str]) -> None:
     shown = run("help", *command)
