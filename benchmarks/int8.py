@@ -287,7 +287,7 @@ def quantized(content: bytes, way: Way, told: Samples) -> bytes:
     into_units = {n.input[0] for n in graph.node if n.op_type == "Sigmoid"}
     steps = {name: step(told[name], way.ranges, cut=name in into_units) for name in around}
     held = {one.name: one for one in graph.initializer}
-    nodes, added = [], []
+    nodes, added = list[Any](), list[Any]()
     for name in around - {output for node in graph.node for output in node.output}:
         nodes += rounding(name, *steps[name], added)
     chosen = {node.output[0] for node in layers}
