@@ -78,7 +78,7 @@ def find_ranks(library: Path, queries: Sequence[Query], own: Sequence[str]) -> l
     """The place of each query's own picture, from 1 on; 0 where it is not among the first hundred."""
     ranks = []
     for query, path in zip(queries, own, strict=True):
-        found = [str(hit.path) for hit in search(library, query, SearchOptions(top=100, min_score=-1.0))]
+        found = [str(hit.path) for hit in search(library, query, SearchOptions(top=100, min_score=-1.0)).hits]
         ranks.append(found.index(path) + 1 if path in found else 0)
     return ranks
 

@@ -46,7 +46,11 @@ class UnreadableImage(CapcliError):  # noqa: N818 - the field's word for it, and
 
     def __reduce__(self) -> tuple[type[UnreadableImage], tuple[object, str]]:
         # By default only the message would go to another process, which the constructor does not take.
-        return UnreadableImage, (self.path, self.reason)
+        return type(self), (self.path, self.reason)
+
+
+class TooManyPixels(UnreadableImage):
+    """One picture that is larger than what is decoded."""
 
 
 class UnreadableFilm(CapcliError):  # noqa: N818 - as above

@@ -30,6 +30,7 @@ PAGES = {
         "benchmarks",
         "library",
         "video",
+        "serving",
     ),
     "architecture",
 }

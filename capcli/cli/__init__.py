@@ -25,6 +25,7 @@ from capcli.cli import (
     review,
     score,
     search,
+    serve,
     train,
 )
 from capcli.cli.help import PlainCommand, PlainGroup
@@ -126,6 +127,7 @@ for title, commands in {
         "review": review.review,
         "apply": apply.apply,
         "live": live.live,
+        "serve": serve.serve,
     },
     "Figures": {
         "eval": eval.evaluate,

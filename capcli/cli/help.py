@@ -27,7 +27,7 @@ class PlainCommand(TyperCommand):
     """A command with such help. It refuses an option that is given twice where only one can hold."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        order: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
         for parameter in dict.fromkeys(order):
             once = parameter.param_type_name == "option" and not (parameter.multiple or parameter.is_flag)
             times, name = order.count(parameter), max(parameter.opts, key=len)

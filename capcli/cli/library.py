@@ -13,11 +13,14 @@ from capcli.cli.help import PlainCommand, PlainGroup
 from capcli.cli.messages import inform, print_json, tell
 from capcli.cli.options import Group, path, takes
 from capcli.errors import UsageError
+from capcli.model.options import ModelOptions
 from capcli.output.options import LIBRARY, OutputOptions
 from capcli.web.options import ReviewOptions
 
 app = typer.Typer(
-    cls=PlainGroup, help="Look into a library, check it, export it, and take edits back.", no_args_is_help=True
+    cls=PlainGroup,
+    help="Look into a library, check it, export it, take edits back, and index its vectors.",
+    no_args_is_help=True,
 )
 
 Library = Annotated[
@@ -45,12 +48,19 @@ def info(library: Library, as_json: _Json = False) -> None:
         rows.append(("taken", " to ".join(account.taken)))
     rows += [("model", f"{name} (SHA-256 {sha256[:12]}), {count:,} captions") for name, sha256, count in account.models]
     rows.append(("size", f"{account.bytes / 1e6:,.1f} MB"))
+    if index := account.index:
+        state = "up to date" if index.unfit is None else f"not used: it {index.unfit}"
+        vectors = "" if index.vectors is None else f"{index.vectors:,} vectors, "
+        rows.append(("index", f"{vectors}{index.bytes / 1e6:,.1f} MB, {state}"))
     print_table(str(library), ("", ""), rows)
 
 
 @app.command(cls=PlainCommand)
 def check(library: Library, as_json: _Json = False) -> None:
-    """Check a library: pages, references, index of words, vectors. If something is broken, the exit code is 1."""
+    """Check a library: pages, references, index of words, vectors, and the index of these.
+
+    If something is broken, the exit code is 1.
+    """
     from capcli.library.contents import count_all, find_faults
 
     faults = find_faults(library)
@@ -115,3 +125,24 @@ def take(
     inform(f"changed {done.changed:,}, left as they were {done.same:,}, refused {len(done.refused):,}{rest}")
     if done.refused:
         raise typer.Exit(1)
+
+
+@app.command(cls=PlainCommand)
+@takes(place=Group(ModelOptions, "Model", common=("model",), without=("lm", "batch_size", "device", "engine")))
+def index(library: Library, *, place: dict[str, Any]) -> None:
+    """Make the index by which a search of a large library compares the query with some vectors, or bring it up to date.
+
+    It is a file beside the library. It may be deleted at any time: the library has all that is in it.
+    """
+    from capcli.cli.progress import counting
+    from capcli.known import know_model
+    from capcli.library.indexing import make_index
+    from capcli.library.search import LARGE
+    from capcli.library.vector_index import index_path
+
+    with counting() as count:
+        label = make_index(library, know_model(ModelOptions(**place).model).identity.sha256, count)
+    path = index_path(library)
+    inform(f"indexed {label.vectors:,} vectors in {path} ({path.stat().st_size / 1e6:,.1f} MB)")
+    if label.scales <= LARGE:  # they begin with that of no picture
+        inform(f"a search uses it when {library} has {LARGE:,} pictures; up to there it compares every vector")

@@ -81,6 +81,22 @@ def npz(caption: Caption, *, path: str, size: tuple[int, int], method: str, mode
 def json(caption: Caption, *, path: str, size: tuple[int, int], method: str, model: str) -> bytes:
     """A caption's weights as JSON in UTF-8; takes what `npz` does."""
     content = _common(caption, path, size, method, model)
+    return dumps({**content, **_tell_words(caption)}) + b"\n"
+
+
+def tell_weights(caption: Caption, *, size: tuple[int, int], heads: bool = True) -> dict[str, object]:
+    """What `json` writes of the caption alone, as plain values.
+
+    Args:
+        caption: words with attention.
+        size: the picture's width and height in pixels, upright.
+        heads: whether the weights of each head are told, too.
+    """
+    return {**_said(caption), **_place(caption, size), **_tell_words(caption, heads=heads)}
+
+
+def _tell_words(caption: Caption, *, heads: bool = True) -> dict[str, object]:
+    """The keywords, where there are any, and the words with their weights."""
     words: list[dict[str, object]] = [
         {
             "word": word.text,
@@ -91,24 +107,30 @@ def json(caption: Caption, *, path: str, size: tuple[int, int], method: str, mod
         for word in caption.words
     ]
     for name, maps in _maps(caption).items():
+        if name == "heads" and not heads:
+            continue
         for word, weights in zip(words, maps, strict=True):
             word[name] = np.round(weights.astype(np.float64), _DECIMALS).tolist()
+    told: dict[str, object] = {}
     if caption.keywords is not None:
-        content["keywords"] = [keyword.to_json() for keyword in caption.keywords]
-    return dumps({**content, "words": words}) + b"\n"
+        told["keywords"] = [keyword.to_json() for keyword in caption.keywords]
+    return {**told, "words": words}
 
 
 def _common(caption: Caption, path: str, size: tuple[int, int], method: str, model: str) -> dict[str, object]:
+    made = {"path": path, "model": model, "method": method}
+    return {"generator": MARK, **_said(caption), **made, **_place(caption, size)}
+
+
+def _said(caption: Caption) -> dict[str, object]:
+    return {"caption": caption.text, "confidence": caption.confidence, "uncertain": caption.uncertain}
+
+
+def _place(caption: Caption, size: tuple[int, int]) -> dict[str, object]:
+    """Where the maps lie in the picture."""
     attention = caption.words[0].attention if caption.words else None
     box = caption.words[0].box if caption.words else (0.0, 0.0, 1.0, 1.0)
     return {
-        "generator": MARK,
-        "caption": caption.text,
-        "confidence": caption.confidence,
-        "uncertain": caption.uncertain,
-        "path": path,
-        "model": model,
-        "method": method,
         "size": list(size),
         "grid": [0, 0] if attention is None else list(attention.shape),
         "box": [share * size[side % 2] for side, share in enumerate(box)],

@@ -10,6 +10,7 @@ from pathlib import Path
 from capcli.errors import UsageError
 from capcli.library.changes import read_result
 from capcli.library.database import changing, failing, open_to_write, read_rows, reading
+from capcli.library.indexing import IndexState, describe_index, find_index_faults
 from capcli.library.vectors import read_holders
 from capcli.output import Result
 
@@ -31,6 +32,7 @@ class Account:
         models: names of the models that wrote captions, with the SHA-256 of each file and how many pictures have its
             captions.
         bytes: size of the file.
+        index: of its vectors, None where there is none.
     """
 
     pictures: int
@@ -44,6 +46,7 @@ class Account:
     taken: tuple[str, str] | None
     models: tuple[tuple[str, str, int], ...]
     bytes: int
+    index: IndexState | None
 
 
 def count_all(path: Path) -> Account:
@@ -70,6 +73,7 @@ def count_all(path: Path) -> Account:
             taken=None if first is None else (first, last),
             models=tuple(models),
             bytes=path.stat().st_size,
+            index=describe_index(path, connection),
         )
 
 
@@ -98,6 +102,7 @@ def find_faults(path: Path) -> list[str]:
 
     SQLite checks its pages, references and conditions; the index of words is compared with the captions where the file
     may be written; every vector must belong to a captioned picture and have the length that its model's vectors have.
+    An index of vectors must be whole and, where a search uses it, have the very vectors of the library.
     """
     with reading(path) as connection:
         faults = [line for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
@@ -120,6 +125,7 @@ def find_faults(path: Path) -> list[str]:
             for model, picture in read_holders(connection)
             if picture not in captioned
         ]
+        faults += find_index_faults(path, connection)
     return faults + _compare_words(path)
 
 

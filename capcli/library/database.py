@@ -17,8 +17,15 @@ from capcli.library.rounding import round_vectors
 APPLICATION = 0x63617063
 """Marks the file as a library of capcli; it spells "capc"."""
 
-VERSION = 2
-"""Of the tables. Version 1 had vectors in float16 and knew nothing of bursts; it is renewed when it is opened."""
+VERSION = 3
+"""Of the tables.
+
+Version 1 had vectors in float16 and knew nothing of bursts; version 2 had no stamp. Both are renewed when they are
+opened to write, and version 1 when it is opened to read, too.
+"""
+
+_READABLE = 2
+"""The oldest version that is read as it is, so also where nothing may be written."""
 
 PATIENCE = 5.0
 """Seconds that another program may keep the file locked."""
@@ -96,6 +103,20 @@ CREATE TRIGGER picture_revised AFTER UPDATE OF caption, status, error ON picture
     UPDATE picture SET version = old.version + 1 WHERE id = new.id;
 END;
 """
+# Drawn anew with each change of a vector, by whatever program. A count would come to the same number twice, where an
+# older copy of a library is put back and goes on.
+_STAMP = "\n".join(
+    (
+        "CREATE TABLE stamp (value BLOB NOT NULL);",
+        "INSERT INTO stamp VALUES (randomblob(16));",
+        *(
+            f"CREATE TRIGGER {table}_{change.lower()} AFTER {change} ON {table} BEGIN\n"
+            "    UPDATE stamp SET value = randomblob(16);\nEND;"
+            for table in ("vector", "block")
+            for change in ("INSERT", "UPDATE", "DELETE")
+        ),
+    )
+)
 
 
 def is_library(path: Path) -> bool:
@@ -128,11 +149,11 @@ def open_to_write(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA foreign_keys = ON")
             if _is_new(connection):
                 with changing(connection):
-                    for statement in _statements(_TABLES):
+                    for statement in _statements(_TABLES + _STAMP):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id = {APPLICATION}")
                     connection.execute(f"PRAGMA user_version = {VERSION}")
-            elif _is_old(connection):
+            elif _version(connection) < VERSION:
                 with changing(connection):
                     _renew(connection)
         except BaseException:
@@ -158,7 +179,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
                     raise
                 connection = _connect(path, "ro&immutable=1")
                 _identify(path, connection)
-            if _is_old(connection):
+            if _version(connection) < _READABLE:
                 connection.close()
                 open_to_write(path).close()
                 connection = _connect(path, "rw")
@@ -211,6 +232,14 @@ def last_picture(connection: sqlite3.Connection) -> int:
     return int(last)
 
 
+def read_stamp(connection: sqlite3.Connection) -> bytes | None:
+    """What differs from one state of all vectors to the next; None in a library of version 2."""
+    if _version(connection) < VERSION:
+        return None
+    (stamp,) = connection.execute("SELECT value FROM stamp").fetchone()
+    return bytes(stamp)
+
+
 @contextmanager
 def changing(connection: sqlite3.Connection) -> Iterator[None]:
     """All changes of the block, or none of them."""
@@ -248,7 +277,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _identify(path: Path, connection: sqlite3.Connection, *, new: bool = False) -> None:
     """Raises UsageError for a file that is no library of this version; a `new` one may be empty yet."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = _version(connection)
     if new and _is_new(connection):
         return
     if application != APPLICATION:
@@ -257,15 +286,24 @@ def _identify(path: Path, connection: sqlite3.Connection, *, new: bool = False) 
         raise UsageError(f"{path} is a library of version {version}, and this capcli knows {VERSION}; update capcli")
 
 
-def _is_old(connection: sqlite3.Connection) -> bool:
+def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return bool(version < VERSION)
+    return int(version)
 
 
 def _renew(connection: sqlite3.Connection) -> None:
-    """Makes a library of version 1 one of this version; the caller holds a transaction."""
-    if not _is_old(connection):  # another process was first
-        return
+    """Makes an older library one of this version; the caller holds a transaction."""
+    version = _version(connection)
+    if version == 1:
+        _renew_vectors(connection)
+    if version < VERSION:  # else another process was first
+        for statement in _statements(_STAMP):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _renew_vectors(connection: sqlite3.Connection) -> None:
+    """From version 1 to 2."""
 
     def rounded(content: bytes, width: int) -> bytes:
         return round_vectors(np.frombuffer(content, np.float16).reshape(-1, width)).tobytes()
@@ -277,7 +315,6 @@ def _renew(connection: sqlite3.Connection) -> None:
     for name, kind in {"look": "TEXT", "copied": "INTEGER REFERENCES picture"}.items():
         if name not in there:
             connection.execute(f"ALTER TABLE picture ADD COLUMN {name} {kind}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _is_new(connection: sqlite3.Connection) -> bool:

@@ -13,7 +13,7 @@ from capcli.files.lock import open_output
 from capcli.files.target import hidden_beside
 from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows, reading
 from capcli.library.keeping import Origins
-from capcli.library.vectors import pack, read_vectors
+from capcli.library.vectors import pack, put_vector, read_vectors
 from capcli.output.merging import Shards
 from capcli.output.origin import Origin, OriginRecord
 
@@ -106,7 +106,7 @@ def _copy_vectors(
 ) -> None:
     for start, vectors in read_vectors(connection, model):
         for place in vectors.any(1).nonzero()[0].tolist():
-            to.execute("INSERT INTO vector VALUES (?, ?, ?)", (numbers[start + place], new, vectors[place].tobytes()))
+            put_vector(to, numbers[start + place], new, vectors[place])
 
 
 def _drop(part: Path) -> None:

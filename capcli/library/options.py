@@ -57,6 +57,7 @@ class SearchOptions:
     min_confidence: float | None = option(
         None, "Only pictures whose caption has this confidence.", least=0, most=1, metavar="X"
     )
+    exact: bool = option(False, "Compare the query with every vector, even where there is an index.")
 
     def __post_init__(self) -> None:
         check(self)

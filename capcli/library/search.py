@@ -11,7 +11,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import numpy as np
 
 from capcli.library.database import last_picture, reading
 from capcli.library.options import FLOOR, SearchOptions
+from capcli.library.vector_index import INSTALL, NotInstalled, Unfit, VectorIndex, index_path, open_index
 from capcli.library.vectors import compare_vectors
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ Of 0 to 1 it puts most references' own pictures among the first ten, on held-out
 
 DEPTH = 1000
 """Ranks of each list that are fused."""
+
+LARGE = 1_000_000
+"""Pictures from which on a search uses an index: fewer vectors are all compared in less than half a second."""
+
+_MOST = 16 * DEPTH
+"""Pictures that an index is asked for at most, where conditions leave few of them: more would take longer than all."""
 
 _FUNCTION_WORDS = frozenset(
     (
@@ -92,6 +99,19 @@ class Hit:
         return {"path": str(self.path), "caption": self.caption, **rounded}
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        hits: the pictures, the best first.
+        notes: remarks for the user, a line each.
+    """
+
+    hits: list[Hit]
+    notes: list[str]
+
+
 def split_query(text: str) -> tuple[str, ...]:
     """The words of a query that say something, each once; all words where only function words are left."""
     words = dict.fromkeys(re.findall(r"\w+", text.lower()))
@@ -104,8 +124,14 @@ def find_unknown(path: Path, words: Iterable[str]) -> list[str]:
         return [word for word in words if not _any_caption(connection, word)]
 
 
-def search(path: Path, query: Query, options: SearchOptions) -> list[Hit]:
-    """The pictures of a library that fit a query best, the best first; those whose file is missing are left out.
+def search(path: Path, query: Query, options: SearchOptions, large: int = LARGE) -> Found:
+    """The pictures of a library that fit a query best; those whose file is missing are left out.
+
+    Args:
+        path: of the library.
+        query: what is looked for.
+        options: which pictures.
+        large: the number of pictures from which on an index of vectors is used, if there is one that may be.
 
     Raises:
         UsageError: if there is no library at the path, or it is of another program or version.
@@ -114,9 +140,75 @@ def search(path: Path, query: Query, options: SearchOptions) -> list[Hit]:
     with ThreadPoolExecutor(1) as other, reading(path) as connection:
         # The captions are ranked meanwhile: SQLite and torch both let go of the interpreter.
         by_words = other.submit(_rank_captions, path, query.words, options)
-        scores = _score(connection, query.models, query.vector)
-        allowed = _allow(connection, query, options, scores)
-        return _fuse(connection, query, options, np.where(allowed, scores, 0), by_words.result(), allowed)
+        notes: list[str] = []
+        scored = None
+        if query.vector is not None and query.models and not options.exact and last_picture(connection) >= large:
+            try:
+                index = open_index(path, connection, _model_of(connection, query))
+                scored = _score_some(connection, index, query, options, by_words)
+            except Unfit as error:
+                notes = [_advise(path, error, large)]
+        scores, allowed = scored or _score_all(connection, query, options)
+        return Found(_fuse(connection, query, options, np.where(allowed, scores, 0), by_words.result(), allowed), notes)
+
+
+def _model_of(connection: sqlite3.Connection, query: Query) -> str:
+    (sha256,) = connection.execute("SELECT sha256 FROM model WHERE id = ?", query.models[:1]).fetchone()
+    return str(sha256)
+
+
+def _advise(path: Path, why: Unfit, large: int) -> str:
+    """How searches of a large library become faster."""
+    make = f"`capcli library index {path}`"
+    if isinstance(why, NotInstalled):
+        return f"{path} has {large:,} pictures or more; {INSTALL} and {make} make searches of it faster"
+    if not index_path(path).exists():
+        return f"{path} has {large:,} pictures or more; {make} makes searches of it faster"
+    return f"every vector is compared, as {index_path(path)} {why}; {make} makes it anew"
+
+
+def _score_some(
+    connection: sqlite3.Connection,
+    index: VectorIndex,
+    query: Query,
+    options: SearchOptions,
+    by_words: Future[dict[int, float]],
+) -> tuple[Float32Array, BoolArray] | None:
+    """Scores of the pictures that may be among the best, and which may be found; None where they may be too few."""
+    assert query.vector is not None
+    allowed = _allow(connection, query, options)
+    held = index.scales[: len(allowed)] > 0
+    possible = int((held & allowed[: len(held)]).sum())
+    enough = min(DEPTH, possible)
+    # Twice, as the pictures that fit the query may fit the conditions less often than others do.
+    wanted = enough if possible == len(index) else min(2 * enough * len(index) // max(possible, 1), len(index))
+    if not enough or wanted > _MOST:
+        return None
+    near = index.nearest(query.vector, wanted)
+    pictures = np.union1d(near, np.fromiter(by_words.result(), np.intp))
+    scores = np.zeros(len(allowed), np.float32)
+    scores[pictures] = index.compare(pictures, query.vector)
+    if query.without is not None:
+        without = np.zeros(len(allowed), np.float32)
+        without[pictures] = index.compare(pictures, query.without)
+        allowed &= _closer(scores, without)
+    whole = len(near) == len(index)
+    return (scores, allowed) if whole or int(allowed[near].sum()) >= enough else None
+
+
+def _score_all(connection: sqlite3.Connection, query: Query, options: SearchOptions) -> tuple[Float32Array, BoolArray]:
+    """Scores of all pictures, 0 where there is none, and which may be found, both by the ids of pictures."""
+    scores = _score(connection, query.models, query.vector)
+    allowed = _allow(connection, query, options)
+    if query.without is not None:
+        allowed &= _closer(scores, _score(connection, query.models, query.without))
+    return scores, allowed
+
+
+def _closer(scores: Float32Array, without: Float32Array) -> BoolArray:
+    """Which pictures are more like what is looked for than like what is not."""
+    closer: BoolArray = (without < scores) | (without == 0)
+    return closer
 
 
 def _score(connection: sqlite3.Connection, models: Sequence[int], vector: Float32Array | None) -> Float32Array:
@@ -128,9 +220,9 @@ def _score(connection: sqlite3.Connection, models: Sequence[int], vector: Float3
     return scores
 
 
-def _allow(connection: sqlite3.Connection, query: Query, options: SearchOptions, scores: Float32Array) -> BoolArray:
-    """Which pictures may be found, by their ids."""
-    allowed = np.ones(len(scores), bool)
+def _allow(connection: sqlite3.Connection, query: Query, options: SearchOptions) -> BoolArray:
+    """Which pictures fit the conditions that are not of vectors, by their ids."""
+    allowed = np.ones(last_picture(connection) + 1, bool)
     where, values = options.filters
     if where:
         allowed[:] = False
@@ -139,9 +231,6 @@ def _allow(connection: sqlite3.Connection, query: Query, options: SearchOptions,
     if query.without_words:
         every = " AND ".join(map(_quoted, query.without_words))
         allowed[_ids(connection.execute("SELECT rowid FROM words_of WHERE words_of MATCH ?", (every,)))] = False
-    if query.without is not None:
-        without = _score(connection, query.models, query.without)
-        allowed &= (without < scores) | (without == 0)
     return allowed
 
 

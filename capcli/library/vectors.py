@@ -89,7 +89,7 @@ def read_vectors(connection: sqlite3.Connection, model: int) -> Iterator[tuple[i
     Yields:
         the id of the first picture of N, and their vectors, float32 N x E, zeros where a picture has none.
     """
-    for start, rows in _read(connection, model):
+    for start, rows in read_stored(connection, model):
         yield start, restore_vectors(rows)
 
 
@@ -108,20 +108,26 @@ def compare_vectors(connection: sqlite3.Connection, model: int, vector: Float32A
         float32, by the ids of pictures; 0 for those without a vector by the model.
     """
     found = np.zeros(last_picture(connection) + 1, np.float32)
-    place = np.empty((_AT_ONCE, len(vector)), np.float32)
-    for first, rows in _read(connection, model):
-        for start in range(0, len(rows), _AT_ONCE):
-            some = rows[start : start + _AT_ONCE]
-            values = place[: len(some)]
-            values[:] = some["values"]
-            # A row at a time NumPy starts no threads, which would only keep those busy that rank captions meanwhile.
-            scores = (values[:, None] @ vector)[:, 0]
-            found[first + start : first + start + len(some)] = scores * some["scale"]
+    for start, rows in read_stored(connection, model):
+        found[start : start + len(rows)] = compare_rows(rows, vector)
     return found
 
 
-def _read(connection: sqlite3.Connection, model: int) -> Iterator[tuple[int, Rows]]:
-    """All rows of a model, and the id of the first picture of each lot."""
+def compare_rows(rows: Rows, vector: Float32Array) -> Float32Array:
+    """Cosine similarities of N stored vectors with a unit vector, E: float32 N, 0 where there is none."""
+    found = np.empty(len(rows), np.float32)
+    place = np.empty((_AT_ONCE, len(vector)), np.float32)
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        values = place[: len(some)]
+        values[:] = some["values"]
+        # A row at a time NumPy starts no threads, which would only keep those busy that rank captions meanwhile.
+        found[start : start + len(some)] = (values[:, None] @ vector)[:, 0] * some["scale"]
+    return found
+
+
+def read_stored(connection: sqlite3.Connection, model: int) -> Iterator[tuple[int, Rows]]:
+    """All vectors of a model as they are stored, a block at a time, and the id of the first picture of each."""
     blocks = connection.execute("SELECT number, width, vectors FROM block WHERE model = ?", (model,))
     for number, width, content in blocks:
         yield number * BLOCK, read_rows(content, width)

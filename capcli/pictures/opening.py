@@ -19,7 +19,7 @@ from PIL import (
 )
 
 from capcli.pictures import boxes, jpeg, orientation, png, tiff
-from capcli.pictures.refusal import MAX_PIXELS, NO_PICTURE, Refusal
+from capcli.pictures.refusal import MAX_PIXELS, NO_PICTURE, Refusal, TooLarge
 
 Source = ImageFile.ImageFile | tiff.Page
 
@@ -80,6 +80,12 @@ class Picture:
         width, height = self._whole_size if progressive else self._source.size
         return width * height
 
+    def check_pixels(self, most: int | None) -> None:
+        """Raises TooLarge where the whole picture has more than `most` pixels, however small it may be decoded."""
+        width, height = self._whole_size
+        if most is not None and width * height > most:
+            raise TooLarge(f"has {width} x {height} pixels, and at most {most:,} are taken; scale it down")
+
     def known_size(self) -> tuple[int, int] | None:
         """Width and height in pixels when it stands upright, or None where only decoding tells."""
         source = self._source
@@ -102,12 +108,13 @@ class Picture:
         """Decode it, once, in the mode that it has; it may have to be turned upright.
 
         Raises:
-            Refusal: for more than MAX_PIXELS, and for kinds of samples that capcli does not know.
+            TooLarge: for more than MAX_PIXELS.
+            Refusal: for kinds of samples that capcli does not know.
             Exception: of nearly every type, for a damaged file.
         """
         if self.pixels > MAX_PIXELS:
             width, height = self._whole_size
-            raise Refusal(f"has {width} x {height} pixels, capcli decodes {MAX_PIXELS:,}; scale it down")
+            raise TooLarge(f"has {width} x {height} pixels, capcli decodes {MAX_PIXELS:,}; scale it down")
         try:
             return self._decode()
         except Refusal:
@@ -167,7 +174,7 @@ def _identify(file: BinaryIO) -> Source:
     try:
         image = Image.open(file)
     except Image.DecompressionBombError:
-        raise Refusal(f"has more than the {MAX_PIXELS:,} pixels capcli decodes; scale it down") from None
+        raise TooLarge(f"has more than the {MAX_PIXELS:,} pixels capcli decodes; scale it down") from None
     except UnidentifiedImageError:
         image = None
     if start.startswith(tiff.MAGIC):

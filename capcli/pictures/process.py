@@ -68,7 +68,7 @@ class ReadingProcess:
             self._process = _spawn(self._command)
 
     def read(self, wanted: bytes) -> tuple[Kind, bytes]:
-        """Send the content of a READ message and wait for the answer, which is PIXELS or REASON.
+        """Send the content of a READ message and wait for the answer, which is PIXELS, REASON or TOO_LARGE.
 
         Raises:
             Crash: when the process ended instead.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import threading
@@ -14,12 +15,12 @@ import numpy as np
 from PIL import Image
 
 from capcli.arrays import UInt8Array
-from capcli.errors import UnreadableImage
+from capcli.errors import TooManyPixels, UnreadableImage
 from capcli.pictures.facts import Facts, hash_pixels, read_time_taken
 from capcli.pictures.kinds import LEFT_OUT, ending_of
 from capcli.pictures.opening import Picture, open_picture
 from capcli.pictures.orientation import SIDEWAYS, load, turn_of
-from capcli.pictures.refusal import NO_PICTURE, Refusal
+from capcli.pictures.refusal import NO_PICTURE, Refusal, TooLarge
 from capcli.pictures.transparency import on_white
 
 LARGE_PIXELS = 2**24
@@ -27,6 +28,12 @@ LARGE_PIXELS = 2**24
 
 _LARGE = threading.Lock()
 _T = TypeVar("_T")
+
+Source = str | Path | bytes
+"""A picture: the path of its file, or all that a file of it would hold."""
+
+IN_MEMORY = "the picture"
+"""What errors call a picture that has no file."""
 
 
 def read_picture(
@@ -89,29 +96,56 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 
 
 def read_array(
-    path: str | Path, size: int, *, proportions: bool = False, large: AbstractContextManager[object] = _LARGE
+    source: Source,
+    size: int,
+    *,
+    proportions: bool = False,
+    large: AbstractContextManager[object] = _LARGE,
+    most_pixels: int | None = None,
 ) -> UInt8Array:
-    """Read a file as a model takes it: `read_picture`, then `to_array`; raises UnreadableImage.
+    """Read a picture as a model takes it: as `read_picture` does, then `to_array`.
 
     A large JPEG is decoded at a reduced size of at least twice `size`, which moves grey levels by one on average.
+
+    Raises:
+        TooManyPixels: for one of more than `most_pixels`, which is not decoded, or than capcli decodes.
+        UnreadableImage: for whatever else is wrong with it.
     """
-    return to_array(read_picture(path, at_least=2 * size, large=large), size, proportions=proportions)
+
+    def work(file: BinaryIO) -> Image.Image:
+        picture = open_picture(file, 2 * size)
+        picture.check_pixels(most_pixels)
+        return _decode(picture, large)[1]
+
+    return to_array(_with_file(source, work), size, proportions=proportions)
 
 
 def read_described(
-    path: str | Path, size: int, *, proportions: bool = False, large: AbstractContextManager[object] = _LARGE
+    source: Source,
+    size: int,
+    *,
+    proportions: bool = False,
+    large: AbstractContextManager[object] = _LARGE,
+    most_pixels: int | None = None,
 ) -> tuple[UInt8Array, Facts]:
-    """`read_array`, and what a library remembers of the picture; it is decoded once for both."""
+    """`read_array`, and what a library remembers of the picture; it is decoded once for both.
+
+    One without a file was changed at 0.
+    """
 
     def described(file: BinaryIO) -> tuple[Image.Image, Facts]:
-        state = os.fstat(file.fileno())
+        length, changed = len(source) if isinstance(source, bytes) else 0, 0
+        if not isinstance(source, bytes):
+            state = os.fstat(file.fileno())
+            length, changed = state.st_size, state.st_mtime_ns
         picture = open_picture(file, 2 * size)
+        picture.check_pixels(most_pixels)
         decoded, upright = _decode(picture, large)
         width, height = picture.whole_size(upright)
         taken = read_time_taken(decoded)
-        return upright, Facts(state.st_size, state.st_mtime_ns, width, height, taken, hash_pixels(upright))
+        return upright, Facts(length, changed, width, height, taken, hash_pixels(upright))
 
-    upright, facts = _with_file(path, described)
+    upright, facts = _with_file(source, described)
     return to_array(upright, size, proportions=proportions), facts
 
 
@@ -141,9 +175,12 @@ def _decode(picture: Picture, large: AbstractContextManager[object]) -> tuple[Im
         return decoded, upright_rgb(decoded)
 
 
-def _with_file(path: str | Path, work: Callable[[BinaryIO], _T]) -> _T:
+def _with_file(source: Source, work: Callable[[BinaryIO], _T]) -> _T:
     """What `work` makes of the open file; raises UnreadableImage."""
+    path = IN_MEMORY if isinstance(source, bytes) else source
     try:
+        if isinstance(source, bytes):
+            return work(io.BytesIO(source))
         # Asked before opening, because opening a pipe waits for a writer.
         mode = os.stat(path).st_mode  # noqa: PTH116 - nor is "" the current folder, as Path has it
         if stat.S_ISDIR(mode):
@@ -153,6 +190,8 @@ def _with_file(path: str | Path, work: Callable[[BinaryIO], _T]) -> _T:
             raise Refusal("is not a regular file")
         with Path(path).open("rb") as file:
             return work(file)
+    except TooLarge as refusal:
+        raise TooManyPixels(path, str(refusal)) from None
     except Refusal as refusal:
         reason = str(refusal)
         if reason == NO_PICTURE and (why := LEFT_OUT.get(ending_of(str(path)))):

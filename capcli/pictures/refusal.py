@@ -8,3 +8,7 @@ NO_PICTURE = "is not a picture capcli can read"
 
 class Refusal(Exception):  # noqa: N818 - a verdict, not a fault
     """A file that capcli does not decode; `str` is the reason, as `UnreadableImage` has it."""
+
+
+class TooLarge(Refusal):
+    """A picture of more pixels than are decoded."""

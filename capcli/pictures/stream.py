@@ -17,7 +17,7 @@ from types import TracebackType
 import numpy as np
 
 from capcli.arrays import UInt8Array
-from capcli.errors import UnreadableImage
+from capcli.errors import TooManyPixels, UnreadableImage
 from capcli.pictures.facts import Facts
 from capcli.pictures.process import Crash, ReadingProcess, TooSlow, worker_command
 from capcli.pictures.worker import Kind, request, split_pixels
@@ -113,6 +113,31 @@ class ReadingPool:
                 read = functools.partial(self._read, size=size, proportions=proportions, described=described)
                 yield from self._read_ahead(chain([first], until_none), read, batch_size)
 
+    def read(
+        self,
+        content: bytes,
+        size: int,
+        *,
+        proportions: bool = False,
+        described: bool = False,
+        most_pixels: int | None = None,
+    ) -> Future[Reading]:
+        """Read a picture that is in memory, as soon as a process is free.
+
+        Args:
+            content: all that a file of it would hold; it is written to no disk.
+            size: side of the square that it is made.
+            proportions: keep its proportions instead, see `to_array`.
+            described: whether the reading has `facts`.
+            most_pixels: the most that it may have.
+
+        Returns:
+            the reading, whose path is empty; or CapcliError when processes do not start any more, CancelledError when
+            the pool was closed meanwhile.
+        """
+        wanted = request(content, size, proportions=proportions, described=described, most_pixels=most_pixels)
+        return self._threads.submit(self._ask, Path(), wanted)
+
     def close(self) -> None:
         """End the processes at once, also those in the middle of a picture."""
         self._closed.set()
@@ -155,6 +180,10 @@ class ReadingPool:
             wanted = request(path, size, proportions=proportions, described=described)
         except (OSError, ValueError):
             return Reading(path, error=UnreadableImage(path, "does not exist"))
+        return self._ask(path, wanted)
+
+    def _ask(self, path: Path, wanted: bytes) -> Reading:
+        """What came of a request, whose picture is called `path`."""
         worker = self._idle.get()
         try:
             try:
@@ -162,9 +191,9 @@ class ReadingPool:
             except Crash:  # perhaps it was not this file: another program may have taken all memory
                 kind, content = worker.read(wanted)
         except Crash as crash:
-            reason = f"ended the process that read it, twice ({crash})"
+            kind, reason = Kind.REASON, f"ended the process that read it, twice ({crash})"
         except TooSlow:
-            reason = f"takes longer than {self._patience:g} s to read"
+            kind, reason = Kind.REASON, f"takes longer than {self._patience:g} s to read"
         else:
             if kind is Kind.PIXELS:
                 shape, pixels, told = split_pixels(content)
@@ -173,7 +202,8 @@ class ReadingPool:
             reason = content.decode("utf-8", "surrogatepass")
         finally:
             self._idle.put(worker)
-        return Reading(path, error=UnreadableImage(path, reason))
+        unreadable = TooManyPixels if kind is Kind.TOO_LARGE else UnreadableImage
+        return Reading(path, error=unreadable(path, reason))
 
 
 def usable_cores() -> int:

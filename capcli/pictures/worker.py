@@ -17,11 +17,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
 
-from capcli.errors import UnreadableImage
-from capcli.pictures.read import read_array, read_described
+from capcli.errors import TooManyPixels, UnreadableImage
+from capcli.pictures.read import Source, read_array, read_described
 
 _HEADER = struct.Struct("!BI")
-_WANTED = struct.Struct("!I??")
+_WANTED = struct.Struct("!I???Q")
 _SHAPE = struct.Struct("!II")
 
 
@@ -35,6 +35,7 @@ class Kind(IntEnum):
         PIXELS: the worker has read it; the content is height and width, four bytes each, height * width * 3 bytes,
             and behind them its `Facts` where they are wanted; `split_pixels` reads it.
         REASON: the worker could not read it; the content is the reason of the UnreadableImage, in UTF-8.
+        TOO_LARGE: as REASON, for a picture of more pixels than are decoded.
     """
 
     READY = 1
@@ -42,6 +43,7 @@ class Kind(IntEnum):
     TURN = 3
     PIXELS = 4
     REASON = 5
+    TOO_LARGE = 6
 
 
 def send(pipe: IO[bytes], kind: Kind, content: bytes = b"") -> None:
@@ -79,21 +81,31 @@ def split_pixels(content: bytes) -> tuple[tuple[int, int], bytearray, bytes]:
     return (height, width), bytearray(content[_SHAPE.size : end]), content[end:]
 
 
-def request(path: Path, size: int, *, proportions: bool = False, described: bool = False) -> bytes:
+def request(
+    source: Path | bytes,
+    size: int,
+    *,
+    proportions: bool = False,
+    described: bool = False,
+    most_pixels: int | None = None,
+) -> bytes:
     """Make the content of a READ message; any name that a file can have goes through it unharmed.
 
     Args:
-        path: the picture.
+        source: the picture: its file, or what that would hold.
         size: side of the square that it is made.
         proportions: keep its proportions instead, see `to_array`.
         described: whether its `Facts` are wanted too.
+        most_pixels: the most that it may have.
 
     Raises:
         ValueError: for a name that no file can have.
         OSError: for a relative path when the current folder is gone.
     """
+    held = isinstance(source, bytes)
+    wanted = _WANTED.pack(size, proportions, described, held, most_pixels or 0)
     # Absolute, because a worker stays in the folder that it was started in.
-    return _WANTED.pack(size, proportions, described) + os.fsencode(path.absolute())
+    return wanted + (source if isinstance(source, bytes) else os.fsencode(source.absolute()))
 
 
 def main() -> None:
@@ -138,14 +150,18 @@ def serve(answer: Callable[[bytes, AbstractContextManager[None]], tuple[Kind, by
 
 
 def _answer(wanted: bytes, turn: AbstractContextManager[None]) -> tuple[Kind, bytes]:
-    size, proportions, described = _WANTED.unpack_from(wanted)
-    path = os.fsdecode(wanted[_WANTED.size :])
+    size, proportions, described, held, most = _WANTED.unpack_from(wanted)
+    content = wanted[_WANTED.size :]
+    source: Source = content if held else os.fsdecode(content)
+    most_pixels = most or None
     try:
         if described:
-            array, facts = read_described(path, size, proportions=proportions, large=turn)
+            array, facts = read_described(source, size, proportions=proportions, large=turn, most_pixels=most_pixels)
             return Kind.PIXELS, _SHAPE.pack(*array.shape[:2]) + array.tobytes() + facts.encode()
-        array = read_array(path, size, proportions=proportions, large=turn)
+        array = read_array(source, size, proportions=proportions, large=turn, most_pixels=most_pixels)
         return Kind.PIXELS, _SHAPE.pack(*array.shape[:2]) + array.tobytes()
+    except TooManyPixels as error:
+        return Kind.TOO_LARGE, error.reason.encode("utf-8", "surrogatepass")
     except UnreadableImage as error:
         return Kind.REASON, error.reason.encode("utf-8", "surrogatepass")
     except MemoryError:

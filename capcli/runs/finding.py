@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +9,7 @@ from capcli.errors import UsageError
 from capcli.known import know_model
 from capcli.library.contents import find_models
 from capcli.library.options import SearchOptions
-from capcli.library.search import Hit, Query, find_unknown, search, split_query
+from capcli.library.search import LARGE, Found, Query, find_unknown, search, split_query
 from capcli.model.options import ModelOptions
 from capcli.modelfile.sentences import read_sentence_encoder
 from capcli.runs.session import Load, load_captioner
@@ -33,21 +32,14 @@ class Sentences(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a search found.
-
-    Attributes:
-        hits: the pictures, the best first.
-        notes: remarks for the user, a line each.
-    """
-
-    hits: list[Hit]
-    notes: list[str]
-
-
 def find_in_library(
-    library: Path, text: str | None, options: SearchOptions, model: ModelOptions, *, load: Load | None = None
+    library: Path,
+    text: str | None,
+    options: SearchOptions,
+    model: ModelOptions,
+    *,
+    load: Load | None = None,
+    large: int = LARGE,
 ) -> Found:
     """Searches a library for a text, for what looks like a picture, or for both.
 
@@ -59,6 +51,7 @@ def find_in_library(
         options: what to find.
         model: the one that captioned the library, whose matcher compares the query with pictures.
         load: loads it, in the place of what capcli does itself.
+        large: the number of pictures from which on an index of vectors is used, if there is one that may be.
 
     Raises:
         UsageError: if there is nothing to search for, no such library or model, or the query is a picture and no vector
@@ -76,7 +69,7 @@ def find_in_library(
             raise UsageError(f"--like needs pictures captioned by {model.model} and its matcher; {library} has none")
         why = f"{library} has no vectors by {model.model}; captions alone are searched, --model names another"
         notes = [why, *_tell_unknown(find_unknown(library, words))]
-        return Found(search(library, Query(words, without_words=without), options), notes)
+        return _told(search(library, Query(words, without_words=without), options), notes)
     seen = None
     sentences: Sentences | None = None if load or options.like else read_sentence_encoder(model.model)
     if sentences is None:
@@ -89,7 +82,11 @@ def find_in_library(
     said = sentences.sentence_vectors([text])[0] if text and known else None
     unwanted = sentences.sentence_vectors([options.not_])[0] if options.not_ else None
     query = Query(words, _middle(said, seen), models, without, unwanted)
-    return Found(search(library, query, options), _tell_unknown(unknown))
+    return _told(search(library, query, options, large), _tell_unknown(unknown))
+
+
+def _told(found: Found, notes: list[str]) -> Found:
+    return Found(found.hits, [*notes, *found.notes])
 
 
 def _tell_unknown(words: list[str]) -> list[str]:

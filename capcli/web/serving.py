@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import secrets
 import socket
 import threading
@@ -15,16 +13,14 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from capcli.errors import UsageError, system_reason
 from capcli.library.review import holding
 from capcli.model.options import ModelOptions
 from capcli.ratings.session import Session
 from capcli.web.application import make_application as make_review
 from capcli.web.heatmaps import Heatmaps
+from capcli.web.listening import LOCAL, listen
 from capcli.web.options import ReviewOptions
 from capcli.web.rating import make_application as make_rating
-
-HOST = "127.0.0.1"
 
 MakeApplication = Callable[[str, int], ASGIApp]
 """Makes what answers, for the secret that the address holds, and a port."""
@@ -59,7 +55,7 @@ def serve(
     Raises:
         UsageError: the port is taken.
     """
-    with _listen(port) as listener:
+    with listen(port) as listener:
         server, address = _make_server(make_application, listener, ending)
         ready(address)
         with suppress(KeyboardInterrupt):  # which the server repeats when it has ended
@@ -72,7 +68,7 @@ def served(make_application: MakeApplication, port: int) -> Iterator[str]:
 
     Takes and raises what `serve` does.
     """
-    with _listen(port) as listener:
+    with listen(port) as listener:
         server, address = _make_server(make_application, listener)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -97,7 +93,7 @@ def _make_server(
         ws="none",
         timeout_graceful_shutdown=1,
     )
-    return _Server(config, ending), f"http://{HOST}:{port}/{token}/"
+    return _Server(config, ending), f"http://{LOCAL}:{port}/{token}/"
 
 
 def serve_review(library: Path, options: ReviewOptions, model: ModelOptions, ready: Callable[[str], None]) -> None:
@@ -118,19 +114,3 @@ def serve_review(library: Path, options: ReviewOptions, model: ModelOptions, rea
 def serve_rating(session: Session, store: str, options: ReviewOptions, ready: Callable[[str], None]) -> None:
     """Serves the page on which one rater judges captions; see `serve`."""
     serve(lambda token, port: make_rating(session, store, token, port), options.port, ready)
-
-
-def _listen(port: int) -> socket.socket:
-    # Only of a socket that names TCP asyncio knows that it may send small answers at once; if not, each waits 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name != "nt":  # where it would share the port with another program
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise UsageError(f"port {port} is taken; --port 0 takes a free one, or end the other program") from None
-        raise UsageError(f"port {port} cannot be used: {system_reason(error)}; --port 0 takes a free one") from None
-    return listener

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from capcli.cli import app
 from capcli.known import know_model
+from capcli.runs.finding import find_in_library
 
 
 class Matching(FakeCaptioner):
@@ -123,6 +125,48 @@ def test_search_prints_scores_or_bare_paths(fake: Matching, folder: Path) -> Non
     assert like.stdout == f"{folder / 'in' / '0.png'}\n"
     (hit,) = json.loads(run(fake, "search", "120", "photos.db", "--json").stdout)
     assert (Path(hit["path"]).name, hit["caption"], hit["score"]) == ("120.png", "brightness 120", None)
+
+
+def test_a_search_uses_the_index_of_a_library_while_it_is_up_to_date(
+    fake: Matching, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("usearch")
+    monkeypatch.setattr("capcli.runs.finding.find_in_library", partial(find_in_library, large=0))
+    run(fake, "caption", "in", "-o", "photos.db")
+    done = run(fake, "search", "luminous", "photos.db")
+    assert "`capcli library index photos.db` makes searches of it faster" in done.stderr
+    assert json.loads(run(fake, "library", "info", "photos.db", "--json").stdout)["index"] is None
+
+    made = run(fake, "library", "index", "photos.db")
+    assert (made.exit_code, made.stdout) == (0, "")
+    assert made.stderr.splitlines()[0].startswith("capcli: indexed 3 vectors in photos.db.usearch (0.0 MB)")
+    assert "compares every vector" in made.stderr.splitlines()[1]
+    by_index = run(fake, "search", "luminous", "photos.db")
+    assert (by_index.stdout, by_index.stderr) == (done.stdout, "")
+    state = json.loads(run(fake, "library", "info", "photos.db", "--json").stdout)["index"]
+    assert (state["vectors"], state["unfit"]) == (3, None)
+    assert "3 vectors, 0.0 MB, up to date" in run(fake, "library", "info", "photos.db").stdout
+    assert run(fake, "library", "check", "photos.db").exit_code == 0
+
+    Image.new("RGB", (9, 6), (250,) * 3).save("in/250.png")
+    run(fake, "caption", "in", "-o", "photos.db", "--resume")
+    told = "does not have the library's present vectors"
+    assert f"not used: it {told}" in run(fake, "library", "info", "photos.db").stdout
+    done = run(fake, "search", "luminous", "photos.db", "-f")
+    assert done.stdout.splitlines()[0] == f"{folder / 'in' / '250.png'}"
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
+    assert run(fake, "search", "luminous", "photos.db", "--exact").stderr == ""
+    assert "indexed 4 vectors" in run(fake, "library", "index", "photos.db").stderr
+    assert run(fake, "search", "luminous", "photos.db").stderr == ""
+
+    Path("photos.db.usearch").write_bytes(b"no index")
+    checked = run(fake, "library", "check", "photos.db")
+    assert (checked.exit_code, checked.stdout.count("\n")) == (1, 1)
+    assert "photos.db.usearch is damaged; delete it, or make it anew" in checked.stdout
+    for arguments in (["absent.db"], ["photos.db", "--model", "absent"]):
+        refused = run(fake, "library", "index", *arguments)
+        assert (refused.exit_code, len(refused.stderr.splitlines())) == (2, 1)
 
 
 def test_nothing_found_and_unknown_words_are_said(fake: Matching, folder: Path) -> None:

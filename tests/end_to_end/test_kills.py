@@ -12,10 +12,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_bursts import shoot
 from preloaded import ForkedRun
 
 from capcli.library.contents import find_faults
@@ -132,6 +134,53 @@ def test_a_run_that_is_killed_again_and_again(
     assert len(reached) > kills / 4, "the kills fell in too few places"
     assert caption(*asked).returncode in (0, 1)
     assert written(out) == undisturbed
+
+
+def test_a_run_of_bursts_killed_between_a_caption_and_its_copies(
+    start_quickly: StartQuickly, caption: Caption, tmp_path: Path
+) -> None:
+    pytest.importorskip("imagehash")
+    scenes, shots = 6, 7
+    (tmp_path / "pictures").mkdir()
+    for number in range(scenes * shots):
+        shot, scene = divmod(number, scenes)
+        # All scenes once before any of them again, so that copies come long after their caption.
+        shoot(tmp_path / "pictures" / f"{shot}-{scene}.png", scene, 60 * scene + shot, shot)
+    asked: list[Any] = ["pictures", "--one-per-burst", "--batch-size", 2, "--resume", "-o"]
+    assert caption(*asked, "undisturbed.db").returncode == 0
+    library, held = tmp_path / "killed.db", []
+    for least in (3, 7, 12, 25):
+        process = start_quickly(*asked, "killed.db", variables={"BATCH_SECONDS": "0.05"})
+        while count_rows(library) < least and not ended(process, 0.001):
+            pass
+        process.kill()
+        process.communicate()
+        held.append(count_rows(library))
+    assert any(scenes <= count < scenes * shots for count in held), "no kill fell between a caption and its copies"
+    assert caption(*asked, "killed.db").returncode == 0
+    assert copies(library) == copies(tmp_path / "undisturbed.db")
+    sources = [source for _, _, source in copies(library)]
+    assert (len(sources), sources.count(None)) == (scenes * shots, scenes)
+    assert not find_faults(library)
+
+
+def count_rows(library: Path) -> int:
+    if not library.is_file():
+        return 0
+    with closing(sqlite3.connect(library, timeout=10)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM picture").fetchone()[0])
+        except sqlite3.OperationalError:  # it has no tables yet
+            return 0
+
+
+def copies(library: Path) -> list[tuple[str, str, str | None]]:
+    """Each picture, its caption, and the picture that this was copied from."""
+    with closing(sqlite3.connect(library)) as connection:
+        return connection.execute(
+            "SELECT path, caption, (SELECT path FROM picture AS source WHERE source.id = picture.copied) "
+            "FROM picture ORDER BY path"
+        ).fetchall()
 
 
 def test_the_shipped_model_killed_twice(

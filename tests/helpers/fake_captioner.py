@@ -29,6 +29,7 @@ class FakeCaptioner:
     name = "fake"
     device = "cpu"
     size = 8
+    grid = (8, 8)
     keeps_proportions = False
     matches = False
     notes = ()
@@ -82,7 +83,7 @@ class FakeCaptioner:
             confidence=confidence,
             uncertain=confidence < options.min_confidence,
             alternatives=tuple(
-                SimpleNamespace(text=f"other {n}", confidence=0.25) for n in range(1, options.num_captions)
+                SimpleNamespace(text=f"other {n}", confidence=0.25, words=()) for n in range(1, options.num_captions)
             ),
             keywords=None,
             words=(SimpleNamespace(text="brightness", log_probability=-0.5, sentinel=None),),

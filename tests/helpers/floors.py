@@ -19,6 +19,7 @@ FLOORS = (
     "catalogue",
     "evaluation",
     "video",
+    "serve",
     "web",
     "ratings",
     "heatmap",
@@ -52,7 +53,7 @@ FLOORS = (
 """The rooms of capcli from the top to the ground: each may import those below it."""
 
 WITHOUT_TORCH = (
-    "__main__", "cli", "", "catalogue", "evaluation", "video", "web", "ratings", "heatmap", "metadata", "ray",
+    "__main__", "cli", "", "catalogue", "evaluation", "video", "serve", "web", "ratings", "heatmap", "metadata", "ray",
     "runs", "captioner", "captioning", "caption", "attribution", "library", "output", "keywords", "known", "hub",
     "pictures", "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip

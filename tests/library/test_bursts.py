@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_captioner import FakeCaptioner
-from PIL import ExifTags, Image
+from made_bursts import shoot
 from typer.testing import CliRunner, Result
 
 from capcli.cli import app
@@ -34,17 +34,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     return tmp_path / "in"
-
-
-def shoot(place: Path, scene: int, second: float | None, brighter: int = 0) -> None:
-    """Takes a picture of a scene; those of one scene look alike, and none has the pixels of another."""
-    noise = np.random.default_rng(scene).integers(0, 200, (6, 6, 3), np.uint8)
-    picture = Image.fromarray(noise + np.uint8(brighter)).resize((96, 64), Image.Resampling.BICUBIC)
-    exif = Image.Exif()
-    if second is not None:
-        taken = f"2019:07:04 12:{30 + second // 60:02.0f}:{second % 60:02.0f}"
-        exif[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: taken}
-    picture.save(place, exif=exif)
 
 
 def caption(fake: FakeCaptioner, *arguments: str) -> Result:

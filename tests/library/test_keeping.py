@@ -173,7 +173,7 @@ def test_what_is_no_library_of_this_version_is_refused_and_left_alone(
     keep({pictures[0]: "a dog"})
     with sqlite3.connect(library) as connection:
         connection.execute("PRAGMA user_version = 9")
-    assert "a library of version 9, and this capcli knows 2" in str(refusal(library, resume=True))
+    assert "a library of version 9, and this capcli knows 3" in str(refusal(library, resume=True))
 
 
 def test_an_existing_library_is_not_taken_unasked(keep: Keep, pictures: list[Path], library: Path) -> None:

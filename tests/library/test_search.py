@@ -39,7 +39,7 @@ def library(keep: Callable[..., Any], tmp_path: Path) -> Path:
 
 
 def names(library: Path, query: Query, **options: Any) -> list[str]:
-    hits = search(library, query, SearchOptions(**options))
+    hits = search(library, query, SearchOptions(**options)).hits
     return [str(hit.path.relative_to(library.parent)) for hit in hits]
 
 
@@ -47,7 +47,7 @@ BOTH = Query(("dog",), DOG, (1,))
 
 
 def test_ranks_of_pixels_and_words_are_fused(library: Path) -> None:
-    hits = {hit.path.stem: hit for hit in search(library, BOTH, SearchOptions(min_score=-1))}
+    hits = {hit.path.stem: hit for hit in search(library, BOTH, SearchOptions(min_score=-1)).hits}
     assert [hits["dog"].score, hits["puppy"].score] == pytest.approx([1, 0.8], abs=1e-3)
     assert hits["anna"].score is None
     assert hits["puppy"].words is None

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from capcli.errors import CapcliError, UnreadableImage
-from capcli.pictures.read import read_array
+from capcli.errors import CapcliError, TooManyPixels, UnreadableImage
+from capcli.pictures.read import read_array, read_described
 from capcli.pictures.stream import Reading, ReadingPool
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -147,6 +148,40 @@ def test_names(tmp_path: Path, pool: ReadingPool, name: str) -> None:
         pytest.skip("this file system has no such names")
     [[reading]] = pool.stream([path], 8, 1)
     assert same(reading, path)
+
+
+@pytest.mark.parametrize("proportions", [False, True])
+def test_a_picture_in_memory_is_read_as_its_file_is(tmp_path: Path, pool: ReadingPool, proportions: bool) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    path = tmp_path / "turned.jpg"
+    Image.linear_gradient("L").resize((90, 40)).save(path, exif=exif)
+    expected = read_array(path, 16, proportions=proportions)
+    reading = pool.read(path.read_bytes(), 16, proportions=proportions, described=True).result()
+    assert reading.array is not None and reading.facts is not None
+    np.testing.assert_array_equal(reading.array, expected)
+    told = read_described(path, 16, proportions=proportions)[1]
+    assert reading.facts == replace(told, mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "is empty (0 bytes)"), (b"no picture", "is not a picture capcli can read")]
+)
+def test_what_is_no_picture_in_memory_has_its_reason(pool: ReadingPool, content: bytes, reason: str) -> None:
+    error = pool.read(content, 4).result().error
+    assert type(error) is UnreadableImage
+    assert error.reason == reason
+
+
+def test_a_picture_of_more_pixels_than_are_taken_is_not_decoded(tmp_path: Path, pool: ReadingPool) -> None:
+    for name in ("a.png", "a.jpg", "a.tif", "a.gif"):
+        Image.new("RGB", (30, 20)).save(tmp_path / name)
+        content = (tmp_path / name).read_bytes()
+        # A JPEG is decoded smaller than it is, and counts as a whole all the same.
+        error = pool.read(content, 2, most_pixels=599).result().error
+        assert isinstance(error, TooManyPixels)
+        assert error.reason == "has 30 x 20 pixels, and at most 599 are taken; scale it down"
+        assert pool.read(content, 2, most_pixels=600).result().array is not None
 
 
 def test_a_name_that_no_file_can_have(pool: ReadingPool) -> None:

@@ -1,0 +1,39 @@
+"""`capcli serve` before it serves."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from fake_captioner import FakeCaptioner
+from typer.testing import CliRunner, Result
+
+from capcli.cli import app
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["serve", *arguments], obj=FakeCaptioner().load, env={"COLUMNS": "80"})
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "prometheus_client", "python_multipart"])
+def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    result = run()
+    told = f'capcli: error: capcli serve needs {package}: pip install "capcli[serve]"\n'
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--port", "65536"], "less than or equal to 65535"),
+        (["--queue", "0"], "greater than or equal to 1"),
+        (["--timeout", "0"], "greater than or equal to 0.1"),
+        (["--min-length", "9", "--max-length", "3"], "min-length 9 is above max-length 3"),
+        (["--keywords", "3"], "No such option: --keywords"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_loaded(arguments: list[str], told: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert told in result.stderr
