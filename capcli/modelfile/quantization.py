@@ -2,7 +2,9 @@
 
 That is how they are stored; loaded they are floats again. torch's int8 kernels were measured against bfloat16 on a
 Zen 4 core: with the rounding of what goes in, 1 x 1 convolutions take 0.5 to 1.4 times as long and depthwise ones 1.8
-to 3.1 times; a decoder of int8 linear layers takes 1.05 times as long, and has no gradients for heatmaps.
+to 3.1 times; a decoder of int8 linear layers takes 1.05 times as long, and has no gradients for heatmaps. In
+ONNX Runtime int8 is faster where the arrays between layers are int8, too, which worsened captions where measured: see
+docs/benchmarks.md.
 """
 
 from __future__ import annotations

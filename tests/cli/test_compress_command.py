@@ -70,6 +70,7 @@ def test_the_output_says_size_speed_and_that_nothing_was_scored() -> None:
     assert all(float(rate) > 0 for rate in speed.split()[1:3])
     assert "CIDEr-D" not in "".join(rest[:-1])
     assert any("times as fast" in line and ("faster" in line or "slower" in line) for line in rest)
+    assert any("int8 makes the file smaller and nothing faster" in line for line in rest)
     assert rest[-1].startswith("not scored: --data DATASET")
 
 
