@@ -31,9 +31,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import throughput
 from machine import command, describe
 from photographs import make_photographs
+
+from capcli.model.options import ModelOptions
+from capcli.speed.turns import Work, take_turn
 
 BOUNDARY = "capcli-picture"
 PATIENCE = 120.0
@@ -229,9 +231,10 @@ def measure(options: argparse.Namespace) -> int:
     """Prints all figures; returns the exit code."""
     bodies = read_bodies(options.pictures)
     arguments = [command(), "serve", "-q", "--port", "0", "--model", options.model, "--engine", options.engine]
-    rounds = []
+    model = ModelOptions(options.model, device="cpu", engine=options.engine, batch_size=options.batch_size)
+    work, rounds = Work(model, options.pictures, len(bodies)), []
     for number in range(1, options.rounds + 1):
-        captioned = throughput.turn("disk", options)["rate"]
+        captioned = take_turn("folder", work)["rate"]
         with serving(arguments) as address:
             load = Load(address, bodies)
             asyncio.run(load.wait_each(options.clients, options.clients))

@@ -16,10 +16,11 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from machine import command, describe
+
+from capcli.speed.turns import time_command
 
 PHOTO = Path(__file__).parents[1] / "examples" / "cat.jpg"
 
@@ -43,26 +44,19 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     print(f"peak memory of one photograph: {peak / 1e9:.2f} GB")
     torch = [sys.executable, "-c", "import torch"]
-    seconds(torch)
-    pairs = [(seconds(caption), seconds(torch)) for _ in range(min(options.repeats, 5))]
+    time_command(torch)
+    pairs = [(time_command(caption)[1], time_command(torch)[1]) for _ in range(min(options.repeats, 5))]
     times = " and ".join(f"{statistics.median(column):.3f} s" for column in zip(*pairs, strict=True))
     ratio = statistics.median(one / other for one, other in pairs)
     print(f"in turns, this photograph and python -c 'import torch': medians {times}, ratio {ratio:.2f}")
 
 
 def report(title: str, arguments: list[str], repeats: int) -> None:
-    first = seconds(arguments)
-    times = [seconds(arguments) for _ in range(repeats)]
+    first, *times = (time_command(arguments)[1] for _ in range(1 + repeats))
     print(
         f"{title}: median {statistics.median(times):.3f} s, fastest {min(times):.3f} s, "
         f"slowest {max(times):.3f} s of {repeats}; the first {first:.3f} s"
     )
-
-
-def seconds(arguments: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - start
 
 
 def imports_torch(arguments: list[str]) -> bool:

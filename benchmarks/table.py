@@ -256,7 +256,8 @@ def speed(runs: Path, results: Path) -> None:
     """Times the models of the first seeds in turns, and appends a row of images per second by recipe."""
     from capcli.captioner import Captioner
     from capcli.captioning import BATCH
-    from capcli.compression.speed import made_pictures, measure
+    from capcli.speed.in_memory import measure
+    from capcli.speed.made_pictures import made_pictures
 
     rows = [row for row in read_rows(results) if row.get("seed") == 1]
     captioners = [Captioner.of_file(runs / f"{row['recipe']}-1.safetensors", device="cpu") for row in rows]

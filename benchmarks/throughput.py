@@ -5,34 +5,32 @@ usage: python benchmarks/throughput.py [--pictures FOLDER] [--count N] [--rounds
 
 Takes turns, in processes of their own, between
 
-  encoder  torchvision's efficientnet_b4 alone: fp32, random pixels of 224 x 224 from memory, batches of 16
+  encoder  the kind of encoder that the model has, alone, from torchvision (efficientnet_b4 for base): fp32, random
+           pixels from memory
   memory   capcli's model, encoder and beam search, on pictures that lie prepared in memory
-  disk     what `capcli caption FOLDER -o rows.jsonl` does at its defaults, from the list of paths to the last row
+  folder   what `capcli caption FOLDER -o rows.jsonl` does at its defaults, from the list of paths to the last row
            written: reading, decoding of JPEGs, resizing, encoding, beam search, output. Start-up is left out (the
            interpreter, imports, loading the model and one picture to warm up); the time of the whole process
            is printed too.
 
 and prints images per second of each for every round, their ratios, and the peak resident memory of the process
-that captions from disk. Without --pictures, JPEGs of 640 x 480 are cropped from examples/ and from the photographs
-in scikit-image, if that is installed. Each uses as many threads as there are cores; OMP_NUM_THREADS changes that.
+that captions from disk. Of --pictures the first --count are taken. Without it, JPEGs of 640 x 480 are cropped from
+examples/ and from the photographs in scikit-image, if that is installed. Each uses as many threads as there are cores; OMP_NUM_THREADS changes that.
+`capcli bench` measures the same without memory, and the first caption besides, on pictures that it makes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
 from machine import describe
 from photographs import make_photographs
 
-ENCODER_BATCH = 16
+from capcli.model.options import ModelOptions
+from capcli.speed.turns import Work, take_turn
 
 
 def main() -> None:
@@ -45,31 +43,27 @@ def main() -> None:
     parser.add_argument("--model", default="base")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--turn", choices=TURNS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.turn:
-        print(json.dumps(TURNS[options.turn](options)))
-        return
 
     print(f"machine: {describe()}")
+    model = ModelOptions(options.model, device="cpu", engine=options.engine, batch_size=options.batch_size)
     with tempfile.TemporaryDirectory() as folder:
         if options.pictures is None:
-            options.pictures = Path(folder)
-            make_photographs(options.pictures, options.count)
-        compare(options)
+            make_photographs(Path(folder), options.count)
+        compare(Work(model, options.pictures or Path(folder), options.count), options.rounds)
 
 
-def compare(options: argparse.Namespace) -> None:
+def compare(work: Work, count: int) -> None:
     rounds = []
-    for number in range(1, options.rounds + 1):
-        encoder, memory, disk = (turn(name, options) for name in TURNS)
-        rounds.append((encoder["rate"], memory["rate"], disk["rate"], disk["peak_gb"]))
+    for number in range(1, count + 1):
+        encoder, memory, disk = (take_turn(name, work) for name in ("encoder", "memory", "folder"))
+        rounds.append((encoder["rate"], memory["rate"], disk["rate"], disk["peak"] / 1e9))
         print(
             f"round {number}: encoder alone {encoder['rate']:.2f} images/s; from memory {memory['rate']:.2f}; "
-            f"from disk {disk['rate']:.2f} ({disk['pictures']} photographs, {disk['failed']} failed, "
-            f"{disk['setting']}); disk/memory {disk['rate'] / memory['rate']:.3f}; "
-            f"disk/encoder {disk['rate'] / encoder['rate']:.2f}; peak memory {disk['peak_gb']:.2f} GB; "
-            f"whole process {disk['whole']:.1f} s",
+            f"from disk {disk['rate']:.2f} ({disk['pictures']} photographs, {disk['failed']} failed, model "
+            f"{disk['model']}, batch {work.model.batch_size}, beam {disk['beam_size']}, {disk['engine']}); disk/memory "
+            f"{disk['rate'] / memory['rate']:.3f}; disk/encoder {disk['rate'] / encoder['rate']:.2f}; peak memory "
+            f"{disk['peak'] / 1e9:.2f} GB; whole process {disk['whole']:.1f} s",
             flush=True,
         )
     middle = [statistics.median(column) for column in zip(*rounds, strict=True)]
@@ -80,85 +74,6 @@ def compare(options: argparse.Namespace) -> None:
         f"peak memory {max(peak for *_, peak in rounds):.2f} GB"
     )
 
-
-def turn(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Takes a turn in a process of its own, so that neither warms caches or fills memory for the other."""
-    chosen = {"pictures": options.pictures, "count": options.count, "model": options.model, "engine": options.engine}
-    arguments = [f"--{key}={value}" for key, value in (chosen | {"batch-size": options.batch_size}).items()]
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, __file__, f"--turn={name}", *arguments], check=True, stdout=subprocess.PIPE)
-    whole = time.perf_counter() - start
-    return {**json.loads(done.stdout.splitlines()[-1]), "whole": whole}
-
-
-def encoder_alone(options: argparse.Namespace) -> dict[str, Any]:
-    import torch
-    from torchvision.models import efficientnet_b4
-
-    model = efficientnet_b4(weights=None).eval()
-    images = torch.rand(ENCODER_BATCH, 3, 224, 224)
-    steps = max(1, options.count // ENCODER_BATCH)
-    with torch.inference_mode():
-        model(images)
-        start = time.perf_counter()
-        for _ in range(steps):
-            model(images)
-        taken = time.perf_counter() - start
-    return {"rate": steps * ENCODER_BATCH / taken}
-
-
-def from_memory(options: argparse.Namespace) -> dict[str, Any]:
-    import numpy as np
-
-    from capcli.captioner import Captioner
-    from capcli.pictures.find import find_pictures
-    from capcli.pictures.read import read_array
-
-    captioner = Captioner.load(options.model, "cpu", engine=options.engine)
-    files = find_pictures([options.pictures]).pictures
-    arrays = np.stack([read_array(file, captioner.size) for file in files])
-    captioner.caption_arrays(arrays[:1])
-    start = time.perf_counter()
-    for first in range(0, len(arrays), options.batch_size):
-        captioner.caption_arrays(arrays[first : first + options.batch_size])
-    return {"rate": len(arrays) / (time.perf_counter() - start)}
-
-
-def from_disk(options: argparse.Namespace) -> dict[str, Any]:
-    from capcli.model.options import ModelOptions
-    from capcli.output.options import OutputOptions
-    from capcli.output.outputs import Outputs
-    from capcli.pictures.find import find_pictures
-    from capcli.runs.session import Session
-    from capcli.runs.writing import WriteCaptions
-
-    place = ModelOptions(model=options.model, device="cpu", engine=options.engine, batch_size=options.batch_size)
-    with tempfile.TemporaryDirectory() as folder, Session(place) as session:
-        captioner = session.captioner
-        pictures = find_pictures([options.pictures]).pictures
-        captioner.caption(pictures[0])
-        rows = OutputOptions(output=Path(folder, "rows.jsonl"))
-        with Outputs(rows, sys.stdout.buffer, options.pictures) as outputs:
-            tally = session.run(WriteCaptions(outputs), pictures)
-    return {
-        "rate": len(pictures) / tally.seconds,
-        "pictures": len(pictures),
-        "failed": tally.failed,
-        "peak_gb": peak_memory() / 1e9,
-        "setting": f"model {captioner.name}, batch {options.batch_size}, beam {captioner.options.beam_size}, "
-        f"{getattr(captioner, 'engine', 'torch')}",
-    }
-
-
-def peak_memory() -> float:
-    """Peak resident memory of this process in bytes."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-TURNS = {"encoder": encoder_alone, "memory": from_memory, "disk": from_disk}
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ import typer
 from capcli.cli import (
     apply,
     attend,
+    bench,
     caption,
     compare,
     compress,
@@ -134,6 +135,7 @@ for title, commands in {
         "score": score.score,
         "compare": compare.compare,
         "faithfulness": faithfulness.faithfulness,
+        "bench": bench.bench,
     },
     "Models": {"train": train.train, "compress": compress.compress},
 }.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -78,20 +77,19 @@ def _draw(
         raise UsageError("only --as html, npz and json show keywords; `capcli caption --keywords` writes rows of them")
     # Everything that can be wrong with paths and files is told before torch takes its seconds.
     found, base = options.find(paths)
-    alone = len(paths) == 1 and found.pictures == [Path(paths[0])]
     canvas: Canvas
     if wish.output:
         canvas = Drawings(wish.as_, wish.output, base, found.pictures, overwrite=wish.overwrite, resume=wish.resumes)
     else:
         from capcli.cli.screen import Screen
 
-        canvas = Screen(found.pictures, named=not alone)
+        canvas = Screen(named=not found.alone)
     from capcli.keywords.chooser import keyword_origin, read_chooser
 
     job = DrawMaps(canvas, wish, sys.stdout.buffer, read_chooser(given.model, wanted), keyword_origin(wanted))
-    console = Console(summary=not alone)
+    console = Console(summary=not found.alone)
     with open_session(context, given, decoding, console) as session:
-        tally = session.run(job, found.pictures, notes=found.notes)
+        tally = session.run(job, found.pictures, notes=lambda: found.notes)
     console.conclude(tally)
     leave(tally)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -80,7 +80,7 @@ def caption(
         _caption_on_ray(paths, options, to, words, shared, decoding, given)
         return
     found, base = options.find(paths, watch)
-    alone = watch is None and len(paths) == 1 and found.pictures == [Path(paths[0])]
+    alone = watch is None and found.alone
     check_decoding(decoding)
     if alone and is_film_file(found.pictures[0]):
         chosen = {**outputs, **wanted, **bursts, **sharing}
@@ -89,7 +89,7 @@ def caption(
     _refuse(moving)
     together = _bursts(bursts, to)
     console = Console(summary=not alone)
-    arriving = None if watch is None else partial(_arriving, watch, options, set(found.pictures), console=console)
+    arriving = None if watch is None else partial(_arriving, watch, options, found.remember(), console=console)
     session = partial(open_session, context, given, decoding, console)
     tally = _caption(
         *(session, found, to, given, together, arriving), base=base, alone=alone, words=words, sharing=shared
@@ -119,11 +119,13 @@ def _caption(
     chooser, made_by = read_chooser(model.model, words), keyword_origin(words)
     places: Any = {"open_library": LibraryFile, "alone": alone, "keywords": made_by, "shard": sharing.part}
     with Outputs(to, sys.stdout.buffer, base, **places) as sinks, begin() as session:
-        share = sharing.share(found.pictures, base)
+        share = sharing.share(found, base)
         job = _job(sinks, to, chooser, bursts, share)
-        pictures = found.pictures if share is None else list(share.pictures)
+        pictures: Iterable[Path] = found.pictures if alone else found
+        if share is not None:
+            pictures = share.pictures
         coming = partial(arriving, sinks) if arriving else None
-        tally = session.run(job, pictures, notes=found.notes, arriving=coming, share=share)
+        tally = session.run(job, pictures, notes=lambda: found.notes, arriving=coming, share=share)
         if not (tally.interrupted or arriving):
             job.complete()
     return tally

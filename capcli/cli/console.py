@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -35,7 +35,7 @@ class Console(Observer):
         inform(line)
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[Bar]:
+    def progress(self, total: int | Iterable[object]) -> Iterator[Bar]:
         with Bar(total) as bar:
             yield bar
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
+from threading import Event, Thread
 from types import TracebackType
 
 from capcli.cli.messages import is_hushed
 
 
 class Bar:
-    """A bar on stderr, shown only if that is a terminal and there is more than one thing to do."""
+    """A bar on stderr, shown only if that is a terminal and there is more than one thing to do.
 
-    def __init__(self, total: int) -> None:
-        self._bar = None
+    Args:
+        total: how many things there are; or the things themselves, which are then counted while the work begins. Until
+            they are, the bar shows what is done of an unknown number.
+    """
+
+    def __init__(self, total: int | Iterable[object]) -> None:
+        self._bar, self._over = None, Event()
         if (
-            total > 1
+            not (isinstance(total, int) and total < 2)
             and not is_hushed()
             and sys.stderr is not None
             and sys.stderr.isatty()
@@ -37,7 +44,9 @@ class Bar:
                 auto_refresh=False,
                 transient=True,
             )
-            self._task = self._bar.add_task("", total=total)
+            self._task = self._bar.add_task("", total=total if isinstance(total, int) else None)
+            if not isinstance(total, int):
+                Thread(target=self._count, args=(total,), name="capcli-count", daemon=True).start()
 
     def __enter__(self) -> Bar:
         if self._bar:
@@ -45,8 +54,14 @@ class Bar:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
         if self._bar:
             self._bar.stop()
+
+    def _count(self, things: Iterable[object]) -> None:
+        count = sum(1 for _ in takewhile(lambda thing: not self._over.is_set(), things))
+        if self._bar and not self._over.is_set():
+            self._bar.update(self._task, total=count)
 
     @contextmanager
     def lifted(self, done: int) -> Iterator[None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,20 +28,19 @@ class Screen:
     """Draws to stdout as wide as the terminal, in the colours that it has; in a pipe, or with NO_COLOR, in shades.
 
     Args:
-        pictures: those that are to be drawn.
         named: whether the picture's path stands before the sentence above its drawing.
     """
 
-    def __init__(self, pictures: Sequence[Path], *, named: bool) -> None:
+    def __init__(self, *, named: bool) -> None:
         console = Console(file=sys.stdout)
         self._colour = colour_of(console)
         # A terminal that does not know how wide it is says 0.
         self._width, self._named = console.width or _WIDTH, named
-        self._pictures, self._begun = pictures, False
+        self._begun = False
 
-    def todo(self) -> list[Path]:
-        """All of them."""
-        return list(self._pictures)
+    def is_settled(self, picture: Path) -> bool:
+        """None is."""
+        return False
 
     def begin(self) -> None:
         """Nothing has to be made ready."""

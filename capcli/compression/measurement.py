@@ -23,8 +23,8 @@ from capcli.words.counting import count_of
 if TYPE_CHECKING:
     from capcli.arrays import UInt8Array
     from capcli.captioner import Captioner
-    from capcli.compression.speed import Speed
     from capcli.evaluation.comparison import Comparison
+    from capcli.speed.in_memory import Speed
 
 PICTURES = 32
 """Most pictures that speed is measured on."""
@@ -137,7 +137,7 @@ def measure_models(
     facts = tuple(Facts.read(label, file) for label, file in models.items())
 
     from capcli.captioner import Captioner
-    from capcli.compression.speed import measure
+    from capcli.speed.in_memory import measure
 
     captioners = [Captioner.of_file(file, measuring.device) for file in models.values()]
     prepared, timed_on, refused = _prepared(captioners, pictures)
@@ -191,7 +191,7 @@ def _prepared(
     """The pictures as each model takes them, what they are, for people, and a line for each that cannot be read."""
     import numpy as np
 
-    from capcli.compression.speed import made_pictures
+    from capcli.speed.made_pictures import made_pictures
 
     rows, refused = [], []
     for picture in made_pictures(PICTURES) if pictures is None else pictures:

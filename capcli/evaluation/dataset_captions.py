@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from capcli.output import Result
 from capcli.output.options import OutputOptions
 from capcli.output.origin import OriginRecord
 from capcli.output.outputs import Outputs
+from capcli.output.survey import Survey
 from capcli.runs.batches import make_result
 from capcli.runs.session import Session
 from capcli.runs.tally import Tally
@@ -124,22 +125,22 @@ class _CollectPredictions:
         self.vectors: dict[Path, Float32Array | None] = {}
         self._session: Session
 
-    def todo(self, pictures: Sequence[Path]) -> list[Path]:
+    def survey(self, pictures: Iterable[Path]) -> Survey | None:
         if self._outputs is None or self._keep is None:
-            return list(pictures)
-        todo = self._outputs.todo(pictures)
+            return None
+        survey = self._outputs.survey(pictures)
         self.remarks += self._outputs.notes
         file = self._keep.output
         assert file is not None, "caption_references sees to that"
         rows = read_predictions(file) if self._keep.resumes and file.stat().st_size else []
-        settled = set(map(_real, set(pictures) - set(todo)))
+        settled = {_real(picture) for picture in pictures if self._outputs.settled(picture)}
         self.held = [row for row in rows if _real(Path(row.names[0])) in settled]
         if others := len(rows) - len(self.held):
             self.remarks.append(f"{file} also holds rows of {others:,} other images, which are not scored")
-        return todo
+        return survey and replace(survey, failed=0)
 
-    def failed(self, picture: Path) -> bool:
-        return False
+    def is_settled(self, picture: Path) -> bool:
+        return self._outputs is not None and self._outputs.settled(picture)
 
     def begin(self, session: Session) -> None:
         self._session = session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -15,6 +15,7 @@ from capcli.heatmap.files import DrawingError
 from capcli.heatmap.options import AttendOptions
 from capcli.output import Result
 from capcli.output.origin import OriginRecord
+from capcli.output.survey import Survey, look_through
 from capcli.runs.batches import report_unreadable
 from capcli.runs.tally import Tally
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 class Canvas(Protocol):
     """Takes captions with their maps; `capcli.heatmap.files.Drawings` is one."""
 
-    def todo(self) -> list[Path]:
-        """Those of its pictures that are to be drawn."""
+    def is_settled(self, picture: Path) -> bool:
+        """Whether a picture has its drawing already, and keeps it."""
         ...
 
     def begin(self) -> None:
@@ -94,11 +95,11 @@ class DrawMaps:
             how = {"overwrite": wish.overwrite, "resumes": wish.resumes, "anyway": wish.resume_anyway}
             self.records = [OriginRecord.of_folder(wish.output, wish.as_, sought, **how)]
 
-    def todo(self, pictures: Sequence[Path]) -> list[Path]:
-        return self._canvas.todo()
+    def survey(self, pictures: Iterable[Path]) -> Survey:
+        return look_through(pictures, self.is_settled)
 
-    def failed(self, picture: Path) -> bool:
-        return False
+    def is_settled(self, picture: Path) -> bool:
+        return self._canvas.is_settled(picture)
 
     def begin(self, session: Session) -> None:
         import numpy as np

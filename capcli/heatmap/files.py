@@ -100,9 +100,9 @@ class Drawings:
             told = f"{count} of {len(pictures)} pictures have their {kind} in {folder} already, such as {first}"
             raise UsageError(f"{told if count else f'{first} is there already'}; {skips}--overwrite replaces them")
 
-    def todo(self) -> list[Path]:
-        """Those of the pictures that are to be drawn."""
-        return [picture for picture in self._pictures if not (self._resume and self._complete(picture))]
+    def is_settled(self, picture: Path) -> bool:
+        """Whether a picture has its drawing already, and keeps it."""
+        return self._resume and self._complete(picture)
 
     def begin(self) -> None:
         """Make the folder; raises OSError."""

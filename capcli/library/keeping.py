@@ -96,7 +96,7 @@ class LibraryFile(Endless):
         """Take the rows of pictures that are about to be captioned again for gone, until the new ones come."""
         self._forgotten.update(map(key_of, paths))
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Result) -> bool:
         """Keep a result; raises CapcliError where the disk does not take it."""
         key = key_of(result.path)
         with failing(self._path), changing(self._connection):
@@ -104,6 +104,7 @@ class LibraryFile(Endless):
             if count_loose(self._connection) >= BLOCK:
                 pack(self._connection)
         self._forgotten.discard(key)
+        return True
 
     def read(self, where: str, *values: object) -> Iterator[sqlite3.Row]:
         """Rows of pictures by a condition in SQL, as `read_rows` gives them."""

@@ -38,15 +38,19 @@ class Kept(AbstractContextManager["Kept"], Protocol):
         ...
 
     def state(self, path: Path) -> State | None:
-        """What it holds of a picture."""
+        """What it held of a picture when the run began; what the run itself wrote need not be remembered."""
         ...
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Take pictures that are about to be captioned again for such as it does not hold; raises CapcliError."""
         ...
 
-    def write(self, result: Result) -> None:
-        """Keep a result, out of the process when this returns; raises CapcliError where the disk does not take it."""
+    def write(self, result: Result) -> bool:
+        """Keep a result, out of the process when this returns; raises CapcliError where the disk does not take it.
+
+        Returns:
+            whether there is a row for a result like this.
+        """
         ...
 
     def complete(self) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from capcli.pictures.kinds import EXTENSIONS, is_raw
+from capcli.pictures.kinds import EXTENSIONS, is_raw, split_ending
+
+_REMEMBERED = 16
+"""Folders whose names are remembered: pictures come folder by folder, and there may be very many."""
 
 
 class _Listing(NamedTuple):
@@ -19,7 +23,7 @@ class _Listing(NamedTuple):
         raws: how often each stem is a raw file's.
     """
 
-    names: frozenset[str]
+    names: set[str]
     stems: Counter[str]
     raws: Counter[str]
 
@@ -38,7 +42,9 @@ class Naming:
 
     def __init__(self, folder: Path | None, base: Path) -> None:
         self._folder, self._base = folder, absolute(base)
-        self._listings: dict[Path, _Listing] = {}
+        self._listings: dict[str, _Listing] = {}
+        self._looked_at: tuple[str | None, set[str]] = (None, set())
+        self._target = lru_cache(_REMEMBERED)(self._find_target)
 
     def path_of(self, picture: Path, ending: str) -> Path:
         """The file of a picture with an ending such as `.txt`; no two pictures share one."""
@@ -55,25 +61,51 @@ class Naming:
 
     def whole(self, picture: Path, ending: str) -> Path:
         """The same, with the picture's own ending kept in any case."""
-        folder = picture.parent
-        if self._folder is not None:
-            folder = self._folder / absolute(folder).relative_to(self._base)
-        return folder / f"{picture.name}{ending}"
+        return self._target(picture.parent) / f"{picture.name}{ending}"
+
+    def may_be_there(self, picture: Path, ending: str) -> bool:
+        """Whether a file may be there that is a picture's by its name in any case, as far as the folder was listed.
+
+        It asks the system nothing, while a look for each spelling of the name asks many times.
+        """
+        folder, name = os.path.split(picture)
+        if folder != self._looked_at[0]:
+            self._looked_at = folder, self._list(os.fspath(self._target(Path(folder)))).names
+        there = self._looked_at[1]
+        return f"{name}{ending}".casefold() in there or f"{split_ending(name)[0]}{ending}".casefold() in there
+
+    def add(self, path: Path) -> None:
+        """Hear of a file that came to be there since."""
+        if (listing := self._listings.get(os.fspath(path.parent))) is not None:
+            listing.names.add(path.name.casefold())
+
+    def _find_target(self, folder: Path) -> Path:
+        return folder if self._folder is None else self._folder / absolute(folder).relative_to(self._base)
 
     def _files_beside(self, picture: Path) -> _Listing:
         """The files beside a picture; without regard to case."""
-        listing = self._listings.get(picture.parent)
-        if listing is None or picture.name.casefold() not in listing[0]:
-            # Listed again for a picture that came later.
+        return self._list(os.fspath(picture.parent), picture.name.casefold())
+
+    def _list(self, folder: str, sought: str | None = None) -> _Listing:
+        """The files in a folder, listed again where one is sought that came later; without regard to case."""
+        listing = self._listings.get(folder)
+        if listing is None or (sought is not None and sought not in listing.names):
             try:
-                with os.scandir(picture.parent) as entries:
+                with os.scandir(folder) as entries:
                     names = [entry.name.casefold() for entry in entries if not entry.is_dir(follow_symlinks=False)]
             except (OSError, ValueError):  # a null byte, which reading reports
                 names = []
-            stems = Counter(Path(name).stem for name in names if Path(name).suffix in EXTENSIONS)
-            raws = Counter(Path(name).stem for name in names if is_raw(name))
-            listing = _Listing(frozenset(names), stems, raws)
-            self._listings[picture.parent] = listing
+            stems, raws = Counter[str](), Counter[str]()
+            for name in names:
+                stem, ending = split_ending(name)
+                if ending in EXTENSIONS:
+                    stems[stem] += 1
+                elif is_raw(name):
+                    raws[stem] += 1
+            self._looked_at = None, set()
+            if len(self._listings) >= _REMEMBERED:
+                del self._listings[next(iter(self._listings))]
+            self._listings[folder] = listing = _Listing(set(names), stems, raws)
         return listing
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -18,8 +18,10 @@ from capcli.output.options import FILM_FORMATS, LIBRARY, PARQUET, PART_ROWS, Out
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.shard import Shard
-from capcli.output.sidecar import SidecarError, Sidecars
-from capcli.pictures.kinds import EXTENSIONS
+from capcli.output.sidecar import SidecarError, Sidecars, refuse_held
+from capcli.output.survey import Survey, look_through
+from capcli.pictures.find import Found
+from capcli.pictures.kinds import EXTENSIONS, START, is_picture
 
 
 class Outputs:
@@ -39,6 +41,7 @@ class Outputs:
         kept: every place that a later run may go on with, the rows' first.
         rows: the file of rows that is one of them; None where there is none.
         notes: remarks for the user, one line each.
+        rowless: pictures that the file of rows has none for: failures, where the format has no row for them.
         library: that results go to; None where they go elsewhere.
         records: of what made the captions, for the outputs that a later run can go on with. Sidecars beside the
             pictures have none: they hold captions by people and by other programs as well.
@@ -66,6 +69,7 @@ class Outputs:
         self._rows: Kept | None = None
         self._errors: Kept | None = None
         self.notes: list[str] = []
+        self.rowless: set[Path] = set()
         columns = {"with_keywords": bool(keywords), "with_review": review}
         with ExitStack() as stack:
             if options.output is None or _is_device(options.output):
@@ -89,31 +93,48 @@ class Outputs:
             self.records = list(_records(options, others, self._rows))
             self._stack = stack.pop_all()
 
-    def todo(self, pictures: Sequence[Path]) -> list[Path]:
-        """Those of the pictures that are to be captioned; failures that are held of them are dropped.
+    def survey(self, pictures: Iterable[Path]) -> Survey | None:
+        """Looks at what the outputs hold of pictures; failures that are to be tried again are dropped.
+
+        Returns:
+            what is settled; None where nothing can be, so that there was no need to look.
 
         Raises:
             UsageError: if a picture is one of the outputs, or sidecars hold captions already and nothing says what to
                 do with them.
         """
-        for picture in pictures:
+        # What is found in folders needs no look: by its name it is neither a sidecar nor anything else that is written.
+        named = pictures.files() if isinstance(pictures, Found) else pictures
+        places = [place for place in (self._options.output, self._options.errors) if place]
+        for picture in named:
             if any(file.is_file(picture) for file in self.kept):
                 raise UsageError(f"{picture} is to be captioned, and an output would take its place; name another file")
-        places = (self._options.output, self._options.errors)
+            if self._sidecars:
+                places.append(picture)
         for sidecars in self._sidecars:
-            sidecars.reserve([*pictures, *(place for place in places if place)])
+            sidecars.reserve(places)
         if not self._options.resumes:
-            if not self._options.overwrite:
-                self._refuse_sidecars(pictures)
-            return list(pictures)
-        todo = [picture for picture in pictures if not self.settled(picture)]
-        if pictures and len(todo) == len(pictures) and any(file.count for file in self.kept):
+            new = self._sidecars and not self._options.overwrite
+            return refuse_held(self._sidecars, pictures) if new else None
+        held = any(file.count for file in self.kept)
+        if not (held or self._sidecars):
+            return None
+        again: list[Path] = []
+
+        def is_settled(picture: Path) -> bool:
+            settled = self.settled(picture)
+            if not settled and self._options.retry_failed and self.failed(picture):
+                again.append(picture)
+            return settled
+
+        survey = look_through(pictures, is_settled, self.failed)
+        if held and survey.total and not survey.settled:
             self.notes.append(
                 f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
                 "are found again from the folder where they were written"
             )
-        self.forget(todo)
-        return todo
+        self.forget(again)
+        return survey
 
     def forget(self, pictures: Iterable[Path]) -> None:
         """Drop the failures that are held of pictures which are about to be captioned again."""
@@ -154,8 +175,8 @@ class Outputs:
             self._errors.write(written)
         if self._stream is not None:
             self._stream.write(result)
-        elif self._rows is not None and self._rows.state(result.path) is None:
-            self._rows.write(result)
+        elif self._rows is not None and self._rows.state(result.path) is None and not self._rows.write(result):
+            self.rowless.add(result.path)
         return written
 
     @property
@@ -187,19 +208,6 @@ class Outputs:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
 
-    def _refuse_sidecars(self, pictures: Sequence[Path]) -> None:
-        held = {
-            picture: sidecars.path_of(picture)
-            for sidecars in reversed(self._sidecars)
-            for picture in pictures
-            if sidecars.state(picture) is State.CAPTIONED
-        }
-        if held:
-            raise UsageError(
-                f"{len(held)} of {len(pictures)} pictures have captions in their sidecars already, such as "
-                f"{next(iter(held.values()))}; --resume skips these pictures, --overwrite replaces the captions"
-            )
-
 
 def _open(
     path: Path,
@@ -211,6 +219,8 @@ def _open(
 ) -> Kept:
     if path.suffix.lower() in EXTENSIONS:
         raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
+    if options.overwrite and _holds_picture(path):
+        raise UsageError(f"{path} holds a picture, and captions would take its place; name another file")
     how = {"resume": options.resumes, "overwrite": options.overwrite}
     if form == PARQUET:
         from capcli.output.parquet import ParquetFolder
@@ -233,6 +243,15 @@ def _records(options: OutputOptions, others: Mapping[str, object], rows: Kept | 
         how["overwrite"] = options.overwrite
         for kind in dict.fromkeys(options.sidecar):
             yield OriginRecord.of_folder(options.sidecar_dir, kind, words, **how)
+
+
+def _holds_picture(path: Path) -> bool:
+    # Whatever it is called, and by whichever link it is found among the pictures.
+    try:
+        with path.open("rb") as file:
+            return is_picture(file.read(START))
+    except OSError:
+        return False
 
 
 def _is_device(path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -52,6 +53,7 @@ class ParquetFolder:
         self._rows: list[dict[str, Any]] = []  # of the part that is not full yet
         self._states: dict[str, State] = {}
         self._part_of: dict[str, Path] = {}
+        self._written: Counter[State] = Counter()
         _prepare(path)
         self._open = GrowingFile(path / _OPEN, JsonLines())
         try:
@@ -65,7 +67,7 @@ class ParquetFolder:
 
     @property
     def count(self) -> int:
-        """How many pictures it holds rows of."""
+        """How many pictures it held rows of when it was opened, but for those dropped since."""
         return len(self._states)
 
     def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
@@ -80,7 +82,7 @@ class ParquetFolder:
         return False
 
     def state(self, path: Path) -> State | None:
-        """What the folder holds of a picture."""
+        """What the folder held of a picture when it was opened."""
         return self._states.get(_key(table_path(path)))
 
     def forget(self, paths: Iterable[Path]) -> None:
@@ -99,23 +101,24 @@ class ParquetFolder:
             self._states.pop(key)
             self._part_of.pop(key, None)
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Result) -> bool:
         """Keep a result; raises CapcliError where the disk does not take it."""
         self._begin()
         row = result.row()
         self._open.append(dumps(row) + b"\n")
         self._rows.append(row)
-        self._states[_key(table_path(result.path))] = result.state
+        self._written[result.state] += 1
         if len(self._rows) >= self._part_rows:
             self._close_part()
+        return True
 
     def complete(self) -> None:
         """Puts the last rows into a part, and says that there are no more; raises CapcliError."""
         if self._rows:
             self._close_part()
-        place, states = ManifestPlace(self._path), list(self._states.values())
+        place, counts = ManifestPlace(self._path), self._written + Counter(self._states.values())
         try:
-            place.add({"pictures": len(states), "failed": states.count(State.FAILED)})
+            place.add({"pictures": sum(counts.values()), "failed": counts[State.FAILED]})
             write_atomic(self._path / SUCCESS, b"")
         except OSError as error:
             raise CapcliError(f"{self._path}: {system_reason(error)}; --resume ends it") from None
@@ -148,7 +151,8 @@ class ParquetFolder:
         part = self._path / f"part-{last + 1:05}.parquet"
         _put(part, to_table(self._rows))
         for row in self._rows:
-            self._part_of[_key_of(row)] = part
+            if (key := _key_of(row)) in self._states:
+                self._part_of[key] = part
         self._rows = []
         self._open.rewrite(lambda row: False)
 

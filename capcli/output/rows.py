@@ -82,12 +82,12 @@ class RowFile(Endless):
             raise
 
     def state(self, path: Path) -> State | None:
-        """What the file holds of a picture."""
+        """What the file held of a picture when it was opened."""
         return self._states.get(_key(path))
 
     @property
     def count(self) -> int:
-        """How many pictures it holds rows of."""
+        """How many pictures it held rows of when it was opened, but for those dropped since."""
         return len(self._states)
 
     def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
@@ -98,12 +98,12 @@ class RowFile(Endless):
         """Whether `path` leads to this very file."""
         return self._file.is_file(path)
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Result) -> bool:
         """Append the row of a result, if the format has one; raises CapcliError where the disk does not take it."""
         row = self._file.format.encode(result)
         if row is not None:
             self._file.append(row)
-            self._states[_key(result.path)] = result.state
+        return row is not None
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Drop the rows of pictures that are about to be captioned again; raises CapcliError."""

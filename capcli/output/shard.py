@@ -13,7 +13,8 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,16 +101,17 @@ class Share:
     without: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, shard: Shard, pictures: Sequence[Path], base: Path) -> Share:
+    def of(cls, shard: Shard, pictures: Iterable[Path], base: Path) -> Share:
         """A shard's share of pictures that all lie below a folder."""
-        digest, mine = hashlib.blake2b(digest_size=16), []
+        digest, mine, total = hashlib.blake2b(digest_size=16), [], 0
         for place, picture in enumerate(pictures):
+            total = place + 1
             name = shared_name(picture, base)
             digest.update(name + b"\0")
             if shard.holds(name):
                 mine.append((place, picture))
         places, paths = zip(*mine, strict=True) if mine else ((), ())
-        return cls(shard, len(pictures), digest.hexdigest(), places, paths)
+        return cls(shard, total, digest.hexdigest(), places, paths)
 
     def together(self, batch_size: int) -> Callable[[Path], int]:
         """How many pictures are computed with one of these, itself among them, in a run over all of them."""
@@ -117,10 +119,10 @@ class Share:
         tail = {picture for place, picture in zip(self.places, self.pictures, strict=True) if place >= last}
         return lambda picture: self.total - last if picture in tail else batch_size
 
-    def ended(self, has_row: Callable[[Path], bool]) -> Share:
-        """The same once a run has settled all of its pictures."""
+    def ended(self, rowless: AbstractSet[Path]) -> Share:
+        """The same once a run has settled all of its pictures, some of which have no row."""
         each = zip(self.places, self.pictures, strict=True)
-        return replace(self, finished=True, without=tuple(place for place, path in each if not has_row(path)))
+        return replace(self, finished=True, without=tuple(place for place, path in each if path in rowless))
 
     def write(self, output: Path, *, absolute: bool = False) -> None:
         """Puts it into the record beside an output; raises CapcliError.

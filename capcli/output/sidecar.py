@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from capcli.errors import system_reason
+from capcli.errors import UsageError, system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.files.json import dumps
 from capcli.output import Result, State
 from capcli.output.formats.text import Sentences
 from capcli.output.naming import Naming, absolute
+from capcli.output.survey import Survey, look_through
 from capcli.output.xmp import NotXmp, has_caption, merge_xmp, new_xmp
 
 
@@ -55,7 +56,7 @@ class Sidecars:
         self.kept = self.changed = 0
 
     def reserve(self, paths: Iterable[Path]) -> None:
-        """Name files that no sidecar may take the place of: the pictures and the other outputs."""
+        """Name files that no sidecar may take the place of: other outputs, and pictures that may have any name."""
         self._reserved.update(map(absolute, paths))
 
     def path_of(self, picture: Path) -> Path:
@@ -68,6 +69,8 @@ class Sidecars:
 
     def state(self, picture: Path) -> State | None:
         """Whether the picture's sidecar holds a caption; failures leave none."""
+        if not self._naming.may_be_there(picture, f".{self.kind}"):
+            return None
         path = self.path_of(picture)
         try:
             content = path.read_bytes()
@@ -97,6 +100,7 @@ class Sidecars:
                 if not self._dry_run:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     write_atomic(path, content)
+                    self._naming.add(path)
         except (NotXmp, _Foreign) as error:
             raise SidecarError(f"its sidecar {path} {error}, and was left as it is") from None
         except OSError as error:
@@ -135,6 +139,26 @@ class Sidecars:
             return not other.exists() or other.samefile(picture)
         except OSError:
             return True
+
+
+def refuse_held(sidecars: Sequence[Sidecars], pictures: Iterable[Path]) -> Survey:
+    """Counts pictures; raises UsageError where some have captions in their sidecars already."""
+    first: Path | None = None
+
+    def is_held(picture: Path) -> bool:
+        nonlocal first
+        held = next((one for one in sidecars if one.state(picture) is State.CAPTIONED), None)
+        if held is not None and first is None:
+            first = held.path_of(picture)
+        return held is not None
+
+    survey = look_through(pictures, is_held)
+    if survey.settled:
+        raise UsageError(
+            f"{survey.settled} of {survey.total} pictures have captions in their sidecars already, such as {first}; "
+            "--resume skips these pictures, --overwrite replaces the captions"
+        )
+    return survey
 
 
 def _in_any_case(path: Path) -> Path | None:

@@ -194,7 +194,7 @@ def _with_file(source: Source, work: Callable[[BinaryIO], _T]) -> _T:
         raise TooManyPixels(path, str(refusal)) from None
     except Refusal as refusal:
         reason = str(refusal)
-        if reason == NO_PICTURE and (why := LEFT_OUT.get(ending_of(str(path)))):
+        if reason == NO_PICTURE and (why := LEFT_OUT.get(ending_of(Path(path).name))):
             reason += f" ({why})"
     except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
         reason = _reason(error)

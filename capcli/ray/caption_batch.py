@@ -126,7 +126,7 @@ class CaptionBatch:
             together = self._together(rows, pictures.names, size)
             planned: Iterator[Path | None] = iter(pictures.names)
             if together is not None:
-                planned = iter(plan_share(pictures.names, together))
+                planned = plan_share(pictures.names, together)
             fetched = (picture if picture is None else pictures.fetch(picture) for picture in planned)
             for part in self._session.batches(self._ask, fetched, together=together):
                 failed = 0

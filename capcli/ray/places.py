@@ -114,7 +114,7 @@ class Folder:
         ):
             below = one.path[base:]
             hidden = any(part.startswith((".", "_")) for part in below.split("/"))
-            if one.type == FileType.File and ending_of(below) in EXTENSIONS and not hidden:
+            if one.type == FileType.File and ending_of(below.rpartition("/")[2]) in EXTENSIONS and not hidden:
                 yield f"{self._name}/{below}"
 
 

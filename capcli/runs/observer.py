@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event
 from typing import Protocol
@@ -32,11 +32,12 @@ class Observer:
     def inform(self, line: str) -> None:
         """Hears what is good to know."""
 
-    def progress(self, total: int) -> AbstractContextManager[Progress]:
+    def progress(self, total: int | Iterable[object]) -> AbstractContextManager[Progress]:
         """Shows the progress of a run.
 
         Args:
-            total: how many pictures the model gets; 0 where nobody knows.
+            total: how many pictures the model gets, 0 where nobody knows; or the pictures, for another thread to count
+                them in an iteration of its own.
         """
         return nullcontext(_NoProgress())
 

@@ -9,7 +9,7 @@ from capcli.errors import UsageError
 from capcli.options import check, option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from capcli.output.shard import Shard, Share
@@ -42,7 +42,7 @@ class SharingOptions:
         if self.part is not None and self.on == RAY:
             raise UsageError("--on ray shares the pictures itself; leave --shard out")
 
-    def share(self, pictures: Sequence[Path], base: Path) -> Share | None:
+    def share(self, pictures: Iterable[Path], base: Path) -> Share | None:
         """The shard's share of pictures that lie below a folder; None for all of them."""
         if self.part is None:
             return None

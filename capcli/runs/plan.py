@@ -2,36 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+from capcli.output.survey import Survey
 
-def plan_run(todo: Sequence[Path], pictures: Sequence[Path], batch_size: int) -> tuple[list[Path | None], set[Path]]:
-    """Plans what a resumed run reads, so that it goes on with the very batches of an undisturbed one.
 
-    The last digits of a confidence depend on what is computed together with a picture. Therefore the batch in which
-    the earlier run ended is computed once more as a whole, and what that run left out on its way, such as failures
-    that have no rows, is tried apart from it.
+class Plan:
+    """What a run reads: an iteration gives files as `ask_in_batches` takes them.
+
+    A resumed run goes on with the very batches of an undisturbed one, because the last digits of a confidence depend on
+    how many pictures are computed together. Therefore the batch in which the earlier run ended is computed once more as
+    a whole, and what that run left out on its way, such as failures that have no rows, is tried apart from it.
 
     Args:
-        todo: the pictures that are left, in the order of `pictures`.
         pictures: all pictures of the run.
+        survey: of them; None where nothing is settled.
+        is_settled: whether an earlier run settled a picture.
         batch_size: pictures captioned at once.
+        together: how many pictures are computed with one in a run over all, where these are only a part.
+        notes: gives remarks, a line each, once all pictures were looked for.
 
-    Returns:
-        files as `ask_in_batches` takes them, and those of them that are there only to fill a batch.
+    Attributes:
+        mates: those files that are there only to fill a batch, as far as the iteration has come.
     """
-    left = set(todo)
-    reached = next((place for place in range(len(pictures), 0, -1) if pictures[place - 1] not in left), 0)
-    if reached == len(pictures):
-        return list(todo), set()
-    start = reached - reached % batch_size
-    apart = [picture for picture in pictures[:start] if picture in left]
-    return [*apart, None, *pictures[start:]], set(pictures[start:]) - left
+
+    def __init__(
+        self,
+        pictures: Iterable[Path],
+        survey: Survey | None,
+        is_settled: Callable[[Path], bool],
+        batch_size: int,
+        *,
+        together: Callable[[Path], int] | None = None,
+        notes: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._pictures, self._survey, self._is_settled = pictures, survey or Survey(), is_settled
+        self._batch_size, self._together, self._notes = batch_size, together, notes
+        self.mates: set[Path] = set()
+        self._remarks: list[str] = []
+
+    def __iter__(self) -> Iterator[Path | None]:
+        if self._together is not None:
+            left = (picture for picture in self._pictures if not self._is_settled(picture))
+            yield from plan_share(left, self._together)
+        elif self._survey.settled:
+            yield from self._go_on(self._survey)
+        else:
+            yield from self._pictures
+        self._remarks += self._notes()
+
+    def remarks(self) -> list[str]:
+        """What the iteration brought that is to be told, each once."""
+        remarks, self._remarks = self._remarks, []
+        return remarks
+
+    def _go_on(self, survey: Survey) -> Iterator[Path | None]:
+        whole = survey.reached == survey.total
+        start = survey.total if whole else survey.reached - survey.reached % self._batch_size
+        for place, picture in enumerate(self._pictures):
+            if place == start:
+                yield None
+            settled = self._is_settled(picture)
+            if settled and place >= start:
+                self.mates.add(picture)
+            if not settled or place >= start:
+                yield picture
 
 
-def plan_share(todo: Sequence[Path], together: Callable[[Path], int]) -> list[Path | None]:
+def plan_share(todo: Iterable[Path], together: Callable[[Path], int]) -> Iterator[Path | None]:
     """Plans what a run over a part of all pictures reads: those that are computed with as many others stand together.
 
     Args:
@@ -41,7 +81,6 @@ def plan_share(todo: Sequence[Path], together: Callable[[Path], int]) -> list[Pa
     Returns:
         files as `ask_in_batches` takes them.
     """
-    planned: list[Path | None] = []
     for _, pictures in groupby(todo, together):
-        planned += [*pictures, None]
-    return planned[:-1]
+        yield from pictures
+        yield None

@@ -7,8 +7,7 @@ and the loop: a `Session` puts them together. A `Job` says what the model is ask
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import ExitStack, closing
 from functools import cached_property
 from itertools import chain
@@ -22,9 +21,10 @@ from capcli.model.options import ModelOptions
 from capcli.output import Result
 from capcli.output.origin import Origin, OriginRecord, read_origin
 from capcli.output.shard import Share
+from capcli.output.survey import Survey
 from capcli.runs.batches import Answer, ask_in_batches
 from capcli.runs.observer import Observer
-from capcli.runs.plan import plan_run, plan_share
+from capcli.runs.plan import Plan
 from capcli.runs.tally import Tally
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Job(Protocol[Answer]):
 
     @property
     def notes(self) -> Sequence[str]:
-        """Remarks for the user, a line each, that are known after `todo`."""
+        """Remarks for the user, a line each, that are known after `survey`."""
         ...
 
     @property
@@ -70,12 +70,19 @@ class Job(Protocol[Answer]):
         """Of the outputs that a later run may go on with."""
         ...
 
-    def todo(self, pictures: Sequence[Path]) -> list[Path]:
-        """Those of the pictures that the run is to take, in their order; raises UsageError if it must not begin."""
+    def survey(self, pictures: Iterable[Path]) -> Survey | None:
+        """Looks at all pictures before a run.
+
+        Returns:
+            what earlier runs settled; None where that is nothing, so that there was no need to look.
+
+        Raises:
+            UsageError: if the run must not begin.
+        """
         ...
 
-    def failed(self, picture: Path) -> bool:
-        """Whether an earlier run ended with a failure for a picture that this one does not take."""
+    def is_settled(self, picture: Path) -> bool:
+        """Whether earlier runs settled a picture."""
         ...
 
     def begin(self, session: Session) -> None:
@@ -155,9 +162,9 @@ class Session:
     def run(
         self,
         job: Job[Answer],
-        pictures: Sequence[Path],
+        pictures: Iterable[Path],
         *,
-        notes: Iterable[str] = (),
+        notes: Callable[[], Iterable[str]] = tuple,
         arriving: Arriving | None = None,
         share: Share | None = None,
     ) -> Tally:
@@ -165,8 +172,8 @@ class Session:
 
         Args:
             job: what to do.
-            pictures: all pictures of the run.
-            notes: remarks about them, a line each; the observer hears them if the run begins.
+            pictures: all pictures of the run; several iterations give the same. None is remembered.
+            notes: gives remarks about them, a line each; it is called once all pictures were looked for.
             arriving: gives further pictures; a None among them hands over what there is so far.
             share: whose pictures they are, if they are only a part of those of a larger run.
 
@@ -177,23 +184,22 @@ class Session:
         """
         self.origin = origin = read_origin(self.model, self._decoding) if job.records else None
         remarks = [record.check(origin) for record in job.records if origin]
-        todo = job.todo(pictures)
-        self._warn(*notes, *job.notes, *remarks)
-        settled = set(pictures) - set(todo)
-        tally = Tally(skipped=len(pictures) - len(todo), failed_before=sum(map(job.failed, settled)))
-        if not (todo or arriving):
+        survey = job.survey(pictures)
+        self._warn(*job.notes, *remarks)
+        tally = Tally(skipped=survey.settled, failed_before=survey.failed) if survey else Tally()
+        total = _total(pictures, survey)
+        if not (total or arriving):
+            self._warn(*notes())
             return tally
         self.captioner  # noqa: B018 - loaded here, so that an interrupt meanwhile ends the run at once
         together = None if share is None else share.together(self.model.batch_size)
-        planned, mates = plan_run(todo, pictures, self.model.batch_size)
-        if together is not None:
-            planned, mates = plan_share(todo, together), set()
+        plan = Plan(pictures, survey, job.is_settled, self.model.batch_size, together=together, notes=notes)
         with self.observer.interruptible() as interrupt:
             job.begin(self)
             coming = arriving(interrupt, tally) if arriving else ()
             how: Any = {"described": job.describes, "is_asked": job.is_asked, "together": together}
-            with closing(self.batches(job.ask, chain(planned, coming), **how)) as batches:
-                self._loop(job, batches, mates, tally, 0 if arriving else len(mates) + len(todo), interrupt)
+            with closing(self.batches(job.ask, chain(plan, coming), **how)) as batches:
+                self._loop(job, batches, plan, tally, 0 if arriving else total, interrupt)
             tally.interrupted = interrupt.is_set()
             job.finish(tally, interrupted=tally.interrupted)
         return tally
@@ -228,24 +234,26 @@ class Session:
         self,
         job: Job[Answer],
         batches: Iterable[list[tuple[Reading, Answer | None]]],
-        mates: AbstractSet[Path],
+        plan: Plan,
         tally: Tally,
-        total: int,
+        total: int | Iterable[Path],
         interrupt: Event,
     ) -> None:
         start = time.monotonic()
         parts = ([one] for batch in batches for one in batch) if job.singly else batches
         with self.observer.progress(total) as progress:
             for part in parts:
-                with progress.lifted(len(part)):
+                with progress.lifted(sum(reading.path not in plan.mates for reading, _ in part)):
+                    self._warn(*plan.remarks())
                     for reading, answer in part:
-                        if reading.path not in mates:
+                        if reading.path not in plan.mates:
                             self._warn(*(record.begin() for record in job.records))
                             self._account(job.keep(reading, answer), tally)
                             self._warn(*(record.complete() for record in job.records))
                 tally.seconds = time.monotonic() - start
                 if interrupt.is_set():
                     break
+        self._warn(*plan.remarks())
 
     def _warn(self, *lines: str | None) -> None:
         for line in filter(None, lines):
@@ -264,3 +272,10 @@ class Session:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
+
+
+def _total(pictures: Iterable[Path], survey: Survey | None) -> int | Iterable[Path]:
+    """How many pictures are to do; the pictures themselves where that is not known without going through them."""
+    if survey is not None:
+        return survey.left
+    return len(pictures) if isinstance(pictures, Sized) else pictures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from capcli.output import Result
 from capcli.output.origin import OriginRecord
 from capcli.output.outputs import Outputs
 from capcli.output.shard import Share
+from capcli.output.survey import Survey
 from capcli.runs.batches import make_result
 from capcli.runs.tally import Tally
 
@@ -65,11 +66,11 @@ class WriteCaptions:
     def records(self) -> Sequence[OriginRecord]:
         return self._outputs.records
 
-    def todo(self, pictures: Sequence[Path]) -> list[Path]:
-        return self._outputs.todo(pictures)
+    def survey(self, pictures: Iterable[Path]) -> Survey | None:
+        return self._outputs.survey(pictures)
 
-    def failed(self, picture: Path) -> bool:
-        return self._outputs.failed(picture)
+    def is_settled(self, picture: Path) -> bool:
+        return self._outputs.settled(picture)
 
     def begin(self, session: Session) -> None:
         self._session = session
@@ -102,8 +103,7 @@ class WriteCaptions:
         for kept in self._outputs.kept:
             kept.complete()
         if self._share is not None and self._outputs.rows is not None:
-            rows = self._outputs.kept[0]
-            ended = self._share.ended(lambda picture: rows.state(picture) is not None)
+            ended = self._share.ended(self._outputs.rowless)
             ended.write(self._outputs.rows, absolute=self.describes)
 
     def finish(self, tally: Tally, *, interrupted: bool) -> None:

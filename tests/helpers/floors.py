@@ -18,6 +18,7 @@ FLOORS = (
     "compression",
     "training",
     "catalogue",
+    "speed",
     "evaluation",
     "video",
     "serve",
@@ -54,9 +55,9 @@ FLOORS = (
 """The rooms of capcli from the top to the ground: each may import those below it."""
 
 WITHOUT_TORCH = (
-    "__main__", "cli", "", "catalogue", "evaluation", "video", "serve", "web", "ratings", "heatmap", "metadata", "ray",
-    "runs", "captioner", "captioning", "caption", "attribution", "library", "output", "keywords", "known", "hub",
-    "pictures", "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
+    "__main__", "cli", "", "catalogue", "speed", "evaluation", "video", "serve", "web", "ratings", "heatmap",
+    "metadata", "ray", "runs", "captioner", "captioning", "caption", "attribution", "library", "output", "keywords",
+    "known", "hub", "pictures", "datasets", "metrics", "files", "words", "arrays", "options", "errors", "version",
 )  # fmt: skip
 """Rooms that load without torch, which takes seconds; their functions may import it."""
 

@@ -33,7 +33,7 @@ def write(path: Path, form: str, pictures: list[Path], share: Share | None = Non
         for picture in pictures:
             outputs.write(result_of(picture))
         if share is not None:
-            share.ended(lambda one: outputs.kept[0].state(one) is not None).write(path)
+            share.ended(outputs.rowless).write(path)
 
 
 def write_shards(folder: Path, form: str, of: int, shuffle: Callable[[list[Path]], None]) -> list[Path]:

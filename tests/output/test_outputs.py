@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from capcli.errors import UsageError
 from capcli.output import Result
 from capcli.output.options import OutputOptions
 from capcli.output.outputs import Outputs
+from capcli.pictures.find import find_pictures
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +29,18 @@ DOG = {path: Result(path, (f"A dog in {path}.",), (0.5,), "base") for path in (A
 BAD = {path: Result(path, error="is empty (0 bytes)") for path in (A, B, C)}
 
 
+def todo_of(outputs: Outputs, pictures: Sequence[Path]) -> list[Path]:
+    """What a run does that begins now."""
+    survey = outputs.survey(pictures)
+    todo = [picture for picture in pictures if not outputs.settled(picture)]
+    assert survey is None or (survey.total, survey.left) == (len(pictures), len(todo))
+    return todo
+
+
 def run(*results: Result, pictures: tuple[Path, ...] = (A, B, C), **options: object) -> list[Path]:
     """What the run does, of which `results` come about."""
     with Outputs(OutputOptions(**options), io.BytesIO(), Path()) as outputs:  # type: ignore[arg-type]
-        todo = outputs.todo(pictures)
+        todo = todo_of(outputs, pictures)
         for result in results:
             if result.path in todo:
                 outputs.write(result)
@@ -102,7 +112,7 @@ def test_a_sidecar_whose_name_is_too_long_is_left_out_and_the_row_is_written() -
     long.touch()
     result = Result(long, ("A dog.",), (0.5,), "base")
     with Outputs(OutputOptions(output=Path("rows.jsonl"), sidecar=("json", "txt")), io.BytesIO(), Path()) as to:
-        assert to.todo([long]) == [long]
+        assert todo_of(to, [long]) == [long]
         error = to.write(result).error
     assert error is not None
     assert error.endswith("cannot be written (file name too long)")
@@ -159,6 +169,27 @@ def test_an_output_that_is_one_of_the_pictures_is_refused() -> None:
     assert Path("scan").read_bytes() == b"a picture without an ending"
 
 
+def test_a_file_that_holds_a_picture_is_never_overwritten() -> None:
+    picture = b"\xff\xd8\xff\xe0 and the rest"
+    Path("photo.jpg").write_bytes(picture)
+    Path("rows.csv").hardlink_to("photo.jpg")
+    with pytest.raises(UsageError, match=r"rows.csv holds a picture, and captions would take its place"):
+        run(output=Path("rows.csv"), overwrite=True)
+    assert Path("photo.jpg").read_bytes() == picture
+
+
+def test_a_look_at_new_outputs_goes_through_no_pictures() -> None:
+    class Never(list[Path]):
+        def __iter__(self) -> Iterator[Path]:
+            raise AssertionError("they were gone through")
+
+    found = find_pictures([Path()])
+    found.__class__ = type("Watched", (type(found),), {"__iter__": Never.__iter__})
+    for options in ({}, {"resume": True}, {"overwrite": True, "sidecar": ("txt",)}):
+        with Outputs(OutputOptions(output=Path("rows.csv"), **options), io.BytesIO(), Path()) as outputs:  # type: ignore[arg-type]
+            assert outputs.survey(found) is None or "sidecar" in options
+
+
 def test_a_sidecar_takes_the_place_of_no_picture_and_no_output() -> None:
     Path("a.txt").write_bytes(b"a picture of this name")
     run(*DOG.values(), pictures=(A, B, Path("a.txt")), output=Path("b.txt"), sidecar=("txt",), overwrite=True)
@@ -179,7 +210,7 @@ def test_what_was_captioned_later_is_no_failure_any_more() -> None:
     with Outputs(
         OutputOptions(output=Path("rows.tsv"), errors=Path("errors.jsonl"), resume=True), io.BytesIO(), Path()
     ) as outputs:
-        assert outputs.todo((A, B, C)) == [C]
+        assert todo_of(outputs, (A, B, C)) == [C]
         assert not outputs.failed(B)
 
 
@@ -187,7 +218,7 @@ def test_sidecars_that_say_something_else_are_kept_and_counted() -> None:
     Path("a.txt").write_text("A cat, says a person.\n")
     Path("b.txt").write_text("A dog in b.jpg.\n")
     with Outputs(OutputOptions(output=Path("r.jsonl"), sidecar=("txt",), resume=True), io.BytesIO(), Path()) as outputs:
-        for picture in outputs.todo((A, B, C)):
+        for picture in todo_of(outputs, (A, B, C)):
             outputs.write(DOG[picture])
         assert outputs.kept_sidecars == 1
     assert Path("a.txt").read_text() == "A cat, says a person.\n"
@@ -201,7 +232,7 @@ def test_sidecars_of_another_folder_are_not_taken_for_one_s_own(folder: Path) ->
         picture = Path(year, "a.jpg")
         to = OutputOptions(sidecar=("json",), sidecar_dir=Path("out"), resume=True)
         with Outputs(to, io.BytesIO(), Path(year)) as outputs:
-            assert outputs.todo([picture]) == [picture]
+            assert todo_of(outputs, [picture]) == [picture]
             written = outputs.write(Result(picture, ("A dog.",), (0.5,), "base"))
     assert written.error == "its sidecar out/a.json holds the caption of another picture, and was left as it is"
 
@@ -209,7 +240,7 @@ def test_sidecars_of_another_folder_are_not_taken_for_one_s_own(folder: Path) ->
 def test_rows_of_other_paths_are_remarked_on() -> None:
     run(DOG[A], output=Path("rows.jsonl"))
     with Outputs(OutputOptions(output=Path("rows.jsonl"), resume=True), io.BytesIO(), Path()) as outputs:
-        outputs.todo((B, C))
+        outputs.survey((B, C))
         assert "has no row of these pictures" in outputs.notes[0]
 
 

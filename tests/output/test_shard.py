@@ -70,7 +70,7 @@ def test_a_picture_knows_how_many_are_computed_with_it_in_the_whole_run(total: i
 
 def test_a_record_is_read_back(tmp_path: Path) -> None:
     odd = Path("b\udcff\n.jpg")
-    share = Share.of(Shard(1, 1), [Path("a.jpg"), odd], Path.cwd()).ended(lambda picture: picture != odd)
+    share = Share.of(Shard(1, 1), [Path("a.jpg"), odd], Path.cwd()).ended({odd})
     share.write(tmp_path / "rows.jsonl")
     assert Share.read(tmp_path / "rows.jsonl") == share
     assert share.without == (1,)

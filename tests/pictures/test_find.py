@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -282,7 +284,7 @@ def test_patterns_that_leave_nothing_are_told(album: Path) -> None:
 
 
 def test_no_paths_are_no_pictures() -> None:
-    assert find_pictures([]) == Found([], [])
+    assert (find_pictures([]).pictures, find_pictures([]).notes) == ([], [])
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look into everything")
@@ -389,3 +391,78 @@ def test_one_file_by_its_own_path_is_alone(tmp_path: Path) -> None:
     for paths in ([tmp_path / "a.jpg", tmp_path / "b.jpg"], [tmp_path / "sub"], [tmp_path / "sub" / "*.jpg"]):
         assert not find_pictures(paths).alone
     assert not find_pictures([], listed=[tmp_path / "a.jpg"]).alone
+
+
+def test_pictures_come_before_the_folders_behind_them_are_looked_into(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    found = iter(find_pictures([tmp_path], recursive=True))
+    assert next(found) == tmp_path / "a" / "1.jpg"
+    make(tmp_path, "b/3.jpg")
+    assert [path.name for path in found] == ["2.jpg", "3.jpg"]
+
+
+def test_each_iteration_looks_anew_and_can_be_remembered(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "sub/b.jpg")
+    found = find_pictures([tmp_path], recursive=True)
+    seen = found.remember()
+    one, other = iter(found), iter(found)
+    assert (next(one), next(other)) == (tmp_path / "a.jpg", tmp_path / "a.jpg")
+    assert list(one) == list(other) == [tmp_path / "sub" / "b.jpg"]
+    assert seen == {tmp_path / "a.jpg", tmp_path / "sub" / "b.jpg"}
+
+
+PLACES = ["", "a", "a/b", "c", "link", "a/1.jpg", "a/b/2.jpg", "c/.4.jpg"]
+PATTERNS = ["*.jpg", "b", "a/*", "a/b/*.jpg", "**/1.jpg", "2.*"]
+
+
+@pytest.fixture(scope="module")
+def overlapping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("overlap")
+    make(root, "0.jpg", "a/1.jpg", "a/b/2.jpg", "c/3.jpg", "c/.4.jpg")
+    (root / "link").symlink_to(root / "a", target_is_directory=True)
+    return root
+
+
+@given(
+    st.lists(st.sampled_from(PLACES), min_size=1, max_size=4),
+    st.lists(st.sampled_from(PATTERNS), max_size=2),
+    st.lists(st.sampled_from(PATTERNS), max_size=1),
+    st.booleans(),
+)
+def test_paths_that_overlap_give_each_picture_once_where_the_first_of_them_has_it(
+    overlapping: Path, given_places: list[str], include: list[str], exclude: list[str], deep: bool
+) -> None:
+    how: dict[str, Any] = {"recursive": deep, "include": include, "exclude": exclude}
+    expected: dict[tuple[Path, str], Path] = {}
+    for place in given_places:
+        try:
+            alone = find_pictures([overlapping / place], **how).pictures
+        except UsageError:
+            continue
+        for path in alone:
+            expected.setdefault((path.parent.resolve(), path.name), path)
+    if expected:
+        found = find_pictures([overlapping / place for place in given_places], **how)
+        assert found.pictures == list(expected.values())
+
+
+def test_what_is_remembered_of_a_search_does_not_grow_with_its_pictures(tmp_path: Path) -> None:
+    for folder in range(24):
+        make(tmp_path, *(f"{folder}/{number:060}.jpg" for number in range(200)))
+
+    def held(*paths: Path) -> int:
+        found = find_pictures(paths)
+        tracemalloc.start()
+        assert sum(1 for _ in found) == 200 * len(paths)
+        # Paths intern their parts, and Python makes room for more of them at times that nobody can foresee.
+        snapshot = tracemalloc.take_snapshot().filter_traces(
+            [tracemalloc.Filter(inclusive=False, filename_pattern="*pathlib*")]
+        )
+        tracemalloc.stop()
+        assert found.notes == []
+        return sum(trace.size for trace in snapshot.traces)
+
+    folders = [tmp_path / str(folder) for folder in range(24)]
+    few, many = held(*folders[:3]), held(*folders)
+    # All names of the other folders would be 21 x 200 x 109 bytes.
+    assert many - few < 50_000

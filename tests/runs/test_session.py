@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from capcli.errors import UsageError
 from capcli.model.options import ModelOptions
 from capcli.output import Result
 from capcli.output.origin import OriginRecord
+from capcli.output.survey import Survey, look_through
 from capcli.runs.batches import make_result
 from capcli.runs.observer import Observer
 from capcli.runs.session import Session
@@ -38,11 +39,11 @@ class Collect:
         self.kept: list[tuple[str, Any]] = []
         self.calls: list[str] = []
 
-    def todo(self, pictures: Sequence[Path]) -> list[Path]:
-        return [picture for picture in pictures if picture.name not in self._settled]
+    def survey(self, pictures: Iterable[Path]) -> Survey | None:
+        return look_through(pictures, self.is_settled, lambda picture: picture.name == "1.png")
 
-    def failed(self, picture: Path) -> bool:
-        return picture.name == "1.png"
+    def is_settled(self, picture: Path) -> bool:
+        return picture.name in self._settled
 
     def begin(self, session: Session) -> None:
         self.calls.append("begin")
@@ -67,13 +68,13 @@ class Hear(Observer):
 
     def __init__(self, patience: int = 99) -> None:
         self.heard: list[str] = []
-        self.totals: list[int] = []
+        self.totals: list[int | Iterable[object]] = []
         self.event, self._patience = Event(), patience
 
     def warn(self, line: str) -> None:
         self.heard.append(line)
 
-    def progress(self, total: int) -> Any:
+    def progress(self, total: int | Iterable[object]) -> Any:
         self.totals.append(total)
         return super().progress(total)
 
@@ -96,7 +97,7 @@ def test_each_picture_is_kept_once_and_in_order_and_accounted_for(pictures: list
     pictures[1].write_bytes(b"")
     fake, observer, job = FakeCaptioner(), Hear(), Collect()
     with Session(PLACE, {"beam_size": 2}, observer=observer, load=fake.load) as session:
-        tally = session.run(job, pictures, notes=["before"])
+        tally = session.run(job, pictures, notes=lambda: ["about pictures"])
     assert job.kept == [
         ("0.png", "brightness 0"),
         ("1.png", None),
@@ -104,7 +105,7 @@ def test_each_picture_is_kept_once_and_in_order_and_accounted_for(pictures: list
     ]
     assert job.calls == ["begin", "finish False"]
     assert (tally.captioned, tally.failed, tally.undrawn, tally.skipped) == (3, 1, 1, 0)
-    assert observer.heard == ["before", "a\nremark", f"{pictures[1]}: is empty (0 bytes)"]
+    assert observer.heard == ["a\nremark", "about pictures", f"{pictures[1]}: is empty (0 bytes)"]
     assert observer.totals == [5]
     assert {options.beam_size for options in fake.asked} == {2}
     assert fake.loaded == [PLACE]
@@ -191,3 +192,41 @@ def test_results_hold_what_the_formats_tell(pictures: list[Path]) -> None:
         pictures[0], ("a dog", "a cat"), (0.7, 0.2), "m", True, (("dog", -0.5, None),)
     )
     assert make_result(reading, best, "m").words is None
+
+
+class Walk:
+    """Pictures that nobody has counted."""
+
+    def __init__(self, pictures: Sequence[Path]) -> None:
+        self._pictures = pictures
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._pictures)
+
+
+@pytest.mark.parametrize("settled", [(), ("0.png", "1.png", "2.png"), ("1.png",), ("4.png",)])
+def test_pictures_that_come_one_after_another_are_done_as_a_list_of_them(
+    pictures: list[Path], settled: tuple[str, ...]
+) -> None:
+    found = []
+    for given in (pictures, Walk(pictures)):
+        fake, job = FakeCaptioner(), Collect(settled)
+        with Session(PLACE, load=fake.load) as session:
+            tally = session.run(job, given)
+        found.append((job.kept, fake.batches, tally.skipped, tally.failed_before))
+    assert found[0] == found[1]
+    assert sorted(name for name, _ in found[0][0]) == [one.name for one in pictures if one.name not in settled]
+
+
+def test_uncounted_pictures_are_handed_to_whoever_shows_progress(pictures: list[Path]) -> None:
+    observer, walk = Hear(), Walk(pictures)
+    with Session(PLACE, observer=observer, load=FakeCaptioner().load) as session:
+        session.run(NeverBefore(), walk)
+    assert observer.totals == [walk]
+
+
+class NeverBefore(Collect):
+    """A job that knows without a look that nothing is settled."""
+
+    def survey(self, pictures: Iterable[Path]) -> Survey | None:
+        return None

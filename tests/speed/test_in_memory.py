@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from capcli.compression import speed
-from capcli.compression.speed import Speed, made_pictures, measure
+from capcli.speed import in_memory as speed
+from capcli.speed.in_memory import Speed, measure
+from capcli.speed.made_pictures import made_pictures
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""Pictures captioned per second by several models, taken in turns so that whatever else goes on slows all alike."""
+"""Pictures captioned per second from memory by models in turns, so that whatever else goes on slows all alike."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
 from capcli.arrays import UInt8Array
 
 if TYPE_CHECKING:
     from capcli.captioner import Captioner
 
 ROUNDS = 5
-
-_SIZE = (640, 480)
 
 
 @dataclass(frozen=True)
@@ -102,10 +97,3 @@ def measure(
         found.append(tuple(rates))
     first_one = captioners[0]
     return Speed(tuple(found), len(prepared[0]), str(first_one.device), tuple(one.precision for one in captioners))
-
-
-def made_pictures(count: int) -> list[Image.Image]:
-    """Pictures of soft patches of colour, always the same, for want of photographs: 640 x 480, RGB."""
-    chance = np.random.default_rng(0)
-    patches = [chance.integers(0, 256, (6, 8, 3), dtype=np.uint8) for _ in range(count)]
-    return [Image.fromarray(patch).resize(_SIZE, Image.Resampling.BICUBIC) for patch in patches]

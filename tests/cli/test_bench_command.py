@@ -1,0 +1,41 @@
+"""`capcli bench`, with a tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from capcli.cli import app
+
+
+def test_a_model_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["bench", "--model", str(tmp_path / "none.safetensors")])
+    assert done.exit_code == 2
+    assert "no such model file" in done.stderr
+
+
+def test_pictures_that_do_not_exist_are_one_line(tiny_checkpoint: Any, tmp_path: Path) -> None:
+    tiny_checkpoint("transformer").save(tmp_path / "tiny.safetensors")
+    given = ["--model", str(tmp_path / "tiny.safetensors"), "--pictures", str(tmp_path / "none")]
+    done = CliRunner().invoke(app, ["bench", *given])
+    assert done.exit_code == 2
+    assert "no such file or folder" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_machine_is_measured(tiny_checkpoint: Any, tmp_path: Path) -> None:
+    tiny_checkpoint("transformer").save(tmp_path / "tiny.safetensors")
+    given = ["--model", str(tmp_path / "tiny.safetensors"), "--device", "cpu", "--count", "4", "--rounds", "1"]
+    done = CliRunner().invoke(app, ["bench", "--json", *given])
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    for name in ("images_per_second", "first_caption_seconds", "encoder_images_per_second", "peak_memory_bytes"):
+        assert told[name]["median"] > 0, name
+    one = told["rounds"][0]
+    assert told["times_the_encoder"]["median"] == pytest.approx(one["rate"] / one["encoder"])
+    assert (told["model"]["name"], told["model"]["device"], told["timed_on"][:15]) == ("tiny", "cpu", "4 made pictures")
+    assert told["encoder"].startswith("mobilenet_v3_small of 64 x 64 pixels")
