@@ -15,7 +15,8 @@ Takes turns, in processes of their own, between
 
 and prints images per second of each for every round, their ratios, and the peak resident memory of the process
 that captions from disk. Of --pictures the first --count are taken. Without it, JPEGs of 640 x 480 are cropped from
-examples/ and from the photographs in scikit-image, if that is installed. Each uses as many threads as there are cores; OMP_NUM_THREADS changes that.
+examples/ and from the photographs in scikit-image, if that is installed. Each uses as many threads as there are cores;
+OMP_NUM_THREADS changes that.
 `capcli bench` measures the same without memory, and the first caption besides, on pictures that it makes.
 """
 
