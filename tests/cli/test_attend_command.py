@@ -390,7 +390,8 @@ def test_drawings_that_were_made_otherwise_are_not_gone_on_with(
     attend("in", "-o", "out", "--as", "json", *SENTENCE)
     (folder / "out" / "b.json").unlink()
     before = states(folder / "out")
-    asked = ("in", "-o", "out", "--as", "json", *SENTENCE, *arguments)
+    sentence = () if "--caption" in arguments else SENTENCE
+    asked = ("in", "-o", "out", "--as", "json", *sentence, *arguments)
     refused = attend(*asked, "--resume")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith(f"capcli: error: {told}")

@@ -58,7 +58,7 @@ def test_captions_of_the_command_are_those_of_the_api(folder: Path, small_file: 
     name = option.removeprefix("--").replace("-", "_")
     beside = Captioner.load(small_file, "cpu", language_model=folder / "lm.safetensors")
     expected = beside.caption(folder / "0.png", **{"lm_rescore": 0.0, name: 4.0})
-    weights = ["--lm-rescore", "0", option, "4"]
+    weights = [part for one, value in {"--lm-rescore": "0", option: "4"}.items() for part in (one, value)]
     given = ["0.png", "--model", str(small_file), "--lm", "lm.safetensors", "--device", "cpu"]
     result = CliRunner().invoke(app, ["caption", *given, *weights])
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{expected}\n", "")

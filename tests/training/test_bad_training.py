@@ -44,19 +44,9 @@ def train(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     monkeypatch.chdir(tmp_path)
 
     def run(recipe: Path, *options: object, data: Path = photos) -> tuple[int, str]:
-        asked = [
-            "train",
-            recipe,
-            "--data",
-            data,
-            "--run",
-            "run",
-            "-o",
-            "model.safetensors",
-            "--device",
-            "cpu",
-            *options,
-        ]
+        own = {"--run": "run", "-o": "model.safetensors", "--device": "cpu"}
+        left = [part for name, value in own.items() if name not in options for part in (name, value)]
+        asked = ["train", recipe, "--data", data, *left, *options]
         done = CliRunner().invoke(app, [str(part) for part in asked])
         told = [line for line in done.stderr.splitlines() if line.startswith("capcli: error: ")]
         assert len(told) == (done.exit_code != 0), done.output
