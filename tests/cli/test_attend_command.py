@@ -398,7 +398,7 @@ def test_drawings_that_were_made_otherwise_are_not_gone_on_with(
     assert states(folder / "out") == before
     assert attend(*asked, "--resume-anyway").stdout == "in/b.png\tout/b.json\n"
     # Of another kind nothing is there yet.
-    assert attend("in", "-o", "out", "--as", "npz", *SENTENCE, *arguments, "--resume").exit_code == 0
+    assert attend("in", "-o", "out", "--as", "npz", *sentence, *arguments, "--resume").exit_code == 0
 
 
 def test_overlays_of_other_words_go_and_other_files_stay(attend: Attend, folder: Path) -> None:
