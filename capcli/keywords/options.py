@@ -8,6 +8,9 @@ from pathlib import Path
 from capcli.errors import UsageError
 from capcli.options import check, option
 
+MOST = 50
+"""Keywords of a picture."""
+
 
 @dataclass(frozen=True)
 class KeywordOptions:
@@ -18,7 +21,7 @@ class KeywordOptions:
     """
 
     keywords: int = option(
-        0, "Up to this many keywords for each picture, the likeliest first; 0 gives none.", least=0, most=50
+        0, "Up to this many keywords for each picture, the likeliest first; 0 gives none.", least=0, most=MOST
     )
     vocabulary: Path | None = option(
         None,

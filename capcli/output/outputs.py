@@ -123,6 +123,8 @@ class Outputs:
 
         def is_settled(picture: Path) -> bool:
             settled = self.settled(picture)
+            if settled and self._rows is not None and self._rows.state(picture) is None:
+                self.rowless.add(picture)
             if not settled and self._options.retry_failed and self.failed(picture):
                 again.append(picture)
             return settled

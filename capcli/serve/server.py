@@ -15,7 +15,7 @@ import uvicorn
 from capcli.decoding.options import DecodingKeywords
 from capcli.errors import CapcliError, UsageError
 from capcli.keywords.chooser import read_chooser
-from capcli.keywords.options import KeywordOptions
+from capcli.keywords.options import MOST, KeywordOptions
 from capcli.model.options import ModelOptions
 from capcli.pictures.stream import ReadingPool
 from capcli.runs.observer import Observer
@@ -44,8 +44,6 @@ _MARGIN = 5
 """Seconds beyond the time of a request in which the last ones are answered when the server ends."""
 
 _ENDS = (signal.SIGINT, signal.SIGTERM)
-
-MOST_KEYWORDS = 50
 
 
 class _Server(uvicorn.Server):
@@ -150,7 +148,7 @@ def _spell(address: str) -> str:
 def _chooser(captioner: BaseCaptioner, model: ModelOptions, vocabulary: Path | None) -> KeywordChooser | None:
     """What gives keywords; None for a model that has none."""
     try:
-        return read_chooser(model.model, KeywordOptions(MOST_KEYWORDS, vocabulary))
+        return read_chooser(model.model, KeywordOptions(MOST, vocabulary))
     except CapcliError:
         if vocabulary is not None:
             raise

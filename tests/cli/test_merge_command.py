@@ -132,6 +132,18 @@ def test_a_shard_goes_on_where_it_stopped_and_is_no_other(folder: Path) -> None:
     assert run("merge", "merged.jsonl", *MADE).exit_code == 0
 
 
+def test_a_shard_that_goes_on_knows_the_failures_without_rows_of_before(folder: Path) -> None:
+    how = ("--shard", "1/1", "--errors", "errors.jsonl")
+    caption("part.tsv", *how)
+    whole = Path("part.tsv").read_bytes()
+    Path("part.tsv").write_bytes(b"".join(whole.splitlines(keepends=True)[:9]))
+    told = caption("part.tsv", *how, "--resume").stderr
+    assert "4 failed before" in told
+    assert Path("part.tsv").read_bytes() == whole
+    assert run("merge", "merged.tsv", "part.tsv").exit_code == 0
+    assert Path("merged.tsv").read_bytes() == whole
+
+
 def test_other_places_and_spellings_of_a_folder_make_the_same_shards(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
