@@ -39,7 +39,7 @@ def test_a_folder_gives_its_pictures_in_natural_order(tree: Path) -> None:
 
 
 @given(
-    st.sets(st.from_regex(r"(img|IMG)_[0-9]{3}-[0-9]{2}\\.jpg", fullmatch=True), min_size=1, max_size=12),
+    st.sets(st.from_regex(r"(img|IMG)_[0-9]{3}-[0-9]{2}\.jpg", fullmatch=True), min_size=1, max_size=12),
     st.booleans(),
 )
 def test_names_that_differ_in_their_digits_alone_come_in_the_order_of_all_names(
