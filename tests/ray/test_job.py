@@ -193,8 +193,8 @@ def cmdline(pid: int) -> bytes:
 def start(command: str, cluster: Any) -> Iterator[Start]:
     """Starts `capcli caption ARGUMENTS` on the cluster; what still runs when the test ends is killed."""
     started = []
-    # The cluster outlives a driver that is killed, and ends what worked for it at once. One that a driver starts itself
-    # takes half a minute of a core to start, and a minute to end after that driver is killed.
+    # The cluster outlives a driver that is killed, and ends what worked for it at once. One that a driver started
+    # itself takes up to a minute to end.
     address = cluster.get_runtime_context().gcs_address
 
     def begin(*arguments: object) -> subprocess.Popen[bytes]:
