@@ -69,8 +69,7 @@ class OnnxEngine:
         self._load_torch, self._load_sentences = load_torch, load_sentences
         self._lanes, self._few = Lanes(usable_cores()), False
         parts = {name: Session(graph, weights) for name, graph in graphs.parts.items()}
-        for part in parts.values():
-            part.prepare(_ALONE)
+        self._lanes.each(lambda part: part.prepare(_ALONE), list(parts.values()), usable_cores())
         self._encoder, self._matcher = parts["encoder"], parts.get("matcher")
         self._alone, self._together = (
             OnnxSpeaker(parts["start"], parts["step"], graphs.leaves, threads) for threads in (_ALONE, all_cores())

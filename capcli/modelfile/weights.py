@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
     with open_model_file(path, "numpy") as file:
         present = tensor_types(file)
         check_fit(path, shapes, present, read_description(path, file.metadata() or {}))
-        weights = {name: _read(path, file, name, shape, present) for name, shape in shapes.items()}
+        # To make float32 of float16 takes longer than all else here, and lets other threads do so, too.
+        with ThreadPoolExecutor() as pool:
+            read = pool.map(lambda name: _read(path, file, name, shapes[name], present), shapes)
+            weights = dict(zip(shapes, read, strict=True))
     # In float64 no sum of finite float32 numbers is too large.
     if not all(math.isfinite(weight.sum(dtype=np.float64)) for weight in weights.values()):
         raise NotFinite(f"{path}: holds weights that are not finite numbers; train it again")
