@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.errors import UsageError
-from capcli.options import one_of, option
+from capcli.options import check, option
 from capcli.output.formats.registry import ENDINGS, FORMATS
 
 KINDS = ("txt", "json", "xmp")
@@ -49,7 +49,8 @@ class OutputOptions:
     """Where and how results are written.
 
     Raises:
-        UsageError: for an unknown format or kind of sidecar, and for options that contradict each other.
+        UsageError: for a value of another type, an unknown format or kind of sidecar, and for options that contradict
+            each other.
     """
 
     output: Path | None = option(None, "File to write instead of stdout; never half a row.", flag="-o", metavar="FILE")
@@ -80,9 +81,7 @@ class OutputOptions:
     part_rows: int | None = part_rows_option()
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, (*FORMS, *FILM_FORMATS))
-        for kind in self.sidecar:
-            one_of("sidecar", kind, KINDS)
+        check(self)
         if self.overwrite and self.resumes:
             asked = next(name for name in ("resume", "retry_failed", "resume_anyway") if getattr(self, name))
             raise UsageError(f"--overwrite and --{asked.replace('_', '-')} contradict each other")
@@ -127,7 +126,7 @@ class MergeOptions:
     part_rows: int | None = part_rows_option()
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, FORMS)
+        check(self)
 
     def row_format(self, output: Path) -> str:
         """Name of the format of the shards' rows, and of those of the merged output."""
