@@ -133,6 +133,44 @@ class MergeOptions:
         return _format_of(output, self.format)
 
 
+@dataclass(frozen=True)
+class ExportOptions:
+    """Where the rows of a library go.
+
+    Raises:
+        UsageError: for an unknown format, and for that of a library.
+    """
+
+    output: Path | None = option(None, "File to write instead of stdout; never half a row.", flag="-o", metavar="FILE")
+    format: str | None = option(
+        None,
+        "How rows look; by default what FILE's ending says, else text.",
+        choices=tuple(form for form in FORMS if form != LIBRARY),
+        metavar="FORMAT",
+    )
+    overwrite: bool = option(False, "Replace FILE if it is there.")
+    part_rows: int | None = option(None, "Rows of each Parquet file.", least=1, shown=f"{PART_ROWS:,}")
+
+    def __post_init__(self) -> None:
+        check(self)
+        if _format_of(self.output, self.format) == LIBRARY:
+            raise UsageError("a library is exported to another format, such as -o photos.csv")
+
+    def outputs(self) -> OutputOptions:
+        """The same as options of outputs, which a run has; raises UsageError for a file that is there already."""
+        to = OutputOptions(output=self.output, format=self.format, overwrite=self.overwrite, part_rows=self.part_rows)
+        if self.output is not None and not self.overwrite and _holds_rows(self.output):
+            raise UsageError(f"{self.output} exists; --overwrite replaces it")
+        return to
+
+
+def _holds_rows(output: Path) -> bool:
+    try:
+        return any(output.glob("part-*")) if output.is_dir() else output.stat().st_size > 0
+    except OSError:
+        return False  # opening it says why
+
+
 def _format_of(output: Path | None, asked: str | None) -> str:
     if asked is None and output is not None and output.is_dir():
         return PARQUET

@@ -216,6 +216,22 @@ def test_an_edited_table_is_taken_back(fake: Matching, folder: Path) -> None:
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
 
 
+def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    told = run(fake, "library", "export", "--help").stdout
+    for name in ("photos.csv", "photos.jsonl"):
+        export = ("library", "export", "photos.db", "-o", name)
+        Path(name).touch()  # as mktemp does; an empty file holds nothing to lose
+        assert run(fake, *export).exit_code == 0
+        before = Path(name).read_bytes()
+        again = run(fake, *export)
+        assert (again.exit_code, again.stderr) == (2, f"capcli: error: {name} exists; --overwrite replaces it\n")
+        assert Path(name).read_bytes() == before
+        assert run(fake, *export, "--overwrite").exit_code == 0
+    for impossible in ("vtt", "srt", "library", "sidecars", "--on ray"):
+        assert impossible not in told.split("Options:")[1]
+
+
 @pytest.mark.parametrize(
     "arguments", [["absent.db"], ["photos.db", "--reviewer", "capcli"], ["photos.db", "--port", "70000"]]
 )
