@@ -164,6 +164,12 @@ class ExportOptions:
         return to
 
 
+def check_part_rows(part_rows: int | None, row_format: str) -> None:
+    """Raises UsageError where a size of parts is asked for, and the rows have no parts."""
+    if part_rows is not None and row_format != PARQUET:
+        raise UsageError(f"--part-rows is of Parquet, and rows are written as {row_format}; leave it out")
+
+
 def _holds_rows(output: Path) -> bool:
     try:
         return any(output.glob("part-*")) if output.is_dir() else output.stat().st_size > 0

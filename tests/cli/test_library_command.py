@@ -230,6 +230,9 @@ def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) 
         assert run(fake, *export, "--overwrite").exit_code == 0
     for impossible in ("vtt", "srt", "library", "sidecars", "--on ray"):
         assert impossible not in told.split("Options:")[1]
+    refused = run(fake, "library", "export", "photos.db", "-o", "more.csv", "--part-rows", "5")
+    assert (refused.exit_code, "--part-rows is of Parquet" in refused.stderr) == (2, True)
+    assert not Path("more.csv").exists()
 
 
 @pytest.mark.parametrize(
