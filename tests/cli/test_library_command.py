@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from capcli.cli import app
 from capcli.known import know_model
+from capcli.pictures.read import read_picture
 from capcli.runs.finding import find_in_library
 
 
@@ -40,7 +41,7 @@ class Matching(FakeCaptioner):
         return [word for word in words if word not in ("luminous", "dark")]
 
     def prepare(self, picture: Any) -> Any:
-        return np.asarray(Image.open(picture).convert("RGB").resize((8, 8)))
+        return np.asarray(read_picture(picture).resize((8, 8)))
 
 
 @pytest.fixture
@@ -180,6 +181,16 @@ def test_nothing_found_and_unknown_words_are_said(fake: Matching, folder: Path) 
     for arguments in (["photos.db"], ["dark", "absent.db"], ["dark", "photos.db", "-f", "--json"]):
         done = run(fake, "search", *arguments)
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("like", ["in/absent.png", "in/bad.png"])
+def test_a_picture_that_cannot_be_compared_is_not_told_as_nothing_found(
+    fake: Matching, folder: Path, like: str
+) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    done = run(fake, "search", "photos.db", "--like", like)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"capcli: error: {like}: ")
 
 
 def test_captions_without_vectors_are_searched_by_words_alone(folder: Path) -> None:
