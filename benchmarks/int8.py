@@ -167,7 +167,8 @@ class Ways:
 
     def take(self, name: str) -> None:
         self._engine._encoder = self.sessions[name]["encoder"]
-        self._engine.speaker._step = self.sessions[name]["step"]
+        for speaker in (self._engine._alone, self._engine._together):
+            speaker._step = self.sessions[name]["step"]
 
     def measure(self, arrays: Any, rounds: int, clock: Callable[[], float]) -> dict[str, tuple[float, float, float]]:
         """How many times as fast as float32 encoder and captioning are, and how far the regions are apart."""
@@ -220,9 +221,9 @@ def filled(content: bytes, weights: Mapping[str, Any]) -> bytes:
 
 def session(content: bytes) -> Any:
     from capcli.engines.graphs import Graph
-    from capcli.engines.onnx_engine import _Session
+    from capcli.engines.session import Session
 
-    return _Session(Graph(content, []), {})
+    return Session(Graph(content, []), {})
 
 
 def sample(content: bytes, pictures: Iterable[Any]) -> Samples:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 
-from capcli.arrays import Float32Array, IntArray
+from capcli.arrays import BoolArray, Float32Array, IntArray
 from capcli.decoding.fusion import Fusion
 from capcli.decoding.hypothesis import Hypothesis, best_first
 from capcli.decoding.limits import allowed
@@ -32,10 +32,10 @@ def beam_search(
     """Finds captions of high probability.
 
     A finished caption of L words scores sum(log p) / (L + 1) ** length_penalty, its end counted as a step. The
-    search of a picture stops when no unfinished beam could still beat its worst kept finished caption; a beam of
-    one is greedy and stops at the first end. Where fewer captions end than are asked for, beams that could neither
-    end nor go on follow the finished ones, so there always is a caption. With a language model every log p has its
-    part too, see `Fusion`, but the log-probabilities of hypotheses stay the decoder's own.
+    search of a picture stops when no unfinished beam could still beat the worst of the `num_captions` best finished
+    ones; a beam of one is greedy and stops at the first end. Where fewer captions end than are asked for, beams that
+    could neither end nor go on follow the finished ones, so there always is a caption. With a language model every
+    log p has its part too, see `Fusion`, but the log-probabilities of hypotheses stay the decoder's own.
 
     Args:
         speaker: any decoder in evaluation mode.
@@ -68,19 +68,19 @@ class _Search(Generic[State]):
         state: State,
         language: LanguageModel | None,
     ) -> None:
-        B, K = pictures, max(options.beam_size, options.num_captions)
+        B = pictures
+        self._width = max(options.beam_size, options.num_captions)
         self._speaker, self._options, self._prefix = speaker, options, prefix
         # The pictures that are still searched, in the order of the rows; one that is done leaves.
         self._pictures = list(range(B))
-        self._state = speaker.reorder(state, np.arange(B).repeat(K))
+        self._state = state
         weight = options.lm_weight
-        self._fusion = Fusion(language, weight, B, K) if language is not None and weight else None
-        self._last = np.full(B * K, START)
-        # All beams of a picture start alike, so only the first may speak.
-        self._scores = np.full((B, K), -np.inf, np.float32)
-        self._scores[:, 0] = 0.0
-        self._tokens = np.empty((B, K, 0), np.intp)
-        self._logs = np.empty((B, K, 0), np.float32)
+        self._fusion = Fusion(language, weight, B) if language is not None and weight else None
+        # All beams of a picture start alike, so there is one until the first word.
+        self._last = np.full(B, START)
+        self._scores = np.zeros((B, 1), np.float32)
+        self._tokens = np.empty((B, 1, 0), np.intp)
+        self._logs = np.empty((B, 1, 0), np.float32)
         self._attention: Float32Array | None = None
         self._sentinel: Float32Array | None = None
         self._finished: list[list[Hypothesis]] = [[] for _ in range(B)]
@@ -94,38 +94,36 @@ class _Search(Generic[State]):
             choices = allowed(ranked.reshape(*self._scores.shape, -1), self._tokens, self._options, self._prefix)
             ends = choices[..., END].copy()
             choices[..., END] = -np.inf
-            best, flat = _largest((self._scores[..., None] + choices).reshape(len(choices), -1), self._scores.shape[1])
-            self._keep_ended(choices, ends, best, logs)
-            going = self._going(best)
+            totals, source, word, stuck = _best(self._scores, choices, self._width)
+            self._keep_ended(ends, totals, stuck, logs)
+            going = self._going(totals)
             if not len(going):
                 break
-            source, word = np.divmod(flat[going], choices.shape[-1])
-            self._grow(going[:, None], source, word, logs, weights)
-            self._scores, self._pictures = best[going], [self._pictures[row] for row in going]
+            self._grow(going[:, None], source[going], word[going], logs, weights)
+            self._scores, self._pictures = totals[going], [self._pictures[row] for row in going]
         found = zip(self._finished, self._cut, strict=True)
         return [(ended + best_first(rest))[: self._options.num_captions] for ended, rest in found]
 
-    def _keep_ended(self, choices: Float32Array, ends: Float32Array, best: Float32Array, logs: Float32Array) -> None:
+    def _keep_ended(self, ends: Float32Array, totals: Float32Array, stuck: BoolArray, logs: Float32Array) -> None:
         """Keeps the beams that end, and those that can neither end nor go on."""
-        K, totals = self._scores.shape[1], self._scores + ends
+        ended, beams = self._scores + ends, self._scores.shape[1]
         # An end competes with the other continuations for a place on the beam.
-        ending = (totals >= best[:, -1:]) & (totals > -np.inf)
-        stuck = (choices == -np.inf).all(-1) & (ends == -np.inf) & (self._scores > -np.inf)
+        ending = (ended >= totals[:, -1:]) & (ended > -np.inf)
         for row, beam in np.argwhere(ending).tolist():
-            end = float(logs[row * K + beam, END])
+            end = float(logs[row * beams + beam, END])
             self._finished[self._pictures[row]].append(self._hypothesis(row, beam, end))
-        for row, beam in np.argwhere(stuck).tolist():
+        for row, beam in np.argwhere(stuck & (ends == -np.inf)).tolist():
             self._cut[self._pictures[row]].append(self._hypothesis(row, beam, None))
 
-    def _going(self, best: Float32Array) -> IntArray:
-        """Rows of the pictures of which an unfinished beam could still beat a finished caption that is kept."""
-        K, steps, going = self._scores.shape[1], self._options.max_length + 1, []
-        for row, (picture, top) in enumerate(zip(self._pictures, best[:, 0].tolist(), strict=True)):
-            finished = self._finished[picture] = best_first(self._finished[picture])[:K]
+    def _going(self, totals: Float32Array) -> IntArray:
+        """Rows of the pictures of which an unfinished beam could still beat a finished caption that is asked for."""
+        asked, steps, going = self._options.num_captions, self._options.max_length + 1, []
+        for row, (picture, top) in enumerate(zip(self._pictures, totals[:, 0].tolist(), strict=True)):
+            finished = self._finished[picture] = best_first(self._finished[picture])[:asked]
             ceiling = top / steps**self._options.length_penalty
             # Greedy search goes no further than the end, even if a longer caption might have a better mean.
-            full = len(finished) == K and (K == 1 or finished[-1].score >= ceiling)
-            if not full and top > -np.inf:
+            done = len(finished) == asked and (self._width == 1 or finished[-1].score >= ceiling)
+            if not done and top > -np.inf:
                 going.append(row)
         return np.array(going, np.intp)
 
@@ -154,7 +152,7 @@ class _Search(Generic[State]):
 
     def _longer(self, told: Float32Array | None, now: Float32Array, going: IntArray, source: IntArray) -> Float32Array:
         """What has been told word by word and what is of this step, P x K x T x ..., in the order of the new beams."""
-        now = now.reshape(-1, source.shape[1], 1, *now.shape[1:])
+        now = now.reshape(-1, self._scores.shape[1], 1, *now.shape[1:])
         longer: Float32Array = (now if told is None else np.concatenate([told, now], 2))[going, source]
         return longer
 
@@ -167,16 +165,33 @@ class _Search(Generic[State]):
         return Hypothesis.scored(words, logs, seen, end, self._options.length_penalty, own, bonus)
 
 
-def _largest(values: Float32Array, count: int) -> tuple[Float32Array, IntArray]:
-    """The `count` largest of each row of N x M values, the largest first, and where they are."""
-    rows, width = np.arange(len(values))[:, None], values.shape[1]
-    blocks = np.full((len(values), -(-width // _BLOCK), _BLOCK), -np.inf, np.float32)
-    blocks.reshape(len(values), -1)[:, :width] = values
+def _best(
+    scores: Float32Array, choices: Float32Array, count: int
+) -> tuple[Float32Array, IntArray, IntArray, BoolArray]:
+    """The best continuations of each picture.
+
+    Args:
+        scores: B x K, of the beams.
+        choices: B x K x V, what each next word adds.
+        count: how many continuations.
+
+    Returns:
+        Their totals, beams and words, each B x count, the best first; and B x K, which beams can only end. Where there
+        are not as many, the rest have minus infinity and any word.
+    """
+    (pictures, beams, words), rows = choices.shape, np.arange(len(choices))[:, None]
+    values = np.empty((pictures, beams, -(-max(words, count) // _BLOCK) * _BLOCK), np.float32)
+    np.add(scores[..., None], choices, out=values[..., :words])
+    values[..., words:] = -np.inf
+    blocks = values.reshape(pictures, -1, _BLOCK)
     # They all lie in those blocks whose own largest are the largest, which leaves little to sort.
+    tops = blocks.max(-1)
     chosen = np.arange(blocks.shape[1])[None]
     if blocks.shape[1] > count:
-        chosen = np.sort(np.argpartition(-blocks.max(-1), count - 1)[:, :count])
-    near = blocks[rows, chosen].reshape(len(values), -1)
+        chosen = np.sort(np.argpartition(-tops, count - 1)[:, :count])
+    near = blocks[rows, chosen].reshape(pictures, -1)
     order = np.argsort(-near, kind="stable")[:, :count]
-    chosen = np.broadcast_to(chosen, (len(values), chosen.shape[1]))
-    return near[rows, order], chosen[rows, order // _BLOCK] * _BLOCK + order % _BLOCK
+    chosen = np.broadcast_to(chosen, (pictures, chosen.shape[1]))
+    source, word = np.divmod(chosen[rows, order // _BLOCK] * _BLOCK + order % _BLOCK, values.shape[-1])
+    stuck = (tops.reshape(pictures, beams, -1).max(-1) == -np.inf) & (scores > -np.inf)
+    return near[rows, order], source, word.clip(max=words - 1), stuck

@@ -20,15 +20,13 @@ class Fusion:
     Args:
         language: the language model, in the captioner's words.
         weight: of its log-probabilities, above 0.
-        pictures: B.
-        beams: K; rows b*K to b*K+K-1 are captions of picture b.
+        captions: how many there are before the first word.
     """
 
-    def __init__(self, language: LanguageModel, weight: float, pictures: int, beams: int) -> None:
+    def __init__(self, language: LanguageModel, weight: float, captions: int) -> None:
         self._language, self._weight = language, weight
-        rows = np.arange(pictures).repeat(beams)
-        self._state = language.reorder(language.start(pictures), rows)
-        self._earned = np.zeros(len(rows), np.float32)
+        self._state = language.start(captions)
+        self._earned = np.zeros(captions, np.float32)
         self._now: Float32Array
 
     def step(self, tokens: IntArray, log_probabilities: Float32Array) -> Float32Array:

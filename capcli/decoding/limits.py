@@ -55,7 +55,7 @@ def allowed(log_probabilities: Values, tokens: Any, options: DecodingOptions, pr
             assert PAD == 0
             _forbid(kept, (tokens[..., begin + n - 1] * same)[..., None])
     beginning = length < max(1, len(prefix))
-    broken = (log_probabilities != log_probabilities).any()
+    broken = log_probabilities.max() != log_probabilities.max()
     if broken or (beginning and (kept == -np.inf).all(-1).any()):
         raise ModelError("the model's log-probabilities are no numbers; its weights or the regions are broken")
     return kept

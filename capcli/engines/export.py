@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import io
 import logging
+import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -242,11 +243,15 @@ def _export(
 
 @contextmanager
 def _for_export() -> Iterator[None]:
-    """Operations that the exporter knows, and none of its remarks, which are for those who wrote the module."""
+    """Operations that ONNX Runtime is quick at, and none of the exporter's remarks, which are for those who wrote the
+    module.
+    """
     log, fast = logging.getLogger("torch.onnx"), torch.backends.mha.get_fastpath_enabled()
-    level = log.level
+    level, attend, linear = log.level, F.scaled_dot_product_attention, F.linear
     log.setLevel(logging.ERROR)
     torch.backends.mha.set_fastpath_enabled(False)
+    F.scaled_dot_product_attention, F.linear = _attend, _project
+    torch.onnx.register_custom_op_symbolic("aten::squeeze", _squeeze, OPSET)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -254,3 +259,31 @@ def _for_export() -> Iterator[None]:
     finally:
         log.setLevel(level)
         torch.backends.mha.set_fastpath_enabled(fast)
+        F.scaled_dot_product_attention, F.linear = attend, linear
+        torch.onnx.unregister_custom_op_symbolic("aten::squeeze", OPSET)
+
+
+def _project(given: Tensor, weight: Tensor, bias: Tensor | None = None, linear: Any = F.linear) -> Tensor:
+    """`linear`, of single words as one product with its sum; of a sequence, it would be a product and a sum."""
+    single = given.dim() == 3 and given.shape[1] == 1
+    projected: Tensor = linear(given.squeeze(1), weight, bias).unsqueeze(1) if single else linear(given, weight, bias)
+    return projected
+
+
+def _attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None = None,
+    dropout: float = 0.0,
+    causal: bool = False,
+) -> Tensor:
+    """Scaled dot-product attention in evaluation; the exporter's own would turn all keys round in each step."""
+    assert not causal, "a step looks at nothing later"
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    return (scores if bias is None else scores + bias).softmax(-1) @ value
+
+
+def _squeeze(graph: Any, given: Any, axis: Any) -> Any:
+    """`squeeze` of an axis that is known to be 1; the exporter's own would ask in each step, and copy."""
+    return graph.op("Squeeze", given, graph.op("Constant", value_t=torch.tensor([axis.node().t("value").item()])))

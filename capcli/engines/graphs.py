@@ -26,7 +26,7 @@ from capcli.modelfile.shipped import shipped_folders
 OPSET = 17
 """Of ONNX, in which the graphs are written."""
 
-VERSION = 1
+VERSION = 2
 """Rises when graphs of the same architecture change."""
 
 

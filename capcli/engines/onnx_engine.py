@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,26 +15,31 @@ from capcli.decoding.forced import Forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.rerank import rerank
-from capcli.engines.graphs import Graph, Graphs
-from capcli.engines.runtime import load_runtime
+from capcli.engines.graphs import Graphs, Leaf
+from capcli.engines.lanes import Lanes, all_cores, usable_cores
+from capcli.engines.session import Session
 from capcli.words.vocabulary import END, START
 
 if TYPE_CHECKING:
     from capcli.engines.torch_engine import TorchEngine
     from capcli.model.sentence_encoder import SentenceEncoder
 
-
 _AT_ONCE = 4
 """Pictures that the encoder gets at once, whatever the batch: what it makes of more leaves the processor's caches.
 
-16 at once take a sixth more time, and several times the memory.
+16 at once take a sixth more time, and each takes 50 MB.
 """
+
+_ALONE = 1
+"""Threads of a session that shares the cores with others of its kind."""
 
 
 class OnnxEngine:
     """An `Engine`, whose regions are arrays B x R x D.
 
-    What it cannot compute, gradients and samples, it has torch compute from its regions.
+    What it cannot compute, gradients and samples, it has torch compute from its regions. The cores share a batch as
+    `Lanes` does it. What all of them compute together, few pictures, needs sessions of its own, which take as long to
+    make as some photographs do; so the first few pictures, which may be the only ones, do without.
 
     Args:
         graphs: of the model.
@@ -63,17 +67,30 @@ class OnnxEngine:
         self.heads, self.longest = graphs.heads, graphs.longest
         self.matches = "matcher" in graphs.parts
         self._load_torch, self._load_sentences = load_torch, load_sentences
-        self._encoder = _Session(graphs.parts["encoder"], weights)
-        self._matcher = _Session(graphs.parts["matcher"], weights) if self.matches else None
-        self.speaker = OnnxSpeaker(graphs, weights)
+        self._lanes, self._few = Lanes(usable_cores()), False
+        parts = {name: Session(graph, weights) for name, graph in graphs.parts.items()}
+        for part in parts.values():
+            part.prepare(_ALONE)
+        self._encoder, self._matcher = parts["encoder"], parts.get("matcher")
+        self._alone, self._together = (
+            OnnxSpeaker(parts["start"], parts["step"], graphs.leaves, threads) for threads in (_ALONE, all_cores())
+        )
+        self.speaker = self._alone
 
     def check(self, options: DecodingOptions) -> None:
         """There is no language model to read anything."""
 
     def encode(self, arrays: UInt8Array) -> Float32Array:
-        starts = range(0, max(len(arrays), 1), _AT_ONCE)
-        parts = [self._encoder.run(pictures=arrays[start : start + _AT_ONCE])["regions"] for start in starts]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        lanes = self._lanes.count(len(arrays))
+        if lanes == 1:
+            # The first few pictures may be all there is, or a folder's last.
+            if self._few or len(arrays) >= _AT_ONCE:
+                self.speaker = self._together
+            self._few = True
+        each, threads = max(1, _AT_ONCE // lanes), self._speaking(len(arrays)).threads
+        parts = [arrays[start : start + each] for start in range(0, max(len(arrays), 1), each)]
+        made = self._lanes.each(lambda part: self._encoder.run(threads, pictures=part)["regions"], parts, lanes)
+        return made[0] if len(made) == 1 else np.concatenate(made)
 
     def means(self, regions: Float32Array) -> Float32Array:
         means: Float32Array = regions.mean(1)
@@ -81,7 +98,7 @@ class OnnxEngine:
 
     def picture_vectors(self, regions: Float32Array) -> Float32Array:
         assert self._matcher is not None, "the captioner asks a model that matches"
-        return self._matcher.run(regions=regions)["vectors"]
+        return self._matcher.run(_ALONE, regions=regions)["vectors"]
 
     def sentence_vectors(self, sentences: Sequence[Sequence[int]]) -> Float32Array:
         return self._sentences.embed(sentences)
@@ -100,11 +117,18 @@ class OnnxEngine:
     ) -> list[list[Hypothesis]]:
         if options.sample:
             return self._torch.decode(_tensor(regions), options, prefix=prefix, seeds=seeds)
-        if not options.rerank:
-            return beam_search(self.speaker, regions, options, prefix, state)
         # All that the beam has in view costs no more than the best of it.
-        every = options.replace(num_captions=max(options.beam_size, options.num_captions))
-        found, pictures = beam_search(self.speaker, regions, every, prefix, state), self.picture_vectors(regions)
+        asked = max(options.beam_size, options.num_captions) if options.rerank else options.num_captions
+        speaker, every = self._speaking(len(regions)), options.replace(num_captions=asked)
+
+        def search(part: slice) -> list[list[Hypothesis]]:
+            begun = None if state is None else speaker.pick(state, part)
+            return beam_search(speaker, regions[part], every, prefix, begun)
+
+        found = self._lanes.share(search, len(regions))
+        if not options.rerank:
+            return found
+        pictures = self.picture_vectors(regions)
         alike = [
             (self.sentence_vectors([one.tokens for one in f]) @ p).tolist()
             for f, p in zip(found, pictures, strict=True)
@@ -123,7 +147,17 @@ class OnnxEngine:
     ) -> list[Forced]:
         if gradients and self.heads != (0, 0):
             return self._torch.trace(_tensor(regions), captions, gradients=True, own=own)
-        return self.speaker.trace(self.speaker.start(regions) if state is None else state, captions)
+        speaker = self._speaking(len(captions))
+
+        def trace(part: slice) -> list[Forced]:
+            begun = speaker.start(regions[part]) if state is None else speaker.pick(state, part)
+            return speaker.trace(begun, captions[part])
+
+        return self._lanes.share(trace, len(captions))
+
+    def _speaking(self, pictures: int) -> OnnxSpeaker:
+        """Who speaks about so many pictures."""
+        return self._alone if self._lanes.count(pictures) > 1 else self.speaker
 
     @cached_property
     def _torch(self) -> TorchEngine:
@@ -152,14 +186,25 @@ class OnnxState:
 
 
 class OnnxSpeaker:
-    """A `Speaker` of regions B x R x D."""
+    """A `Speaker` of regions B x R x D.
 
-    def __init__(self, graphs: Graphs, weights: Mapping[str, Float32Array]) -> None:
-        self._leaves, self._heads = graphs.leaves, graphs.heads
-        self._start, self._step = (_Session(graphs.parts[part], weights) for part in ("start", "step"))
+    Args:
+        start: gives the state.
+        step: takes and gives it.
+        leaves: what it consists of.
+        threads: that compute, as `Session` counts them.
+    """
+
+    def __init__(self, start: Session, step: Session, leaves: Sequence[Leaf], threads: int) -> None:
+        self._start, self._step, self._leaves, self.threads = start, step, leaves, threads
 
     def start(self, regions: Float32Array) -> OnnxState:
-        return OnnxState(self._start.run(regions=regions), np.arange(len(regions)))
+        return OnnxState(self._start.run(self.threads, regions=regions), np.arange(len(regions)))
+
+    def pick(self, state: OnnxState, part: slice) -> OnnxState:
+        """The state of some of the pictures, from one that has said nothing."""
+        rows = np.arange(len(state.pictures))
+        return state if len(rows[part]) == len(rows) else self.reorder(state, rows[part])
 
     def step(self, tokens: IntArray, state: OnnxState) -> tuple[Float32Array, Float32Array | None, OnnxState]:
         said, attention, state = self.attend(tokens, state)
@@ -167,7 +212,7 @@ class OnnxSpeaker:
 
     def attend(self, tokens: IntArray, state: OnnxState) -> tuple[Float32Array, Float32Array | None, OnnxState]:
         """`step` with the attention of every head told apart, N x layers x heads x R."""
-        told = self._step.run(tokens=tokens.astype(np.int64), **state.arrays)
+        told = self._step.run(self.threads, tokens=tokens.astype(np.int64), **state.arrays)
         changed = {leaf.name: told[f"next_{leaf.name}"] for leaf in self._leaves if leaf.changes}
         new = OnnxState({**state.arrays, **changed}, state.pictures, told.get("sentinel"))
         return told["said"], told.get("attention"), new
@@ -213,50 +258,11 @@ class OnnxSpeaker:
         ]
 
 
-class _Session:
-    """One graph with its weights.
-
-    Raises:
-        ValueError: if ONNX Runtime does not take it.
-    """
-
-    def __init__(self, graph: Graph, weights: Mapping[str, Float32Array]) -> None:
-        onnxruntime = load_runtime()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is wrong comes as an exception, too
-        options.intra_op_num_threads = threads()
-        # Threads that wait busily for the next run would take cores from other graphs and from reading processes.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(weights[name]) for name in graph.weights}
-        options.add_external_initializers(list(held), list(held.values()))
-        try:
-            self._session = onnxruntime.InferenceSession(graph.content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # pybind's own types, which have no common one
-            raise ValueError(str(error).splitlines()[0]) from None
-        self._takes = [one.name for one in self._session.get_inputs()]
-        self._gives = [one.name for one in self._session.get_outputs()]
-
-    def run(self, **arrays: AnyArray) -> dict[str, AnyArray]:
-        """The outputs by name."""
-        given = {name: arrays[name] for name in self._takes}
-        return dict(zip(self._gives, self._session.run(self._gives, given), strict=True))
-
-
 def _runs(pictures: IntArray) -> tuple[IntArray, IntArray]:
     """The pictures of N rows that lie beside each other and how many rows each has; all as many, or one each."""
     begins = np.flatnonzero(np.diff(pictures, prepend=-1))
     counts = np.diff(begins, append=len(pictures))
     return (pictures[begins], counts) if len(set(counts.tolist())) < 2 else (pictures, np.ones_like(pictures))
-
-
-def threads() -> int:
-    """How many threads compute, as torch would have it: `OMP_NUM_THREADS`, or 0 for as many as there are cores."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal() and int(told):
-        return int(told)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    # Of all of them ONNX Runtime knows best which share a core.
-    return 0 if allowed == os.cpu_count() else allowed
 
 
 def _tensor(regions: Float32Array) -> Any:

@@ -118,6 +118,23 @@ def test_fewer_captions_are_the_first_of_more(toy: Toy, numbered: Regions, beams
         assert found(count) == [captions[:count] for captions in most]
 
 
+def test_the_decoder_is_asked_no_more_than_needed(toy: Toy, numbered: Regions, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    real = TorchSpeaker.step
+    monkeypatch.setattr(TorchSpeaker, "step", lambda *given: (rows.append(len(given[1])), real(*given))[1])
+
+    def asked(count: int, end: float) -> list[int]:
+        rows.clear()
+        beam_search(toy(7, end=end), numbered(*range(6)), plain(3, 8, 1.0, num_captions=count))
+        return list(rows)
+
+    # Before the first word there is one beam of each picture, and one that never ends goes on to the last step.
+    assert asked(1, NEVER) == [6] + [18] * 8
+    assert asked(1, 3.0)[0] == 6
+    # The best caption is known before the second best is.
+    assert sum(asked(1, 3.0)) < sum(asked(2, 3.0)) < sum(asked(3, 3.0))
+
+
 @pytest.mark.parametrize(("words", "longest", "sayable"), [(2, 2, 6), (3, 1, 3), (1, 5, 5)])
 @pytest.mark.parametrize("count", [1, 2, 5, 32])
 def test_there_are_as_many_captions_as_asked_for_or_sayable(

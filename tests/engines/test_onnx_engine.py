@@ -14,6 +14,7 @@ from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.engines.export import export_graphs
 from capcli.engines.graphs import Graphs
+from capcli.engines.lanes import Lanes
 from capcli.engines.onnx_engine import OnnxEngine
 from capcli.engines.torch_engine import TorchEngine
 from capcli.model.device import out_of_memory
@@ -153,6 +154,40 @@ def test_rows_may_go_to_other_pictures(build: Any, tiny_settings: Any, variant: 
         _, _, held = decoder.step(torch.tensor([4, 5, 6, 7, 8, 9]), held)
         expected, _, _ = decoder.step(torch.from_numpy(tokens), decoder.reorder(held, torch.from_numpy(index * 2)))
     np.testing.assert_allclose(said, expected.numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_lanes_say_what_one_says(
+    build: Any, variant: dict[str, Any], monkeypatch: pytest.MonkeyPatch, lanes: list[int]
+) -> None:
+    checkpoint = build("squeezenet1_1", variant)
+    alone, _ = engines(checkpoint)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    several, _ = engines(checkpoint)
+    captions = [[4, 5, 6], [7], [4, 4, 5], [6], [8, 9]]
+    expected = alone.encode(PICTURES)
+    for pictures in (PICTURES[:1], PICTURES, PICTURES[:1], PICTURES[1:]):
+        np.testing.assert_allclose(several.encode(pictures), alone.encode(pictures), rtol=1e-5, atol=1e-5)
+    assert lanes == [2, 2]
+    for state in (None, several.start(expected)):
+        same(several.decode(expected, OPTIONS, state=state), alone.decode(expected, OPTIONS))
+        traced = zip(several.trace(expected, captions, state=state), alone.trace(expected, captions), strict=True)
+        for mine, theirs in traced:
+            np.testing.assert_allclose(mine.log_probabilities, theirs.log_probabilities, rtol=1e-3, atol=1e-4)
+    assert lanes == [2] * 6
+
+
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many lanes were at work each time that there were several."""
+    counts = []
+    real = Lanes.each
+
+    def each(self: Lanes, work: Any, parts: Any, lanes: int) -> Any:
+        counts.extend([lanes] * (lanes > 1))
+        return real(self, work, parts, lanes)
+
+    monkeypatch.setattr(Lanes, "each", each)
+    return counts
 
 
 def test_a_captioner_is_the_same_with_either(build: Any, tiny_settings: Any) -> None:

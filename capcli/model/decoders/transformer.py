@@ -121,7 +121,7 @@ class TransformerDecoder(RegionEncoder, Decoder[TransformerState]):
         each = None if gates is None else gates.unsqueeze(3)
         words, attention, past = self._run(words, state.memory, state.past, each)
         new = replace(state, past=past, length=state.length + 1)
-        return self._log_probabilities(words).squeeze(1), attention.squeeze(3), new
+        return self._log_probabilities(words.squeeze(1)), attention.squeeze(3), new
 
     def trace(
         self, captions: Tensor, state: TransformerState, gates: Tensor | None = None
