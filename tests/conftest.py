@@ -66,6 +66,14 @@ VARIANTS = {
 """Every decoder with every choice that makes it another one."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with jobs on Ray, which take longest, so that no worker has them alone before it when the others end.
+
+    All else stays in its order, so that tests which share a fixture stay together.
+    """
+    items.sort(key=lambda item: item.path.parent.name != "ray")
+
+
 @pytest.fixture(scope="session")
 def readers() -> Iterator[ForkServer]:
     """Forks processes that read pictures."""

@@ -205,7 +205,7 @@ def _rows_of_text(path: Path, text: str) -> list[Record]:
                 row = read_text_row(line.rstrip("\r"))
             except ValueError as error:
                 raise DatasetError(f"{where}: {error}") from None
-            fields: dict[str, object] = {"path": str(row.path), "caption": row.captions[0]}
+            fields: dict[str, object] = {"path": str(Path(row.path)), "caption": row.captions[0]}
             fields |= {"captions": list(row.captions), **({"uncertain": True} if row.uncertain else {})}
             records.append(Record(where, fields))
     return records

@@ -10,7 +10,7 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -247,20 +247,34 @@ def _for_export() -> Iterator[None]:
     module.
     """
     log, fast = logging.getLogger("torch.onnx"), torch.backends.mha.get_fastpath_enabled()
-    level, attend, linear = log.level, F.scaled_dot_product_attention, F.linear
+    level = log.level
     log.setLevel(logging.ERROR)
     torch.backends.mha.set_fastpath_enabled(False)
-    F.scaled_dot_product_attention, F.linear = _attend, _project
-    torch.onnx.register_custom_op_symbolic("aten::squeeze", _squeeze, OPSET)
+    torch.onnx.register_custom_op_symbolic("aten::squeeze", _squeeze, OPSET)  # type: ignore[attr-defined]
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        with (
+            _in_place_of("scaled_dot_product_attention", _attend),
+            _in_place_of("linear", _project),
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
         log.setLevel(level)
         torch.backends.mha.set_fastpath_enabled(fast)
-        F.scaled_dot_product_attention, F.linear = attend, linear
-        torch.onnx.unregister_custom_op_symbolic("aten::squeeze", OPSET)
+        torch.onnx.unregister_custom_op_symbolic("aten::squeeze", OPSET)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _in_place_of(name: str, function: Callable[..., Tensor]) -> Iterator[None]:
+    """Another function of torch.nn.functional."""
+    real = getattr(F, name)
+    setattr(F, name, function)
+    try:
+        yield
+    finally:
+        setattr(F, name, real)
 
 
 def _project(given: Tensor, weight: Tensor, bias: Tensor | None = None, linear: Any = F.linear) -> Tensor:

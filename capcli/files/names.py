@@ -37,4 +37,9 @@ def printable(text: str) -> str:
 
 def unescape(text: str) -> Path:
     """The path that `escape` wrote."""
-    return Path(_ESCAPE.sub(lambda match: _CHARACTERS.get(match[0], match[0]), text) if _CHARACTERS else text)
+    return Path(unescape_text(text))
+
+
+def unescape_text(text: str) -> str:
+    """The same as a text."""
+    return _ESCAPE.sub(lambda match: _CHARACTERS.get(match[0], match[0]), text) if _CHARACTERS else text

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
-from capcli.files.names import unescape
+from capcli.files.names import unescape_text
 
 UNCERTAIN = "[uncertain] "
 """Stands before a caption whose confidence is below the least that was asked for."""
@@ -17,7 +16,7 @@ KEYWORDS = "[keywords] "
 class TextRow(NamedTuple):
     """What a row says: the picture, its captions, the best first, and whether that one is uncertain."""
 
-    path: Path
+    path: str
     captions: tuple[str, ...]
     uncertain: bool
 
@@ -30,4 +29,4 @@ def read_text_row(line: str) -> TextRow:
     captions = sentences.removeprefix(UNCERTAIN).split("\t")
     if len(captions) > 1 and captions[-1].startswith(KEYWORDS):
         captions.pop()
-    return TextRow(unescape(name), tuple(captions), sentences.startswith(UNCERTAIN))
+    return TextRow(unescape_text(name), tuple(captions), sentences.startswith(UNCERTAIN))

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from capcli.errors import UsageError
+from capcli.files.keys import Keys
 from capcli.files.lock import open_output
 from capcli.library.changes import key_of, mark_missing, put_result, stamp_of
 from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows
 from capcli.library.vectors import BLOCK, count_loose, pack
 from capcli.output import Result, State
-from capcli.output.kept import Endless
+from capcli.output.kept import ByFolder, Endless
 from capcli.output.origin import OriginRecord
 
+_AT_ONCE = 500
+"""Pictures that are looked up by one query; SQLite takes at least 999."""
 
-class LibraryFile(Endless):
+
+class LibraryFile(ByFolder, Endless):
     """Keeps results in a library, one transaction each; a `Kept` as `capcli.output.outputs` takes it.
 
     A picture whose file changed is captioned again. Where its pixels are the same all the same, its row stays as it is,
@@ -41,7 +45,7 @@ class LibraryFile(Endless):
     """
 
     def __init__(self, path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
-        self._path, self.overwrites = path, overwrite
+        self._path, self.overwrites, self._keys = path, overwrite, Keys()
         self._forgotten: set[str] = set()
         self._lock_path = Path(os.path.realpath(path))
         self._lock_path = self._lock_path.with_name(f".{self._lock_path.name}.lock")
@@ -75,22 +79,14 @@ class LibraryFile(Endless):
         except (OSError, ValueError):
             return False
 
-    def state(self, path: Path) -> State | None:
-        """What it holds of a picture; nothing of one whose file changed since."""
-        key = key_of(path)
-        if self.overwrites or key in self._forgotten:
-            return None
+    def states(self, folder: Path, names: Sequence[str]) -> Sequence[State | None]:
+        """What it holds of pictures of a folder; nothing of those whose files changed since."""
+        if self.overwrites:
+            return [None] * len(names)
+        keys = self._keys.paths(os.fspath(folder), names)
         with failing(self._path):
-            row = self._connection.execute(
-                "SELECT size, mtime, error IS NOT NULL, uncertain FROM picture WHERE path = CAST(? AS TEXT)",
-                (encode_name(key),),
-            ).fetchone()
-        if row is None:
-            return None
-        size, mtime, failed, uncertain = row
-        if stamp_of(key) not in ((size, mtime), (None, None)):
-            return None
-        return State.FAILED if failed else State.UNCERTAIN if uncertain else State.CAPTIONED
+            held = dict(_read_states(self._connection, keys))
+        return [None if key in self._forgotten else held.get(key) for key in keys]
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Take the rows of pictures that are about to be captioned again for gone, until the new ones come."""
@@ -139,6 +135,20 @@ class LibraryFile(Endless):
         with suppress(OSError):
             self._lock_path.unlink()
         self._lock.close()
+
+
+def _read_states(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[tuple[str, State]]:
+    """What a library holds of pictures, each with its path; those whose files changed are left out."""
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        rows = connection.execute(
+            "SELECT path, size, mtime, error IS NOT NULL, uncertain FROM picture "
+            f"WHERE path IN ({', '.join(['CAST(? AS TEXT)'] * len(some))})",
+            list(map(encode_name, some)),
+        )
+        for key, size, mtime, failed, uncertain in rows.fetchall():
+            if stamp_of(key) in ((size, mtime), (None, None)):
+                yield key, State.FAILED if failed else State.UNCERTAIN if uncertain else State.CAPTIONED
 
 
 class Origins:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -41,6 +41,10 @@ class Kept(AbstractContextManager["Kept"], Protocol):
         """What it held of a picture when the run began; what the run itself wrote need not be remembered."""
         ...
 
+    def states(self, folder: Path, names: Sequence[str]) -> Sequence[State | None]:
+        """What it held of pictures of a folder, by their names there."""
+        ...
+
     def forget(self, paths: Iterable[Path]) -> None:
         """Take pictures that are about to be captioned again for such as it does not hold; raises CapcliError."""
         ...
@@ -56,6 +60,18 @@ class Kept(AbstractContextManager["Kept"], Protocol):
     def complete(self) -> None:
         """Hear that a run has settled all of its pictures; raises CapcliError where the disk does not take it."""
         ...
+
+
+class ByFolder:
+    """A place that looks for the pictures of a folder together, also where there is one."""
+
+    def states(self, folder: Path, names: Sequence[str]) -> Sequence[State | None]:
+        """What it held of pictures of a folder, by their names there."""
+        raise NotImplementedError
+
+    def state(self, path: Path) -> State | None:
+        """What it held of a picture when the run began; nothing of one that is to be captioned again."""
+        return self.states(path.parent, [path.name])[0]
 
 
 class Endless:

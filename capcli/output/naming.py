@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +20,13 @@ class _Listing(NamedTuple):
 
     Attributes:
         names: of all.
+        endings: of all.
         stems: how often each stem is a picture's.
         raws: how often each stem is a raw file's.
     """
 
     names: set[str]
+    endings: set[str]
     stems: Counter[str]
     raws: Counter[str]
 
@@ -43,7 +46,6 @@ class Naming:
     def __init__(self, folder: Path | None, base: Path) -> None:
         self._folder, self._base = folder, absolute(base)
         self._listings: dict[str, _Listing] = {}
-        self._looked_at: tuple[str | None, set[str]] = (None, set())
         self._target = lru_cache(_REMEMBERED)(self._find_target)
 
     def path_of(self, picture: Path, ending: str) -> Path:
@@ -51,11 +53,11 @@ class Naming:
         whole = self.whole(picture, ending)
         raw = is_raw(picture.name)
         if raw or picture.suffix.lower() in EXTENSIONS:
-            names, stems, raws = self._files_beside(picture)
-            stem = picture.stem.casefold()
-            alone = stems[stem] == 0 and raws[stem] == 1 if raw else stems[stem] == 1
+            beside, stem = self._files_beside(picture), picture.stem.casefold()
+            pictures, raws = beside.stems[stem], beside.raws[stem]
+            alone = pictures == 0 and raws == 1 if raw else pictures == 1
             # With an a.png beside them a.jpg has a.jpg.txt, so a.jpg.jpg must not.
-            if alone and stem not in names:
+            if alone and stem not in beside.names:
                 return whole.with_name(f"{picture.stem}{ending}")
         return whole
 
@@ -63,21 +65,32 @@ class Naming:
         """The same, with the picture's own ending kept in any case."""
         return self._target(picture.parent) / f"{picture.name}{ending}"
 
-    def may_be_there(self, picture: Path, ending: str) -> bool:
-        """Whether a file may be there that is a picture's by its name in any case, as far as the folder was listed.
+    def may_be_there(self, folder: Path, names: Sequence[str], ending: str) -> Collection[str]:
+        """Those pictures of a folder of whom a file may be there, by its name in any case, as far as it was listed.
 
-        It asks the system nothing, while a look for each spelling of the name asks many times.
+        It asks the system nothing, while a look for each spelling of a name asks many times.
+
+        Args:
+            folder: of the pictures.
+            names: of the pictures.
+            ending: of the files, such as `.txt`.
         """
-        folder, name = os.path.split(picture)
-        if folder != self._looked_at[0]:
-            self._looked_at = folder, self._list(os.fspath(self._target(Path(folder)))).names
-        there = self._looked_at[1]
-        return f"{name}{ending}".casefold() in there or f"{split_ending(name)[0]}{ending}".casefold() in there
+        listing = self._list(os.fspath(self._target(folder)))
+        if ending not in listing.endings:
+            return ()
+        there = listing.names
+        return {
+            name
+            for name in names
+            if f"{name}{ending}".casefold() in there or f"{split_ending(name)[0]}{ending}".casefold() in there
+        }
 
     def add(self, path: Path) -> None:
         """Hear of a file that came to be there since."""
         if (listing := self._listings.get(os.fspath(path.parent))) is not None:
-            listing.names.add(path.name.casefold())
+            name = path.name.casefold()
+            listing.names.add(name)
+            listing.endings.add(split_ending(name)[1])
 
     def _find_target(self, folder: Path) -> Path:
         return folder if self._folder is None else self._folder / absolute(folder).relative_to(self._base)
@@ -95,17 +108,15 @@ class Naming:
                     names = [entry.name.casefold() for entry in entries if not entry.is_dir(follow_symlinks=False)]
             except (OSError, ValueError):  # a null byte, which reading reports
                 names = []
-            stems, raws = Counter[str](), Counter[str]()
-            for name in names:
-                stem, ending = split_ending(name)
-                if ending in EXTENSIONS:
-                    stems[stem] += 1
-                elif is_raw(name):
-                    raws[stem] += 1
-            self._looked_at = None, set()
+            parts = list(map(split_ending, names))
+            # Given all of them, a Counter counts without Python.
+            stems = Counter([stem for stem, ending in parts if ending in EXTENSIONS])
+            endings = {ending for _, ending in parts}
+            raw = {ending for ending in endings if is_raw(f"a{ending}")}
+            raws = Counter([stem for stem, ending in parts if ending in raw])
             if len(self._listings) >= _REMEMBERED:
                 del self._listings[next(iter(self._listings))]
-            self._listings[folder] = listing = _Listing(set(names), stems, raws)
+            self._listings[folder] = listing = _Listing(set(names), endings, stems, raws)
         return listing
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -19,7 +19,7 @@ from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.shard import Shard
 from capcli.output.sidecar import SidecarError, Sidecars, refuse_held
-from capcli.output.survey import Survey, look_through
+from capcli.output.survey import Survey, look_by_folder
 from capcli.pictures.find import Found
 from capcli.pictures.kinds import EXTENSIONS, START, is_picture
 
@@ -123,15 +123,21 @@ class Outputs:
             return None
         again: list[Path] = []
 
-        def is_settled(picture: Path) -> bool:
-            settled = self.settled(picture)
-            if settled and self._rows is not None and self._rows.state(picture) is None:
-                self.rowless.add(picture)
-            if not settled and self._options.retry_failed and self.failed(picture):
-                again.append(picture)
-            return settled
+        def settled(folder: Path, names: Sequence[str]) -> Sequence[State | None]:
+            states = self._together(folder, names)
+            if self._rows is not None and len(self.kept) > 1:
+                rows = self._rows.states(folder, names)
+                self.rowless.update(
+                    folder / name
+                    for name, state, row in zip(names, states, rows, strict=True)
+                    if row is None and self._settles(state)
+                )
+            if not self._options.retry_failed or State.FAILED not in states:
+                return states
+            again.extend(folder / name for name, state in zip(names, states, strict=True) if state is State.FAILED)
+            return [None if state is State.FAILED else state for state in states]
 
-        survey = look_through(pictures, is_settled, self.failed)
+        survey = look_by_folder(pictures, settled)
         if held and survey.total and not survey.settled:
             self.notes.append(
                 f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
@@ -148,13 +154,11 @@ class Outputs:
 
     def settled(self, picture: Path) -> bool:
         """Whether a resumed run has nothing to do for a picture."""
-        if not self._options.resumes:
-            return False
-        return self._complete(picture) or (self.failed(picture) and not self._options.retry_failed)
+        return self._options.resumes and self._settles(self._together(picture.parent, [picture.name])[0])
 
     def failed(self, picture: Path) -> bool:
         """Whether an earlier run ended for the picture with a failure."""
-        return not self._complete(picture) and any(file.state(picture) is State.FAILED for file in self.kept)
+        return self._together(picture.parent, [picture.name])[0] is State.FAILED
 
     def write(self, result: Result) -> Result:
         """Hand a result to every place that does not hold it yet.
@@ -193,24 +197,57 @@ class Outputs:
         """How many sidecars held another caption already and were left as they were."""
         return sum(sidecars.kept for sidecars in self._sidecars)
 
-    def _complete(self, picture: Path) -> bool:
-        """Whether every place that keeps captions has those of the picture."""
-        state = self._rows.state(picture) if self._rows is not None else None
-        if self._rows is not None and state not in (State.CAPTIONED, State.UNCERTAIN):
-            return False
-        if not self._sidecars:
-            return state is not None
-        return all(
-            # An uncertain caption has no sidecar of a kind that cannot say so.
-            (state is State.UNCERTAIN and sidecars.kind != "json") or sidecars.state(picture) is State.CAPTIONED
-            for sidecars in self._sidecars
-        )
+    def _settles(self, state: State | None) -> bool:
+        """Whether a resumed run has nothing to do for a picture of which all places hold something together."""
+        return state is not None and not (state is State.FAILED and self._options.retry_failed)
+
+    def _together(self, folder: Path, names: Sequence[str]) -> Sequence[State | None]:
+        """What all places hold together of pictures of a folder.
+
+        Returns:
+            for each name CAPTIONED or UNCERTAIN where every place that keeps captions has those of the picture; FAILED
+            where an earlier run ended for it with a failure.
+        """
+        files = [file.states(folder, names) for file in self.kept]
+        rows = files[0] if self._rows is not None else None
+        found: Sequence[State | None]
+        if self._sidecars:
+            # A sidecar says no more than that there is a caption.
+            found = _join_sidecars(self._sidecars, folder, names, rows or [State.CAPTIONED] * len(names))
+        elif rows is None:
+            found = [None] * len(names)
+        elif len(files) == 1:
+            return rows
+        else:
+            found = rows
+        failed = [State.FAILED in states for states in zip(*files, strict=True)] if files else [False] * len(names)
+        return [
+            (State.FAILED if wrong else None) if state in (None, State.FAILED) else state
+            for state, wrong in zip(found, failed, strict=True)
+        ]
 
     def __enter__(self) -> Outputs:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
+
+
+def _join_sidecars(
+    kinds: Sequence[Sidecars], folder: Path, names: Sequence[str], rows: Sequence[State | None]
+) -> list[State | None]:
+    """The states of rows of pictures of a folder, but None where a picture lacks a sidecar that it should have."""
+    maybe = [(sidecars, sidecars.may_be_there(folder, names)) for sidecars in kinds]
+    joined: list[State | None] = []
+    for name, state in zip(names, rows, strict=True):
+        whole = state in (State.CAPTIONED, State.UNCERTAIN) and all(
+            # An uncertain caption has no sidecar of a kind that cannot say so.
+            (state is State.UNCERTAIN and sidecars.kind != "json")
+            or (name in there and sidecars.state(folder / name) is State.CAPTIONED)
+            for sidecars, there in maybe
+        )
+        joined.append(state if whole else None)
+    return joined
 
 
 def _open(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,12 +24,13 @@ from capcli.output import Result, State
 from capcli.output.columns import state_of, table_path, to_table
 from capcli.output.formats.json import JsonLines
 from capcli.output.growing import GrowingFile
+from capcli.output.kept import ByFolder
 from capcli.output.origin import OriginRecord
 
 _OPEN = "_open.jsonl"
 
 
-class ParquetFolder:
+class ParquetFolder(ByFolder):
     """Keeps results in a folder of Parquet files; a `Kept` as `capcli.output.outputs` takes it.
 
     Whatever ends a run, each row is there once, in a part or in the open file. While it is open no other run can open
@@ -81,9 +82,9 @@ class ParquetFolder:
             return path.parent.samefile(self._path)
         return False
 
-    def state(self, path: Path) -> State | None:
-        """What the folder held of a picture when it was opened."""
-        return self._states.get(_key(table_path(path)))
+    def states(self, folder: Path, names: Sequence[str]) -> Sequence[State | None]:
+        """What it held of pictures of a folder when it was opened."""
+        return [self._states.get(_key(table_path(folder / name))) for name in names]
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Drop the rows of pictures that are about to be captioned again; raises CapcliError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from capcli.errors import UsageError
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format
 from capcli.output.growing import GrowingFile, foreign
+from capcli.output.held import Held
 from capcli.output.kept import Endless
 from capcli.output.origin import OriginRecord
 
@@ -71,7 +72,7 @@ class RowFile(Endless):
 
     def __init__(self, path: Path, format: Format, *, resume: bool = False, overwrite: bool = False) -> None:
         self._name, self._file = path, GrowingFile(path, format)
-        self._states: dict[str, State] = {}
+        self._held = Held()
         try:
             if self._file.size and not overwrite:
                 if not resume:
@@ -83,12 +84,16 @@ class RowFile(Endless):
 
     def state(self, path: Path) -> State | None:
         """What the file held of a picture when it was opened."""
-        return self._states.get(_key(path))
+        return self._held.state(os.fspath(path))
+
+    def states(self, folder: Path, names: Sequence[str]) -> Sequence[State | None]:
+        """What the file held of pictures of a folder when it was opened."""
+        return self._held.states(os.fspath(folder), names)
 
     @property
     def count(self) -> int:
         """How many pictures it held rows of when it was opened, but for those dropped since."""
-        return len(self._states)
+        return len(self._held)
 
     def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
         """The record of what made its rows, which lies beside it."""
@@ -107,11 +112,9 @@ class RowFile(Endless):
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Drop the rows of pictures that are about to be captioned again; raises CapcliError."""
-        gone = {_key(path) for path in paths}
-        if self._states.keys().isdisjoint(gone):
-            return
-        self._file.rewrite(lambda row: _key(self._file.format.decode(row)[0]) not in gone)
-        self._states = {key: state for key, state in self._states.items() if key not in gone}
+        if gone := self._held.keys(map(os.fspath, paths)):
+            self._file.rewrite(lambda row: self._held.key(self._file.format.read(row)[0]) not in gone)
+            self._held.drop(gone)
 
     def __enter__(self) -> RowFile:
         return self
@@ -122,12 +125,7 @@ class RowFile(Endless):
     def _read(self) -> None:
         for number, row in enumerate(self._file.read(), 1):
             try:
-                path, state = self._file.format.decode(row)
+                path, state = self._file.format.read(row)
             except ValueError as error:
                 raise foreign(self._name, f"row {number}: {error}") from None
-            self._states[_key(path)] = state
-
-
-def _key(path: Path) -> str:
-    """The same for every spelling of a path that does not go through links."""
-    return os.path.normcase(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+            self._held.put(path, state)

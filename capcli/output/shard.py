@@ -13,17 +13,23 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import write_atomic
 from capcli.files.json import dumps
+from capcli.files.keys import Keys
 from capcli.files.target import hidden_beside
+from capcli.pictures.find import by_folder
+from capcli.pictures.packed import Packed
+from capcli.pictures.search import Beside
 
 MOST_SHARDS = 1_000_000
 
@@ -64,8 +70,19 @@ class Shard:
 
 def shared_name(path: Path, base: Path) -> bytes:
     """What every machine calls a picture: its path below the folder that holds all of them."""
-    folder, name = os.path.split(path)
-    return unicodedata.normalize("NFC", _below(folder, base) + name).encode("utf-8", "surrogatepass")
+    return shared_names(path.parent, [path.name], base)[0]
+
+
+def shared_names(folder: Path, names: Sequence[str], base: Path) -> list[bytes]:
+    """The same of pictures of a folder, by their names there."""
+    below, compose = _below(os.fspath(folder), base), functools.partial(unicodedata.normalize, "NFC")
+    return [compose(below + name).encode("utf-8", "surrogatepass") for name in names]
+
+
+def _paths(folder: str, names: Sequence[str]) -> list[str]:
+    """Paths in a folder, as a Path spells them."""
+    begin = os.fspath(Path(folder, "-"))[:-1]
+    return [begin + name if name else folder for name in names]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -95,28 +112,34 @@ class Share:
     shard: Shard
     total: int
     listed: str
-    places: tuple[int, ...] = field(repr=False)
-    pictures: tuple[Path, ...] = field(repr=False)
+    places: array[int] = field(repr=False)
+    pictures: Packed = field(repr=False)
     finished: bool = False
     without: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, shard: Shard, pictures: Iterable[Path], base: Path) -> Share:
         """A shard's share of pictures that all lie below a folder."""
-        digest, mine, total = hashlib.blake2b(digest_size=16), [], 0
-        for place, picture in enumerate(pictures):
-            total = place + 1
-            name = shared_name(picture, base)
-            digest.update(name + b"\0")
-            if shard.holds(name):
-                mine.append((place, picture))
-        places, paths = zip(*mine, strict=True) if mine else ((), ())
-        return cls(shard, total, digest.hexdigest(), places, paths)
+        digest, places, total = hashlib.blake2b(digest_size=16), array("q"), 0
+
+        def choose() -> Iterator[Beside]:
+            nonlocal total
+            for folder, names in by_folder(pictures):
+                shared = shared_names(folder, names, base)
+                digest.update(b"\0".join(shared) + b"\0")
+                mine = [place for place, name in enumerate(shared) if shard.holds(name)]
+                places.extend(total + place for place in mine)
+                total += len(names)
+                yield folder, [names[place] for place in mine]
+
+        packed = Packed(choose())
+        return cls(shard, total, digest.hexdigest(), places, packed)
 
     def together(self, batch_size: int) -> Callable[[Path], int]:
         """How many pictures are computed with one of these, itself among them, in a run over all of them."""
         last = self.total - self.total % batch_size
-        tail = {picture for place, picture in zip(self.places, self.pictures, strict=True) if place >= last}
+        count = sum(1 for _ in takewhile(lambda place: place >= last, reversed(self.places)))
+        tail = set(islice(self.pictures, len(self.pictures) - count, None))
         return lambda picture: self.total - last if picture in tail else batch_size
 
     def ended(self, rowless: AbstractSet[Path]) -> Share:
@@ -131,7 +154,8 @@ class Share:
             output: of the run.
             absolute: whether the output calls pictures by their absolute paths.
         """
-        names = [os.path.normcase(os.path.abspath(one)) if absolute else str(one) for one in self.pictures]  # noqa: PTH100
+        spell = Keys().paths if absolute else _paths
+        names = [path for folder, names in self.pictures.by_folder() for path in spell(os.fspath(folder), names)]
         record = {
             "shard": self.shard.number,
             "of": self.shard.of,
@@ -158,8 +182,8 @@ class Share:
         place = hidden_beside(output, "shard.json")
         try:
             told: Any = json.loads(place.read_bytes())
-            paths = tuple(Path(name) for name in told["pictures"])
-            places, without = (tuple(map(int, told[key])) for key in ("places", "without"))
+            paths = Packed.of(Path(name) for name in told["pictures"])
+            places, without = array("q", map(int, told["places"])), tuple(map(int, told["without"]))
             shard = Shard(int(told["shard"]), int(told["of"]))
             if len(places) != len(paths):
                 raise ValueError("it is damaged")
@@ -169,5 +193,5 @@ class Share:
             raise UsageError(f"{output} {what}; `capcli caption --shard 1/4 -o FILE` makes one") from None
         except OSError as error:
             raise UsageError(f"{place}: {system_reason(error)}") from None
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise UsageError(f"{place} does not say what {output} holds; caption that shard anew") from None

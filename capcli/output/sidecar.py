@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from capcli.files.json import dumps
 from capcli.output import Result, State
 from capcli.output.formats.text import Sentences
 from capcli.output.naming import Naming, absolute
-from capcli.output.survey import Survey, look_through
+from capcli.output.survey import Survey, look_by_folder
 from capcli.output.xmp import NotXmp, has_caption, merge_xmp, new_xmp
 
 
@@ -67,9 +67,13 @@ class Sidecars:
         path = self._naming.path_of(picture, f".{self.kind}")
         return _in_any_case(path) or path
 
+    def may_be_there(self, folder: Path, names: Sequence[str]) -> Collection[str]:
+        """Which pictures of a folder may have a sidecar, by their names; asks the system nothing but for a list."""
+        return self._naming.may_be_there(folder, names, f".{self.kind}")
+
     def state(self, picture: Path) -> State | None:
         """Whether the picture's sidecar holds a caption; failures leave none."""
-        if not self._naming.may_be_there(picture, f".{self.kind}"):
+        if not self.may_be_there(picture.parent, [picture.name]):
             return None
         path = self.path_of(picture)
         try:
@@ -145,14 +149,20 @@ def refuse_held(sidecars: Sequence[Sidecars], pictures: Iterable[Path]) -> Surve
     """Counts pictures; raises UsageError where some have captions in their sidecars already."""
     first: Path | None = None
 
-    def is_held(picture: Path) -> bool:
+    def settled(folder: Path, names: Sequence[str]) -> Sequence[State | None]:
         nonlocal first
-        held = next((one for one in sidecars if one.state(picture) is State.CAPTIONED), None)
-        if held is not None and first is None:
-            first = held.path_of(picture)
-        return held is not None
+        maybe = [(one, one.may_be_there(folder, names)) for one in sidecars]
+        if not any(there for _, there in maybe):
+            return [None] * len(names)
+        states: list[State | None] = []
+        for name in names:
+            held = next((one for one, there in maybe if name in there and one.state(folder / name)), None)
+            if held is not None and first is None:
+                first = held.path_of(folder / name)
+            states.append(None if held is None else State.CAPTIONED)
+        return states
 
-    survey = look_through(pictures, is_held)
+    survey = look_by_folder(pictures, settled)
     if survey.settled:
         raise UsageError(
             f"{survey.settled} of {survey.total} pictures have captions in their sidecars already, such as {first}; "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from capcli.output import State
+from capcli.pictures.find import by_folder
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,23 @@ def look_through(
             settled, reached = settled + 1, total
             failed += has_failed(picture)
     return Survey(total, settled, failed, reached)
+
+
+def look_by_folder(
+    pictures: Iterable[Path], settled: Callable[[Path, Sequence[str]], Sequence[State | None]]
+) -> Survey:
+    """Looks at every picture once, those of a folder together, and makes no paths of them.
+
+    Args:
+        pictures: of a run, in order.
+        settled: tells of a folder's pictures, by their names, what those hold that an earlier run settled.
+    """
+    total = found = failed = reached = 0
+    for folder, names in by_folder(pictures):
+        states = settled(folder, names)
+        if count := len(states) - states.count(None):
+            found += count
+            failed += states.count(State.FAILED)
+            reached = total + max(place for place, state in enumerate(states, 1) if state is not None)
+        total += len(names)
+    return Survey(total, found, failed, reached)

@@ -5,15 +5,26 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from capcli.errors import UsageError
 from capcli.pictures.patterns import Patterns
-from capcli.pictures.search import Rules, Search, and_others, is_folder, natural, remembering
+from capcli.pictures.search import Beside, Rules, Search, and_others, is_folder, natural, remembering
 from capcli.pictures.spelling import respell
+
+
+@runtime_checkable
+class InFolders(Protocol):
+    """Pictures that are at hand by their folders."""
+
+    def by_folder(self) -> Iterator[Beside]:
+        """Those of a folder together, without paths of each; in order."""
+        ...
 
 
 class Found:
@@ -48,14 +59,22 @@ class Found:
         first = next(pictures, None)
         if first is None and (named or listed):
             raise UsageError(search.emptiness())
-        self._begun: Iterator[Path] | None = pictures if first is None else chain([first], pictures)
+        self._begun: Iterator[Beside] | None = pictures if first is None else chain([first], pictures)
 
     def __iter__(self) -> Iterator[Path]:
-        begun, self._begun = self._begun, None
-        for picture in begun or self._look(Search(self._rules, self._look_into)):
+        for folder, names in self._by_folder():
+            for name in names:
+                picture = folder / name
+                if self._seen is not None:
+                    self._seen.add(picture)
+                yield picture
+
+    def by_folder(self) -> Iterator[Beside]:
+        """An iteration that gives those of a folder together, and makes no paths; `by_folder` takes any pictures."""
+        for folder, names in self._by_folder():
             if self._seen is not None:
-                self._seen.add(picture)
-            yield picture
+                self._seen.update(folder / name for name in names)
+            yield folder, names
 
     @cached_property
     def pictures(self) -> list[Path]:
@@ -83,10 +102,23 @@ class Found:
         for path in self._listed:
             yield respell(path), True
 
-    def _look(self, search: Search) -> Iterator[Path]:
+    def _by_folder(self) -> Iterator[Beside]:
+        begun, self._begun = self._begun, None
+        return begun or self._look(Search(self._rules, self._look_into))
+
+    def _look(self, search: Search) -> Iterator[Beside]:
         for path, exists in self._paths():
             yield from search.add(path) if exists else search.keep(Path(path))
         self._notes = search.notes()
+
+
+def by_folder(pictures: Iterable[Path]) -> Iterator[Beside]:
+    """Pictures in their order, those together that come one after another from one folder."""
+    if isinstance(pictures, InFolders):
+        yield from pictures.by_folder()
+        return
+    for folder, beside in groupby(pictures, attrgetter("parent")):
+        yield folder, [picture.name for picture in beside]
 
 
 def find_pictures(

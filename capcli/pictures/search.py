@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -32,6 +32,10 @@ class Rules:
 
     def includes(self, way: str) -> bool:
         return self.include is None or self.include.match(way)
+
+    def takes_all(self, visit: _Visit) -> bool:
+        """Whether every file in a folder counts, whatever it is called."""
+        return not self.exclude and (visit.included or self.include is None)
 
     def takes(self, way: str, *, included: bool = False) -> bool:
         """Whether a file counts by its way from the folder given, below a folder of which all is included or not."""
@@ -76,10 +80,28 @@ class _Contents:
 
 LookInto = Callable[["_Visit", Rules], _Contents]
 
+Beside = tuple[Path, Sequence[str]]
+"""A folder, and names of pictures in it, in order.
+
+A Path takes longer to make than all else that is done to find a name, and many who look through all pictures need none.
+"""
+
 
 def remembering() -> LookInto:
-    """Lists folders, and remembers the last one: most searches are for the pictures of one folder, and come twice."""
-    return functools.lru_cache(1)(_look_into)
+    """Lists folders, and remembers the last one with pictures: most searches are for those of one, and come twice."""
+    last: tuple[_Visit, Rules, _Contents] | None = None
+
+    def look_into(visit: _Visit, rules: Rules) -> _Contents:
+        nonlocal last
+        known = last
+        if known is not None and known[:2] == (visit, rules):
+            return known[2]
+        contents = _look_into(visit, rules)
+        if contents.pictures:
+            last = visit, rules, contents
+        return contents
+
+    return look_into
 
 
 class Search:
@@ -101,7 +123,7 @@ class Search:
         self._left_out: Counter[str] = Counter()
         self._real = functools.cache(_real)
 
-    def add(self, path: str | Path) -> Iterator[Path]:
+    def add(self, path: str | Path) -> Iterator[Beside]:
         """A file, or the pictures of a folder, as far as the rules let them through and they did not come before."""
         if not is_folder(path):
             if self._rules.takes(Path(path).as_posix()):
@@ -116,16 +138,13 @@ class Search:
                 yield from self.keep(visit.folder)
                 continue
             empty = empty and not names
-            real = self._real(visit.folder)
-            for name in names:
-                named = bool(self._kept) and (real, os.path.normcase(name)) in self._kept
-                if not (named or self._came_before(real, name)):
-                    self._found = True
-                    yield visit.folder / name
+            if new := self._new(self._real(visit.folder), names):
+                self._found = True
+                yield visit.folder, new
         if empty:
             self._empty.append(Path(path))
 
-    def keep(self, picture: Path) -> Iterator[Path]:
+    def keep(self, picture: Path) -> Iterator[Beside]:
         """A picture whatever the rules say, unless it came before."""
         # The folder is resolved and the name is not: a link beside its target is a picture of its own.
         real, name = self._real(picture.parent), picture.name
@@ -134,7 +153,7 @@ class Search:
             return
         self._kept.add(key)
         self._found = True
-        yield picture
+        yield picture.parent, [name]
 
     def emptiness(self) -> str:
         """Why nothing is found, or nothing in some folders; one line."""
@@ -200,6 +219,16 @@ class Search:
             if not (is_clip or self._came_before(real, name)):
                 self._left_out[ending_of(name)] += 1
 
+    def _new(self, real: str, names: Sequence[str]) -> Sequence[str]:
+        """Those of the names in the folder of the visit that goes on that did not come before."""
+        if not self._kept and len(self._visits[real]) == 1:
+            return names
+        return [
+            name
+            for name in names
+            if (real, os.path.normcase(name)) not in self._kept and not self._came_before(real, name)
+        ]
+
     def _came_before(self, real: str, name: str, *, is_folder: bool = False) -> bool:
         """Whether a name in the folder of the visit that goes on counted at an earlier one: a folder named twice."""
         earlier = self._visits[real][:-1]
@@ -229,10 +258,13 @@ class _Kind(Enum):
 
 def _look_into(visit: _Visit, rules: Rules) -> _Contents:
     """What a folder has for a search; raises OSError."""
-    contents, others = _Contents(), list[str]()
+    contents, others, all_count = _Contents(), list[str](), rules.takes_all(visit)
     with os.scandir(visit.folder) as entries:
         for entry in entries:
             kind, name = _kind_of(entry), entry.name
+            if all_count and kind is _Kind.PICTURE and name[0] != ".":  # nearly always, so that it is to be fast
+                contents.pictures.append(name)
+                continue
             if kind is None or (kind is _Kind.FOLDER and not rules.recursive):
                 continue
             way = visit.way + name
@@ -250,7 +282,7 @@ def _look_into(visit: _Visit, rules: Rules) -> _Contents:
                 continue
             if kind is _Kind.PICTURE:
                 others.append(name)
-    contents.pictures.sort(key=natural)
+    _sort(contents.pictures)
     contents.folders.sort(key=lambda below: natural(below.folder.name))
     if any(map(is_video, contents.left_out)):
         for name in (*contents.pictures, *others):
@@ -300,6 +332,19 @@ def natural(name: str) -> str:
     # One text, because texts are compared much faster than lists. NUL, which no name holds, comes before every letter,
     # as the end of a text does; behind it stands how long the number is, then the number.
     return f"{_NUMBER.sub(_sortable, name.casefold())}\0\0{name}"
+
+
+def _sort(names: list[str]) -> None:
+    """Sorts names as `natural` does."""
+    if not names:
+        return
+    # Where names differ in digits alone, at the same places, numbers that are larger are also later in the alphabet.
+    alike = re.sub("[0-9]+", lambda digits: f"[0-9]{{{len(digits[0])}}}", re.escape(names[0].casefold()))
+    if all(map(re.compile(alike, re.DOTALL).fullmatch, map(str.casefold, names))):
+        names.sort()
+        names.sort(key=str.casefold)
+    else:
+        names.sort(key=natural)
 
 
 _NUMBER = re.compile("0*([0-9]+)")

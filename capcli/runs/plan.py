@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from capcli.output.survey import Survey
+from capcli.pictures.find import by_folder
 
 
 class Plan:
@@ -61,14 +62,19 @@ class Plan:
     def _go_on(self, survey: Survey) -> Iterator[Path | None]:
         whole = survey.reached == survey.total
         start = survey.total if whole else survey.reached - survey.reached % self._batch_size
-        for place, picture in enumerate(self._pictures):
-            if place == start:
-                yield None
-            settled = self._is_settled(picture)
-            if settled and place >= start:
-                self.mates.add(picture)
-            if not settled or place >= start:
-                yield picture
+        gapless, begin = survey.settled == survey.reached, 0
+        for folder, names in by_folder(self._pictures):
+            known = min(max(start - begin, 0), len(names)) if gapless else 0
+            for place, name in enumerate(names[known:], begin + known):
+                if place == start:
+                    yield None
+                picture = folder / name
+                settled = self._is_settled(picture)
+                if settled and place >= start:
+                    self.mates.add(picture)
+                if not settled or place >= start:
+                    yield picture
+            begin += len(names)
 
 
 def plan_share(todo: Iterable[Path], together: Callable[[Path], int]) -> Iterator[Path | None]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from preloaded import ForkServer
 from typer.testing import CliRunner
 
 from capcli.cli import app
@@ -26,12 +30,35 @@ def test_pictures_that_do_not_exist_are_one_line(tiny_checkpoint: Any, tmp_path:
     assert "no such file or folder" in done.stderr
 
 
+@pytest.fixture
+def forked_turns(preloaded: ForkServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Has turns forked, since nearly all of each would be importing torch; the modules that ran as programs."""
+    ran: list[str] = []
+
+    def time_command(arguments: Sequence[str], given: bytes = b"") -> tuple[bytes, float]:
+        _, option, module, *rest = arguments
+        assert option == "-m"
+        ran.append(module)
+        program = f"import runpy\nrunpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+        start = time.perf_counter()
+        run = preloaded.start(program, [module, *rest], Path.cwd(), os.environ, stdin=given)
+        printed, told = run.communicate()
+        assert run.returncode == 0, told
+        return printed, time.perf_counter() - start
+
+    for user in ("bench", "turns"):
+        monkeypatch.setattr(f"capcli.speed.{user}.time_command", time_command)
+    return ran
+
+
 @pytest.mark.slow
-def test_a_machine_is_measured(tiny_checkpoint: Any, tmp_path: Path) -> None:
+def test_a_machine_is_measured(tiny_checkpoint: Any, tmp_path: Path, forked_turns: list[str]) -> None:
     tiny_checkpoint("transformer").save(tmp_path / "tiny.safetensors")
     given = ["--model", str(tmp_path / "tiny.safetensors"), "--device", "cpu", "--count", "4", "--rounds", "1"]
     done = CliRunner().invoke(app, ["bench", "--json", *given])
     assert done.exit_code == 0, done.stderr
+    # Once beforehand, and the turns of a round.
+    assert forked_turns == ["capcli", "capcli.speed.turns", "capcli.speed.turns", "capcli"]
     told = json.loads(done.stdout)
     for name in ("images_per_second", "first_caption_seconds", "encoder_images_per_second", "peak_memory_bytes"):
         assert told[name]["median"] > 0, name

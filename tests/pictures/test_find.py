@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capcli.errors import UsageError
-from capcli.pictures.find import Found, find_pictures
+from capcli.pictures.find import Found, by_folder, find_pictures
+from capcli.pictures.search import natural
 
 
 def make(root: Path, *names: str) -> None:
@@ -35,6 +36,26 @@ def test_a_folder_gives_its_pictures_in_natural_order(tree: Path) -> None:
     found = find_pictures([tree])
     assert names(found, tree) == ["Img1.png", "img2.JPG", "img10.jpg"]
     assert found.notes == []
+
+
+@given(
+    st.sets(st.from_regex(r"(img|IMG)_[0-9]{3}-[0-9]{2}\.jpg", fullmatch=True), min_size=1, max_size=12),
+    st.booleans(),
+)
+def test_names_that_differ_in_their_digits_alone_come_in_the_order_of_all_names(
+    tmp_path_factory: pytest.TempPathFactory, alike: set[str], other: bool
+) -> None:
+    root = tmp_path_factory.mktemp("alike")
+    make(root, *alike, *(["img_1.jpg"] if other else []))
+    assert names(find_pictures([root]), root) == sorted({one.name for one in root.iterdir()}, key=natural)
+
+
+def test_pictures_by_their_folders_are_the_same(tree: Path) -> None:
+    found = find_pictures([tree / "deep/b.webp", tree], recursive=True)
+    together = [(folder, list(names)) for folder, names in by_folder(found)]
+    assert [folder / name for folder, names in together for name in names] == found.pictures
+    assert (tree, ["Img1.png", "img2.JPG", "img10.jpg"]) in together
+    assert [folder / name for folder, names in by_folder(found.pictures) for name in names] == found.pictures
 
 
 def test_recursion_adds_sub_folders_after_the_folder_itself(tree: Path) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import codecs
 import csv
+import functools
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO
 
 from capcli.datasets.separated import read_header
 from capcli.files.csv import encode_record
 from capcli.output import Result, State
 from capcli.output.formats.contract import Format, Saved
+
+if TYPE_CHECKING:
+    import _csv
 
 COLUMNS = ("path", "caption", "captions", "confidence", "confidences", "model", "uncertain", "words", "error")
 
@@ -36,11 +39,11 @@ class Csv(Format):
     def encode(self, result: Result) -> bytes | None:
         return _record(result, self._columns, ",")
 
-    def decode(self, row: bytes) -> tuple[Path, State]:
+    def read(self, row: bytes) -> tuple[str, State]:
         cells = _cells(row.decode("utf-8", "surrogateescape"), ",")
         if len(cells) != len(self._columns):
             raise ValueError(f"a record has {len(self._columns)} fields")
-        return _state(dict(zip(self._columns, cells, strict=True)))
+        return self._state(cells)
 
     def continuing(self, head: bytes) -> Format:
         """The same table as a spreadsheet saved it: by another separator, in another order, with more columns."""
@@ -70,6 +73,19 @@ class Csv(Format):
         # A line break within a row stands in a name, which then is in quotes from the row's beginning on.
         return fragment.startswith(b'"') or super().may_be_torn(fragment, first=first)
 
+    def _state(self, cells: Sequence[str]) -> tuple[str, State]:
+        path, error, uncertain = (cells[place] for place in self._places)
+        if not path:
+            raise ValueError("a record has a path")
+        if error:
+            return path, State.FAILED
+        # Spreadsheets write true in capitals, and in the language of the country.
+        return path, State.UNCERTAIN if uncertain else State.CAPTIONED
+
+    @functools.cached_property
+    def _places(self) -> list[int]:
+        return [list(self._columns).index(column) for column in ("path", "error", "uncertain")]
+
 
 class _Table(Csv):
     """The records of a table that a spreadsheet saved."""
@@ -80,7 +96,7 @@ class _Table(Csv):
     def encode(self, result: Result) -> bytes | None:
         return _record(result, self._columns, self._separator)
 
-    def decode(self, row: bytes) -> tuple[Path, State]:
+    def read(self, row: bytes) -> tuple[str, State]:
         try:
             cells = _cells(row.decode(), self._separator)
         except UnicodeDecodeError:
@@ -89,7 +105,7 @@ class _Table(Csv):
             raise ValueError(f"a record has at most {len(self._columns)} fields")
         # Spreadsheets may leave out what separates empty cells at the end.
         cells += [""] * (len(self._columns) - len(cells))
-        return _state(dict(zip(self._columns, cells, strict=False)))
+        return self._state(cells)
 
 
 def _record(result: Result, columns: Sequence[str], separator: str) -> bytes:
@@ -100,17 +116,15 @@ def _record(result: Result, columns: Sequence[str], separator: str) -> bytes:
 
 
 def _cells(record: str, separator: str) -> list[str]:
+    # Line by line only where there may be several: a stream for each record takes as long as to read it.
+    lines = io.StringIO(record, newline="") if "\r" in record or record.count("\n") > 1 else (record,)
     try:
-        (cells,) = csv.reader(io.StringIO(record, newline=""), delimiter=separator, strict=True)
+        (cells,) = csv.reader(lines, _dialect(separator))
     except csv.Error as error:
         raise ValueError(str(error)) from None
     return cells
 
 
-def _state(cells: Mapping[str, str]) -> tuple[Path, State]:
-    if not cells["path"]:
-        raise ValueError("a record has a path")
-    if cells["error"]:
-        return Path(cells["path"]), State.FAILED
-    # Spreadsheets write true in capitals, and in the language of the country.
-    return Path(cells["path"]), State.UNCERTAIN if cells["uncertain"] else State.CAPTIONED
+@functools.lru_cache
+def _dialect(separator: str) -> _csv.Dialect:
+    return csv.reader((), delimiter=separator, strict=True).dialect

@@ -7,7 +7,6 @@ in it are written as in Python (`\t`, `\n`, `\x1b`, `\\`), so that a row is alwa
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from capcli.files.names import escape
 from capcli.files.text_row import KEYWORDS, UNCERTAIN, read_text_row
@@ -23,7 +22,7 @@ class Text(Format):
             return None
         return os.fsencode(escape(result.path)) + b"\t" + _encoded("\t".join(_fields(result))) + b"\n"
 
-    def decode(self, row: bytes) -> tuple[Path, State]:
+    def read(self, row: bytes) -> tuple[str, State]:
         path, captions, uncertain = read_text_row(os.fsdecode(row.rstrip(b"\r\n")))
         if not captions[0]:
             raise ValueError("a row has a caption")
