@@ -138,6 +138,9 @@ def _sharing(
     options = SharingOptions(**chosen)
     if not chosen:
         return options
+    alone = [name for name in ("captioner_cpus", "captioner_gpus", "patience") if name in chosen]
+    if alone and options.on != RAY:
+        raise UsageError(f"{flag_of(alone[0])} is for a cluster: add --on ray, or leave it out")
     if watch is not None:
         raise UsageError("--watch waits for more pictures, and what is shared is a whole list; leave one out")
     if bursts or moving:

@@ -12,9 +12,8 @@ import typer
 from capcli.cli.help import PlainCommand, PlainGroup
 from capcli.cli.messages import inform, print_json, tell
 from capcli.cli.options import Group, path, takes
-from capcli.errors import UsageError
 from capcli.model.options import ModelOptions
-from capcli.output.options import LIBRARY, OutputOptions
+from capcli.output.options import ExportOptions
 from capcli.web.options import ReviewOptions
 
 app = typer.Typer(
@@ -29,7 +28,6 @@ Library = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")]
 
 _COUNTS = ("pictures", "captioned", "uncertain", "failed", "missing", "reviewed", "changes", "vectors")
-_WITHOUT = ("sidecar", "sidecar_dir", "errors", "resume", "resume_anyway", "retry_failed", "with_words")
 
 
 @app.command(cls=PlainCommand)
@@ -77,16 +75,13 @@ def check(library: Library, as_json: _Json = False) -> None:
 
 
 @app.command(cls=PlainCommand)
-@takes(outputs=Group(OutputOptions, "Output", common=("output", "format", "overwrite"), without=_WITHOUT))
+@takes(outputs=Group(ExportOptions, "Output", common=("output", "format", "overwrite")))
 def export(library: Library, *, outputs: dict[str, Any]) -> None:
     """Write the rows of a library in any other format, to a file or to stdout."""
     from capcli.library.contents import has_keywords, read_results
     from capcli.output.outputs import Outputs
 
-    to = OutputOptions(**outputs)
-    if to.row_format == LIBRARY:
-        raise UsageError("a library is exported to another format, such as -o photos.csv")
-    count = 0
+    to, count = ExportOptions(**outputs).outputs(), 0
     keywords = {"keywords": True} if has_keywords(library) else {}
     with Outputs(to, sys.stdout.buffer, Path(library.anchor), keywords=keywords, review=True) as sinks:
         for result in read_results(library):

@@ -36,6 +36,8 @@ def live(context: typer.Context, *, options: dict[str, Any], decoding: DecodingK
     check_decoding(decoding)
     if wanted.open and not wanted.page:
         raise UsageError("--open opens the page in the browser: add --page")
+    if "port" in options and not wanted.page:
+        raise UsageError("--port is where the page is served: add --page")
 
     from capcli.video.camera import find_source
     from capcli.video.extra import import_av

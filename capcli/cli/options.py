@@ -103,16 +103,16 @@ def _completer(choices: Collection[str]) -> Callable[[str], list[str]]:
 
 
 def _fold(value: object, field: dataclasses.Field[Any]) -> object:
-    """A value, or each of several, as the field's choices spell it."""
+    """A value, or each of several, as the field's choices spell it; several are a tuple, as in the dataclasses."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_fold(one, field) for one in value)
+        return tuple(_fold(one, field) for one in value)
     choices = field.metadata["choices"] or ()
     return value.lower() if isinstance(value, str) and value.lower() in choices else value
 
 
 def _is_unset(value: object) -> bool:
     # By identity, because 0 is a value that equals False.
-    return value is None or value is False or value == []
+    return value is None or value is False or value == ()
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import typer
 from capcli.cli.messages import print_json, tell
 from capcli.cli.options import Group, path, takes
 from capcli.cli.paths import check_form, print_paths
+from capcli.errors import UnreadableImage, UsageError
 from capcli.library.options import SearchOptions
 from capcli.model.options import ModelOptions
 
@@ -42,7 +43,10 @@ def search(
     *query, library = texts
     from capcli.runs.finding import find_in_library
 
-    found = find_in_library(path(library), " ".join(query) or None, wanted, given, load=context.obj)
+    try:
+        found = find_in_library(path(library), " ".join(query) or None, wanted, given, load=context.obj)
+    except UnreadableImage as error:  # that of --like; exit code 1 says that nothing was found
+        raise UsageError(str(error)) from None
     for note in found.notes:
         tell(note)
     if as_json:

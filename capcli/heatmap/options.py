@@ -7,7 +7,7 @@ from pathlib import Path
 
 from capcli.attribution.methods import DEFAULT_METHOD, METHODS
 from capcli.errors import UsageError
-from capcli.options import one_of, option
+from capcli.options import check, option
 
 KINDS = ("grid", "overlays", "html", "gif", "webp", "npz", "json")
 """What files can hold: pictures, pages, animations, and the raw weights."""
@@ -18,8 +18,8 @@ class AttendOptions:
     """What is drawn, of which words, and where it goes.
 
     Raises:
-        UsageError: for an unknown kind or method, a sentence or words that are none, and for options that contradict
-            each other.
+        UsageError: for a value of another type, an unknown kind or method, a sentence or words that are none, and for
+            options that contradict each other.
     """
 
     output: Path | None = option(
@@ -45,8 +45,7 @@ class AttendOptions:
     resume_anyway: bool = option(False, "Resume even if another model or other options made the drawings.")
 
     def __post_init__(self) -> None:
-        one_of("as", self.as_, KINDS)
-        one_of("method", self.method, METHODS)
+        check(self)
         if self.terminal and (self.output or self.as_ != "grid" or self.overwrite):
             raise UsageError("--terminal draws to stdout and writes no files; leave it or -o, --as, --overwrite out")
         if self.resumes and not self.output:

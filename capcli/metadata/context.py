@@ -50,8 +50,10 @@ class Context:
     def __init__(self, file: Path) -> None:
         try:
             lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise UsageError(f"{file}: {system_reason(error)}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{file}: not UTF-8 text") from None
         self._templates = [
             _parse(line.strip(), f"{file}, line {number}")
             for number, line in enumerate(lines, 1)

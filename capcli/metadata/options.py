@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.errors import UsageError
-from capcli.options import check, option
+from capcli.options import check, flag_of, option
 
 PLACES = ("sidecar", "copy", "original")
 
@@ -45,11 +46,19 @@ class ApplyOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.undo:
+            self._check_undo()
         if self.into == "copy" and self.to is None:
             raise UsageError("--into copy needs --to DIR, where the copies go")
         if self.into == "original" and self.to is not None:
             raise UsageError("--to is for copies and sidecars; --into original changes pictures where they are")
         if self.only_missing and self.overwrite:
             raise UsageError("--only-missing and --overwrite contradict each other")
-        if self.undo and (self.dry_run or self.into == "copy" or self.to is not None):
-            raise UsageError("--undo puts back originals; it takes no --dry-run, --to or --into copy")
+
+    def _check_undo(self) -> None:
+        """Raises UsageError for options that say how captions are written, beside --undo, which writes none."""
+        if self.into == "copy":
+            raise UsageError("--undo puts back originals, and makes no copies; leave --into copy out")
+        for field in dataclasses.fields(self):
+            if field.name not in ("undo", "into") and getattr(self, field.name) != field.default:
+                raise UsageError(f"--undo puts back originals, and writes no captions; leave {flag_of(field.name)} out")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.errors import UsageError
-from capcli.options import one_of, option
+from capcli.options import check, option
 from capcli.output.formats.registry import ENDINGS, FORMATS
 
 KINDS = ("txt", "json", "xmp")
@@ -49,7 +49,8 @@ class OutputOptions:
     """Where and how results are written.
 
     Raises:
-        UsageError: for an unknown format or kind of sidecar, and for options that contradict each other.
+        UsageError: for a value of another type, an unknown format or kind of sidecar, and for options that contradict
+            each other.
     """
 
     output: Path | None = option(None, "File to write instead of stdout; never half a row.", flag="-o", metavar="FILE")
@@ -80,9 +81,7 @@ class OutputOptions:
     part_rows: int | None = part_rows_option()
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, (*FORMS, *FILM_FORMATS))
-        for kind in self.sidecar:
-            one_of("sidecar", kind, KINDS)
+        check(self)
         if self.overwrite and self.resumes:
             asked = next(name for name in ("resume", "retry_failed", "resume_anyway") if getattr(self, name))
             raise UsageError(f"--overwrite and --{asked.replace('_', '-')} contradict each other")
@@ -127,11 +126,55 @@ class MergeOptions:
     part_rows: int | None = part_rows_option()
 
     def __post_init__(self) -> None:
-        one_of("format", self.format, FORMS)
+        check(self)
 
     def row_format(self, output: Path) -> str:
         """Name of the format of the shards' rows, and of those of the merged output."""
         return _format_of(output, self.format)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Where the rows of a library go.
+
+    Raises:
+        UsageError: for an unknown format, and for that of a library.
+    """
+
+    output: Path | None = option(None, "File to write instead of stdout; never half a row.", flag="-o", metavar="FILE")
+    format: str | None = option(
+        None,
+        "How rows look; by default what FILE's ending says, else text.",
+        choices=tuple(form for form in FORMS if form != LIBRARY),
+        metavar="FORMAT",
+    )
+    overwrite: bool = option(False, "Replace FILE if it is there.")
+    part_rows: int | None = option(None, "Rows of each Parquet file.", least=1, shown=f"{PART_ROWS:,}")
+
+    def __post_init__(self) -> None:
+        check(self)
+        if _format_of(self.output, self.format) == LIBRARY:
+            raise UsageError("a library is exported to another format, such as -o photos.csv")
+
+    def outputs(self) -> OutputOptions:
+        """The same as options of outputs, which a run has; raises UsageError for a file that is there already."""
+        to = OutputOptions(output=self.output, format=self.format, overwrite=self.overwrite, part_rows=self.part_rows)
+        if self.output is not None and not self.overwrite and _holds_rows(self.output):
+            raise UsageError(f"{self.output} exists; --overwrite replaces it")
+        return to
+
+
+def check_part_rows(part_rows: int | None, row_format: str) -> None:
+    """Raises UsageError where a size of parts is asked for, and the rows have no parts."""
+    if part_rows is not None and row_format != PARQUET:
+        raise UsageError(f"--part-rows is of Parquet, and rows are written as {row_format}; leave it out")
+
+
+def _holds_rows(output: Path) -> bool:
+    try:
+        return any(output.glob("part-*")) if output.is_dir() else output.stat().st_size > 0
+    except OSError:
+        return False  # opening it says why
 
 
 def _format_of(output: Path | None, asked: str | None) -> str:

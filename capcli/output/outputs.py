@@ -14,7 +14,7 @@ from capcli.output import Result, State
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
 from capcli.output.kept import Kept
-from capcli.output.options import FILM_FORMATS, LIBRARY, PARQUET, PART_ROWS, OutputOptions
+from capcli.output.options import FILM_FORMATS, LIBRARY, PARQUET, PART_ROWS, OutputOptions, check_part_rows
 from capcli.output.origin import OriginRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.shard import Shard
@@ -47,7 +47,8 @@ class Outputs:
             pictures have none: they hold captions by people and by other programs as well.
 
     Raises:
-        UsageError: if a file exists and neither resume nor overwrite is asked for, or cannot be used.
+        UsageError: if a file exists and neither resume nor overwrite is asked for, or cannot be used; and for options
+            of another format.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Outputs:
     ) -> None:
         if options.row_format in FILM_FORMATS:
             raise UsageError(f"{options.row_format} is a format of films; name one film alone")
+        check_part_rows(options.part_rows, options.row_format)
         self._options = options
         self._stream: RowStream | None = None
         self._rows: Kept | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from capcli.errors import UsageError
 from capcli.files.target import check_target
 from capcli.output.merging import Shards, merge_rows
-from capcli.output.options import LIBRARY, PARQUET, PART_ROWS, MergeOptions
+from capcli.output.options import LIBRARY, PARQUET, PART_ROWS, MergeOptions, check_part_rows
 
 
 def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | None = None) -> Shards:
@@ -29,6 +29,7 @@ def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | 
     """
     chosen = options or MergeOptions()
     form = chosen.row_format(output)
+    check_part_rows(chosen.part_rows, form)
     _check_output(output, outputs, form, replace=chosen.overwrite)
     if form == LIBRARY:
         from capcli.library.merging import merge_libraries, read_library_origins

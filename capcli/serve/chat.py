@@ -46,7 +46,8 @@ def read_chat(content: Mapping[str, Any], own: DecodingOptions) -> Chat:
         own: how captions are chosen where nothing else is asked for.
 
     Raises:
-        Refused: where there is no picture, one is no data URL, or an answer in JSON is asked for.
+        Refused: where there is no picture, one is no data URL, an answer in JSON is asked for, or a field of the
+            manner of the answer has another type.
     """
     form = content.get("response_format")
     if form is not None and (not isinstance(form, dict) or form.get("type") != "text"):
@@ -61,9 +62,17 @@ def read_chat(content: Mapping[str, Any], own: DecodingOptions) -> Chat:
         if not isinstance(most, int) or isinstance(most, bool) or most < 1:
             raise Refused(400, "max_tokens must be a whole number of at least 1")
         fields["max_length"] = min(most, own.max_length)
-    events = content.get("stream_options")
-    counts = isinstance(events, dict) and events.get("include_usage") is True
-    return Chat(pictures, fields, content.get("stream") is True, counts)
+    events = content.get("stream_options") or {}
+    if not isinstance(events, dict):
+        raise Refused(400, "stream_options must be an object")
+    return Chat(pictures, fields, _is_wanted(content, "stream"), _is_wanted(events, "include_usage"))
+
+
+def _is_wanted(content: Mapping[str, Any], name: str) -> bool:
+    wanted = content.get(name)
+    if wanted is not None and not isinstance(wanted, bool):
+        raise Refused(400, f"{name} must be true or false")
+    return bool(wanted)
 
 
 def _find_pictures(messages: object) -> list[Sent]:

@@ -58,7 +58,7 @@ def read_payload(content_type: str, body: bytes, most: int) -> Payload:
         most: pictures that are taken.
 
     Raises:
-        Refused: where it holds no picture, more than `most`, or is no form and no JSON.
+        Refused: where it holds no picture, more than `most`, a field of a form twice, or is no form and no JSON.
     """
     kind, parameters = parse_options_header(content_type)
     if kind == FORM.encode():
@@ -135,7 +135,10 @@ def _read_form(body: bytes, boundary: bytes | None) -> Payload:
     ended = []
 
     def take_field(field: Field) -> None:
-        fields[_text(field.field_name)] = _text(field.value)
+        name = _text(field.field_name)
+        if name in fields:
+            raise Refused(400, f"the field {name!r} stands twice in the form, and takes one value")
+        fields[name] = _text(field.value)
 
     def take_picture(file: File) -> None:
         file.file_object.seek(0)

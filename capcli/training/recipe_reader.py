@@ -40,7 +40,9 @@ def read_recipe(path: str | Path, start: Checkpoint | None = None) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: cannot read the recipe ({system_reason(error)})") from None
-    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, and of numbers without end
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not a TOML recipe: not UTF-8 text") from None
+    except (ValueError, RecursionError) as error:  # of TOML, and of numbers without end
         raise UsageError(f"{path}: not a TOML recipe: {error}") from None
     try:
         return build_recipe(values, start)

@@ -128,6 +128,11 @@ def test_every_decoding_option_is_one_of_the_command(fake: FakeCaptioner) -> Non
         (["0.png", "-0"], "-0 says how a list of paths is separated: add --from-file LIST, or - for stdin"),
         (["0.png", "--resume"], "--resume needs -o FILE or --sidecar, where the captions so far are"),
         (["--watch", "0.png"], "--watch needs a folder, and 0.png is none"),
+        (["0.png", "--part-rows", "5"], "--part-rows is of Parquet, and rows are written as text; leave it out"),
+        *(
+            (["0.png", name, "1"], f"{name} is for a cluster: add --on ray, or leave it out")
+            for name in ("--captioner-cpus", "--captioner-gpus", "--patience")
+        ),
     ],
 )
 def test_what_cannot_be_done_exits_2(fake: FakeCaptioner, folder: Path, arguments: list[str], told: str) -> None:

@@ -158,4 +158,6 @@ def test_a_camera_that_is_not_there_is_told_before_the_model_is_loaded(fake: Fak
     result = run(fake, "live", "--camera", "/dev/video77")
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
     assert run(fake, "live", "--open").stderr == "capcli: error: --open opens the page in the browser: add --page\n"
+    told = "capcli: error: --port is where the page is served: add --page\n"
+    assert run(fake, "live", "--port", "8766").stderr == told
     assert not fake.loaded

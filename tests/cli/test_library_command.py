@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from capcli.cli import app
 from capcli.known import know_model
+from capcli.pictures.read import read_picture
 from capcli.runs.finding import find_in_library
 
 
@@ -40,7 +41,7 @@ class Matching(FakeCaptioner):
         return [word for word in words if word not in ("luminous", "dark")]
 
     def prepare(self, picture: Any) -> Any:
-        return np.asarray(Image.open(picture).convert("RGB").resize((8, 8)))
+        return np.asarray(read_picture(picture).resize((8, 8)))
 
 
 @pytest.fixture
@@ -182,6 +183,16 @@ def test_nothing_found_and_unknown_words_are_said(fake: Matching, folder: Path) 
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
 
 
+@pytest.mark.parametrize("like", ["in/absent.png", "in/bad.png"])
+def test_a_picture_that_cannot_be_compared_is_not_told_as_nothing_found(
+    fake: Matching, folder: Path, like: str
+) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    done = run(fake, "search", "photos.db", "--like", like)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"capcli: error: {like}: ")
+
+
 def test_captions_without_vectors_are_searched_by_words_alone(folder: Path) -> None:
     fake = FakeCaptioner()
     run(fake, "caption", "in", "-o", "photos.db")
@@ -214,6 +225,25 @@ def test_an_edited_table_is_taken_back(fake: Matching, folder: Path) -> None:
     for arguments in (["absent.db", "captions.csv"], ["photos.db", "absent.csv"]):
         done = run(fake, "library", "import", *arguments)
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+
+
+def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    told = run(fake, "library", "export", "--help").stdout
+    for name in ("photos.csv", "photos.jsonl"):
+        export = ("library", "export", "photos.db", "-o", name)
+        Path(name).touch()  # as mktemp does; an empty file holds nothing to lose
+        assert run(fake, *export).exit_code == 0
+        before = Path(name).read_bytes()
+        again = run(fake, *export)
+        assert (again.exit_code, again.stderr) == (2, f"capcli: error: {name} exists; --overwrite replaces it\n")
+        assert Path(name).read_bytes() == before
+        assert run(fake, *export, "--overwrite").exit_code == 0
+    for impossible in ("vtt", "srt", "library", "sidecars", "--on ray"):
+        assert impossible not in told.split("Options:")[1]
+    refused = run(fake, "library", "export", "photos.db", "-o", "more.csv", "--part-rows", "5")
+    assert (refused.exit_code, "--part-rows is of Parquet" in refused.stderr) == (2, True)
+    assert not Path("more.csv").exists()
 
 
 @pytest.mark.parametrize(

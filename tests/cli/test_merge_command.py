@@ -231,6 +231,7 @@ def test_an_output_that_is_there_stays_unless_it_is_to_go(folder: Path) -> None:
     assert "merged.jsonl exists" in refused("merged.jsonl", *MADE)
     assert "is one of the shards" in refused(MADE[0], *MADE, "--overwrite")
     assert "a folder is never replaced" in refused("photos", *MADE)
+    assert "--part-rows is of Parquet" in refused("merged.jsonl", *MADE, "--overwrite", "--part-rows", "5")
     assert Path("merged.jsonl").read_text() == "mine"
     assert run("merge", "merged.jsonl", *MADE, "--overwrite").exit_code == 0
     assert len(Path("merged.jsonl").read_text().splitlines()) == PICTURES

@@ -250,6 +250,23 @@ def test_undo_goes_back_over_several_runs_and_then_has_nothing_left() -> None:
     assert apply("--undo").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *(["--dry-run"], ["--to", "x"], ["--into", "copy"], ["--only-missing"], ["--only-reviewed"], ["--overwrite"]),
+        *(["--mark", "original"], ["--min-confidence", "0.5"], ["--context", "context.txt"]),
+    ],
+)
+def test_undo_takes_no_option_that_says_what_is_written(beside: list[str]) -> None:
+    apply("--into", "original")
+    changed = files()
+    refused = apply("--undo", *beside)
+    name = "--into copy" if "copy" in beside else beside[0]
+    assert (refused.exit_code, refused.stderr.count("\n"), f"leave {name} out" in refused.stderr) == (2, 1, True)
+    assert files() == changed
+    assert apply("--undo", "--into", "original", "-q").exit_code == 0
+
+
 def test_a_run_that_ends_before_the_picture_changes_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     before = files()
 

@@ -91,3 +91,9 @@ def test_an_existing_description_is_joined_once(tmp_path: Path) -> None:
 def test_templates_that_cannot_be_meant_are_refused(tmp_path: Path, templates: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         text(tmp_path, templates, tags())
+
+
+def test_templates_in_another_encoding_are_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "context.txt").write_bytes("{caption} (Köln)".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"context\.txt: not UTF-8 text$"):
+        Context(tmp_path / "context.txt")

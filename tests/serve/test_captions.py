@@ -146,6 +146,12 @@ def test_a_bomb_is_refused_before_it_is_decoded(client: TestClient) -> None:
         (form(("1", png()), beam_size="two"), 400, "beam_size must be a whole number from 1 to 32, not 'two'"),
         (form(("1", png()), beam_size="99"), 400, "beam_size must be a whole number from 1 to 32, not 99"),
         (form(("1", png()), sample="yes"), 400, "sample must be true or false, not 'yes'"),
+        (form(("1", png()), with_words="yes"), 400, "with_words must be true or false, not 'yes'"),
+        ({"json": {"image": in_base64(png()), "with_words": 1}}, 400, "with_words must be true or false, not 1"),
+        (
+            {"files": [("image", ("1", png()))], "data": {"beam_size": ["2", "3"]}},
+            *(400, "the field 'beam_size' stands twice in the form"),
+        ),
         (form(("1", png()), vocabulary="/etc/passwd"), 400, "no option is called 'vocabulary'"),
         (form(("1", png()), output="/tmp/x"), 400, "no option is called 'output'"),
         (form(("1", png()), prefix="unknowable"), 400, "the model does not know the word 'unknowable'"),

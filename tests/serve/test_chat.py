@@ -94,6 +94,8 @@ def test_a_stream_is_the_same_answer_in_events(client: TestClient) -> None:
         ([message(part(1))], {"response_format": {"type": "json_object"}}, 400, "captions are plain sentences"),
         ([message(part(1))], {"n": 0}, 400, "num_captions must be a whole number from 1 to 32, not 0"),
         ([message(part(1))], {"max_tokens": "many"}, 400, "max_tokens must be a whole number"),
+        ([message(part(1))], {"stream_options": 1}, 400, "stream_options must be an object"),
+        ([message(part(1))], {"stream_options": {"include_usage": "yes"}}, 400, "include_usage must be true or false"),
     ],
 )
 def test_what_it_cannot_do_is_one_sentence(
@@ -104,6 +106,11 @@ def test_what_it_cannot_do_is_one_sentence(
     assert found[1].startswith(told)
     # The same where events were asked for: nothing is begun that cannot be ended.
     assert error_of(ask(client, *messages, **fields, stream=True)) == found
+
+
+def test_whether_an_answer_comes_as_events_is_never_guessed(client: TestClient) -> None:
+    assert error_of(ask(client, message(part(1)), stream="yes")) == (400, "stream must be true or false")
+    assert ask(client, message(part(1)), stream=None).json()["object"] == "chat.completion"
 
 
 def test_the_models_are_the_one_that_is_served(client: TestClient) -> None:

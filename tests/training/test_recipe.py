@@ -272,7 +272,7 @@ def test_choices_out_of_range(values: dict[str, Any], message: str) -> None:
     ("content", "message"),
     [
         (None, "cannot read the recipe"),
-        (b"\xff\xfe\0", "not a TOML recipe"),
+        (b"\xff\xfe\0", "not a TOML recipe: not UTF-8 text"),
         (b"name = \n", "not a TOML recipe"),
         (b"sead = 1", "no option is called 'sead'"),
     ],
