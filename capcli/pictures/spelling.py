@@ -6,7 +6,6 @@ import os
 import shlex
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 
 def respell(path: str | Path) -> str | Path:
@@ -30,9 +29,17 @@ def _meanings(text: str) -> list[str]:
         # A question mark is part of a name here, and other programs do not always write it as %3F.
         rest = url.path + (f"?{url.query}" if url.query else "") + (f"#{url.fragment}" if url.fragment else "")
         local = url.netloc in ("", "localhost")
-        return [url2pathname(rest) if os.name == "nt" else unquote(rest, errors="surrogateescape")] if local else []
+        return [_local_path(rest)] if local else []
     try:
         words = shlex.split(text)
     except ValueError:  # a quotation mark that is never closed
         return []
     return words if len(words) == 1 else []
+
+
+def _local_path(path: str) -> str:
+    if os.name != "nt":
+        return unquote(path, errors="surrogateescape")
+    from urllib.request import url2pathname  # which imports all that http needs
+
+    return url2pathname(path)
