@@ -18,7 +18,7 @@ from capcli.words.vocabulary import END, START
 if TYPE_CHECKING:
     from capcli.decoding.language import LanguageModel
 
-_BLOCK = 64
+_COLUMN = 64
 
 
 def beam_search(
@@ -180,18 +180,21 @@ def _best(
         are not as many, the rest have minus infinity and any word.
     """
     (pictures, beams, words), rows = choices.shape, np.arange(len(choices))[:, None]
-    values = np.empty((pictures, beams, -(-max(words, count) // _BLOCK) * _BLOCK), np.float32)
+    values = np.empty((pictures, beams, _COLUMN * -(-max(words, count) // _COLUMN)), np.float32)
     np.add(scores[..., None], choices, out=values[..., :words])
     values[..., words:] = -np.inf
-    blocks = values.reshape(pictures, -1, _BLOCK)
-    # They all lie in those blocks whose own largest are the largest, which leaves little to sort.
-    tops = blocks.max(-1)
-    chosen = np.arange(blocks.shape[1])[None]
-    if blocks.shape[1] > count:
-        chosen = np.sort(np.argpartition(-tops, count - 1)[:, :count])
-    near = blocks[rows, chosen].reshape(pictures, -1)
-    order = np.argsort(-near, kind="stable")[:, :count]
-    chosen = np.broadcast_to(chosen, (pictures, chosen.shape[1]))
-    source, word = np.divmod(chosen[rows, order // _BLOCK] * _BLOCK + order % _BLOCK, values.shape[-1])
-    stuck = (tops.reshape(pictures, beams, -1).max(-1) == -np.inf) & (scores > -np.inf)
+    columns = values.reshape(pictures, beams, _COLUMN, -1)
+    # They all lie in those columns whose own largest are the largest, which leaves little to sort.
+    tops, width = columns.max(2), columns.shape[3]
+    stuck = (tops.max(-1) == -np.inf) & (scores > -np.inf)
+    tops = tops.reshape(pictures, -1)
+    chosen = np.arange(tops.shape[1])[None].repeat(pictures, 0)
+    if tops.shape[1] > count:
+        chosen = np.argpartition(-tops, count - 1)[:, :count]
+    beam, column = np.divmod(chosen, width)
+    near = columns[rows, beam, :, column].reshape(pictures, -1)
+    place = (beam[..., None] * values.shape[2] + np.arange(_COLUMN) * width + column[..., None]).reshape(pictures, -1)
+    # Of equals the first.
+    order = np.lexsort((place, -near))[:, :count]
+    source, word = np.divmod(place[rows, order], values.shape[2])
     return near[rows, order], source, word.clip(max=words - 1), stuck

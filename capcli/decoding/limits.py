@@ -49,11 +49,14 @@ def allowed(log_probabilities: Values, tokens: Any, options: DecodingOptions, pr
             kept[..., :END] = kept[..., END + 1 :] = -np.inf
         if n and length:
             _forbid(kept, tokens[..., -1:])
-        for begin in range(length - n + 1 if n else 0):
-            same = (tokens[..., begin : begin + n - 1] == tokens[..., length - n + 1 :]).all(-1)
+        runs = length - n + 1 if n else 0
+        if runs > 0:
+            same: Any = 1
+            for place in range(n - 1):
+                same = same * (tokens[..., place : place + runs] == tokens[..., place + runs, None])
             # Where a run differs, a word that is never said stands in for its last.
             assert PAD == 0
-            _forbid(kept, (tokens[..., begin + n - 1] * same)[..., None])
+            _forbid(kept, tokens[..., n - 1 :] * same)
     beginning = length < max(1, len(prefix))
     broken = log_probabilities.max() != log_probabilities.max()
     if broken or (beginning and (kept == -np.inf).all(-1).any()):
