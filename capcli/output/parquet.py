@@ -105,6 +105,9 @@ class ParquetFolder(ByFolder):
     def write(self, result: Result) -> bool:
         """Keep a result; raises CapcliError where the disk does not take it."""
         self._begin()
+        # What ended an earlier run may have left no time to close a part, and parts are those of a run that nothing ends.
+        while len(self._rows) >= self._part_rows:
+            self._close_part()
         row = result.row()
         self._open.append(dumps(row) + b"\n")
         self._rows.append(row)
@@ -115,7 +118,7 @@ class ParquetFolder(ByFolder):
 
     def complete(self) -> None:
         """Puts the last rows into a part, and says that there are no more; raises CapcliError."""
-        if self._rows:
+        while self._rows:
             self._close_part()
         place, counts = ManifestPlace(self._path), self._written + Counter(self._states.values())
         try:
@@ -150,12 +153,13 @@ class ParquetFolder(ByFolder):
     def _close_part(self) -> None:
         last = max((int(part.stem.rpartition("-")[2]) for part in list_parts(self._path)), default=-1)
         part = self._path / f"part-{last + 1:05}.parquet"
-        _put(part, to_table(self._rows))
-        for row in self._rows:
+        rows, self._rows = self._rows[: self._part_rows], self._rows[self._part_rows :]
+        _put(part, to_table(rows))
+        for row in rows:
             if (key := _key_of(row)) in self._states:
                 self._part_of[key] = part
-        self._rows = []
-        self._open.rewrite(lambda row: False)
+        left = {_key_of(row) for row in self._rows}
+        self._open.rewrite(lambda row: bool(left) and _key_of(json.loads(row)) in left)
 
 
 class ManifestPlace:

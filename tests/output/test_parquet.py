@@ -44,11 +44,17 @@ def result_of(picture: Path) -> Result:
 
 
 def run(
-    *pictures: Path, whole: bool = True, share: Share | None = None, path: Path = OUT, **options: Any
+    *pictures: Path,
+    whole: bool = True,
+    share: Share | None = None,
+    path: Path = OUT,
+    part_rows: int = 5,
+    **options: Any,
 ) -> list[Path]:
     """Writes results of the pictures that a run has to do; returns these."""
     shard = None if share is None else share.shard
-    with Outputs(OutputOptions(output=path, part_rows=5, **options), io.BytesIO(), Path(), shard=shard) as outputs:
+    chosen = OutputOptions(output=path, part_rows=part_rows, **options)
+    with Outputs(chosen, io.BytesIO(), Path(), shard=shard) as outputs:
         outputs.survey(pictures)
         todo = [picture for picture in pictures if not outputs.settled(picture)]
         for picture in todo:
@@ -103,6 +109,19 @@ def test_a_row_is_there_once_even_if_the_run_ended_between_a_part_and_the_open_r
     (OUT / "_open.jsonl").write_bytes(opened + json.dumps(result_of(PICTURES[14]).row()).encode() + b'\n{"path": "15')
     assert run(*PICTURES, resume=True) == PICTURES[15:]
     assert sorted(str(row.fields["path"]) for row in read_records(OUT)) == sorted(map(str, PICTURES))
+
+
+@pytest.mark.parametrize("held", [4, 5, 11])
+def test_parts_have_their_rows_where_a_run_ended_before_one_was_closed(held: int) -> None:
+    run(*PICTURES)
+    expected = content()
+    for part in OUT.iterdir():
+        part.unlink()
+    # In parts that are larger these rows are all in the open file.
+    run(*PICTURES[:held], whole=False, part_rows=50)
+    assert not list(OUT.glob("part-*"))
+    assert run(*PICTURES, resume=True) == PICTURES[held:]
+    assert content() == expected
 
 
 def test_failures_that_are_tried_again_have_one_row() -> None:

@@ -161,7 +161,7 @@ def wait_for_checkpoints(process: subprocess.Popen[bytes], count: int) -> None:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not holds():
         assert time.monotonic() < end, "it does not come"
         time.sleep(0.02)
