@@ -105,7 +105,7 @@ class ParquetFolder(ByFolder):
     def write(self, result: Result) -> bool:
         """Keep a result; raises CapcliError where the disk does not take it."""
         self._begin()
-        # What ended an earlier run may have left no time to close a part, and parts are those of a run that nothing ends.
+        # What ended an earlier run may have left no time to close a part.
         while len(self._rows) >= self._part_rows:
             self._close_part()
         row = result.row()
