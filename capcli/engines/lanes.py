@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cached_property
 from typing import TypeVar
 
+from capcli.pictures.stream import usable_cores
+
 Part = TypeVar("Part")
 Made = TypeVar("Made")
 
@@ -57,15 +59,13 @@ class Lanes:
         return ThreadPoolExecutor(self._cores, "lane")
 
 
-def usable_cores() -> int:
+def computing_cores() -> int:
     """How many cores may compute: `OMP_NUM_THREADS`, as torch would have it, or those that this process may use."""
     told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal() and int(told):
-        return int(told)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(told) if told.isdecimal() and int(told) else usable_cores()
 
 
 def all_cores() -> int:
-    """The number of threads that is one for each usable core, 0 where ONNX Runtime knows best: which share a core."""
-    cores = usable_cores()
+    """A thread for each of these cores, as a number; 0 where ONNX Runtime knows best: which share a core."""
+    cores = computing_cores()
     return 0 if cores == os.cpu_count() else cores

@@ -16,7 +16,7 @@ from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import DecodingOptions
 from capcli.decoding.rerank import rerank
 from capcli.engines.graphs import Graphs, Leaf
-from capcli.engines.lanes import Lanes, all_cores, usable_cores
+from capcli.engines.lanes import Lanes, all_cores, computing_cores
 from capcli.engines.session import Session
 from capcli.words.vocabulary import END, START
 
@@ -67,9 +67,9 @@ class OnnxEngine:
         self.heads, self.longest = graphs.heads, graphs.longest
         self.matches = "matcher" in graphs.parts
         self._load_torch, self._load_sentences = load_torch, load_sentences
-        self._lanes, self._few = Lanes(usable_cores()), False
+        self._lanes, self._few = Lanes(computing_cores()), False
         parts = {name: Session(graph, weights) for name, graph in graphs.parts.items()}
-        self._lanes.each(lambda part: part.prepare(_ALONE), list(parts.values()), usable_cores())
+        self._lanes.each(lambda part: part.prepare(_ALONE), list(parts.values()), computing_cores())
         self._encoder, self._matcher = parts["encoder"], parts.get("matcher")
         self._alone, self._together = (
             OnnxSpeaker(parts["start"], parts["step"], graphs.leaves, threads) for threads in (_ALONE, all_cores())

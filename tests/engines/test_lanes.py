@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from capcli.engines.lanes import Lanes, all_cores, usable_cores
+from capcli.engines.lanes import Lanes, all_cores, computing_cores
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_cores_that_may_compute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert (usable_cores(), all_cores()) == (8, 0)
+    assert (computing_cores(), all_cores()) == (8, 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3})
-    assert (usable_cores(), all_cores()) == (2, 2)
+    assert (computing_cores(), all_cores()) == (2, 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert (usable_cores(), all_cores()) == (3, 3)
+    assert (computing_cores(), all_cores()) == (3, 3)
     for nonsense in ("0", "many", ""):
         monkeypatch.setenv("OMP_NUM_THREADS", nonsense)
-        assert usable_cores() == 2
+        assert computing_cores() == 2
