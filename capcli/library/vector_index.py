@@ -7,12 +7,15 @@ numbers that the library stores, so that scores by the index are the same as wit
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import mmap
 import os
 import sqlite3
 import struct
+import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -195,6 +198,11 @@ def read_index(path: Path, *, prove: bool = False) -> tuple[Label, memoryview]:
 
 def import_usearch() -> Any:
     """The package; raises NotInstalled where it is not there."""
+    if sys.platform == "linux":
+        # Its wheels carry a C++ library of their own. ONNX Runtime or torch, if they came later, would take parts of it
+        # in place of their own, and crash or never end.
+        with suppress(OSError):
+            ctypes.CDLL("libstdc++.so.6", ctypes.RTLD_GLOBAL)
     try:
         import usearch
         import usearch.index

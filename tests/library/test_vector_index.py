@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -24,12 +25,15 @@ from capcli.library.database import changing, open_to_write, reading
 from capcli.library.indexing import make_index
 from capcli.library.options import SearchOptions
 from capcli.library.search import Hit, Query, search
-from capcli.library.vector_index import index_path, open_index
+from capcli.library.vector_index import NotInstalled, import_usearch, index_path, open_index
 from capcli.library.vectors import drop_vector, put_vector
 from capcli.output import Result
 from capcli.pictures.facts import Facts
 
-usearch = pytest.importorskip("usearch.index")
+try:
+    usearch = import_usearch().index
+except NotInstalled as why:
+    pytest.skip(str(why), allow_module_level=True)
 
 WIDTH, PICTURES = 16, 400
 RANDOM = np.random.default_rng(3)
@@ -215,6 +219,17 @@ def test_an_index_that_is_not_right_is_not_used_and_a_line_says_so(
     assert f"`capcli library index {library}`" in note
     make_index(library, "ab")
     assert find(library)[0].notes == []
+
+
+@pytest.mark.slow
+def test_what_computes_may_be_loaded_after_usearch() -> None:
+    program = (
+        "from capcli.library.vector_index import import_usearch; import_usearch()\n"
+        "import onnxruntime, torch\n"
+        "torch.jit.trace(torch.nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_usearch_every_vector_is_compared_and_a_line_says_how_to_get_it(
