@@ -30,6 +30,9 @@ _READABLE = 2
 PATIENCE = 5.0
 """Seconds that another program may keep the file locked."""
 
+_MAPPED = 2**31 - 2**16
+"""Bytes of a file that SQLite maps at most, which is all that it can."""
+
 COLUMNS = (
     "*, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
     "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
@@ -215,11 +218,17 @@ def failing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Opens a library as `open_to_read` does; whatever others write meanwhile, the block sees one state of it."""
+def reading(path: Path, *, mapped: bool = False) -> Iterator[sqlite3.Connection]:
+    """Opens a library as `open_to_read` does; whatever others write meanwhile, the block sees one state of it.
+
+    With `mapped` the file's pages are looked at where the system holds them, and not copied one by one: for what reads
+    all of a large library. The system counts them as this process's memory, and takes them back when it needs them.
+    """
     connection = open_to_read(path)
     try:
         with failing(path):
+            if mapped:
+                connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
             connection.execute("BEGIN")
             yield connection
     finally:

@@ -137,7 +137,7 @@ def search(path: Path, query: Query, options: SearchOptions, large: int = LARGE)
         UsageError: if there is no library at the path, or it is of another program or version.
         CapcliError: if it is locked or damaged.
     """
-    with ThreadPoolExecutor(1) as other, reading(path) as connection:
+    with ThreadPoolExecutor(1) as other, reading(path, mapped=True) as connection:
         # The captions are ranked meanwhile: SQLite and torch both let go of the interpreter.
         by_words = other.submit(_rank_captions, path, query.words, options)
         notes: list[str] = []
@@ -240,7 +240,7 @@ def _rank_captions(path: Path, words: Sequence[str], options: SearchOptions) -> 
         return {}
     where, values = options.filters
     allowed = f"AND rowid IN (SELECT id FROM picture WHERE {where})" if where else ""
-    with reading(path) as connection:
+    with reading(path, mapped=True) as connection:
         rows = connection.execute(
             f"SELECT rowid, -rank FROM words_of WHERE words_of MATCH ? {allowed} ORDER BY rank LIMIT {DEPTH}",
             (" OR ".join(map(_quoted, words)), *values),
