@@ -10,13 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from capcli.arrays import Float32Array, FloatArray
+from capcli.arrays import BoolArray, Float32Array, FloatArray
 from capcli.model.matcher_config import MatcherConfig
 from capcli.words.tokens import tokenize
-from capcli.words.vocabulary import END, Vocabulary
+from capcli.words.vocabulary import END, PAD, Vocabulary
 
 _SMALLEST = 1e-12
 """What a vector's length is at least taken for, as in torch."""
+
+_AT_ONCE = 64
+"""Sentences that are computed at once."""
+
+_MANY = 24
+"""Rows from which on a product is worth threads: more than the words of most sentences."""
 
 
 def weight_shapes(config: MatcherConfig, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
@@ -57,60 +63,75 @@ class SentenceEncoder:
 
     def embed(self, sentences: Sequence[Sequence[int]]) -> Float32Array:
         """The same for N lists of word indices of any length."""
-        vectors = np.zeros((len(sentences), self._config.width), np.float32)
-        for place, words in enumerate(sentences):
-            vectors[place] = self._embed(words)
+        # As in torch, a sentence without words is its end alone.
+        words = [list(sentence) or [END] for sentence in sentences]
+        # Those of about one length are computed at once, so that few places are empty.
+        order = np.argsort([len(sentence) for sentence in words], kind="stable")
+        vectors = np.zeros((len(words), self._config.width), np.float32)
+        for start in range(0, len(order), _AT_ONCE):
+            some = order[start : start + _AT_ONCE]
+            vectors[some] = self._embed([words[place] for place in some])
         return vectors
 
     def find_unknown(self, words: Iterable[str]) -> list[str]:
         """Those of some words that the model does not know."""
         return [word for word in words if word not in self._vocabulary]
 
-    def _embed(self, words: Sequence[int]) -> Float32Array:
-        """The unit vector, E, of T word indices."""
-        # As in torch, a sentence without words is its end alone.
-        embedded = self._embedding[list(words) or [END]].astype(np.float32)
+    def _embed(self, sentences: Sequence[Sequence[int]]) -> Float32Array:
+        """The unit vectors, N x E, of N lists of at most T word indices, none of which is empty."""
+        lengths = np.array([len(words) for words in sentences])
+        longest = int(lengths.max())
+        padded = np.array([[*words, *[PAD] * (longest - len(words))] for words in sentences])
+        places = np.arange(longest)
+        # Of each place the one that is as far from the other end of its sentence; any for an empty place.
+        mirror = ((lengths[:, None] - 1 - places) % longest)[..., None]
+        embedded = self._embedding[padded].astype(np.float32)
         ahead = self._states(embedded, "l0")
-        back = self._states(embedded[::-1], "l0_reverse")[::-1]
-        pooled = self._pool(np.concatenate([ahead, back], axis=1))
-        vector = self._linear(pooled[None], "sentence")[0]
-        unit: Float32Array = vector / max(float(np.linalg.norm(vector)), _SMALLEST)
+        back = self._states(np.take_along_axis(embedded, mirror, 1), "l0_reverse")
+        states = np.concatenate([ahead, np.take_along_axis(back, mirror, 1)], 2)
+        vectors = self._linear(self._pool(states, places < lengths[:, None]), "sentence")
+        unit: Float32Array = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _SMALLEST)
         return unit
 
     def _states(self, embedded: Float32Array, end: str) -> Float32Array:
-        """The states, T x E / 2, of one direction of the GRU for T x D embedded words in its order."""
+        """The states, N x T x E / 2, of one direction of the GRU for N x T x D embedded words in its order."""
         given = _multiply(embedded, self._weights[f"states.weight_ih_{end}"]) + self._weights[f"states.bias_ih_{end}"]
         recurrent, bias = self._weights[f"states.weight_hh_{end}"], self._weights[f"states.bias_hh_{end}"]
-        state = np.zeros(recurrent.shape[1], np.float32)
+        state = np.zeros((len(given), recurrent.shape[1]), np.float32)
         states = []
-        for reset, update, new in given.reshape(len(given), 3, -1):
-            held_reset, held_update, held_new = (_multiply(state[None], recurrent)[0] + bias).reshape(3, -1)
+        for now in given.swapaxes(0, 1):
+            reset, update, new = np.split(now, 3, 1)
+            held_reset, held_update, held_new = np.split(_multiply(state, recurrent) + bias, 3, 1)
             keep = _sigmoid(update + held_update)
             state = (1 - keep) * np.tanh(new + _sigmoid(reset + held_reset) * held_new) + keep * state
             states.append(state)
-        return np.stack(states)
+        return np.stack(states, 1)
 
-    def _pool(self, items: Float32Array) -> Float32Array:
-        """T x E items pooled to E numbers, as `capcli.model.matcher.AttentivePooling` does."""
-        energy = self._linear(items, "word_pooling.energy")
-        weights = np.exp(energy - energy.max(0))
-        weights /= weights.sum(0)
+    def _pool(self, items: Float32Array, there: BoolArray) -> Float32Array:
+        """N x E of N x T x E items, of which N x T are there, as `capcli.model.matcher.AttentivePooling` pools them."""
+        energy = np.where(there[..., None], self._linear(items, "word_pooling.energy"), -np.inf)
+        weights = np.exp(energy - energy.max(1, keepdims=True))
+        weights /= weights.sum(1, keepdims=True)
         shares = items.reshape(*weights.shape, -1)
-        pooled: Float32Array = (weights[:, :, None] * shares).sum(0).reshape(-1)
+        pooled: Float32Array = (weights[..., None] * shares).sum(1).reshape(len(items), -1)
         return pooled
 
     def _linear(self, items: Float32Array, name: str) -> Float32Array:
-        """T x F numbers of T x E items."""
+        """... x F numbers of ... x E items."""
         given: Float32Array = _multiply(items, self._weights[f"{name}.weight"]) + self._weights[f"{name}.bias"]
         return given
 
 
 def _multiply(items: Float32Array, weight: Float32Array) -> Float32Array:
-    """T x F products of T x D items with each of F rows of weights.
-
-    A row at a time NumPy starts no threads: for a sentence they take ten times as long as the products.
-    """
-    return np.stack([(weight[:, None] @ item)[:, 0] for item in items])
+    """... x F products of ... x D items with each of F rows of weights."""
+    rows = items.reshape(-1, items.shape[-1])
+    if len(rows) < _MANY:
+        # A row at a time NumPy starts no threads: for a sentence they take ten times as long as the products.
+        products = np.stack([(weight[:, None] @ row)[:, 0] for row in rows])
+    else:
+        products = rows @ weight.T
+    multiplied: Float32Array = products.reshape(*items.shape[:-1], -1)
+    return multiplied
 
 
 def _sigmoid(values: Float32Array) -> Float32Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def test_it_computes_what_torch_computes(
         expected = matcher.embed(words).numpy()  # type: ignore[operator]
     np.testing.assert_allclose(encoder.sentence_vectors(sentences), expected, rtol=0, atol=1e-6)
     assert encoder.find_unknown(["dog", "xyzzy"]) == ["xyzzy"]
+
+
+def test_many_sentences_of_any_length_have_the_vectors_that_each_has_alone(
+    shaken: Callable[[torch.nn.Module], torch.nn.Module],
+) -> None:
+    vocabulary = Vocabulary([*SPECIALS, *WORDS])
+    state = shaken(build_matcher(TINY, 5, len(vocabulary))).eval().state_dict()
+    weights = {name: state[name].numpy() for name in weight_shapes(MatcherConfig(**TINY), 12)}  # type: ignore[arg-type]
+    encoder = SentenceEncoder(MatcherConfig(**TINY), vocabulary, weights)  # type: ignore[arg-type]
+    chance = random.Random(1)
+    sentences = [" ".join(chance.choices(WORDS, k=chance.randrange(30))) for _ in range(200)]
+    alone = np.concatenate([encoder.sentence_vectors([sentence]) for sentence in sentences])
+    np.testing.assert_allclose(encoder.sentence_vectors(sentences), alone, rtol=0, atol=1e-6)
+    assert encoder.sentence_vectors([]).shape == (0, 8)
 
 
 @pytest.fixture
