@@ -17,6 +17,7 @@ from capcli.decoding.options import DecodingOptions
 from capcli.decoding.rerank import rerank
 from capcli.engines.graphs import Graphs, Leaf
 from capcli.engines.lanes import Lanes, all_cores, computing_cores
+from capcli.engines.memory import give_back_memory
 from capcli.engines.session import Session
 from capcli.words.vocabulary import END, START
 
@@ -43,7 +44,7 @@ class OnnxEngine:
 
     Args:
         graphs: of the model.
-        weights: of the model, as `read_weights` gives them.
+        weights: of the model, by name.
         load_torch: loads the same model in torch, in float32.
         load_sentences: loads what its matcher makes of sentences.
 
@@ -75,6 +76,8 @@ class OnnxEngine:
             OnnxSpeaker(parts["start"], parts["step"], graphs.leaves, threads) for threads in (_ALONE, all_cores())
         )
         self.speaker = self._alone
+        # Weights in float32, which sessions pack in ways of their own.
+        give_back_memory()
 
     def check(self, options: DecodingOptions) -> None:
         """There is no language model to read anything."""
@@ -128,11 +131,12 @@ class OnnxEngine:
         if not options.rerank:
             return found
         pictures = self.picture_vectors(regions)
-        alike = [
-            (self.sentence_vectors([one.tokens for one in f]) @ p).tolist()
-            for f, p in zip(found, pictures, strict=True)
+        sentences = self.sentence_vectors([one.tokens for each in found for one in each])
+        shares = np.split(sentences, np.cumsum([len(each) for each in found])[:-1])
+        ranked = [
+            rerank(each, (share @ picture).tolist(), options.rerank)
+            for each, share, picture in zip(found, shares, pictures, strict=True)
         ]
-        ranked = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
         return [each[: options.num_captions] for each in ranked]
 
     def trace(

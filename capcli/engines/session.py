@@ -21,9 +21,7 @@ class Session:
     """
 
     def __init__(self, graph: Graph, weights: Mapping[str, Float32Array]) -> None:
-        self._content = graph.content
-        value = load_runtime().OrtValue.ortvalue_from_numpy
-        self._weights = {name: value(weights[name]) for name in graph.weights}
+        self._graph, self._weights = graph, weights
         self._made: dict[int, Any] = {}
 
     def prepare(self, threads: int) -> None:
@@ -40,9 +38,11 @@ class Session:
         options.intra_op_num_threads = threads
         # Threads that wait busily for the next run would take cores from other graphs and from reading processes.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        options.add_external_initializers(list(self._weights), list(self._weights.values()))
+        # ONNX Runtime packs most of them anew; what it takes as it is, it holds itself.
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(self._weights[name]) for name in self._graph.weights]
+        options.add_external_initializers(self._graph.weights, values)
         try:
-            made = onnxruntime.InferenceSession(self._content, options, providers=["CPUExecutionProvider"])
+            made = onnxruntime.InferenceSession(self._graph.content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # pybind's own types, which have no common one
             raise ValueError(str(error).splitlines()[0]) from None
         self._made[threads] = made

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,48 @@ class NotFinite(ModelError):  # noqa: N818 - says what the weights are
     """A model file whole but for weights that are infinite or not numbers."""
 
 
-def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Float32Array]:
-    """The weights of a model file, all in float32, checked as `Checkpoint.load` does.
+@dataclass(frozen=True)
+class _Stored:
+    """What a file holds of one weight: its numbers, and for int8 their scale, for a pruned one which are not zero."""
+
+    values: AnyArray
+    shape: tuple[int, ...]
+    scale: AnyArray | None = None
+    kept: UInt8Array | None = None
+
+    @property
+    def finite(self) -> bool:
+        return all(bool(np.isfinite(part).all()) for part in (self.values, self.scale) if part is not None)
+
+    def whole(self) -> Float32Array:
+        """Raises ValueError where the parts do not fit together."""
+        values = self.values if self.kept is None else restore(self.values, self.kept, self.shape)
+        weight: Float32Array = values.astype(np.float32, copy=False)
+        return weight if self.scale is None else weight * self.scale.reshape(-1, *[1] * (len(self.shape) - 1))
+
+
+class Weights(Mapping[str, Float32Array]):
+    """The weights of a model by name.
+
+    They are held as the file stores them, and one is made float32 each time it is asked for: who computes packs them in
+    ways of its own, and all of them in float32 beside that would be the largest part of what captioning has in memory.
+    """
+
+    def __init__(self, stored: Mapping[str, _Stored]) -> None:
+        self._stored = stored
+
+    def __getitem__(self, name: str) -> Float32Array:
+        return self._stored[name].whole()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+
+def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Weights:
+    """The weights of a model file, checked as `Checkpoint.load` does.
 
     Args:
         path: of the file; it holds no bfloat16, which numpy does not know.
@@ -34,27 +75,23 @@ def read_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str,
     with open_model_file(path, "numpy") as file:
         present = tensor_types(file)
         check_fit(path, shapes, present, read_description(path, file.metadata() or {}))
-        # To make float32 of float16 takes longer than all else here, and lets other threads do so, too.
         with ThreadPoolExecutor() as pool:
             read = pool.map(lambda name: _read(path, file, name, shapes[name], present), shapes)
-            weights = dict(zip(shapes, read, strict=True))
-    # In float64 no sum of finite float32 numbers is too large.
-    if not all(math.isfinite(weight.sum(dtype=np.float64)) for weight in weights.values()):
+            stored = dict(zip(shapes, read, strict=True))
+    return Weights(stored)
+
+
+def _read(path: Path, file: Any, name: str, shape: tuple[int, ...], present: Mapping[str, object]) -> _Stored:
+    beside = (file.get_tensor(name + part) if name + part in present else None for part in (SCALE, KEPT))
+    stored = _Stored(file.get_tensor(name), shape, *beside)
+    if not stored.finite:
         raise NotFinite(f"{path}: holds weights that are not finite numbers; train it again")
-    return weights
-
-
-def _read(path: Path, file: Any, name: str, shape: tuple[int, ...], present: Mapping[str, object]) -> Float32Array:
-    values: AnyArray = file.get_tensor(name)
-    if name + KEPT in present:
+    if stored.kept is not None:
         try:
-            values = restore(values, file.get_tensor(name + KEPT), shape)
+            stored.whole()
         except ValueError as error:
             raise ModelError(f"{path}: its tensors do not fit its config: {name!r}: {error}") from None
-    whole: Float32Array = values.astype(np.float32)
-    if name + SCALE in present:
-        whole *= file.get_tensor(name + SCALE).reshape(-1, *[1] * (len(shape) - 1))
-    return whole
+    return stored
 
 
 def restore(values: AnyArray, bits: UInt8Array, shape: tuple[int, ...]) -> AnyArray:

@@ -156,10 +156,12 @@ def test_rows_may_go_to_other_pictures(build: Any, tiny_settings: Any, variant: 
     np.testing.assert_allclose(said, expected.numpy(), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_lanes_say_what_one_says(
     build: Any, variant: dict[str, Any], monkeypatch: pytest.MonkeyPatch, lanes: list[int]
 ) -> None:
     checkpoint = build("squeezenet1_1", variant)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     alone, _ = engines(checkpoint)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     several, _ = engines(checkpoint)
