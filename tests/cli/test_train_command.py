@@ -123,6 +123,7 @@ def test_fine_tuning_needs_no_recipe_and_tells_what_it_brought(model: Path, mine
     assert tuned.model.vocabulary.words == first.model.vocabulary.words
 
 
+@pytest.mark.slow
 def test_what_training_brought_is_told_of_pictures_that_it_did_not_see(model: Path, mine: Path, tmp_path: Path) -> None:
     (tmp_path / "strong.toml").write_text(STRONG)
     result = run(

@@ -60,6 +60,7 @@ def test_a_signal_lets_the_batch_in_hand_end(
     assert (tmp_path / "rows.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_second_ctrl_c_does_not_wait_for_the_batch(
     start: Start, eventually: Eventually, pictures: list[str], tmp_path: Path
@@ -141,6 +142,7 @@ def test_a_reader_that_has_enough_ends_the_run(start: Start, pictures: list[str]
     assert (process.communicate()[1], process.returncode) == (b"", 141)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not list(Path("/proc/self/task").glob("*/children")), reason="cannot tell which the workers are")
 def test_workers_that_are_killed_cost_no_row(
     start: Start, eventually: Eventually, pictures: list[str], tmp_path: Path

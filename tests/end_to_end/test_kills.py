@@ -90,6 +90,7 @@ def kill(process: Process, place: Path, chance: random.Random) -> bool:
     return process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "kills"),
     [
@@ -136,6 +137,7 @@ def test_a_run_that_is_killed_again_and_again(
     assert written(out) == undisturbed
 
 
+@pytest.mark.slow
 def test_a_run_of_bursts_killed_between_a_caption_and_its_copies(
     start_quickly: StartQuickly, caption: Caption, tmp_path: Path
 ) -> None:
@@ -183,6 +185,7 @@ def copies(library: Path) -> list[tuple[str, str, str | None]]:
         ).fetchall()
 
 
+@pytest.mark.slow
 def test_the_shipped_model_killed_twice(
     fork: Callable[..., ForkedRun], capcli: Callable[..., Any], make_pictures: MakePictures, tmp_path: Path
 ) -> None:

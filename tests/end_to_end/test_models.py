@@ -23,6 +23,7 @@ def compressed(capcli: Run, examples: Path, tmp_path_factory: pytest.TempPathFac
     return done.stdout, folder / "small.safetensors"
 
 
+@pytest.mark.slow
 def test_the_int8_model_is_at_most_60_percent_and_the_output_says_how_fast(compressed: tuple[str, Path]) -> None:
     printed, file = compressed
     assert file.stat().st_size <= 0.6 * find_model("base").stat().st_size
@@ -31,6 +32,7 @@ def test_the_int8_model_is_at_most_60_percent_and_the_output_says_how_fast(compr
     assert "not scored: --data DATASET" in printed
 
 
+@pytest.mark.slow
 def test_it_captions_and_attends_like_any_other(
     capcli: Run, compressed: tuple[str, Path], captions: dict[str, str], examples: Path, tmp_path: Path
 ) -> None:
@@ -62,6 +64,7 @@ def test_a_copy_cut_short_is_refused(capcli: Run, tmp_path: Path) -> None:
     assert done.stderr.startswith("capcli: error: cut.safetensors: not a whole safetensors file")
 
 
+@pytest.mark.slow
 def test_both_stand_side_by_side(capcli: Run, compressed: tuple[str, Path], examples: Path) -> None:
     done = capcli("models", "compare", "base", compressed[1], "--pictures", examples / "cat.jpg", "--json")
     assert done.returncode == 0, done.stderr

@@ -71,6 +71,7 @@ def test_json_rows_hold_path_caption_confidence_and_model(json_rows: list[dict[s
         assert row["model"] == "base"
 
 
+@pytest.mark.slow
 def test_folders_are_flat_unless_asked(capcli: Run, examples: Path, captions: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "photos" / "deep").mkdir(parents=True)
     shutil.copy(examples / "cat.jpg", tmp_path / "photos" / "here.jpg")

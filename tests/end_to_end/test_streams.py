@@ -33,6 +33,7 @@ def test_a_wrong_path_is_told_before_torch_is_imported(imports: Imports) -> None
     assert "capcli.cli" in imported and "torch" not in imported
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("caption", "--keywords", "3"), ("caption", "-o", "photos.db"), ("attend", "--method", "attention", "-o", "maps")],

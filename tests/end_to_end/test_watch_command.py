@@ -45,6 +45,7 @@ def interrupted(process: subprocess.Popen[bytes]) -> bytes:
     return last
 
 
+@pytest.mark.slow
 def test_pictures_are_captioned_as_they_arrive_and_only_once(
     start: Start, eventually: Eventually, make_pictures: MakePictures, watched: Path, tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_pictures_are_captioned_as_they_arrive_and_only_once(
     assert rows(file)[:3] == found
 
 
+@pytest.mark.slow
 def test_what_is_there_already_comes_first_and_folders_below_are_asked_for(
     start: Start, eventually: Eventually, make_pictures: MakePictures, watched: Path, tmp_path: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_what_is_there_already_comes_first_and_folders_below_are_asked_for(
     interrupted(process)
 
 
+@pytest.mark.slow
 def test_a_folder_that_goes_away_ends_the_watch(start: Start, watched: Path) -> None:
     process = start("--watch", "watched")
     told(process)

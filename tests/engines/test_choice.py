@@ -60,6 +60,7 @@ def test_graphs_are_made_once_and_kept(tiny_file: Path, cache: Path, monkeypatch
     assert [one.text for one in auto.caption_arrays(PICTURES)] == [o.text for o in in_torch.caption_arrays(PICTURES)]
 
 
+@pytest.mark.slow
 def test_torn_graphs_are_made_anew(tiny_file: Path, cache: Path) -> None:
     Captioner.load(tiny_file, engine="onnx")
     (kept,) = cache.glob("*.graphs")

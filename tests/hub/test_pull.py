@@ -103,6 +103,7 @@ def files(**changes: bytes | None) -> dict[str, bytes]:
     return {name: content for name, content in made.items() if content is not None}
 
 
+@pytest.mark.slow
 def test_what_comes_is_told_first_checked_and_pinned(run: Run, hub: Hub, tmp_path: Path) -> None:
     done = run("pull", "hf:me/blip")
     assert done.code == 0, done.err

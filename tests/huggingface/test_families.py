@@ -68,6 +68,7 @@ def test_there_is_a_tiny_model_of_every_family() -> None:
     assert {*KINDS, "idefics3"} == set(FAMILIES)
 
 
+@pytest.mark.slow
 @each_kind
 def test_captions_are_the_same_alone_and_in_a_batch(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)

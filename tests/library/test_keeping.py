@@ -69,6 +69,7 @@ RESULTS = st.builds(
 ) | st.builds(lambda name: Result(Path("/photos") / name, error="is empty (0 bytes)"), NAMES)
 
 
+@pytest.mark.slow
 @given(st.lists(RESULTS, unique_by=lambda result: result.path, max_size=4))
 def test_results_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, results: list[Result]) -> None:
     library = tmp_path_factory.mktemp("one") / "photos.db"

@@ -55,6 +55,7 @@ def test_shards_together_are_the_undisturbed_file(tmp_path: Path, form: str, of:
     assert (tmp_path / "merged").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 99))
 def test_rows_that_a_run_tried_again_find_their_places(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     folder = tmp_path_factory.mktemp("shuffled")

@@ -52,6 +52,7 @@ def test_these_pictures_have_these_shards_on_every_machine_and_in_every_version(
     assert found == [10, 14, 18]
 
 
+@pytest.mark.slow
 def test_shards_are_of_nearly_one_size() -> None:
     pictures = [Path(f"/all/{number}.jpg") for number in range(6400)]
     sizes = Counter(len(Share.of(Shard(number, 64), pictures, Path("/all")).places) for number in range(1, 65))

@@ -467,6 +467,7 @@ def test_paths_that_overlap_give_each_picture_once_where_the_first_of_them_has_i
         assert found.pictures == list(expected.values())
 
 
+@pytest.mark.slow
 def test_what_is_remembered_of_a_search_does_not_grow_with_its_pictures(tmp_path: Path) -> None:
     for folder in range(24):
         make(tmp_path, *(f"{folder}/{number:060}.jpg" for number in range(200)))

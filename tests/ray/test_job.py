@@ -107,6 +107,7 @@ def test_rows_are_those_of_one_process_and_a_job_that_ended_goes_on(
         assert (done.exit_code, told in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
 
 
+@pytest.mark.slow
 def test_a_job_that_captions_nothing_is_given_up(folder: Path, tiny_file: Path, cluster: Any) -> None:
     job = Job(
         ["pictures"],
@@ -215,6 +216,7 @@ def command() -> str:
     return str(Path(sys.executable).with_name("capcli"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -61,6 +61,7 @@ def test_frames_come_at_their_times_from_every_container(ending: str, tmp_path: 
         assert film.damage is None
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(1, 40), st.integers(0, 3), st.integers(5, 400), st.integers(1, 60))
 def test_leaving_out_what_is_not_wanted_gives_the_frames_of_the_whole(
