@@ -1,6 +1,7 @@
 """How often captions of a given confidence are good, and the calibration that makes confidence say so.
 
 usage: python benchmarks/calibration.py DATASET [DATASET ...] [--split dev|test] [--model NAME|FILE] [--write FILE]
+                                        [--length-penalty X]
 
 Captions the pictures of a split (DATASET is anything `capcli train --data` reads) and scores each caption's CIDEr-D
 against its references; a good one has at least 0.5. Prints for each data set, for every tenth of confidence, the share
@@ -8,7 +9,7 @@ of good captions among those of that confidence or more, and the expected calibr
 tenths and weighted by their captions, between confidence and the share of good ones.
 
 With --write a calibration is fitted to the dev splits, each of the same weight, and a copy of the model with it is
-written to FILE.
+written to FILE. With --length-penalty captions are made with X in place of the model's own, and FILE has X as its own.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--split", choices=("dev", "test"), default="dev")
     parser.add_argument("--model", default="base")
     parser.add_argument("--write", type=Path, metavar="FILE")
+    parser.add_argument("--length-penalty", type=float, metavar="X")
     options = parser.parse_args()
 
     from capcli.captioner import Captioner
@@ -45,6 +47,9 @@ def main() -> None:
     print(f"machine: {describe()}")
     try:
         checkpoint = Checkpoint.load(find_model(options.model))
+        if options.length_penalty is not None:
+            chosen = checkpoint.options.replace(length_penalty=options.length_penalty)
+            checkpoint = dataclasses.replace(checkpoint, options=chosen)
         collections = {path: read_dataset(path).split(options.split) for path in options.datasets}
         for path, items in collections.items():
             if not items:

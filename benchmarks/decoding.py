@@ -7,7 +7,7 @@ usage: python benchmarks/decoding.py DATASET [DATASET ...] [--model NAME|FILE] [
 Encodes the dev split of each DATASET once (anything `capcli train --data` reads), or its first N pictures, then
 searches it with every combination. Prints a line for each, and last the best one, by the mean over the data sets. It
 never looks at a test split. CIDEr-D is that of capcli.metrics: within 0.001 of the COCO toolkit's, whose tokenizer
-differs in a few words.
+differs in a few words. "Nouns right" is the share of captions of which a person named every noun of nouns.txt.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from machine import describe
+from nouns import Nouns
 
 
 def main() -> None:
@@ -54,6 +55,8 @@ def main() -> None:
         if not items:
             raise SystemExit(f"{path}: has no dev split")
     references = [[[tokenize(caption) for caption in item.captions] for item in items] for items in collections]
+    nouns = Nouns.read()
+    named = [[{one for said in item.captions for one in nouns.find(said)} for item in items] for items in collections]
     encoded = []
     with ReadingPool() as pool:
         for items in collections:
@@ -83,10 +86,15 @@ def main() -> None:
         said = [[tokenize(caption.text) for caption in captions] for captions in found]
         scores = [corpus_cider_d(*pair) for pair in zip(references, said, strict=True)]
         length = np.mean([len(words) for captions in said for words in captions])
+        right = [
+            np.mean([set(nouns.find(caption.text)) <= people for caption, people in zip(*pair, strict=True)])
+            for pair in zip(found, named, strict=True)
+        ]
         results.append((float(np.mean(scores)), told))
         print(
             f"{told}: CIDEr-D {' '.join(f'{score:.4f}' for score in scores)}, mean {np.mean(scores):.4f}, "
-            f"{length:.1f} words, {count / taken:.0f} images/s without the encoder",
+            f"nouns right {' '.join(f'{share:.2f}' for share in right)}, {length:.1f} words, "
+            f"{count / taken:.0f} images/s without the encoder",
             flush=True,
         )
     score, told = max(results)
