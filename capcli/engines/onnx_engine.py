@@ -76,7 +76,7 @@ class OnnxEngine:
             OnnxSpeaker(parts["start"], parts["step"], graphs.leaves, threads) for threads in (_ALONE, all_cores())
         )
         self.speaker = self._alone
-        # Weights in float32, which sessions pack in ways of their own.
+        # The weights in float32 are freed by now: sessions have packed their own.
         give_back_memory()
 
     def check(self, options: DecodingOptions) -> None:
@@ -131,12 +131,11 @@ class OnnxEngine:
         if not options.rerank:
             return found
         pictures = self.picture_vectors(regions)
-        sentences = self.sentence_vectors([one.tokens for each in found for one in each])
-        shares = np.split(sentences, np.cumsum([len(each) for each in found])[:-1])
-        ranked = [
-            rerank(each, (share @ picture).tolist(), options.rerank)
-            for each, share, picture in zip(found, shares, pictures, strict=True)
+        sentences = iter(self.sentence_vectors([one.tokens for each in found for one in each]))
+        alike = [
+            [float(next(sentences) @ picture) for _ in each] for each, picture in zip(found, pictures, strict=True)
         ]
+        ranked = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
         return [each[: options.num_captions] for each in ranked]
 
     def trace(

@@ -7,6 +7,7 @@ from typing import Any
 
 from capcli.arrays import AnyArray, Float32Array
 from capcli.engines.graphs import Graph
+from capcli.engines.memory import give_back_memory
 from capcli.engines.runtime import load_runtime
 
 
@@ -38,7 +39,7 @@ class Session:
         options.intra_op_num_threads = threads
         # Threads that wait busily for the next run would take cores from other graphs and from reading processes.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        # ONNX Runtime packs most of them anew; what it takes as it is, it holds itself.
+        # They may go once the session is made: ONNX Runtime has packed most of them anew, and holds the rest.
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(self._weights[name]) for name in self._graph.weights]
         options.add_external_initializers(self._graph.weights, values)
         try:
@@ -49,7 +50,9 @@ class Session:
 
     def run(self, threads: int, **arrays: AnyArray) -> dict[str, AnyArray]:
         """The outputs by name, for inputs by name of which there may be too many."""
-        self.prepare(threads)
+        if threads not in self._made:
+            self.prepare(threads)
+            give_back_memory()
         session = self._made[threads]
         given = {one.name: arrays[one.name] for one in session.get_inputs()}
         names = [one.name for one in session.get_outputs()]

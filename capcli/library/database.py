@@ -31,7 +31,7 @@ PATIENCE = 5.0
 """Seconds that another program may keep the file locked."""
 
 _MAPPED = 2**31 - 2**16
-"""Bytes of a file that SQLite maps at most, which is all that it can."""
+"""Bytes of a file that SQLite maps at most, by its own limit; it copies the rest."""
 
 COLUMNS = (
     "*, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
@@ -223,11 +223,12 @@ def reading(path: Path, *, mapped: bool = False) -> Iterator[sqlite3.Connection]
 
     With `mapped` the file's pages are looked at where the system holds them, and not copied one by one: for what reads
     all of a large library. The system counts them as this process's memory, and takes them back when it needs them.
+    Not on a network drive, where a page that does not come would end the process.
     """
     connection = open_to_read(path)
     try:
         with failing(path):
-            if mapped:
+            if mapped and network_of(path) is None:
                 connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
             connection.execute("BEGIN")
             yield connection

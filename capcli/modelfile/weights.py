@@ -16,6 +16,9 @@ from capcli.errors import ModelError
 from capcli.modelfile.fitting import check_fit
 from capcli.modelfile.header import KEPT, SCALE, open_model_file, read_description, tensor_types
 
+_LARGEST = 127
+"""Of the numbers that int8 weights are stored as."""
+
 
 class NotFinite(ModelError):  # noqa: N818 - says what the weights are
     """A model file whole but for weights that are infinite or not numbers."""
@@ -32,7 +35,10 @@ class _Stored:
 
     @property
     def finite(self) -> bool:
-        return all(bool(np.isfinite(part).all()) for part in (self.values, self.scale) if part is not None)
+        if self.scale is None:
+            return bool(np.isfinite(self.values).all())
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(self.scale * np.float32(_LARGEST)).all())
 
     def whole(self) -> Float32Array:
         """Raises ValueError where the parts do not fit together."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from capcli.captioner import Captioner
 from capcli.engines import choice, export, graphs
@@ -16,7 +19,10 @@ from capcli.engines.choice import prepare_graphs
 from capcli.engines.torch_engine import TorchEngine
 from capcli.errors import ModelError, UsageError
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.header import SCALE
+from capcli.modelfile.pruning import prune
 from capcli.modelfile.shipped import find_model
+from capcli.modelfile.weights import NotFinite
 
 PICTURES = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), np.uint8)
 
@@ -169,6 +175,24 @@ def test_weights_that_do_not_fit_or_are_no_numbers(tiny_checkpoint: Any, tmp_pat
         ModelError, match=r"broken\.safetensors: holds weights that are not finite numbers; train it again"
     ):
         Captioner.load(tmp_path / "broken.safetensors", "cpu")
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("scale", [np.nan, np.inf, 1e38])
+def test_scales_that_make_weights_no_numbers(tiny_checkpoint: Any, tmp_path: Path, scale: float, pruned: bool) -> None:
+    checkpoint = dataclasses.replace(tiny_checkpoint(), quantized=True, pruned=pruned)
+    if pruned:
+        prune(checkpoint.model, 0.5)
+    checkpoint.save(tmp_path / "small.safetensors")
+    shapes = {name: tuple(value.shape) for name, value in checkpoint.model.state_dict().items()}
+    with safe_open(tmp_path / "small.safetensors", "numpy") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+        told = file.metadata()
+    broken = next(name for name in tensors if name.endswith(SCALE))
+    tensors[broken] = np.full_like(tensors[broken], scale)
+    save_file(tensors, tmp_path / "small.safetensors", told)
+    with pytest.raises(NotFinite, match=r"small\.safetensors: holds weights that are not finite numbers"):
+        choice.read_weights(tmp_path / "small.safetensors", shapes)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from kept_results import make_kept
 
 from capcli.errors import UsageError
 from capcli.keywords.keyword import Keyword
+from capcli.library import database
 from capcli.library.options import SearchOptions
 from capcli.library.search import WORDS, K, Query, find_unknown, search, split_query
 
@@ -122,6 +123,23 @@ def test_a_library_on_a_disk_that_takes_no_writes_is_read(library: Path) -> None
         assert names(library, BOTH)[0] == "a/dog.jpg"
     finally:
         library.parent.chmod(0o755)
+
+
+def test_the_file_is_mapped_for_a_search_alone_and_not_on_a_network_drive(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mapped(*, wished: bool) -> int:
+        with database.reading(library, mapped=wished) as connection:
+            (size,) = connection.execute("PRAGMA mmap_size").fetchone() or (0,)
+            return int(size)
+
+    if mapped(wished=True) == 0:
+        pytest.skip("this SQLite maps no files")
+    found = names(library, BOTH)
+    assert mapped(wished=False) == 0
+    monkeypatch.setattr(database, "network_of", lambda path: "nfs4")
+    assert mapped(wished=True) == 0
+    assert names(library, BOTH) == found
 
 
 def test_words_that_say_nothing_do_not_count() -> None:

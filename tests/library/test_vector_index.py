@@ -222,13 +222,13 @@ def test_an_index_that_is_not_right_is_not_used_and_a_line_says_so(
 
 
 @pytest.mark.slow
-def test_what_computes_may_be_loaded_after_usearch() -> None:
+def test_what_computes_may_be_loaded_after_usearch(tmp_path: Path) -> None:
     program = (
         "from capcli.library.vector_index import import_usearch; import_usearch()\n"
         "import onnxruntime, torch\n"
         "torch.jit.trace(torch.nn.Conv2d(3, 4, 3), torch.zeros(1, 3, 8, 8))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
