@@ -131,10 +131,8 @@ class OnnxEngine:
         if not options.rerank:
             return found
         pictures = self.picture_vectors(regions)
-        sentences = iter(self.sentence_vectors([one.tokens for each in found for one in each]))
-        alike = [
-            [float(next(sentences) @ picture) for _ in each] for each, picture in zip(found, pictures, strict=True)
-        ]
+        vectors = iter(self.sentence_vectors([one.tokens for each in found for one in each]))
+        alike = [[float(next(vectors) @ picture) for _ in each] for each, picture in zip(found, pictures, strict=True)]
         ranked = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
         return [each[: options.num_captions] for each in ranked]
 

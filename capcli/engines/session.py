@@ -31,8 +31,6 @@ class Session:
         Raises:
             ValueError: if ONNX Runtime does not take the graph.
         """
-        if threads in self._made:
-            return
         onnxruntime = load_runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong comes as an exception, too

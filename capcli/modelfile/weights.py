@@ -16,8 +16,8 @@ from capcli.errors import ModelError
 from capcli.modelfile.fitting import check_fit
 from capcli.modelfile.header import KEPT, SCALE, open_model_file, read_description, tensor_types
 
-_LARGEST = 127
-"""Of the numbers that int8 weights are stored as."""
+_LARGEST = 128
+"""Size of the numbers that int8 holds, at most."""
 
 
 class NotFinite(ModelError):  # noqa: N818 - says what the weights are
