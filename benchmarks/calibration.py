@@ -62,7 +62,9 @@ def main() -> None:
             checkpoint.save(options.write)
         if checkpoint.calibration is None:
             raise SystemExit("the model has no calibration; --write FILE makes one")
-        captioner = Captioner.of(checkpoint, "", choose_device("auto"))
+        captioner = Captioner.of_file(options.write or find_model(options.model))
+        if options.length_penalty is not None:
+            captioner.options = captioner.options.replace(length_penalty=options.length_penalty)
     except CapcliError as error:
         raise SystemExit(str(error)) from None
     print(f"{checkpoint.calibration.slope:.4f} * log m + {checkpoint.calibration.intercept:.4f}")

@@ -2,7 +2,7 @@
 
 usage: python benchmarks/decoding.py DATASET [DATASET ...] [--model NAME|FILE] [--beam-sizes 1,2,3,5]
        [--length-penalties 0.7,1,1.3] [--lm FILE --lm-weights 0,0.1,0.2 --lm-rescores=-0.2,0,0.2]
-       [--reranks 0,0.5,1] [--pictures N]
+       [--reranks 0,0.5,1] [--word-weights 0,0.5] [--pictures N]
 
 Encodes the dev split of each DATASET once (anything `capcli train --data` reads), or its first N pictures, then
 searches it with every combination. Prints a line for each, and last the best one, by the mean over the data sets. It
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--lm-weights", type=numbers(float), default=[0.0])
     parser.add_argument("--lm-rescores", type=numbers(float), default=[0.0])
     parser.add_argument("--reranks", type=numbers(float), help="weights of the matcher, for a model that has one")
+    parser.add_argument("--word-weights", type=numbers(float), help="of expected words, for a model that has them")
     parser.add_argument("--pictures", type=int)
     options = parser.parse_args()
 
@@ -70,6 +71,7 @@ def main() -> None:
         "lm_weight": options.lm_weights,
         "lm_rescore": options.lm_rescores,
         "rerank": options.reranks or [captioner.options.rerank],
+        "word_weight": options.word_weights or [captioner.options.word_weight],
     }
     results = []
     for values in itertools.product(*grid.values()):

@@ -26,21 +26,21 @@ from capcli.words.singular import known_form, singulars
 from capcli.words.tokens import tokenize
 
 
-def _words(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 LEAST = 40
 """Occurrences of a noun."""
 
-DETERMINERS = _words(
+DETERMINERS = word_set(
     """
     a an the his her its their my our your some several many two three four five six few this that these those
     another each every various multiple both
     """
 )
 
-FOLLOWERS = _words(
+FOLLOWERS = word_set(
     """
     of on in at with by near behind beside over under from into onto through along across around next while as
     who that which is are was were for to inside outside during against between among beneath underneath above
@@ -49,7 +49,7 @@ FOLLOWERS = _words(
 )
 """What follows the end of a phrase."""
 
-NO_KEYWORDS = _words(
+NO_KEYWORDS = word_set(
     """
     group top side other front background couple back middle bunch piece line lot pair row set view way kind
     type sort variety part end edge number area item thing place female male ready left right can cut pose time
@@ -89,7 +89,7 @@ NO_KEYWORDS = _words(
     """
 )
 
-MASS = _words(
+MASS = word_set(
     """
     broccoli stone wine traffic rice carrot meat concrete cement coffee lettuce juice milk corn candy soap
     bamboo shark trash mushroom person jeans glasses player fire mud wood steel brick spinach cheese chocolate

@@ -27,6 +27,7 @@ from capcli.engines.contract import Engine, Regions
 from capcli.errors import UsageError
 from capcli.keywords.chooser import KeywordChooser
 from capcli.modelfile.confidence import compute_confidence
+from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.manner import Manner
 from capcli.modelfile.shipped import find_model, is_repository
 from capcli.options import spell
@@ -43,7 +44,8 @@ class Captioner(BaseCaptioner):
 
     Attributes:
         name: name of the shipped model or of the file, without its ending.
-        options: the decoding options chosen for the model on dev; with a language model, `LM_RESCORE` among them.
+        options: the decoding options chosen for the model on dev; with a language model, `LM_RESCORE` among them, and
+            the `share` of words that the picture lets it expect.
         engine: what computes it, `onnx` or `torch`.
         device: where it computes, such as "cpu" or "cuda:0".
         heads: layers and heads whose attention the decoder tells, (0, 0) for one without.
@@ -55,7 +57,10 @@ class Captioner(BaseCaptioner):
         self, engine: Engine, manner: Manner, name: str, file: Path | None = None, notes: Sequence[str] = ()
     ) -> None:
         self.name, self._file, self.notes = name, file or name, tuple(notes)
+        self._expected = None if file is None else ExpectedWords.of_model(file)
         self.options = manner.options.replace(lm_rescore=LM_RESCORE) if engine.reads else manner.options
+        if self._expected is not None:
+            self.options = self.options.replace(word_weight=self._expected.share)
         self.calibration, self._vocabulary = manner.calibration, manner.vocabulary
         self._engine, self.engine = engine, engine.name
         self.device, self.precision, self.matches = engine.device, engine.precision, engine.matches
@@ -118,7 +123,7 @@ class Captioner(BaseCaptioner):
     def check(self, options: DecodingOptions) -> None:
         """Raises UsageError for options that the model cannot follow: a caption longer than its decoder can say,
         a prefix of words it does not know, re-ranking by a matcher it does not have, or the weight of a language model
-        that is not there.
+        or of expected words that are not there.
         """
         check_rerank(options, matches=self.matches)
         if options.prompt:
@@ -127,6 +132,8 @@ class Captioner(BaseCaptioner):
         if options.max_length > longest:
             raise UsageError(f"max-length must be at most {longest} with this model, not {options.max_length}")
         self._engine.check(options)
+        if options.word_weight and self._expected is None:
+            raise UsageError(f"{self.name} expects no words of a picture, so leave --word-weight out; base does")
         weighed = None if self._engine.reads else next((n for n in OF_LANGUAGE_MODELS if getattr(options, n)), None)
         if weighed is not None:
             raise UsageError(f"{spell(weighed)} needs a language model: add --lm FILE, in Python language_model=")
@@ -307,7 +314,10 @@ class Captioner(BaseCaptioner):
         chosen = options or self.options
         self.check(chosen)
         prefix = encode_prefix(chosen, self._vocabulary)
-        found = self._engine.decode(regions, chosen, prefix=prefix, seeds=seeds, state=state)
+        expected = None
+        if self._expected is not None and chosen.word_weight and not chosen.sample:
+            expected = self._expected.expect(self._engine.means(regions), self._vocabulary)
+        found = self._engine.decode(regions, chosen, prefix=prefix, seeds=seeds, state=state, expected=expected)
         captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import ModelError, UsageError
+from capcli.files.hashing import file_hash
+from capcli.modelfile.expected_words import ENDING, ExpectedWords
 from capcli.modelfile.header import read_header
 from capcli.modelfile.identity import ModelIdentity, identify_model
 from capcli.modelfile.shipped import find_model, is_repository
@@ -58,5 +60,8 @@ def know_model(model: str | Path) -> KnownModel:
         options = build(DecodingOptions, own, "decoding")
     except UsageError as error:
         raise ModelError(f"{file}: its description cannot be used ({error})") from None
-    matches = header.described.get("matcher") is not None
-    return KnownModel(identify_model(file), options, matches, header.held_out)
+    matches, beside = header.described.get("matcher") is not None, {}
+    if (words := ExpectedWords.of_model(file)) is not None:
+        options = options.replace(word_weight=words.share)
+        beside = {"words": f"SHA-256 {file_hash(file.with_suffix(ENDING))[:12]}"}
+    return KnownModel(identify_model(file), options, matches, header.held_out, beside)

@@ -46,7 +46,7 @@ def compress(
 
     tuning = options.fine_tuning(measuring.data)
 
-    from capcli.compression.smaller_models import FineTuning, compress_model
+    from capcli.compression.smaller_models import FineTuning, compress_model, save_smaller
 
     tune = FineTuning(source, tuning[0], measuring, tuning[1]) if tuning else None
     smaller = compress_model(model, source, options)
@@ -56,13 +56,13 @@ def compress(
         tell("pruned without fine-tuning, which would win back captions: see --data and --recipe")
     # What came to be there meanwhile stays too; a fine-tuning's folder gives the model to the next command at once.
     options.target(source)
-    smaller.save(target)
+    save_smaller(smaller, source, target)
     inform(f"wrote {target}")
     both = {model: source, str(target): target}
     with counting() as progress:
         found = measure_models(both, measuring, references, pictures, observer=Console(), progress=progress)
     if found.comparisons:
         # Now its scores are known, and a model file holds its own.
-        dataclasses.replace(smaller, scores=scores_of(found)).save(target)
+        save_smaller(dataclasses.replace(smaller, scores=scores_of(found)), source, target)
         found = found.reread()
     publish_measured(found, print_compressed, as_json=as_json)

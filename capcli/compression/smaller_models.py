@@ -11,6 +11,7 @@ from capcli.datasets import read_dataset
 from capcli.errors import DatasetError, UsageError
 from capcli.model.device import choose_device
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.pruning import prune
 from capcli.training.command import train_on
 from capcli.training.corpus import Corpus
@@ -52,6 +53,20 @@ def compress_model(label: str, file: Path, options: CompressOptions) -> Checkpoi
         calibration=checkpoint.calibration if options.prune is None else None,
         origin=origin,
     )
+
+
+def save_smaller(checkpoint: Checkpoint, source: Path, target: Path) -> None:
+    """Writes a smaller model, and beside it the words that the original at `source` expects, if it expects any: the
+    regions that tell them are nearly the same.
+
+    Raises:
+        ModelError: if those words cannot be used.
+        CapcliError: if a file cannot be written.
+    """
+    words = ExpectedWords.of_model(source)
+    checkpoint.save(target)
+    if words is not None:
+        words.save(target)
 
 
 class FineTuning:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import numpy as np
 
 from capcli.arrays import BoolArray, Float32Array, IntArray
+from capcli.decoding.expectation import Expectation
 from capcli.decoding.fusion import Fusion
 from capcli.decoding.hypothesis import Hypothesis, best_first
 from capcli.decoding.limits import allowed
@@ -28,22 +29,25 @@ def beam_search(
     prefix: Sequence[int] = (),
     state: State | None = None,
     language: LanguageModel | None = None,
+    expected: Float32Array | None = None,
 ) -> list[list[Hypothesis]]:
     """Finds captions of high probability.
 
     A finished caption of L words scores sum(log p) / (L + 1) ** length_penalty, its end counted as a step. The
     search of a picture stops when no unfinished beam could still beat the worst of the `num_captions` best finished
     ones; a beam of one is greedy and stops at the first end. Where fewer captions end than are asked for, beams that
-    could neither end nor go on follow the finished ones, so there always is a caption. With a language model every
-    log p has its part too, see `Fusion`, but the log-probabilities of hypotheses stay the decoder's own.
+    could neither end nor go on follow the finished ones, so there always is a caption. A language model and expected
+    words have their parts in every log p, see `Fusion` and `Expectation`, but the log-probabilities of hypotheses stay
+    the decoder's own. What a beam may still earn by expected words is left out when a search stops.
 
     Args:
         speaker: any decoder in evaluation mode.
         regions: of B pictures.
-        options: K = the larger of `beam_size` and `num_captions`, `lm_weight`, and the limits of `allowed`.
+        options: K = the larger of `beam_size` and `num_captions`, the weights, and the limits of `allowed`.
         prefix: indices of the words that every caption begins with, at most `max_length`.
         state: what the speaker's `start` gave for the regions, where it is there already.
         language: a language model in the decoder's words, for an `lm_weight` above 0.
+        expected: B x V as `Expectation` takes it, for a `word_weight` above 0.
 
     Returns:
         For each picture `num_captions` different hypotheses, the best first; fewer where the limits allow no more,
@@ -53,7 +57,12 @@ def beam_search(
         ModelError: if the log-probabilities are not numbers.
     """
     begun = speaker.start(regions) if state is None else state
-    return _Search(speaker, len(regions), options, prefix, begun, language).run()
+    voices: list[Fusion | Expectation] = []
+    if language is not None and options.lm_weight:
+        voices.append(Fusion(language, options.lm_weight, len(regions)))
+    if expected is not None and options.word_weight:
+        voices.append(Expectation(expected, options.word_weight))
+    return _Search(speaker, len(regions), options, prefix, begun, voices).run()
 
 
 class _Search(Generic[State]):
@@ -66,7 +75,7 @@ class _Search(Generic[State]):
         options: DecodingOptions,
         prefix: Sequence[int],
         state: State,
-        language: LanguageModel | None,
+        voices: Sequence[Fusion | Expectation],
     ) -> None:
         B = pictures
         self._width = max(options.beam_size, options.num_captions)
@@ -74,8 +83,7 @@ class _Search(Generic[State]):
         # The pictures that are still searched, in the order of the rows; one that is done leaves.
         self._pictures = list(range(B))
         self._state = state
-        weight = options.lm_weight
-        self._fusion = Fusion(language, weight, B) if language is not None and weight else None
+        self._voices = voices
         # All beams of a picture start alike, so there is one until the first word.
         self._last = np.full(B, START)
         self._scores = np.zeros((B, 1), np.float32)
@@ -90,7 +98,9 @@ class _Search(Generic[State]):
         """The hypotheses of each picture, the best first."""
         for _ in range(self._options.max_length + 1):
             logs, weights, self._state = self._speaker.step(self._last, self._state)
-            ranked = logs if self._fusion is None else self._fusion.step(self._last, logs)
+            ranked = logs
+            for voice in self._voices:
+                ranked = voice.step(self._last, ranked)
             choices = allowed(ranked.reshape(*self._scores.shape, -1), self._tokens, self._options, self._prefix)
             ends = choices[..., END].copy()
             choices[..., END] = -np.inf
@@ -142,8 +152,8 @@ class _Search(Generic[State]):
         share = self._speaker.sentinel(self._state)
         index, self._last = (going * self._scores.shape[1] + source).flatten(), word.flatten()
         self._state = self._speaker.reorder(self._state, index)
-        if self._fusion is not None:
-            self._fusion.reorder(index, self._last)
+        for voice in self._voices:
+            voice.reorder(index, self._last)
         self._tokens = np.concatenate([self._tokens[going, source], word[..., None]], 2)
         chosen = logs[index, self._last].reshape(*word.shape, 1)
         self._logs = np.concatenate([self._logs[going, source], chosen], 2)
@@ -161,7 +171,7 @@ class _Search(Generic[State]):
         seen = None if self._attention is None else self._attention[row, beam]
         own = None if self._sentinel is None else self._sentinel[row, beam]
         place = row * self._scores.shape[1] + beam
-        bonus = 0.0 if self._fusion is None else self._fusion.bonus(place, ended=end is not None)
+        bonus = sum(voice.bonus(place, ended=end is not None) for voice in self._voices)
         return Hypothesis.scored(words, logs, seen, end, self._options.length_penalty, own, bonus)
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 
 from torch import Tensor
 
+from capcli.arrays import Float32Array
 from capcli.decoding.beam import beam_search
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.language import LanguageModel
@@ -28,6 +29,7 @@ def decode(
     state: State | None = None,
     language: LanguageModel | None = None,
     matcher: Matcher | None = None,
+    expected: Float32Array | None = None,
 ) -> list[list[Hypothesis]]:
     """Captions of pictures.
 
@@ -43,6 +45,7 @@ def decode(
         state: what the decoder's `start` gave for the regions, where it is there already; for a search.
         language: a language model in the decoder's words, for a search with `lm_weight` or `lm_rescore`.
         matcher: in evaluation mode; re-ranks the captions by their similarity to the picture if the options say so.
+        expected: float32 B x V as `Expectation` takes it, for a search with `word_weight`.
 
     Returns:
         For each picture `num_captions` different hypotheses, the best first. There are fewer where the decoder
@@ -60,7 +63,8 @@ def decode(
         # All that the beam has in view costs no more than the best of it.
         judged = options.rerank or options.lm_rescore
         kept = max(options.beam_size, options.num_captions) if judged else options.num_captions
-        found = beam_search(TorchSpeaker(decoder), regions, options.replace(num_captions=kept), prefix, state, language)
+        every = options.replace(num_captions=kept)
+        found = beam_search(TorchSpeaker(decoder), regions, every, prefix, state, language, expected)
         if language is not None and options.lm_rescore:
             bonus = iter(language.scores([one for each in found for one in each], options.length_penalty))
             found = [rerank(each, list(islice(bonus, len(each))), options.lm_rescore) for each in found]

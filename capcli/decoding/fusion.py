@@ -29,12 +29,12 @@ class Fusion:
         self._earned = np.zeros(captions, np.float32)
         self._now: Float32Array
 
-    def step(self, tokens: IntArray, log_probabilities: Float32Array) -> Float32Array:
-        """Feeds the last words, N, and adds to the captioner's log-probabilities of the next, N x V."""
+    def step(self, tokens: IntArray, ranked: Float32Array) -> Float32Array:
+        """Feeds the last words, N, and adds to what ranks the next words so far, N x V."""
         said, self._state = self._language.step(tokens, self._state)
         self._now = np.float32(self._weight) * said
-        ranked: Float32Array = log_probabilities + self._now
-        return ranked
+        with_own: Float32Array = ranked + self._now
+        return with_own
 
     def reorder(self, index: IntArray, tokens: IntArray) -> None:
         """Row i goes on from row `index[i]` with the word `tokens[i]`."""

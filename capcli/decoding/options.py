@@ -50,6 +50,7 @@ class DecodingKeywords(TypedDict, total=False):
     max_length: int
     no_repeat_ngram: int
     rerank: float
+    word_weight: float
     lm_weight: float
     lm_rescore: float
     prefix: str
@@ -93,6 +94,13 @@ class DecodingOptions:
     rerank: float = option(
         0.0,
         "How much a caption's likeness to the picture, -1 to 1, counts beside its score; for models with a matcher.",
+        least=0.0,
+        most=100.0,
+        shown=OF_THE_MODEL,
+    )
+    word_weight: float = option(
+        0.0,
+        "How much words count in a search that the whole picture lets one expect; for models with a .words file.",
         least=0.0,
         most=100.0,
         shown=OF_THE_MODEL,

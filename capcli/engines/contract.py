@@ -79,6 +79,7 @@ class Engine(Protocol):
         prefix: Sequence[int] = (),
         seeds: Sequence[int] | None = None,
         state: Any = None,
+        expected: Float32Array | None = None,
     ) -> list[list[Hypothesis]]:
         """Captions of pictures, as `capcli.decoding.decode.decode` gives them."""
         ...

@@ -116,6 +116,7 @@ class OnnxEngine:
         prefix: Sequence[int] = (),
         seeds: Sequence[int] | None = None,
         state: Any = None,
+        expected: Float32Array | None = None,
     ) -> list[list[Hypothesis]]:
         if options.sample:
             return self._torch.decode(_tensor(regions), options, prefix=prefix, seeds=seeds)
@@ -125,7 +126,8 @@ class OnnxEngine:
 
         def search(part: slice) -> list[list[Hypothesis]]:
             begun = None if state is None else speaker.pick(state, part)
-            return beam_search(speaker, regions[part], every, prefix, begun)
+            told = None if expected is None else expected[part]
+            return beam_search(speaker, regions[part], every, prefix, begun, expected=told)
 
         found = self._lanes.share(search, len(regions))
         if not options.rerank:

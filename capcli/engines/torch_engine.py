@@ -94,6 +94,7 @@ class TorchEngine:
         prefix: Sequence[int] = (),
         seeds: Sequence[int] | None = None,
         state: Any = None,
+        expected: Float32Array | None = None,
     ) -> list[list[Hypothesis]]:
         with torch.inference_mode():
             return decode(
@@ -105,6 +106,7 @@ class TorchEngine:
                 state=state,
                 language=self._language,
                 matcher=self._matcher,
+                expected=expected,
             )
 
     def trace(

@@ -17,7 +17,7 @@ from capcli.options import spell
 _TOKENS_A_WORD = 4
 """More tokens a word than any caption has on average; longer ones are cut."""
 
-_LACKING = ("no_repeat_ngram", "rerank", "lm_weight", "lm_rescore")
+_LACKING = ("no_repeat_ngram", "rerank", "word_weight", "lm_weight", "lm_rescore")
 """Options that only capcli's own search has: transformers forbids runs of tokens, not of words."""
 
 Count = Callable[[Sequence[int]], int]

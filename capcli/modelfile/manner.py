@@ -47,6 +47,8 @@ class Manner:
             raise ValueError(f"its decoder cannot say {self.options.max_length} words")
         if self.options.rerank and not matches:
             raise ValueError("it re-ranks captions and has no matcher to do so")
+        if self.options.word_weight:
+            raise ValueError("it weighs expected words, which lie beside a model")
 
 
 @contextmanager

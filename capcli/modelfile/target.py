@@ -6,12 +6,16 @@ from pathlib import Path
 
 from capcli.errors import UsageError
 from capcli.files.target import check_target
+from capcli.modelfile.expected_words import ENDING
 
 
 def check_model_target(path: Path, *, overwrite: bool) -> None:
-    """Raises UsageError where no model can be written at `path`, or a file is there that may not be replaced."""
+    """Raises UsageError where no model can be written at `path`, or a file is there that may not be replaced: a model,
+    or the words that one expects.
+    """
     if path.suffix != ".safetensors":
         raise UsageError(f"-o {path} is to be a model; let its name end in .safetensors")
     check_target("-o", path)
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; --overwrite replaces it")
+    for each in (path, path.with_suffix(ENDING)):
+        if each.exists() and not overwrite:
+            raise UsageError(f"{each} exists; --overwrite replaces it")

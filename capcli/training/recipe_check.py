@@ -109,6 +109,8 @@ def _check_network(recipe: Recipe) -> Decoder[Any]:
     for key in OF_LANGUAGE_MODELS:
         if getattr(recipe.decoding, key):
             raise UsageError(f"[decoding] {key} is for a language model, and training has none; leave it out")
+    if recipe.decoding.word_weight:
+        raise UsageError("[decoding] word_weight is for models with a .words file, and training has none; leave it out")
     with shapes_only():
         decoder = build_decoder(recipe.decoder, 1, (1, 1), 1)
         if recipe.matcher is not None:

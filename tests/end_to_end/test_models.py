@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.shipped import find_model
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -27,6 +28,9 @@ def compressed(capcli: Run, examples: Path, tmp_path_factory: pytest.TempPathFac
 def test_the_int8_model_is_at_most_60_percent_and_the_output_says_how_fast(compressed: tuple[str, Path]) -> None:
     printed, file = compressed
     assert file.stat().st_size <= 0.6 * find_model("base").stat().st_size
+    # What base expects of a picture goes along.
+    words, own = (ExpectedWords.of_model(one) for one in (file, find_model("base")))
+    assert words is not None and own is not None and words.words == own.words and words.share == own.share > 0
     assert printed.startswith("base -> small.safetensors\n")
     assert any(line.startswith(("faster: ", "slower: ", "neither ")) for line in printed.splitlines())
     assert "not scored: --data DATASET" in printed

@@ -1,0 +1,97 @@
+"""The words that a model lets a search expect of a picture, fitted to training pictures.
+
+usage: python benchmarks/expected_words.py DATASET [DATASET ...] [--model NAME|FILE] [--cache FOLDER]
+
+DATASET is anything `capcli train --data` reads. It writes MODEL.words beside the model: a ridge regression tells from
+the mean of a training picture's regions which words are in its captions, function words and rare ones left out. On dev
+pictures with five captions or more it then counts, for every score, how often the word is there. The model itself stays
+as it is. `benchmarks/decoding.py --word-weights` shows what the words bring.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from keywords import JUDGES, cache_of, calibrate, draw, load, pool, regress, table
+from machine import describe
+from nouns import word_set
+
+from capcli.datasets import Item, read_dataset
+from capcli.datasets.dataset import is_held_out
+from capcli.errors import CapcliError
+from capcli.modelfile.expected_words import ExpectedWords
+from capcli.modelfile.header import read_header
+from capcli.modelfile.shipped import find_model
+from capcli.words.tokens import tokenize
+
+FEWEST = 12
+"""Training pictures of a word."""
+
+EVEN, FLOOR, SHARE = 0.2, 0.004, 0.5
+"""As `ExpectedWords` has them, chosen on the three dev sets; the card has what others bring."""
+
+FUNCTION_WORDS = word_set(
+    """
+    a an the of on in at with by near behind beside over under from into onto to and or is are was were be being been
+    that this these those it its his her their there who which while as for up down out off through along across around
+    next other some two one three four five six against between several many few another each both all very has have
+    having had not no can i you he she they them him what than then when where so such do does doing s t
+    """
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
+    )
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--cache", type=Path, help="keep the means of regions here")
+    options = parser.parse_args()
+    print(f"machine: {describe()}")
+    try:
+        fit(options)
+    except CapcliError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fits the words to the training pictures, and their probabilities to the dev pictures."""
+    captioner, file = load(options.model), find_model(options.model)
+    described = read_header(file)
+    train = seen(options.datasets, described.held_out)
+    dev = [item for item in draw(options.datasets, "dev") if len(item.captions) >= JUDGES]
+    said = [words_of(item) for item in train]
+    counts = Counter(word for each in said for word in each)
+    spoken = set(described.described["vocabulary"]) - FUNCTION_WORDS
+    words = tuple(sorted(word for word in spoken if counts[word] >= FEWEST))
+    shares = np.array([min(1.0, len(item.captions) / JUDGES) for item in train], np.float32)
+    weight, bias = regress(pool(captioner, train, cache_of(options)), table(said, words), shares)
+    scores = pool(captioner, dev, cache_of(options)) @ weight.T + bias
+    knots = calibrate(scores, table([words_of(item) for item in dev], words) > 0)
+    place = ExpectedWords(words, weight, bias, knots, EVEN, FLOOR, SHARE).save(file)
+    print(f"{len(train):,} training pictures, {len(dev):,} dev pictures, {len(words):,} words: {place}")
+
+
+def seen(datasets: Sequence[str], held_out: float) -> list[Item]:
+    """The training pictures, without those that the model's own training held out of data sets without a dev split."""
+    found = []
+    for name in datasets:
+        dataset = read_dataset(Path(name))
+        share = 0.0 if dataset.split("dev") else held_out
+        found += [item for item in dataset.split("train") if not is_held_out(item.image, share)]
+    return found
+
+
+def words_of(item: Item) -> set[str]:
+    return {word for caption in item.captions for word in tokenize(caption)}
+
+
+if __name__ == "__main__":
+    main()

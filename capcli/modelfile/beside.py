@@ -1,0 +1,93 @@
+"""Files that lie beside a model file and are of that model alone, such as `photos.keywords` of `photos.safetensors`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from capcli.arrays import AnyArray, Float32Array
+from capcli.errors import CapcliError, ModelError, UsageError, system_reason
+from capcli.files.atomic import write_atomic
+from capcli.modelfile.header import open_model_file
+from capcli.modelfile.identity import identify_model
+
+
+def write_beside(
+    file: Path, ending: str, form: str, described: Mapping[str, object], tensors: Mapping[str, AnyArray]
+) -> Path:
+    """Writes a file beside that of a model, atomically.
+
+    Args:
+        file: of the model.
+        ending: of the name, in the place of the model's.
+        form: by which the file is known.
+        described: plain values.
+        tensors: by name.
+
+    Returns:
+        where it lies.
+
+    Raises:
+        CapcliError: if it cannot be written.
+    """
+    place = file.with_suffix(ending)
+    told = {"format": form, "capcli": json.dumps({**described, "model": identify_model(file).sha256})}
+    # safetensors writes the bytes as they lie, whatever the strides say.
+    content = save({name: np.ascontiguousarray(one) for name, one in tensors.items()}, told)
+    try:
+        write_atomic(place, content)
+    except OSError as error:
+        raise CapcliError(f"{place}: cannot be written ({system_reason(error)})") from None
+    return place
+
+
+def read_beside(
+    file: Path, ending: str, form: str, what: str, names: tuple[str, ...]
+) -> tuple[dict[str, Any], list[Float32Array]]:
+    """Reads what `write_beside` wrote.
+
+    Args:
+        file: of the model.
+        ending: as it was written with.
+        form: likewise.
+        what: a file of it holds, for messages.
+        names: of the tensors.
+
+    Returns:
+        the plain values and the tensors, in the order of the names; finite numbers all of them.
+
+    Raises:
+        ModelError: if the file cannot be used.
+        UsageError: if it is of another model.
+    """
+    place = file.with_suffix(ending)
+    with open_model_file(place, "numpy") as held:
+        told = held.metadata() or {}
+        if told.get("format") != form:
+            raise ModelError(f"{place}: no {what} of a model are in it")
+        with using(place):
+            described: dict[str, Any] = json.loads(told["capcli"])
+            tensors = [held.get_tensor(name).astype(np.float32) for name in names]
+            if not all(np.isfinite(one).all() for one in tensors):
+                raise ValueError("its weights are not finite numbers")
+            sha256 = described.get("model")
+    if sha256 != identify_model(file).sha256:
+        raise UsageError(
+            f"{place} was fitted to another model than {file}; fit it again, remove it, or take the model it is of"
+        )
+    return described, tensors
+
+
+@contextmanager
+def using(place: Path) -> Iterator[None]:
+    """What is wrong with the content of a file becomes a ModelError."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{place}: cannot be used ({error})") from None

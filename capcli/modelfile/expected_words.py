@@ -1,0 +1,99 @@
+"""The words that a model expects in captions of a picture, told by one layer over the mean of its regions.
+
+The file of `photos.safetensors` is `photos.words`: safetensors, too, with `weight`, int8 W x D, and its `scale` and
+`bias`, float32 W, for W of the model's words, and `calibration`, float32 K x 2. `benchmarks/expected_words.py` fits one
+to a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from capcli.arrays import AnyArray, Float32Array
+from capcli.modelfile.beside import read_beside, using, write_beside
+from capcli.modelfile.layer import apply_layer
+from capcli.words.vocabulary import Vocabulary
+
+FORMAT = "capcli words 1"
+
+ENDING = ".words"
+
+_MOST = 127
+"""The largest int8 that is used, so that the smallest is its opposite."""
+
+
+@dataclass(frozen=True)
+class ExpectedWords:
+    """A linear layer over the mean of a picture's regions, whose scores a calibration turns into probabilities.
+
+    Attributes:
+        words: of the model, W of them, each once.
+        weight: float32 W x D.
+        bias: float32 W.
+        calibration: float32 K x 2, rising: scores, and the probabilities that they stand for, straight lines between.
+        even: the probability, 0 to 1, at which a word is neither favoured nor disfavoured.
+        floor: the probability, 0 to 1, that every less likely word is taken to have.
+        share: the `word_weight` of searches where nothing else is asked for.
+    """
+
+    words: tuple[str, ...]
+    weight: Float32Array
+    bias: Float32Array
+    calibration: Float32Array
+    even: float
+    floor: float
+    share: float
+
+    @classmethod
+    def of_model(cls, file: Path) -> ExpectedWords | None:
+        """Those of the model of a file, None where it has none.
+
+        Raises:
+            ModelError: if they cannot be used.
+            UsageError: if they are another model's.
+        """
+        place = file.with_suffix(ENDING)
+        if not place.is_file():
+            return None
+        described, (weight, scale, bias, knots) = read_beside(
+            file, ENDING, FORMAT, "words", ("weight", "scale", "bias", "calibration")
+        )
+        with using(place):
+            words = tuple(map(str, described["words"]))
+            even, floor, share = (float(described[name]) for name in ("even", "floor", "share"))
+            shapes = (weight.shape[:-1], scale.shape, bias.shape)
+            if set(shapes) != {(len(words),)} or knots.shape[1:] != (2,) or len(set(words)) < len(words):
+                raise ValueError("its tensors do not fit its words")
+            if (np.diff(knots, axis=0) < 0).any():
+                raise ValueError("its calibration falls")
+            if not (0 < floor <= even <= 1 and 0 <= share <= 100):
+                raise ValueError("its probabilities are none")
+            return cls(words, weight * scale[:, None], bias, knots, even, floor, share)
+
+    def save(self, file: Path) -> Path:
+        """Writes them beside the file of a model and says where; raises CapcliError."""
+        scale = np.abs(self.weight).max(1) / _MOST + np.finfo(np.float32).tiny
+        described = {"words": self.words, "even": self.even, "floor": self.floor, "share": self.share}
+        tensors: dict[str, AnyArray] = {
+            "weight": np.round(self.weight / scale[:, None]).astype(np.int8),
+            "scale": scale.astype(np.float32),
+            "bias": self.bias,
+            "calibration": self.calibration,
+        }
+        return write_beside(file, ENDING, FORMAT, described, tensors)
+
+    def probabilities(self, pooled: Float32Array) -> Float32Array:
+        """B x W, 0 to 1, from B x D means of regions: that one of five people uses the word."""
+        scores = apply_layer(pooled, self.weight, self.bias)
+        found: Float32Array = np.interp(scores, *self.calibration.T).astype(np.float32)
+        return found
+
+    def expect(self, pooled: Float32Array, vocabulary: Vocabulary) -> Float32Array:
+        """B x V as `capcli.decoding.expectation.Expectation` takes it, from B x D means of regions."""
+        expected = np.zeros((len(pooled), len(vocabulary)), np.float32)
+        odds = np.log(np.maximum(self.probabilities(pooled), self.floor) / self.even)
+        expected[:, vocabulary.encode(self.words)] = odds
+        return expected

@@ -1,0 +1,98 @@
+"""Search with expected words, held to sums that are taken by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from capcli.arrays import Float32Array
+from capcli.decoding.decode import decode
+from capcli.decoding.options import DecodingOptions
+from capcli.model.decoders.contract import Decoder
+from capcli.words.vocabulary import END, START
+
+WORDS, LONGEST, WEIGHT = 3, 3, 0.7
+FIRST = END + 2
+"""The index of the first word that can be said."""
+
+Toy = Callable[..., Any]
+Regions = Callable[..., Tensor]
+
+
+def options(weight: float, beams: int = 32) -> DecodingOptions:
+    # Of length penalty 0 no search stops before it has seen all.
+    return DecodingOptions(
+        beam_size=beams, num_captions=beams, max_length=LONGEST, length_penalty=0, no_repeat_ngram=0, word_weight=weight
+    )
+
+
+def drawn(pictures: int, high: float = 0, words: int = WORDS) -> Float32Array:
+    """What is expected of pictures, at random from -2 on, and nothing of the specials."""
+    expected = np.random.default_rng(0).uniform(-2, high, (pictures, FIRST + words)).astype(np.float32)
+    expected[:, :FIRST] = 0
+    return expected
+
+
+@torch.no_grad()
+def logs(decoder: Decoder, regions: Tensor, caption: list[int]) -> list[float]:
+    """Log-probabilities of the words of one picture's caption, and of its end."""
+    state, found = decoder.start(regions), []
+    for token, target in itertools.pairwise([START, *caption, END]):
+        said, _, state = decoder.step(torch.tensor([token]), state)
+        found.append(float(said[0, target]))
+    return found
+
+
+def earned(expected: Float32Array, caption: list[int]) -> float:
+    """What a caption's words are worth: what is for a word once, what is against it each time."""
+    once = sum(max(0.0, float(expected[word])) for word in set(caption))
+    return once + sum(min(0.0, float(expected[word])) for word in caption)
+
+
+@pytest.mark.parametrize("high", [0.0, 2.0])
+def test_captions_are_ranked_by_the_decoder_and_by_what_is_expected(toy: Toy, numbered: Regions, high: float) -> None:
+    decoder, expected = toy(WORDS, end=0.5), drawn(2, high)
+    found = decode(decoder, numbered(1, 2), options(WEIGHT), expected=expected)
+    for picture, (hypotheses, own) in enumerate(zip(found, expected, strict=True), 1):
+        assert len(hypotheses) > 10
+        for one in hypotheses:
+            told = logs(decoder, numbered(picture), one.tokens)
+            # What the model says of its words stays its own.
+            assert [*one.log_probabilities, one.end_log_probability] == pytest.approx(told, abs=1e-5)
+            assert one.score == pytest.approx(sum(told) + WEIGHT * earned(own, one.tokens), abs=1e-5)
+
+
+def test_a_wide_beam_finds_the_best_of_all_captions(toy: Toy, numbered: Regions) -> None:
+    said = range(FIRST, FIRST + WORDS)
+    every = [list(c) for n in range(1, LONGEST + 1) for c in itertools.product(said, repeat=n)]
+    decoder, expected = toy(WORDS), drawn(3)
+    found = decode(decoder, numbered(1, 2, 3), options(WEIGHT), expected=expected)
+    for picture, (hypotheses, own) in enumerate(zip(found, expected, strict=True), 1):
+        scores = [sum(logs(decoder, numbered(picture), one)) + WEIGHT * earned(own, one) for one in every]
+        assert hypotheses[0].tokens == every[int(np.argmax(scores))]
+
+
+def test_a_word_that_is_expected_is_said_and_one_that_is_not_is_avoided(toy: Toy, numbered: Regions) -> None:
+    decoder, nothing = toy(WORDS, end=2.0), np.zeros((1, FIRST + WORDS), np.float32)
+    for word in range(FIRST, FIRST + WORDS):
+        for worth, count in ((20, 1), (-20, 0)):
+            expected = nothing.copy()
+            expected[0, word] = worth
+            ((best,),) = decode(decoder, numbered(4), options(1, 3).replace(num_captions=1), expected=expected)
+            assert best.tokens.count(word) == count
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_without_weight_nothing_changes(toy: Toy, numbered: Regions, beams: int) -> None:
+    found = [
+        decode(toy(7), numbered(*range(5)), options(0, beams), expected=expected)
+        for expected in (None, drawn(5, 2, words=7))
+    ]
+    first, second = ([[one.tokens for one in each] for each in one] for one in found)
+    assert first == second

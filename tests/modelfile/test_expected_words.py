@@ -1,0 +1,145 @@
+"""The words that a model expects of a picture: the file beside it, and what captions make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capcli.captioner import Captioner
+from capcli.errors import ModelError, UsageError
+from capcli.known import know_model
+from capcli.model.options import ModelOptions
+from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.expected_words import ExpectedWords
+from capcli.modelfile.layer import apply_layer
+from capcli.modelfile.target import check_model_target
+from capcli.output.origin import read_origin
+from capcli.words.vocabulary import SPECIALS, Vocabulary
+
+PICTURE = np.full((20, 20, 3), 90, np.uint8)
+
+
+@pytest.fixture
+def model(tiny_file: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(tiny_file, tmp_path / "one.safetensors"))
+
+
+@pytest.fixture
+def words(model: Path) -> ExpectedWords:
+    """Words of which the first is sure to be there and the second sure not to, whatever the picture."""
+    width = Captioner.of_file(model, "cpu").encode(np.zeros((1, 32, 32, 3), np.uint8)).shape[-1]
+    weight = np.random.default_rng(0).uniform(-1e-6, 1e-6, (3, width)).astype(np.float32)
+    calibration = np.array([[-1, 0], [1, 1]], np.float32)
+    return ExpectedWords(("ball", "dog", "zebra"), weight, np.array([1, -1, 0], np.float32), calibration, 0.2, 0.01, 9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(pictures=st.integers(0, 40), width=st.integers(1, 40), rows=st.integers(1, 40))
+def test_a_layer_is_a_matrix_product(pictures: int, width: int, rows: int) -> None:
+    chance = np.random.default_rng(pictures + 50 * width + 2500 * rows)
+    features, weight, bias = (
+        chance.normal(size=shape).astype(np.float32) for shape in ((pictures, width), (rows, width), (rows,))
+    )
+    np.testing.assert_allclose(apply_layer(features, weight, bias), features @ weight.T + bias, atol=1e-4)
+
+
+def test_words_are_read_as_they_were_saved_up_to_int8(model: Path, words: ExpectedWords) -> None:
+    assert ExpectedWords.of_model(model) is None
+    place = words.save(model)
+    read = ExpectedWords.of_model(model)
+    assert place == model.with_suffix(".words") and read is not None
+    assert (read.words, read.even, read.floor, read.share) == (words.words, 0.2, 0.01, 9)
+    np.testing.assert_allclose(read.weight, words.weight, atol=np.abs(words.weight).max() / 253)
+    assert np.array_equal(read.bias, words.bias)
+
+
+def test_what_is_expected_is_the_log_of_a_ratio_and_nothing_of_other_words(words: ExpectedWords) -> None:
+    vocabulary = Vocabulary([*SPECIALS, "a", "dog", "ball"])
+    told = words.expect(np.zeros((2, words.weight.shape[1]), np.float32), vocabulary)
+    # "zebra" is no word of the model's; it stands as the one that is never said.
+    expected = [0, 0, 0, np.log(0.5 / 0.2), 0, np.log(0.01 / 0.2), np.log(1 / 0.2)]
+    np.testing.assert_allclose(told, [expected, expected], atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_captions_say_what_is_expected_unless_it_has_no_weight(model: Path, words: ExpectedWords, engine: str) -> None:
+    plain = Captioner.load(model, "cpu", engine=engine)
+    before = plain.caption(PICTURE)
+    with pytest.raises(UsageError, match="expects no words of a picture, so leave --word-weight out"):
+        plain.caption(PICTURE, word_weight=1.0)
+    words.save(model)
+    captioner = Captioner.load(model, "cpu", engine=engine)
+    assert captioner.options == plain.options.replace(word_weight=9)
+    told = [word.text for word in captioner.caption(PICTURE).words]
+    assert "ball" in told and "dog" not in told
+    without = captioner.caption(PICTURE, word_weight=0.0)
+    assert (without.text, without.confidence) == (before.text, before.confidence)
+    drawn = [one.caption(PICTURE, sample=True, seed=3).text for one in (plain, captioner)]
+    assert drawn[0] == drawn[1]
+
+
+def test_they_are_known_before_a_run_so_that_none_is_gone_on_with_by_others(model: Path, words: ExpectedWords) -> None:
+    place = ModelOptions(model=str(model))
+    before = read_origin(place, {})
+    words.save(model)
+    after = read_origin(place, {})
+    assert after.options["word_weight"] == know_model(model).options.word_weight == 9
+    assert before.difference(after) == "with --word-weight 0.0; you ask for 9.0"
+    assert after.difference(read_origin(place, {})) is None
+    dataclasses.replace(words, bias=words.bias + 1).save(model)
+    assert "with --words 'SHA-256" in (after.difference(read_origin(place, {})) or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"words": ("ball",)}, "do not fit its words"),
+        ({"words": ("ball", "dog", "ball")}, "do not fit its words"),
+        ({"bias": np.array([0, np.nan, 0], np.float32)}, "not finite numbers"),
+        ({"calibration": np.array([[0, 1], [1, 0]], np.float32)}, "calibration falls"),
+        ({"floor": 0.0}, "its probabilities are none"),
+        ({"share": -1.0}, "its probabilities are none"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused(
+    model: Path, words: ExpectedWords, change: dict[str, object], reason: str
+) -> None:
+    dataclasses.replace(words, **change).save(model)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=reason):
+        Captioner.load(model, "cpu")
+
+
+def test_words_of_another_model_are_refused(model: Path, words: ExpectedWords, tmp_path: Path) -> None:
+    place = words.save(model)
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(model.read_bytes() + b" ")
+    shutil.copy(place, other.with_suffix(".words"))
+    with pytest.raises(UsageError, match=r"other\.words was fitted to another model than .*other\.safetensors"):
+        ExpectedWords.of_model(other)
+    place.write_bytes(place.read_bytes()[:-4])
+    with pytest.raises(ModelError, match="not a whole safetensors file"):
+        Captioner.load(model, "cpu")
+
+
+def test_a_model_that_weighs_words_by_itself_is_refused(
+    tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path
+) -> None:
+    checkpoint, file = tiny_checkpoint(), tmp_path / "one.safetensors"
+    dataclasses.replace(checkpoint, options=checkpoint.options.replace(word_weight=1.0)).save(file)
+    with pytest.raises(ModelError, match="it weighs expected words, which lie beside a model"):
+        Captioner.load(file, "cpu")
+
+
+def test_a_new_model_does_not_take_the_place_of_words(model: Path, words: ExpectedWords) -> None:
+    place = words.save(model)
+    model.unlink()
+    with pytest.raises(UsageError, match=rf"{place.name} exists; --overwrite replaces it"):
+        check_model_target(model, overwrite=False)
+    check_model_target(model, overwrite=True)
