@@ -1,11 +1,11 @@
 """The words that a model lets a search expect of a picture, fitted to training pictures.
 
-usage: python benchmarks/expected_words.py DATASET [DATASET ...] [--model NAME|FILE] [--cache FOLDER]
+usage: python benchmarks/expected_words.py DATASET[:N] [DATASET[:N] ...] [--model NAME|FILE] [--cache FOLDER]
 
-DATASET is anything `capcli train --data` reads. It writes MODEL.words beside the model: a ridge regression tells from
-the mean of a training picture's regions which words are in its captions, function words and rare ones left out. On dev
-pictures with five captions or more it then counts, for every score, how often the word is there. The model itself stays
-as it is. `benchmarks/decoding.py --word-weights` shows what the words bring.
+DATASET is anything `capcli train --data` reads, of which N pictures take part, or all. It writes MODEL.words beside the
+model: a ridge regression tells from the mean of a training picture's regions which words are in its captions, function
+words and rare ones left out. On dev pictures with five captions or more it then counts, for every score, how often the
+word is there. The model itself stays as it is. `benchmarks/decoding.py --word-weights` shows what the words bring.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,7 @@ from keywords import JUDGES, cache_of, calibrate, draw, load, pool, regress, tab
 from machine import describe
 from nouns import word_set
 
-from capcli.datasets import Item, read_dataset
-from capcli.datasets.dataset import is_held_out
+from capcli.datasets import Item
 from capcli.errors import CapcliError
 from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.header import read_header
@@ -65,7 +63,7 @@ def fit(options: argparse.Namespace) -> None:
     """Fits the words to the training pictures, and their probabilities to the dev pictures."""
     captioner, file = load(options.model), find_model(options.model)
     described = read_header(file)
-    train = seen(options.datasets, described.held_out)
+    train = draw(options.datasets, "train", described.held_out)
     dev = [item for item in draw(options.datasets, "dev") if len(item.captions) >= JUDGES]
     said = [words_of(item) for item in train]
     counts = Counter(word for each in said for word in each)
@@ -77,16 +75,6 @@ def fit(options: argparse.Namespace) -> None:
     knots = calibrate(scores, table([words_of(item) for item in dev], words) > 0)
     place = ExpectedWords(words, weight, bias, knots, EVEN, FLOOR, SHARE).save(file)
     print(f"{len(train):,} training pictures, {len(dev):,} dev pictures, {len(words):,} words: {place}")
-
-
-def seen(datasets: Sequence[str], held_out: float) -> list[Item]:
-    """The training pictures, without those that the model's own training held out of data sets without a dev split."""
-    found = []
-    for name in datasets:
-        dataset = read_dataset(Path(name))
-        share = 0.0 if dataset.split("dev") else held_out
-        found += [item for item in dataset.split("train") if not is_held_out(item.image, share)]
-    return found
 
 
 def words_of(item: Item) -> set[str]:

@@ -33,9 +33,11 @@ from nouns import Nouns
 
 from capcli.arrays import AnyArray, BoolArray, Float32Array
 from capcli.datasets import Item, read_dataset
+from capcli.datasets.dataset import is_held_out
 from capcli.errors import CapcliError
 from capcli.files.hashing import file_hash
 from capcli.keywords.head import KeywordHead
+from capcli.modelfile.header import read_header
 from capcli.modelfile.shipped import find_model
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ def main() -> None:
 def fit(options: argparse.Namespace) -> None:
     """Fits the words to the training pictures, and their probabilities to the dev pictures."""
     captioner, nouns = load(options.model), Nouns.read()
-    train, dev = (draw(options.datasets, split) for split in ("train", "dev"))
+    held_out = read_header(find_model(options.model)).held_out
+    train, dev = draw(options.datasets, "train", held_out), draw(options.datasets, "dev")
     judged = [item for item in dev if len(item.captions) >= JUDGES]
     said = [nouns_of(item, nouns) for item in train]
     counts = Counter(word for each in said for word in each)
@@ -117,12 +120,17 @@ def load(model: str) -> Captioner:
     return Captioner.of_file(find_model(model))
 
 
-def draw(datasets: Sequence[str], split: str) -> list[Item]:
-    """Pictures of a split of each data set, of DATASET:N at most N."""
+def draw(datasets: Sequence[str], split: str, held_out: float = 0.0) -> list[Item]:
+    """Pictures of a split of each data set, of DATASET:N at most N.
+
+    Of one without a dev split those are left out that a training which held out such a share of them did not see.
+    """
     found = []
     for dataset in datasets:
         name, _, limit = re.fullmatch(r"(.*?)(:(\d+))?", dataset).groups()  # type: ignore[union-attr]
-        items = list(read_dataset(Path(name)).split(split))
+        told = read_dataset(Path(name))
+        share = 0.0 if told.split("dev") else held_out
+        items = [item for item in told.split(split) if not is_held_out(item.image, share)]
         random.Random(0).shuffle(items)
         found += items[: int(limit) if limit else None]
     return found

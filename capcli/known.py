@@ -11,10 +11,10 @@ from typing import Any
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import ModelError, UsageError
 from capcli.files.hashing import file_hash
-from capcli.modelfile.expected_words import ENDING, ExpectedWords
 from capcli.modelfile.header import read_header
 from capcli.modelfile.identity import ModelIdentity, identify_model
 from capcli.modelfile.shipped import find_model, is_repository
+from capcli.modelfile.target import WORDS
 from capcli.options import build
 
 
@@ -61,7 +61,10 @@ def know_model(model: str | Path) -> KnownModel:
     except UsageError as error:
         raise ModelError(f"{file}: its description cannot be used ({error})") from None
     matches, beside = header.described.get("matcher") is not None, {}
-    if (words := ExpectedWords.of_model(file)) is not None:
-        options = options.replace(word_weight=words.share)
-        beside = {"words": f"SHA-256 {file_hash(file.with_suffix(ENDING))[:12]}"}
+    if (place := file.with_suffix(WORDS)).is_file():
+        from capcli.modelfile.expected_words import ExpectedWords
+
+        words = ExpectedWords.of_model(file)
+        options = options if words is None else options.replace(word_weight=words.share)
+        beside = {"words": f"SHA-256 {file_hash(place)[:12]}"}
     return KnownModel(identify_model(file), options, matches, header.held_out, beside)

@@ -93,14 +93,14 @@ class DecodingOptions:
     )
     rerank: float = option(
         0.0,
-        "How much a caption's likeness to the picture, -1 to 1, counts beside its score; for models with a matcher.",
+        "How much the matcher's likeness to the picture, -1 to 1, counts.",
         least=0.0,
         most=100.0,
         shown=OF_THE_MODEL,
     )
     word_weight: float = option(
         0.0,
-        "How much words count in a search that the whole picture lets one expect; for models with a .words file.",
+        "How much words count that the whole picture suggests.",
         least=0.0,
         most=100.0,
         shown=OF_THE_MODEL,
@@ -122,7 +122,7 @@ class DecodingOptions:
     prompt: str = option(
         "", "What a model of Hugging Face is asked, where its family is asked something.", shown=OF_THE_MODEL
     )
-    sample: bool = option(False, "Draw captions at random instead of searching for the likeliest.")
+    sample: bool = option(False, "Draw captions at random, in place of a search.")
     temperature: float = option(
         1.0,
         "With --sample: below 1 keeps to likely words, above 1 dares unlikely ones.",

@@ -15,11 +15,10 @@ import numpy as np
 from capcli.arrays import AnyArray, Float32Array
 from capcli.modelfile.beside import read_beside, using, write_beside
 from capcli.modelfile.layer import apply_layer
+from capcli.modelfile.target import WORDS
 from capcli.words.vocabulary import Vocabulary
 
 FORMAT = "capcli words 1"
-
-ENDING = ".words"
 
 _MOST = 127
 """The largest int8 that is used, so that the smallest is its opposite."""
@@ -55,11 +54,11 @@ class ExpectedWords:
             ModelError: if they cannot be used.
             UsageError: if they are another model's.
         """
-        place = file.with_suffix(ENDING)
+        place = file.with_suffix(WORDS)
         if not place.is_file():
             return None
         described, (weight, scale, bias, knots) = read_beside(
-            file, ENDING, FORMAT, "words", ("weight", "scale", "bias", "calibration")
+            file, WORDS, FORMAT, "words", ("weight", "scale", "bias", "calibration")
         )
         with using(place):
             words = tuple(map(str, described["words"]))
@@ -83,7 +82,7 @@ class ExpectedWords:
             "bias": self.bias,
             "calibration": self.calibration,
         }
-        return write_beside(file, ENDING, FORMAT, described, tensors)
+        return write_beside(file, WORDS, FORMAT, described, tensors)
 
     def probabilities(self, pooled: Float32Array) -> Float32Array:
         """B x W, 0 to 1, from B x D means of regions: that one of five people uses the word."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from capcli.errors import UsageError
 from capcli.files.target import check_target
-from capcli.modelfile.expected_words import ENDING
+
+WORDS = ".words"
+"""What the name of the words that a model expects ends in, where the model's has .safetensors."""
 
 
 def check_model_target(path: Path, *, overwrite: bool) -> None:
@@ -16,6 +18,6 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
     if path.suffix != ".safetensors":
         raise UsageError(f"-o {path} is to be a model; let its name end in .safetensors")
     check_target("-o", path)
-    for each in (path, path.with_suffix(ENDING)):
+    for each in (path, path.with_suffix(WORDS)):
         if each.exists() and not overwrite:
             raise UsageError(f"{each} exists; --overwrite replaces it")

@@ -16,10 +16,9 @@ from capcli.errors import CapcliError, UsageError
 from capcli.library.references import read_training_data
 from capcli.model.device import out_of_memory
 from capcli.modelfile.checkpoint import Checkpoint
-from capcli.modelfile.expected_words import ENDING
 from capcli.modelfile.header import is_text
 from capcli.modelfile.shipped import find_model
-from capcli.modelfile.target import check_model_target
+from capcli.modelfile.target import WORDS, check_model_target
 from capcli.options import near_names
 from capcli.pictures.find import find_pictures
 from capcli.training.calibrate import calibrate
@@ -157,7 +156,7 @@ def train_model(
         check_model_target(target, overwrite=overwrite)
         best.save(target)
         # Of a model that was replaced, whose words are not this one's.
-        target.with_suffix(ENDING).unlink(missing_ok=True)
+        target.with_suffix(WORDS).unlink(missing_ok=True)
         prepare_graphs(target, best)
     calibrated = best.calibration is not None or not sees
     if begin is None or not sees or not processes.first or not changes_captions(chosen):

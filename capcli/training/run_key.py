@@ -25,7 +25,7 @@ these runs would not be known again."""
 LATER = {"judge_every": 1, "restore": 0.0}
 """Options of stages that came later, with the value that stands for what runs did before."""
 
-LATER_DECODING = {"prompt": ""}
+LATER_DECODING = {"prompt": "", "word_weight": 0.0}
 """The same of `[decoding]`."""
 
 
