@@ -11,7 +11,7 @@ class Expectation:
     """The expected words' part in one beam search: a word is ranked by log p + weight * expected.
 
     A caption earns by a word once, as it then is mentioned (Fang et al. 2015, "From captions to visual concepts and
-    back", sections 3 and 4); a word that the picture speaks against costs each time.
+    back", sections 3 and 4). To say it again costs as much, and a word that the picture speaks against costs each time.
 
     Args:
         expected: float32 B x V, how likely each word is in captions of each picture: the logarithm of its probability
@@ -33,7 +33,7 @@ class Expectation:
         self._earned = self._earned[index] + self._now[index, tokens]
         self._now = self._now[index]
         rows = np.arange(len(tokens))
-        self._now[rows, tokens] = np.minimum(self._now[rows, tokens], 0)
+        self._now[rows, tokens] = -np.abs(self._now[rows, tokens])
 
     def bonus(self, row: int, *, ended: bool) -> float:
         """What the words of a row added up to; an end is no word."""

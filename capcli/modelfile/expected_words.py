@@ -1,8 +1,8 @@
 """The words that a model expects in captions of a picture, told by one layer over the mean of its regions.
 
-The file of `photos.safetensors` is `photos.words`: safetensors, too, with `weight`, int8 W x D, and its `scale` and
-`bias`, float32 W, for W of the model's words, and `calibration`, float32 K x 2. `benchmarks/expected_words.py` fits one
-to a model.
+The file of `photos.safetensors` is `photos.words`: safetensors, too, with `weight`, int8 W x D, and its `scale`, `bias`
+and `even`, float32 W, for W of the model's words, and `calibration`, float32 K x 2. `benchmarks/expected_words.py` fits
+one to a model.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class ExpectedWords:
         weight: float32 W x D.
         bias: float32 W.
         calibration: float32 K x 2, rising: scores, and the probabilities that they stand for, straight lines between.
-        even: the probability, 0 to 1, at which a word is neither favoured nor disfavoured.
-        floor: the probability, 0 to 1, that every less likely word is taken to have.
+        even: float32 W, the probabilities, above 0 and at most 1, at which words are neither favoured nor disfavoured.
+        floor: the part of that, above 0 and at most 1, which every less likely word is taken to have.
         share: the `word_weight` of searches where nothing else is asked for.
     """
 
@@ -42,7 +42,7 @@ class ExpectedWords:
     weight: Float32Array
     bias: Float32Array
     calibration: Float32Array
-    even: float
+    even: Float32Array
     floor: float
     share: float
 
@@ -57,29 +57,30 @@ class ExpectedWords:
         place = file.with_suffix(WORDS)
         if not place.is_file():
             return None
-        described, (weight, scale, bias, knots) = read_beside(
-            file, WORDS, FORMAT, "words", ("weight", "scale", "bias", "calibration")
+        described, (weight, scale, bias, even, knots) = read_beside(
+            file, WORDS, FORMAT, "words", ("weight", "scale", "bias", "even", "calibration")
         )
         with using(place):
             words = tuple(map(str, described["words"]))
-            even, floor, share = (float(described[name]) for name in ("even", "floor", "share"))
-            shapes = (weight.shape[:-1], scale.shape, bias.shape)
+            floor, share = (float(described[name]) for name in ("floor", "share"))
+            shapes = (weight.shape[:-1], scale.shape, bias.shape, even.shape)
             if set(shapes) != {(len(words),)} or knots.shape[1:] != (2,) or len(set(words)) < len(words):
                 raise ValueError("its tensors do not fit its words")
             if (np.diff(knots, axis=0) < 0).any():
                 raise ValueError("its calibration falls")
-            if not (0 < floor <= even <= 1 and 0 <= share <= 100):
+            if not (0 < floor <= 1 and 0 <= share <= 100 and (even > 0).all() and (even <= 1).all()):
                 raise ValueError("its probabilities are none")
             return cls(words, weight * scale[:, None], bias, knots, even, floor, share)
 
     def save(self, file: Path) -> Path:
         """Writes them beside the file of a model and says where; raises CapcliError."""
         scale = np.abs(self.weight).max(1) / _MOST + np.finfo(np.float32).tiny
-        described = {"words": self.words, "even": self.even, "floor": self.floor, "share": self.share}
+        described = {"words": self.words, "floor": self.floor, "share": self.share}
         tensors: dict[str, AnyArray] = {
             "weight": np.round(self.weight / scale[:, None]).astype(np.int8),
             "scale": scale.astype(np.float32),
             "bias": self.bias,
+            "even": self.even,
             "calibration": self.calibration,
         }
         return write_beside(file, WORDS, FORMAT, described, tensors)
@@ -93,6 +94,6 @@ class ExpectedWords:
     def expect(self, pooled: Float32Array, vocabulary: Vocabulary) -> Float32Array:
         """B x V as `capcli.decoding.expectation.Expectation` takes it, from B x D means of regions."""
         expected = np.zeros((len(pooled), len(vocabulary)), np.float32)
-        odds = np.log(np.maximum(self.probabilities(pooled), self.floor) / self.even)
-        expected[:, vocabulary.encode(self.words)] = odds
+        ratio = np.maximum(self.probabilities(pooled) / self.even, self.floor)
+        expected[:, vocabulary.encode(self.words)] = np.log(ratio)
         return expected

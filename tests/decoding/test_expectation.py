@@ -50,9 +50,11 @@ def logs(decoder: Decoder, regions: Tensor, caption: list[int]) -> list[float]:
 
 
 def earned(expected: Float32Array, caption: list[int]) -> float:
-    """What a caption's words are worth: what is for a word once, what is against it each time."""
-    once = sum(max(0.0, float(expected[word])) for word in set(caption))
-    return once + sum(min(0.0, float(expected[word])) for word in caption)
+    """What a caption's words are worth: a word at first what is expected, and each further time that against it."""
+    worth = [0.0] * len(caption)
+    for place, word in enumerate(caption):
+        worth[place] = -abs(float(expected[word])) if word in caption[:place] else float(expected[word])
+    return sum(worth)
 
 
 @pytest.mark.parametrize("high", [0.0, 2.0])

@@ -37,7 +37,8 @@ def words(model: Path) -> ExpectedWords:
     width = Captioner.of_file(model, "cpu").encode(np.zeros((1, 32, 32, 3), np.uint8)).shape[-1]
     weight = np.random.default_rng(0).uniform(-1e-6, 1e-6, (3, width)).astype(np.float32)
     calibration = np.array([[-1, 0], [1, 1]], np.float32)
-    return ExpectedWords(("ball", "dog", "zebra"), weight, np.array([1, -1, 0], np.float32), calibration, 0.2, 0.01, 9)
+    bias, even = np.array([1, -1, 0], np.float32), np.array([0.2, 0.1, 0.2], np.float32)
+    return ExpectedWords(("ball", "dog", "zebra"), weight, bias, calibration, even, 0.05, 9)
 
 
 @settings(max_examples=30, deadline=None)
@@ -55,16 +56,16 @@ def test_words_are_read_as_they_were_saved_up_to_int8(model: Path, words: Expect
     place = words.save(model)
     read = ExpectedWords.of_model(model)
     assert place == model.with_suffix(".words") and read is not None
-    assert (read.words, read.even, read.floor, read.share) == (words.words, 0.2, 0.01, 9)
+    assert (read.words, read.floor, read.share) == (words.words, 0.05, 9)
     np.testing.assert_allclose(read.weight, words.weight, atol=np.abs(words.weight).max() / 253)
-    assert np.array_equal(read.bias, words.bias)
+    assert np.array_equal(read.bias, words.bias) and np.array_equal(read.even, words.even)
 
 
 def test_what_is_expected_is_the_log_of_a_ratio_and_nothing_of_other_words(words: ExpectedWords) -> None:
     vocabulary = Vocabulary([*SPECIALS, "a", "dog", "ball"])
     told = words.expect(np.zeros((2, words.weight.shape[1]), np.float32), vocabulary)
     # "zebra" is no word of the model's; it stands as the one that is never said.
-    expected = [0, 0, 0, np.log(0.5 / 0.2), 0, np.log(0.01 / 0.2), np.log(1 / 0.2)]
+    expected = [0, 0, 0, np.log(0.5 / 0.2), 0, np.log(0.05), np.log(1 / 0.2)]
     np.testing.assert_allclose(told, [expected, expected], atol=1e-4)
 
 
@@ -105,6 +106,7 @@ def test_they_are_known_before_a_run_so_that_none_is_gone_on_with_by_others(mode
         ({"bias": np.array([0, np.nan, 0], np.float32)}, "not finite numbers"),
         ({"calibration": np.array([[0, 1], [1, 0]], np.float32)}, "calibration falls"),
         ({"floor": 0.0}, "its probabilities are none"),
+        ({"even": np.array([0.1, 0, 0.1], np.float32)}, "its probabilities are none"),
         ({"share": -1.0}, "its probabilities are none"),
     ],
 )
