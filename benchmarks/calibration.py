@@ -8,8 +8,9 @@ against its references; a good one has at least 0.5. Prints for each data set, f
 of good captions among those of that confidence or more, and the expected calibration error: the mean distance, over
 tenths and weighted by their captions, between confidence and the share of good ones.
 
-With --write a calibration is fitted to the dev splits, each of the same weight, and a copy of the model with it is
-written to FILE. With --length-penalty captions are made with X in place of the model's own, and FILE has X as its own.
+With --write a calibration is fitted to the dev splits, each of the same weight, without words that the model expects,
+and a copy of the model with it is written to FILE. With --length-penalty captions are made with X in place of the
+model's own, and FILE has X as its own.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def main() -> None:
     options = parser.parse_args()
 
     from capcli.captioner import Captioner
+    from capcli.compression.smaller_models import save_smaller
     from capcli.datasets import read_dataset
     from capcli.errors import CapcliError
     from capcli.model.device import choose_device
@@ -55,11 +57,13 @@ def main() -> None:
             if not items:
                 raise SystemExit(f"{path}: has no {options.split} split")
         if options.write:
+            if options.write.resolve() == find_model(options.model).resolve():
+                raise SystemExit("--write FILE is the model itself; name another file")
             if options.split != "dev":
                 raise SystemExit("a calibration is fitted to the dev split; leave --split out")
             fitted = calibrate(checkpoint, list(collections.values()), choose_device("cpu"))
             checkpoint = dataclasses.replace(checkpoint, calibration=fitted)
-            checkpoint.save(options.write)
+            save_smaller(checkpoint, find_model(options.model), options.write)
         if checkpoint.calibration is None:
             raise SystemExit("the model has no calibration; --write FILE makes one")
         captioner = Captioner.of_file(options.write or find_model(options.model))

@@ -17,6 +17,9 @@ from capcli.modelfile.shipped import find_model, is_repository
 from capcli.modelfile.target import WORDS
 from capcli.options import build
 
+EXPECTED = "expected words"
+"""Under which `KnownModel.beside` has the hash of the words that a model expects."""
+
 
 @dataclass(frozen=True)
 class KnownModel:
@@ -64,7 +67,6 @@ def know_model(model: str | Path) -> KnownModel:
     if (place := file.with_suffix(WORDS)).is_file():
         from capcli.modelfile.expected_words import ExpectedWords
 
-        words = ExpectedWords.of_model(file)
-        options = options if words is None else options.replace(word_weight=words.share)
-        beside = {"words": f"SHA-256 {file_hash(place)[:12]}"}
+        options = options.replace(word_weight=ExpectedWords.share_of(file))
+        beside = {EXPECTED: f"SHA-256 {file_hash(place)[:12]}"}
     return KnownModel(identify_model(file), options, matches, header.held_out, beside)

@@ -12,6 +12,7 @@ from capcli.catalogue.weights import Weights
 from capcli.errors import ModelError, system_reason
 from capcli.files.hashing import file_hash
 from capcli.modelfile.header import Header, read_header
+from capcli.modelfile.target import WORDS
 from capcli.words.vocabulary import SPECIALS
 
 
@@ -81,7 +82,7 @@ class Facts:
     @property
     def decoding(self) -> str:
         """The options of the search that are not plain zeros, empty or off."""
-        return ", ".join(f"{k} {v}" for k, v in self._part("decoding").items() if v not in (0, "", False, None))
+        return ", ".join(f"{k} {v}" for k, v in self._decoding.items() if v not in (0, "", False, None))
 
     @property
     def words(self) -> int:
@@ -102,11 +103,22 @@ class Facts:
             "zeros": self.weights.zeros,
             "vocabulary": self.words,
             "trained_on": self.history.trained_on,
-            **{part: described.get(part) for part in ("encoder", "decoder", "matcher", "decoding", "calibration")},
+            **{part: described.get(part) for part in ("encoder", "decoder", "matcher", "calibration")},
+            "decoding": self._decoding or None,
             "scores": self.history.scores,
             "recipe": self.history.recipe,
             "origin": self.history.origin or None,
         }
+
+    @property
+    def _decoding(self) -> Mapping[str, object]:
+        """The model's own options of decoding, that of the words beside it among them."""
+        told = self._part("decoding")
+        if not self.file.with_suffix(WORDS).is_file():
+            return told
+        from capcli.modelfile.expected_words import ExpectedWords
+
+        return {**told, "word_weight": ExpectedWords.share_of(self.file)}
 
     def _part(self, name: str) -> Mapping[str, object]:
         told = self.header.described.get(name)

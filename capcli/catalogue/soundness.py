@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from capcli.catalogue.facts import Facts
-from capcli.errors import ModelError
+from capcli.errors import CapcliError, ModelError
+from capcli.modelfile.target import WORDS
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def checks(facts: Facts) -> Iterator[Check]:
     Yields:
         The hash against the card's; whether it can be loaded, which is to say whether config, vocabulary and decoding
         options can be used and names, types and shapes of the tensors are those that they ask for; and whether all
-        weights are finite numbers.
+        weights are finite numbers; and whether the words beside it, if there are any, are of this model.
     """
     yield _hash(facts)
     # Brings torch.
@@ -51,6 +52,19 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield Check(
         "values", finite, f"{facts.weights.parameters:,}, {'all' if finite else 'not all of them'} finite numbers"
     )
+    if facts.file.with_suffix(WORDS).is_file():
+        yield _words(facts)
+
+
+def _words(facts: Facts) -> Check:
+    """Whether the words beside the file are of this model, and can be used."""
+    from capcli.modelfile.expected_words import ExpectedWords
+
+    try:
+        words = ExpectedWords.of_model(facts.file)
+    except CapcliError as error:
+        return Check("words", False, str(error))
+    return Check("words", True, f"{len(words.words) if words else 0:,} expected ones, of this model")
 
 
 def _hash(facts: Facts) -> Check:

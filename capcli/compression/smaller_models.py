@@ -13,6 +13,7 @@ from capcli.model.device import choose_device
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.pruning import prune
+from capcli.modelfile.target import WORDS
 from capcli.training.command import train_on
 from capcli.training.corpus import Corpus
 from capcli.training.recipe_reader import read_recipe
@@ -64,6 +65,8 @@ def save_smaller(checkpoint: Checkpoint, source: Path, target: Path) -> None:
         CapcliError: if a file cannot be written.
     """
     words = ExpectedWords.of_model(source)
+    # First, as a model without words is whole, and one with another's is not.
+    target.with_suffix(WORDS).unlink(missing_ok=True)
     checkpoint.save(target)
     if words is not None:
         words.save(target)

@@ -128,9 +128,11 @@ class _Search(Generic[State]):
     def _going(self, totals: Float32Array) -> IntArray:
         """Rows of the pictures of which an unfinished beam could still beat a finished caption that is asked for."""
         asked, steps, going = self._options.num_captions, self._options.max_length + 1, []
+        least = self._tokens.shape[2] + 2
         for row, (picture, top) in enumerate(zip(self._pictures, totals[:, 0].tolist(), strict=True)):
             finished = self._finished[picture] = best_first(self._finished[picture])[:asked]
-            ceiling = top / steps**self._options.length_penalty
+            # What is below 0 gains by more steps, and what expected words brought above it by fewer.
+            ceiling = top / (steps if top < 0 else min(steps, least)) ** self._options.length_penalty
             # Greedy search goes no further than the end, even if a longer caption might have a better mean.
             done = len(finished) == asked and (self._width == 1 or finished[-1].score >= ceiling)
             if not done and top > -np.inf:

@@ -68,8 +68,8 @@ class KeywordHead:
             words = tuple(map(str, described["words"]))
             if weight.shape[:-1] != (len(words),) or bias.shape != (len(words),) or knots.shape[1:] != (2,):
                 raise ValueError("its tensors do not fit its words")
-            if (np.diff(knots, axis=0) < 0).any():
-                raise ValueError("its calibration falls")
+            if not len(knots) or (np.diff(knots, axis=0) < 0).any():
+                raise ValueError("its calibration falls, or there is none")
             synonyms = {str(one): str(other) for one, other in described["synonyms"].items()}
             return cls(words, synonyms, weight, bias, knots, float(described["floor"]), place.name)
 

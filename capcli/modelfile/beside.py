@@ -89,5 +89,5 @@ def using(place: Path) -> Iterator[None]:
     """What is wrong with the content of a file becomes a ModelError."""
     try:
         yield
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
         raise ModelError(f"{place}: cannot be used ({error})") from None

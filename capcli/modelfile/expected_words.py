@@ -7,16 +7,19 @@ one to a model.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from capcli.arrays import AnyArray, Float32Array
+from capcli.errors import ModelError
 from capcli.modelfile.beside import read_beside, using, write_beside
+from capcli.modelfile.header import open_model_file
 from capcli.modelfile.layer import apply_layer
 from capcli.modelfile.target import WORDS
-from capcli.words.vocabulary import Vocabulary
+from capcli.words.vocabulary import SPECIALS, Vocabulary
 
 FORMAT = "capcli words 1"
 
@@ -66,11 +69,24 @@ class ExpectedWords:
             shapes = (weight.shape[:-1], scale.shape, bias.shape, even.shape)
             if set(shapes) != {(len(words),)} or knots.shape[1:] != (2,) or len(set(words)) < len(words):
                 raise ValueError("its tensors do not fit its words")
-            if (np.diff(knots, axis=0) < 0).any():
-                raise ValueError("its calibration falls")
+            if set(SPECIALS).intersection(words):
+                raise ValueError("a special token is among its words")
+            if not len(knots) or (np.diff(knots, axis=0) < 0).any():
+                raise ValueError("its calibration falls, or there is none")
             if not (0 < floor <= 1 and 0 <= share <= 100 and (even > 0).all() and (even <= 1).all()):
                 raise ValueError("its probabilities are none")
             return cls(words, weight * scale[:, None], bias, knots, even, floor, share)
+
+    @classmethod
+    def share_of(cls, file: Path) -> float:
+        """The `share` of those of the model of a file, which has some, by the file's header alone.
+
+        Raises:
+            ModelError: if they cannot be used.
+        """
+        place = file.with_suffix(WORDS)
+        with open_model_file(place, "numpy") as held, using(place):
+            return float(json.loads((held.metadata() or {})["capcli"])["share"])
 
     def save(self, file: Path) -> Path:
         """Writes them beside the file of a model and says where; raises CapcliError."""
@@ -92,7 +108,14 @@ class ExpectedWords:
         return found
 
     def expect(self, pooled: Float32Array, vocabulary: Vocabulary) -> Float32Array:
-        """B x V as `capcli.decoding.expectation.Expectation` takes it, from B x D means of regions."""
+        """B x V as `capcli.decoding.expectation.Expectation` takes it, from B x D means of regions.
+
+        Raises:
+            ModelError: if regions have another width than the words were fitted to.
+        """
+        if pooled.shape[1] != self.weight.shape[1]:
+            told = f"{self.weight.shape[1]:,} numbers, and this model's have {pooled.shape[1]:,}"
+            raise ModelError(f"the expected words beside the model are of regions of {told}; fit them again")
         expected = np.zeros((len(pooled), len(vocabulary)), np.float32)
         ratio = np.maximum(self.probabilities(pooled) / self.even, self.floor)
         expected[:, vocabulary.encode(self.words)] = np.log(ratio)

@@ -17,7 +17,7 @@ def check_model_target(path: Path, *, overwrite: bool) -> None:
     """
     if path.suffix != ".safetensors":
         raise UsageError(f"-o {path} is to be a model; let its name end in .safetensors")
-    check_target("-o", path)
     for each in (path, path.with_suffix(WORDS)):
+        check_target("-o", each)
         if each.exists() and not overwrite:
             raise UsageError(f"{each} exists; --overwrite replaces it")

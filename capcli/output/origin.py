@@ -22,7 +22,7 @@ from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.files.json import dumps
 from capcli.files.target import hidden_beside
-from capcli.known import know_model
+from capcli.known import EXPECTED, know_model
 from capcli.model.options import ModelOptions
 from capcli.modelfile.identity import ModelIdentity, identify_model
 from capcli.options import flag_of
@@ -119,10 +119,11 @@ def read_origin(model: ModelOptions, decoding: DecodingKeywords) -> Origin:
     if model.lm is not None:
         options = options.replace(lm_rescore=LM_RESCORE)
     chosen = dataclasses.asdict(options.replace(**decoding))
-    if not chosen["sample"]:
-        del chosen["seed"]  # which then changes nothing
+    # Without what then changes nothing.
+    del chosen["word_weight" if chosen["sample"] else "seed"]
+    others = {name: one for name, one in known.beside.items() if name != EXPECTED or chosen.get("word_weight")}
     beside = None if model.lm is None else identify_model(model.lm)
-    return Origin(known.identity, beside, PREPARATION, {**chosen, **known.beside})
+    return Origin(known.identity, beside, PREPARATION, {**chosen, **others})
 
 
 class Place(Protocol):
@@ -324,7 +325,7 @@ def _named(model: ModelIdentity) -> str:
 
 def _difference(name: str, before: str | None, now: str | None, asking: str) -> str:
     """A difference of an option in words; None stands for an option that is not given, "" for a flag that is."""
-    flag = flag_of(name)
+    flag = name if " " in name else flag_of(name)
     if before is None:
         return f"without {flag}; {asking} {now or 'it'}"
     if not before and asking.startswith("you"):

@@ -44,6 +44,7 @@ class CaptionBatch:
         folder: below which relative paths lie, the same on every machine; by default where the worker runs.
         filesystem: a pyarrow file system for the paths of rows; by default what their URIs say.
         sha256: of the model's file; a machine that has another one refuses to begin.
+        expected: with `sha256`, the hash of the words that it expects, as `capcli.known` has it; likewise.
         total: rows of the whole job, where `number` counts them from 0. Each picture is then computed with as many
             others as in a run of `capcli caption` over all of them, and has the same last digits.
         done: is told after each batch of the model how many pictures it was, and how many of them failed.
@@ -68,6 +69,7 @@ class CaptionBatch:
         folder: str | Path | None = None,
         filesystem: Any = None,
         sha256: str | None = None,
+        expected: str | None = None,
         total: int | None = None,
         done: Callable[[int, int], object] | None = None,
         load: Load = load_captioner,
@@ -80,7 +82,7 @@ class CaptionBatch:
         self._with_words, self._total, self._done = with_words, total, done
         self._filesystem, self._folder = filesystem, Path(folder or "")
         self._chooser: KeywordChooser | None = read_chooser(place.model, wanted)
-        _check_model(model, sha256)
+        _check_model(model, sha256, expected)
         threads = max(1, int(assigned_cpus() if cpus is None else cpus))
         if load is load_captioner:
             import torch
@@ -165,15 +167,17 @@ def assigned_cpus() -> float:
     return float(usable_cores())
 
 
-def _check_model(model: str, sha256: str | None) -> None:
+def _check_model(model: str, sha256: str | None, expected: str | None) -> None:
     if sha256 is None:
         return
-    from capcli.modelfile.identity import identify_model
-    from capcli.modelfile.shipped import find_model
+    from capcli.known import EXPECTED, know_model
 
-    found = identify_model(find_model(model)).sha256
+    known = know_model(model)
+    found = known.identity.sha256
     if found != sha256:
         raise ModelError(f"{model} is another model on this machine ({found[:12]}, not {sha256[:12]}); copy it there")
+    if known.beside.get(EXPECTED) != expected:
+        raise ModelError(f"{model} expects other words on this machine; copy the .words file beside it there, too")
 
 
 def _plain(value: Any) -> Any:

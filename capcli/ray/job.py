@@ -24,6 +24,7 @@ from capcli.files.lock import open_output
 from capcli.files.parquet import MANIFEST, SUCCESS
 from capcli.files.target import hidden_beside
 from capcli.keywords.options import KeywordOptions
+from capcli.known import EXPECTED, know_model
 from capcli.model.options import ModelOptions
 from capcli.output.columns import table_path
 from capcli.output.origin import OriginRecord, read_origin
@@ -233,6 +234,7 @@ def _execute(job: Job, folder: Folder, workers: Workers, total: int, progress: P
         # Only once all is proved: an end between the two would caption everything again.
         delete_checkpoint_on_success=False,
     )
+    known = know_model(job.model.model)
     options: dict[str, Any] = {
         "model": job.model.model,
         "batch_size": job.model.batch_size,
@@ -243,7 +245,8 @@ def _execute(job: Job, folder: Folder, workers: Workers, total: int, progress: P
         "with_words": job.with_words,
         "cpus": workers.cpus,
         "folder": Path.cwd(),
-        "sha256": read_origin(job.model, job.decoding).model.sha256,
+        "sha256": known.identity.sha256,
+        "expected": known.beside.get(EXPECTED),
         "total": total,
         "done": progress.report,
         "load": job.load,

@@ -16,6 +16,7 @@ from capcli.errors import CapcliError, UsageError
 from capcli.library.references import read_training_data
 from capcli.model.device import out_of_memory
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.header import is_text
 from capcli.modelfile.shipped import find_model
 from capcli.modelfile.target import WORDS, check_model_target
@@ -154,9 +155,12 @@ def train_model(
     if processes.first:
         # What came to be there meanwhile stays too; the run's folder gives the model to the next command at once.
         check_model_target(target, overwrite=overwrite)
-        best.save(target)
-        # Of a model that was replaced, whose words are not this one's.
+        # What the model expects of a picture stays where it sees and speaks as before; other words are not its own.
+        words = None if start is None or changes_captions(chosen) else ExpectedWords.of_model(find_model(start))
         target.with_suffix(WORDS).unlink(missing_ok=True)
+        best.save(target)
+        if words is not None:
+            words.save(target)
         prepare_graphs(target, best)
     calibrated = best.calibration is not None or not sees
     if begin is None or not sees or not processes.first or not changes_captions(chosen):

@@ -80,6 +80,25 @@ def test_a_wide_beam_finds_the_best_of_all_captions(toy: Toy, numbered: Regions)
         assert hypotheses[0].tokens == every[int(np.argmax(scores))]
 
 
+@pytest.mark.parametrize("penalty", [0.5, 1.2, 2.0])
+def test_a_search_does_not_stop_at_a_caption_that_a_beam_in_view_beats(
+    toy: Toy, numbered: Regions, penalty: float
+) -> None:
+    decoder, expected = toy(2, end=1.0), np.full((4, FIRST + 2), 9, np.float32)
+    expected[:, :FIRST] = 0
+    few, many = (
+        decode(
+            decoder,
+            numbered(1, 2, 3, 4),
+            options(1, 32).replace(num_captions=count, length_penalty=penalty),
+            expected=expected,
+        )
+        for count in (1, 32)
+    )
+    # Who is asked for all captions does not stop before all are found.
+    assert [one[0].tokens for one in few] == [one[0].tokens for one in many]
+
+
 def test_a_word_that_is_expected_is_said_and_one_that_is_not_is_avoided(toy: Toy, numbered: Regions) -> None:
     decoder, nothing = toy(WORDS, end=2.0), np.zeros((1, FIRST + WORDS), np.float32)
     for word in range(FIRST, FIRST + WORDS):

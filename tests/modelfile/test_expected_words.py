@@ -13,6 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capcli.captioner import Captioner
+from capcli.catalogue.facts import Facts
+from capcli.catalogue.soundness import checks
+from capcli.compression.smaller_models import save_smaller
+from capcli.decoding.options import DecodingKeywords
 from capcli.errors import ModelError, UsageError
 from capcli.known import know_model
 from capcli.model.options import ModelOptions
@@ -95,7 +99,41 @@ def test_they_are_known_before_a_run_so_that_none_is_gone_on_with_by_others(mode
     assert before.difference(after) == "with --word-weight 0.0; you ask for 9.0"
     assert after.difference(read_origin(place, {})) is None
     dataclasses.replace(words, bias=words.bias + 1).save(model)
-    assert "with --words 'SHA-256" in (after.difference(read_origin(place, {})) or "")
+    assert "with expected words 'SHA-256" in (after.difference(read_origin(place, {})) or "")
+
+
+def test_where_they_change_nothing_a_run_goes_on_without_them(model: Path, words: ExpectedWords) -> None:
+    place = ModelOptions(model=str(model))
+    asked: list[DecodingKeywords] = [{"word_weight": 0.0}, {"sample": True}]
+    before = [read_origin(place, each) for each in asked]
+    words.save(model)
+    after = [read_origin(place, each) for each in asked]
+    assert [one.difference(new) for one, new in zip(before, after, strict=True)] == [None, None]
+
+
+def test_they_are_shown_and_verified_with_the_model(model: Path, words: ExpectedWords) -> None:
+    def told() -> tuple[str, dict[str, bool | None]]:
+        facts = Facts.read("one", model)
+        return facts.decoding, {check.name: check.passed for check in checks(facts)}
+
+    assert "words" not in told()[1]
+    place = words.save(model)
+    decoding, passed = told()
+    assert "word_weight 9" in decoding and passed["words"] is True
+    place.write_bytes(place.read_bytes().replace(b"capcli words 1", b"capcli words 2"))
+    assert told()[1]["words"] is False
+
+
+@pytest.mark.parametrize("wordy", [True, False])
+def test_a_smaller_model_has_the_words_of_its_original_and_no_others(
+    model: Path, words: ExpectedWords, tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path, wordy: bool
+) -> None:
+    target = Path(shutil.copy(model, tmp_path / "small.safetensors"))
+    dataclasses.replace(words, share=1.0).save(target)
+    if wordy:
+        words.save(model)
+    save_smaller(tiny_checkpoint(), model, target)
+    assert Captioner.of_file(target, "cpu").options.word_weight == (9 if wordy else 0)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +143,8 @@ def test_they_are_known_before_a_run_so_that_none_is_gone_on_with_by_others(mode
         ({"words": ("ball", "dog", "ball")}, "do not fit its words"),
         ({"bias": np.array([0, np.nan, 0], np.float32)}, "not finite numbers"),
         ({"calibration": np.array([[0, 1], [1, 0]], np.float32)}, "calibration falls"),
+        ({"calibration": np.zeros((0, 2), np.float32)}, "or there is none"),
+        ({"words": ("ball", "dog", "<end>")}, "a special token"),
         ({"floor": 0.0}, "its probabilities are none"),
         ({"even": np.array([0.1, 0, 0.1], np.float32)}, "its probabilities are none"),
         ({"share": -1.0}, "its probabilities are none"),
@@ -128,6 +168,12 @@ def test_words_of_another_model_are_refused(model: Path, words: ExpectedWords, t
     place.write_bytes(place.read_bytes()[:-4])
     with pytest.raises(ModelError, match="not a whole safetensors file"):
         Captioner.load(model, "cpu")
+
+
+def test_words_of_regions_of_another_width_are_refused(model: Path, words: ExpectedWords) -> None:
+    dataclasses.replace(words, weight=words.weight[:, :5]).save(model)
+    with pytest.raises(ModelError, match="are of regions of 5 numbers"):
+        Captioner.load(model, "cpu").caption(PICTURE)
 
 
 def test_a_model_that_weighs_words_by_itself_is_refused(
