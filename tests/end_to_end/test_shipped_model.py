@@ -107,14 +107,21 @@ def test_decoding_options_reach_the_search(capcli: Run, examples: Path) -> None:
     assert all(len(row["caption"].split()) <= 4 for row in rows)
 
 
-def test_a_copy_of_the_model_file_says_the_same(
+def test_a_copy_of_the_model_s_files_says_the_same(
     capcli: Run, examples: Path, captions: dict[str, str], tmp_path: Path
 ) -> None:
     from capcli.modelfile.shipped import find_model
 
+    def caption() -> tuple[int, str, str]:
+        done = capcli("caption", examples / "cat.jpg", "--model", "copy.safetensors", cwd=tmp_path)
+        return done.returncode, done.stdout, done.stderr
+
     shutil.copy(find_model("base"), tmp_path / "copy.safetensors")
-    done = capcli("caption", examples / "cat.jpg", "--model", "copy.safetensors", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, captions["cat"] + "\n", "")
+    without = capcli("caption", examples / "cat.jpg", "--word-weight", "0")
+    assert caption() == (0, without.stdout, "")
+    # The words that it expects lie beside it, and go along.
+    shutil.copy(find_model("base").with_suffix(".words"), tmp_path / "copy.words")
+    assert caption() == (0, captions["cat"] + "\n", "") != (0, without.stdout, "")
 
 
 def test_the_api_and_the_command_agree(examples: Path, json_rows: list[dict[str, Any]]) -> None:
