@@ -254,8 +254,9 @@ def test_base_says_in_onnx_what_it_says_in_torch() -> None:
     photographs = sorted((Path(__file__).parents[2] / "examples").glob("*.jpg"))[:3]
     onnx = Captioner.load(engine="onnx")
     assert (onnx.engine, onnx.notes) == ("onnx", ())
-    checkpoint = Checkpoint.load(find_model("base"))
-    in_torch = Captioner(TorchEngine(checkpoint, torch.device("cpu"), exact=True), checkpoint.manner, "base")
+    file = find_model("base")
+    checkpoint = Checkpoint.load(file)
+    in_torch = Captioner(TorchEngine(checkpoint, torch.device("cpu"), exact=True), checkpoint.manner, "base", file)
     arrays = np.stack([onnx.prepare(photograph) for photograph in photographs])
     np.testing.assert_allclose(onnx.encode(arrays), in_torch.encode(arrays).numpy(), atol=1e-3)
     for one, other in zip(*(each.attend_arrays(arrays, method="attention") for each in (onnx, in_torch)), strict=True):
