@@ -11,17 +11,13 @@ word is there. The model itself stays as it is. `benchmarks/decoding.py --word-w
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
-from keywords import JUDGES, cache_of, calibrate, draw, load, pool, regress, table
-from machine import describe
+from keywords import JUDGES, cache_of, calibrate, draw, load, pool, regress, run, table
 from nouns import word_set
 
 from capcli.datasets import Item
-from capcli.errors import CapcliError
 from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.header import read_header
 from capcli.modelfile.shipped import find_model
@@ -54,16 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
     )
-    parser.add_argument("datasets", nargs="+")
-    parser.add_argument("--model", default="base")
-    parser.add_argument("--cache", type=Path, help="keep the means of regions here")
-    options = parser.parse_args()
-    print(f"machine: {describe()}")
-    try:
-        fit(options)
-    except CapcliError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+    run(parser, fit)
 
 
 def fit(options: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,13 +60,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
     )
     parser.add_argument("task", choices=("fit", "measure"))
+    run(parser, lambda options: (fit if options.task == "fit" else measure)(options))
+
+
+def run(parser: argparse.ArgumentParser, work: Callable[[argparse.Namespace], None]) -> None:
+    """Does some work on the regions of data sets, with the options that all such work has."""
     parser.add_argument("datasets", nargs="+")
     parser.add_argument("--model", default="base")
     parser.add_argument("--cache", type=Path, help="keep the means of regions here")
     options = parser.parse_args()
     print(f"machine: {describe()}")
     try:
-        (fit if options.task == "fit" else measure)(options)
+        work(options)
     except CapcliError as error:
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
