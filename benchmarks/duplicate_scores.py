@@ -19,7 +19,8 @@ from PIL import Image, ImageEnhance
 
 from capcli.arrays import Float32Array
 from capcli.captioner import Captioner
-from capcli.captioning import BATCH, BaseCaptioner
+from capcli.captioning import BaseCaptioner
+from capcli.model.options import BATCH
 from capcli.pictures.find import find_pictures
 from capcli.pictures.read import read_picture
 

@@ -23,9 +23,9 @@ def main() -> None:
     import torch
 
     from capcli.captioner import Captioner
-    from capcli.captioning import BATCH
     from capcli.datasets.detect import read_dataset
     from capcli.engines.torch_engine import TorchEngine
+    from capcli.model.options import BATCH
     from capcli.modelfile.checkpoint import Checkpoint
     from capcli.modelfile.shipped import find_model
 

@@ -255,7 +255,7 @@ def curve(log: Path) -> list[list[float]]:
 def speed(runs: Path, results: Path) -> None:
     """Times the models of the first seeds in turns, and appends a row of images per second by recipe."""
     from capcli.captioner import Captioner
-    from capcli.captioning import BATCH
+    from capcli.model.options import BATCH
     from capcli.speed.in_memory import measure
     from capcli.speed.made_pictures import made_pictures
 

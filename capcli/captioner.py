@@ -16,7 +16,7 @@ from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.attribution.methods import DEFAULT_METHOD, METHODS, check_method
 from capcli.caption import Caption, Word
-from capcli.captioning import BATCH, BaseCaptioner, Picture
+from capcli.captioning import BaseCaptioner, Picture
 from capcli.decoding.forced import Forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingOptions
@@ -26,6 +26,7 @@ from capcli.engines.choice import check_sees, load_engine
 from capcli.engines.contract import Engine, Regions
 from capcli.errors import UsageError
 from capcli.keywords.chooser import KeywordChooser
+from capcli.model.options import BATCH
 from capcli.modelfile.confidence import compute_confidence
 from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.manner import Manner

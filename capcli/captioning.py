@@ -19,15 +19,13 @@ from capcli.errors import CapcliError, UnreadableImage, UsageError
 from capcli.keywords.chooser import KeywordChooser, read_chooser
 from capcli.keywords.options import KeywordOptions
 from capcli.model.device import out_of_memory
+from capcli.model.options import BATCH
 from capcli.modelfile.confidence import Calibration
 from capcli.pictures.read import read_array, to_array, upright_rgb
 from capcli.pictures.spelling import respell
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-BATCH = 16
-"""Pictures that are captioned at once where nothing else is asked for."""
 
 _OVERSHOOT = 0.5
 """How far the samples of a float array may lie outside 0 to 1."""

@@ -13,7 +13,7 @@ from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, shares
 from capcli.attribution.methods import check_method
 from capcli.caption import Caption, Word
-from capcli.captioning import BATCH, BaseCaptioner
+from capcli.captioning import BaseCaptioner
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.hub.families import check_prompt
@@ -28,6 +28,7 @@ from capcli.huggingface.shape import find_grid, find_size
 from capcli.huggingface.words import Spelled, compose
 from capcli.keywords.chooser import KeywordChooser
 from capcli.model.device import choose_device
+from capcli.model.options import BATCH
 from capcli.modelfile.confidence import compute_confidence
 from capcli.words.tokens import tokenize
 

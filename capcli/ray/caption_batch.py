@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from capcli.decoding.options import DecodingKeywords
 from capcli.errors import ModelError
 from capcli.keywords.options import KeywordOptions
-from capcli.model.options import ModelOptions
+from capcli.model.options import BATCH, ModelOptions
 from capcli.output import Result
 from capcli.output.columns import schema, to_table
 from capcli.ray.pictures import LocalPictures
@@ -59,7 +59,7 @@ class CaptionBatch:
         self,
         model: str = "base",
         *,
-        batch_size: int = 16,
+        batch_size: int = BATCH,
         language_model: str | None = None,
         keywords: int = 0,
         vocabulary: str | Path | None = None,

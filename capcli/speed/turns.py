@@ -20,6 +20,9 @@ from capcli.model.options import ModelOptions
 from capcli.modelfile.shipped import find_model, is_repository
 from capcli.speed.memory import peak_memory
 
+_ENCODED = 16
+"""Pictures that the encoder alone gets at once, however many the model does: ratios compare from run to run."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -103,7 +106,7 @@ def time_encoder(work: Work) -> dict[str, Any]:
     if name.startswith("maxvit_"):
         sized = {"input_size": (side, side)}
     model = get_model(name, weights=None, **sized).eval()
-    batch = min(work.model.batch_size, work.count)
+    batch = min(_ENCODED, work.count)
     images = torch.rand(batch, 3, side, side)
     steps = max(1, work.count // batch)
     with torch.inference_mode():

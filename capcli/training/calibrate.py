@@ -13,13 +13,14 @@ import torch
 from capcli.arrays import Float64Array
 from capcli.caption import Caption
 from capcli.captioner import Captioner
-from capcli.captioning import BATCH, BaseCaptioner
+from capcli.captioning import BaseCaptioner
 from capcli.datasets import Item
 from capcli.errors import UsageError
 from capcli.evaluation.references import References
 from capcli.hub.settings import keep_calibration
 from capcli.huggingface.captioner import HuggingFaceCaptioner
 from capcli.metrics.cider import CiderD
+from capcli.model.options import BATCH
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.confidence import GOOD, Calibration
 from capcli.words.tokens import tokenize
