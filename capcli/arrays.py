@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 BoolArray = npt.NDArray[np.bool_]
 UInt8Array = npt.NDArray[np.uint8]
+Int8Array = npt.NDArray[np.int8]
 IntArray = npt.NDArray[np.intp]
 Int64Array = npt.NDArray[np.int64]
 Float16Array = npt.NDArray[np.float16]

@@ -139,5 +139,5 @@ def index(library: Library, *, place: dict[str, Any]) -> None:
         label = make_index(library, know_model(ModelOptions(**place).model).identity.sha256, count)
     path = index_path(library)
     inform(f"indexed {label.vectors:,} vectors in {path} ({path.stat().st_size / 1e6:,.1f} MB)")
-    if label.scales <= LARGE:  # they begin with that of no picture
+    if label.pictures <= LARGE:  # they begin with that of no picture
         inform(f"a search uses it when {library} has {LARGE:,} pictures; up to there it compares every vector")

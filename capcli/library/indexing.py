@@ -18,16 +18,16 @@ from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.lock import open_output
 from capcli.files.target import hidden_beside
 from capcli.library.database import changing, failing, last_picture, open_to_write, read_stamp, reading
-from capcli.library.rounding import Rows
+from capcli.library.rounding import Rows, row_type
 from capcli.library.vector_index import (
     Label,
     NotInstalled,
     Unfit,
-    VectorIndex,
     import_usearch,
     index_path,
     is_behind,
     read_index,
+    read_scales,
     view_index,
 )
 from capcli.library.vectors import pack, read_stored
@@ -41,31 +41,49 @@ _BREADTH = 64
 _MOST_DROPPED = 0.1
 """The share of its vectors that are taken out of a graph before it is made anew: what they leave makes it worse."""
 
+_AT_ONCE = 4096
+"""Vectors that are written at once."""
+
 _STEP = 2 * 10**9
 """Nanoseconds in which the coarsest file system counts the times of files."""
 
 
-class _GrowingIndex(VectorIndex):
-    """An index that is made; it takes the numbers as they are stored.
+class _GrowingIndex:
+    """An index that is made; it takes the vectors as they are stored.
 
     Args:
         width: numbers in a vector.
         last: the largest id of a picture.
         former: what an earlier index says of itself, and its bytes; it is gone on with.
+
+    Attributes:
+        graph: of usearch, with the values of the vectors, by the ids of pictures.
+        scales: of the vectors, float32, by the ids of pictures; 0 where there is none.
+        dropped: how many vectors were taken out.
     """
 
     def __init__(self, width: int, last: int, former: tuple[Label, memoryview] | None) -> None:
         index = import_usearch().index
-        graph = index.Index(ndim=width, metric="cos", dtype="i8", connectivity=_CONNECTIVITY)
-        scales = np.zeros(last + 1, np.float32)
+        self.graph = index.Index(ndim=width, metric="cos", dtype="i8", connectivity=_CONNECTIVITY)
+        self.scales = np.zeros(last + 1, np.float32)
         if former is not None:
             label, content = former
-            graph.load(content[: label.graph])
-            held = np.frombuffer(content, "<f4", label.scales, label.graph)
-            scales = np.pad(held, (0, max(0, last + 1 - len(held))))
-        graph.expansion_add = _BREADTH
-        super().__init__(graph, scales)
+            self.graph.load(content[: label.graph])
+            self.scales = np.pad(read_scales(label, content), (0, max(0, last + 1 - label.pictures)))
+        self.graph.expansion_add = _BREADTH
         self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self.graph)
+
+    def read(self, pictures: IntArray) -> Rows:
+        """The vectors of N pictures, none of a later id than `last`, as the library stores them."""
+        rows = np.zeros(len(pictures), row_type(self.graph.ndim))
+        rows["scale"] = self.scales[pictures]
+        there = np.flatnonzero(rows["scale"])
+        if len(there):
+            rows["values"][there] = np.stack(self.graph.get(pictures[there].astype(np.uint64), dtype="i8"))
+        return rows
 
     def put(self, pictures: IntArray, rows: Rows) -> None:
         """Takes the vectors of N pictures in the place of those that it has of them."""
@@ -90,7 +108,7 @@ def make_index(library: Path, sha256: str, count: Callable[[int, int], None] = l
     Args:
         library: the file. Others may write it meanwhile; the index is then of the state that it had in the beginning.
         sha256: of the model.
-        count: told how many pictures of how many are done.
+        count: called with how many pictures are done, and of how many.
 
     Raises:
         UsageError: if usearch is not installed, there is no such library, it has no vectors by the model, or may not be
@@ -175,7 +193,7 @@ def _differ(some: Rows, others: Rows) -> BoolArray:
     return differ
 
 
-def _write(part: Path, index: VectorIndex, stamp: bytes, sha256: str) -> Label:
+def _write(part: Path, index: _GrowingIndex, stamp: bytes, sha256: str) -> Label:
     """Writes an index, so that it is on the disk; raises OSError, and RuntimeError of usearch."""
     index.graph.save(part)
     graph = part.stat().st_size
@@ -183,6 +201,10 @@ def _write(part: Path, index: VectorIndex, stamp: bytes, sha256: str) -> Label:
     with part.open("r+b") as file:
         file.seek(graph)
         file.write(index.scales.astype("<f4").tobytes())
+        pictures = len(index.scales)
+        for start in range(0, pictures, _AT_ONCE):
+            some = np.arange(start, min(start + _AT_ONCE, pictures))
+            file.write(index.read(some)["values"].tobytes())
         file.seek(0)
         while block := file.read(1 << 20):
             digest.update(block)
@@ -193,7 +215,7 @@ def _write(part: Path, index: VectorIndex, stamp: bytes, sha256: str) -> Label:
             width=index.graph.ndim,
             vectors=len(index),
             graph=graph,
-            scales=len(index.scales),
+            pictures=pictures,
             digest=digest.hexdigest(),
             written=time.time_ns() // _STEP * _STEP,
         )

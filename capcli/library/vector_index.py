@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from capcli.arrays import Float32Array, IntArray
+from capcli.arrays import Float32Array, Int8Array, IntArray
 from capcli.errors import CapcliError, system_reason
 from capcli.library.database import read_stamp
 from capcli.library.rounding import Rows, round_vectors, row_type
@@ -34,7 +34,14 @@ INSTALL = 'pip install "capcli[usearch]"'
 _END = struct.Struct("<Q16s")
 """The last bytes of the file: the length of the label before them, and what kind of file it is."""
 
-_MARK = b"capcli vectors 1"
+_KIND = b"capcli vectors "
+
+_MARK = _KIND + b"2"
+
+_SCALE = np.dtype("<f4")
+
+_BREADTH = 2
+"""How many times as many vectors a search looks at as are asked for. More find more, and read more of the file."""
 
 
 class Unfit(CapcliError):  # noqa: N818 - as UnreadableImage
@@ -56,8 +63,9 @@ class Label:
         width: numbers in a vector.
         vectors: how many vectors.
         graph: bytes of what usearch saved, the first of the file.
-        scales: numbers in float32 behind that, the scales of the vectors by the ids of pictures, 0 where there is none.
-        digest: SHA-256 of both.
+        pictures: how many ids of pictures the rest counts: behind the graph lie the scales of their vectors, float32, 0
+            where there is none, and then their values, `width` bytes each.
+        digest: SHA-256 of all that.
         written: when it was made, in nanoseconds; the time of the file is the same as long as nobody changes it.
     """
 
@@ -67,38 +75,39 @@ class Label:
     width: int
     vectors: int
     graph: int
-    scales: int
+    pictures: int
     digest: str
     written: int
 
     @property
     def numbers(self) -> int:
         """Bytes of the file that the digest is of."""
-        return self.graph + 4 * self.scales
+        return self.graph + self.pictures * (_SCALE.itemsize + self.width)
 
     def to_bytes(self) -> bytes:
         """The end of the file."""
-        told = json.dumps(asdict(self)).encode()
-        return told + _END.pack(len(told), _MARK)
+        content = json.dumps(asdict(self)).encode()
+        return content + _END.pack(len(content), _MARK)
 
 
 class VectorIndex:
     """Vectors, and a graph that leads from each to its neighbours.
 
     Args:
-        graph: of usearch, with the numbers of the vectors in eight bits, by the ids of pictures.
+        graph: of usearch, with the values of the vectors, by the ids of pictures.
         scales: of the vectors, float32, by the ids of pictures; 0 where there is none.
+        values: of the vectors, int8 N x E, likewise.
     """
 
-    def __init__(self, graph: Any, scales: Float32Array) -> None:
-        self.graph, self.scales = graph, scales
+    def __init__(self, graph: Any, scales: Float32Array, values: Int8Array) -> None:
+        self.graph, self.scales, self._values = graph, scales, values
 
     def __len__(self) -> int:
         return len(self.graph)
 
     def nearest(self, vector: Float32Array, count: int) -> IntArray:
         """The ids of about `count` pictures, those whose vectors are most like a unit vector, E, the best first."""
-        self.graph.expansion_search = count
+        self.graph.expansion_search = _BREADTH * count
         (values,) = round_vectors(vector[None])["values"]
         found: IntArray = self.graph.search(values, count, threads=1).keys.astype(np.intp)
         return found
@@ -112,9 +121,7 @@ class VectorIndex:
         rows = np.zeros(len(pictures), row_type(self.graph.ndim))
         inside = pictures < len(self.scales)
         rows["scale"][inside] = self.scales[pictures[inside]]
-        there = np.flatnonzero(rows["scale"])
-        if len(there):
-            rows["values"][there] = np.stack(self.graph.get(pictures[there].astype(np.uint64), dtype="i8"))
+        rows["values"][inside] = self._values[pictures[inside]]
         return rows
 
 
@@ -141,9 +148,17 @@ def open_index(library: Path, connection: sqlite3.Connection, sha256: str) -> Ve
 
 def view_index(label: Label, content: memoryview) -> VectorIndex:
     """An index that is left where it is in the file, of which a search reads a small part."""
-    graph = import_usearch().index.Index(ndim=label.width, metric="cos", dtype="i8")
+    # Its table of keys would take most of the time of a search; the values behind the graph do without.
+    graph = import_usearch().index.Index(ndim=label.width, metric="cos", dtype="i8", enable_key_lookups=False)
     graph.view(content[: label.graph])
-    return VectorIndex(graph, np.frombuffer(content, "<f4", label.scales, label.graph))
+    scales = read_scales(label, content)
+    values = np.frombuffer(content, np.int8, label.pictures * label.width, label.graph + scales.nbytes)
+    return VectorIndex(graph, scales, values.reshape(label.pictures, label.width))
+
+
+def read_scales(label: Label, content: memoryview) -> Float32Array:
+    """The scales of the vectors in an index, by the ids of pictures; 0 where there is none."""
+    return np.frombuffer(content, _SCALE, label.pictures, label.graph)
 
 
 def is_behind(label: Label, connection: sqlite3.Connection) -> str | None:
@@ -184,6 +199,8 @@ def read_index(path: Path, *, prove: bool = False) -> tuple[Label, memoryview]:
         raise Unfit("is damaged") from None
     try:
         length, mark = _END.unpack(content[-_END.size :])
+        if mark.startswith(_KIND) and mark != _MARK:
+            raise Unfit("was made by another version of capcli")
         begin = len(content) - _END.size - length
         label = Label(**json.loads(bytes(content[begin : begin + length])))
         whole = mark == _MARK and label.numbers == begin

@@ -158,6 +158,12 @@ def tear(library: Path) -> None:
     os.truncate(index_path(library), index_path(library).stat().st_size // 2)
 
 
+def make_of_another_version(library: Path) -> None:
+    content = index_path(library).read_bytes()
+    assert content.endswith(b"capcli vectors 2")
+    index_path(library).write_bytes(content[:-1] + b"1")
+
+
 def change_a_byte(library: Path) -> None:
     content = bytearray(index_path(library).read_bytes())
     content[len(content) // 3] ^= 1
@@ -200,6 +206,7 @@ def delete(library: Path) -> None:
     [
         (change_the_library, "does not have the library's present vectors"),
         (tear, "is damaged"),
+        (make_of_another_version, "was made by another version of capcli"),
         (change_a_byte, "is damaged"),
         (empty, "is damaged"),
         (take_another, "does not have the library's present vectors"),
