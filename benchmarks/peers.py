@@ -7,8 +7,8 @@ Makes blip-base, git-base and vit-gpt2 with random weights of the shapes that th
 times `generate` on prepared pictures from memory: greedy, with exactly --words new tokens, so that each decodes as many
 as a caption has words. The batch of --batches that is fastest counts. Then it takes turns, in one process,
 between a batch of the peer and --pictures prepared pictures through capcli's captioner with its own beam search, in
-batches of 16, and prints images per second of both in each round and the median of the rounds' ratios. Reading pictures
-takes no time of either. torch uses as many threads as it chooses; set OMP_NUM_THREADS to change it.
+batches of 32, the default, and prints images per second of both in each round and the median of the rounds' ratios.
+Reading pictures takes no time of either. torch uses as many threads as it chooses; set OMP_NUM_THREADS to change it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from hf_overhead import make_blip, make_git, make_vit_gpt2
 from machine import describe
 
-BATCH = 16
+from capcli.model.options import BATCH
+
 PEERS: dict[str, tuple[Callable[[], tuple[Any, list[Any]]], int]] = {
     "blip-base": (lambda: make_blip("blip-base"), 384),
     "git-base": (make_git, 224),
