@@ -49,7 +49,7 @@ class Captioner(BaseCaptioner):
             the `share` of words that the picture lets it expect.
         engine: what computes it, `onnx` or `torch`.
         device: where it computes, such as "cpu" or "cuda:0".
-        heads: layers and heads whose attention the decoder tells, (0, 0) for one without.
+        heads: layers and heads whose attention the decoder gives, (0, 0) for one without.
         calibration: of the confidence, on the pictures that the model was chosen on; None where it has none.
         precision: "bfloat16" or "float32", the encoder's and the decoder's.
     """
@@ -212,17 +212,17 @@ class Captioner(BaseCaptioner):
                 captions = self.decode(regions, chosen, self._seeds(batch, chosen), state=state)
             else:
                 captions = [given] * len(batch)
-            tokens = [self._tokens(one) for one in captions]
-            told = self._engine.trace(regions, tokens, gradients=method == "gradient", own=given is None, state=state)
+            tokens = [self._tokens(sentence) for sentence in captions]
+            traces = self._engine.trace(regions, tokens, gradients=method == "gradient", own=given is None, state=state)
             maps = [
-                self._occlusion(array, one) if method == "occlusion" else relevance(one_told, method)
-                for array, one, one_told in zip(batch, tokens, told, strict=True)
+                self._occlusion(array, indices) if method == "occlusion" else relevance(trace, method)
+                for array, indices, trace in zip(batch, tokens, traces, strict=True)
             ]
-            seen = [
-                self._attended(*one, own=given is None, options=chosen)
-                for one in zip(captions, tokens, told, maps, strict=True)
+            with_maps = [
+                self._attended(*parts, own=given is None, options=chosen)
+                for parts in zip(captions, tokens, traces, maps, strict=True)
             ]
-            return seen if chooser is None else self._with_keywords(seen, regions, chooser)
+            return with_maps if chooser is None else self._with_keywords(with_maps, regions, chooser)
 
         return self._fitting(arrays, attended)
 
@@ -238,8 +238,8 @@ class Captioner(BaseCaptioner):
         """
         tokens = self._vocabulary.encode(words)
         parts = [arrays[start : start + BATCH] for start in range(0, len(arrays), BATCH)]
-        told = [one for part in parts for one in self._engine.trace(self.encode(part), [tokens] * len(part))]
-        return np.stack([one.log_probabilities for one in told])
+        traces = [trace for part in parts for trace in self._engine.trace(self.encode(part), [tokens] * len(part))]
+        return np.stack([trace.log_probabilities for trace in traces])
 
     def similarities(self, images: Picture | Iterable[Picture], sentences: Sequence[str]) -> Float32Array:
         """How well each of N sentences fits each of B pictures, by the model's matcher.
@@ -257,7 +257,9 @@ class Captioner(BaseCaptioner):
         """
         vectors = self.sentence_vectors(sentences)
         nothing = np.empty((0, vectors.shape[1]), np.float32)
-        pictures = np.concatenate([nothing, *(self.picture_vectors(np.stack(each)) for each in self._batches(images))])
+        pictures = np.concatenate(
+            [nothing, *(self.picture_vectors(np.stack(batch)) for batch in self._batches(images))]
+        )
         similarities: Float32Array = pictures @ vectors.T
         return similarities
 
@@ -273,7 +275,7 @@ class Captioner(BaseCaptioner):
     def sentence_vectors(self, sentences: Sequence[str]) -> Float32Array:
         """The matcher's unit vectors, float32 N x E, of N sentences; raises UsageError without one."""
         self._check_matcher()
-        return self._engine.sentence_vectors([self._vocabulary.encode(tokenize(one)) for one in sentences])
+        return self._engine.sentence_vectors([self._vocabulary.encode(tokenize(sentence)) for sentence in sentences])
 
     def pooled(self, arrays: UInt8Array) -> Float32Array:
         """The mean of the regions, float32 B x D, of uint8 B x S x S x 3 pictures."""
@@ -319,7 +321,9 @@ class Captioner(BaseCaptioner):
         if self._expected is not None and chosen.word_weight and not chosen.sample:
             expected = self._expected.expect(self._engine.means(regions), self._vocabulary)
         found = self._engine.decode(regions, chosen, prefix=prefix, seeds=seeds, state=state, expected=expected)
-        captions = ([self._caption(one, len(prefix), chosen) for one in hypotheses] for hypotheses in found)
+        captions = (
+            [self._caption(hypothesis, len(prefix), chosen) for hypothesis in hypotheses] for hypotheses in found
+        )
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 
     def _with_keywords(self, captions: Sequence[Caption], regions: Regions, chooser: KeywordChooser) -> list[Caption]:
@@ -342,7 +346,9 @@ class Captioner(BaseCaptioner):
         known = [word in self._vocabulary for word in words]
         return Caption(
             " ".join(text.split()),
-            tuple(Word(word, 0.0, None, known=one, box=self.box) for word, one in zip(words, known, strict=True)),
+            tuple(
+                Word(word, 0.0, None, known=is_known, box=self.box) for word, is_known in zip(words, known, strict=True)
+            ),
             0.0,
         )
 
@@ -361,7 +367,7 @@ class Captioner(BaseCaptioner):
         self,
         caption: Caption,
         tokens: Sequence[int],
-        told: Forced,
+        trace: Forced,
         maps: Float32Array,
         *,
         own: bool,
@@ -369,23 +375,27 @@ class Captioner(BaseCaptioner):
     ) -> Caption:
         """The caption with its words' maps; of a sentence that is not the model's own also with its probabilities."""
         rows, columns = self.grid
-        attention = np.full_like(maps, 1 / (rows * columns)) if told.attention is None else relevance(told, "attention")
+        attention = (
+            np.full_like(maps, 1 / (rows * columns)) if trace.attention is None else relevance(trace, "attention")
+        )
         unknown = np.array([not word.known for word in caption.words], bool)
-        seen = np.where(unknown[:, None], attention, shares(maps, attention)).reshape(-1, rows, columns)
-        *logs, end = told.log_probabilities.tolist()
+        word_maps = np.where(unknown[:, None], attention, shares(maps, attention)).reshape(-1, rows, columns)
+        *logs, end = trace.log_probabilities.tolist()
         heads = [None] * len(tokens)
-        sentinel = _sentinel(told.sentinel, len(tokens))
-        if told.attention is not None:
-            heads = list(told.attention.reshape(len(tokens), *self.heads, rows, columns))
+        sentinel = _sentinel(trace.sentinel, len(tokens))
+        if trace.attention is not None:
+            heads = list(trace.attention.reshape(len(tokens), *self.heads, rows, columns))
         words = tuple(
             replace(
                 word,
                 log_probability=word.log_probability if own else log if word.known else -math.inf,
-                attention=place,
-                heads=each,
+                attention=word_map,
+                heads=word_heads,
                 sentinel=word.sentinel if own else share,
             )
-            for word, log, place, each, share in zip(caption.words, logs, seen, heads, sentinel, strict=True)
+            for word, log, word_map, word_heads, share in zip(
+                caption.words, logs, word_maps, heads, sentinel, strict=True
+            )
         )
         if own:
             return replace(caption, words=words, alternatives=())
@@ -413,8 +423,8 @@ class Captioner(BaseCaptioner):
         return Caption(detokenize(tokens), words, confidence, uncertain=confidence < options.min_confidence)
 
 
-def _sentinel(told: Float32Array | None, count: int) -> Sequence[float | None]:
-    return [None] * count if told is None else told.tolist()
+def _sentinel(values: Float32Array | None, count: int) -> Sequence[float | None]:
+    return [None] * count if values is None else values.tolist()
 
 
 def _seed(array: UInt8Array, seed: int) -> int:

@@ -243,7 +243,7 @@ class BaseCaptioner(_Unmatched, ABC):
             CapcliError: as `caption` does.
         """
         chosen = self.options.replace(**options)
-        # Of no picture at all: what is wrong with the rest is told before any is read.
+        # Of no picture at all: what is wrong with the rest is reported before any is read.
         self.attend_arrays(np.empty((0, self.size, self.size, 3), np.uint8), chosen, caption=caption, method=method)
         if caption is not None:
             unused = [name for name in options if name != "min_confidence"]
@@ -289,11 +289,11 @@ class BaseCaptioner(_Unmatched, ABC):
 
     def _fitting(self, arrays: UInt8Array, work: Callable[[UInt8Array], list[_T]]) -> list[_T]:
         """What `work` makes of each picture, as many at once as fit into memory."""
-        made: list[_T] = []
-        while len(made) < len(arrays):
-            batch = arrays[len(made) :][: self.fits]
+        results: list[_T] = []
+        while len(results) < len(arrays):
+            batch = arrays[len(results) :][: self.fits]
             try:
-                made += work(batch)
+                results += work(batch)
             except Exception as error:  # each engine has its own types
                 if not out_of_memory(error):
                     raise
@@ -303,15 +303,15 @@ class BaseCaptioner(_Unmatched, ABC):
                         "or another device"
                     ) from None
                 self.fits = len(batch) // 2
-        return made
+        return results
 
 
 def _each_shape(batch: Sequence[UInt8Array], work: Callable[[UInt8Array], list[_T]]) -> list[_T]:
     """What `work` makes of pictures that may have several shapes, in their order."""
-    made: dict[int, _T] = {}
+    results: dict[int, _T] = {}
     for places in group_by_shape(batch):
-        made.update(zip(places, work(np.stack([batch[place] for place in places])), strict=True))
-    return [made[place] for place in range(len(batch))]
+        results.update(zip(places, work(np.stack([batch[place] for place in places])), strict=True))
+    return [results[place] for place in range(len(batch))]
 
 
 def _from_array(array: AnyArray) -> Image.Image:
@@ -322,8 +322,8 @@ def _from_array(array: AnyArray) -> Image.Image:
         lowest, highest = known.min(), known.max()
         # A little beyond is what resizing leaves; more is another scale, and would be seen as black or white.
         if lowest < -_OVERSHOOT or highest > 1 + _OVERSHOOT:
-            told = f"has float values from {lowest:.4g} to {highest:.4g}"
-            raise UnreadableImage("array", f"{told}; give floats from 0 to 1, or uint8 from 0 to 255")
+            fault = f"has float values from {lowest:.4g} to {highest:.4g}"
+            raise UnreadableImage("array", f"{fault}; give floats from 0 to 1, or uint8 from 0 to 255")
         array = (known.clip(0, 1) * 255).round()
     elif array.dtype == np.bool_:
         array = array * 255

@@ -76,14 +76,14 @@ def option(
 
 def describe(field: dataclasses.Field[Any]) -> str:
     """The help of a field on one line, with its choices or its range and its default."""
-    told, default = field.metadata, field.default
-    facts = [", ".join(told["choices"])] if told["choices"] else []
+    metadata, default = field.metadata, field.default
+    facts = [", ".join(metadata["choices"])] if metadata["choices"] else []
     # That a count is not below 0 needs no words.
-    if told["above"] is not None or told["max"] is not None or told["min"]:
-        facts.append(_range(told).strip().removeprefix("from "))
-    if told["shown"] or not (isinstance(default, bool) or default in (None, (), "")):
-        facts.append(f"default {told['shown'] or (_number(default) if isinstance(default, float) else default)}")
-    return f"{told['help']} ({'; '.join(facts)})" if facts else str(told["help"])
+    if metadata["above"] is not None or metadata["max"] is not None or metadata["min"]:
+        facts.append(_range(metadata).strip().removeprefix("from "))
+    if metadata["shown"] or not (isinstance(default, bool) or default in (None, (), "")):
+        facts.append(f"default {metadata['shown'] or (_number(default) if isinstance(default, float) else default)}")
+    return f"{metadata['help']} ({'; '.join(facts)})" if facts else str(metadata["help"])
 
 
 def spell(name: str) -> str:
@@ -134,13 +134,13 @@ def check(options: DataclassInstance) -> None:
         _check_value(name.rstrip("_"), getattr(options, name), hint, field.metadata)
 
 
-def one_of(name: str, value: str | None, known: Iterable[str]) -> None:
+def check_choice(name: str, value: str | None, known: Iterable[str]) -> None:
     """Raises UsageError for a value that is none of those known; None is no value and is let through."""
     if value is not None:
-        _check_choice(name, value, known)
+        _require_known(name, value, known)
 
 
-def _check_choice(name: str, value: object, known: Iterable[str]) -> None:
+def _require_known(name: str, value: object, known: Iterable[str]) -> None:
     if value not in (known := list(known)):
         near = near_names(value, known, 1) if isinstance(value, str) else []
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -177,12 +177,12 @@ def _check_value(name: str, value: object, hint: Any, metadata: Mapping[str, Any
     if get_origin(hint) in (Union, types.UnionType):
         if value is None:
             return
-        (hint,) = (each for each in get_args(hint) if each is not type(None))
+        (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
     if get_origin(hint) is tuple:
         _check_tuple(name, value, hint, metadata)
         return
     if metadata.get("choices"):
-        _check_choice(name, value, metadata["choices"])
+        _require_known(name, value, metadata["choices"])
         return
     accepted, wanted = _SCALARS.get(get_origin(hint) or hint, (hint, "a table"))
     # True is a whole number to Python, but nobody means a width of True.
@@ -197,8 +197,8 @@ def _check_tuple(name: str, value: object, hint: Any, metadata: Mapping[str, Any
     kinds = get_args(hint)
     count = None if kinds[-1] is Ellipsis else len(kinds)
     if not isinstance(value, tuple) or (count is not None and len(value) != count):
-        what = {str: "names", Path: "paths"}.get(kinds[0], "numbers")
-        raise UsageError(f"{name} must be a list of {f'{count} ' if count else ''}{what}, not {_shown(value)}")
+        noun = {str: "names", Path: "paths"}.get(kinds[0], "numbers")
+        raise UsageError(f"{name} must be a list of {f'{count} ' if count else ''}{noun}, not {_shown(value)}")
     for item in value:
         _check_value(f"each of {name}", item, kinds[0], metadata)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from capcli.errors import UsageError
-from capcli.options import build, check, near_names, one_of, option
+from capcli.options import build, check, check_choice, near_names, option
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def test_near_names_are_the_likeliest_first() -> None:
 
 
 def test_no_value_is_none_of_the_known_ones() -> None:
-    one_of("kind", None, ["a", "b"])
-    one_of("kind", "a", ["a", "b"])
+    check_choice("kind", None, ["a", "b"])
+    check_choice("kind", "a", ["a", "b"])
     with pytest.raises(UsageError, match=r"^kind must be one of a, b, not 'c'$"):
-        one_of("kind", "c", ["a", "b"])
+        check_choice("kind", "c", ["a", "b"])

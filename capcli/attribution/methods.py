@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from capcli.errors import UsageError
-from capcli.options import one_of
+from capcli.options import check_choice
 
 METHODS = {
     "gradient": "attention weights times the gradient of the word's log-probability by them",
@@ -17,11 +17,11 @@ METHODS = {
 DEFAULT_METHOD = next(iter(METHODS))
 
 
-def check_method(method: str, there: Collection[str], model: str) -> None:
+def check_method(method: str, available: Collection[str], model: str) -> None:
     """Raises UsageError for an unknown method, or one that is not among those that there are of a model."""
-    one_of("method", str(method), METHODS)
-    if method not in there:
+    check_choice("method", str(method), METHODS)
+    if method not in available:
         raise UsageError(
             f"the model {model} has no attention to show; take one that has, such as base, or the method "
-            f"{' or '.join(there)}"
+            f"{' or '.join(available)}"
         )

@@ -61,16 +61,16 @@ class Facts:
     @property
     def encoder(self) -> str:
         """Name of the torchvision model and side of its square input; "none" for a language model."""
-        told = self._part("encoder")
-        if told.get("name") == "none":
+        encoder = self._part("encoder")
+        if encoder.get("name") == "none":
             return "none: a language model, for --lm"
-        return f"{told.get('name', '?')}, {told.get('size', '?')} x {told.get('size', '?')} pixels"
+        return f"{encoder.get('name', '?')}, {encoder.get('size', '?')} x {encoder.get('size', '?')} pixels"
 
     @property
     def decoder(self) -> str:
         """Name of the decoder and its options."""
-        told = self._part("decoder")
-        return ", ".join([str(told.get("name", "?")), *(f"{k} {v}" for k, v in told.items() if k != "name")])
+        decoder = self._part("decoder")
+        return ", ".join([str(decoder.get("name", "?")), *(f"{k} {v}" for k, v in decoder.items() if k != "name")])
 
     @property
     def matcher(self) -> str | None:
@@ -113,13 +113,13 @@ class Facts:
     @property
     def _decoding(self) -> Mapping[str, object]:
         """The model's own options of decoding, that of the words beside it among them."""
-        told = self._part("decoding")
+        options = self._part("decoding")
         if not self.file.with_suffix(WORDS).is_file():
-            return told
+            return options
         from capcli.modelfile.expected_words import ExpectedWords
 
-        return {**told, "word_weight": ExpectedWords.share_of(self.file)}
+        return {**options, "word_weight": ExpectedWords.share_of(self.file)}
 
     def _part(self, name: str) -> Mapping[str, object]:
-        told = self.header.described.get(name)
-        return told if isinstance(told, dict) else {}
+        part = self.header.described.get(name)
+        return part if isinstance(part, dict) else {}

@@ -55,8 +55,8 @@ class History:
     @property
     def fine_tuning(self) -> Mapping[str, object]:
         """What followed when it was made smaller: `recipe` and names of `data`; empty where nothing did."""
-        told = self.origin.get("fine_tuning")
-        return told if isinstance(told, dict) else {}
+        tuning = self.origin.get("fine_tuning")
+        return tuning if isinstance(tuning, dict) else {}
 
     def best_known(self, part: str, metric: str = "CIDEr-D") -> float | None:
         """The metric on the first data set with pictures of that part, "dev" or "test"; None where there is none."""

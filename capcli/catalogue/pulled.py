@@ -69,12 +69,12 @@ def list_pulled() -> tuple[list[PulledFacts], list[str]]:
     """The captioners in the hub's cache, and a line for each of which a part is missing; other models are left out."""
     found, broken = [], []
     for name, folder in pulled().items():
-        for commit in sorted(one.name for one in (folder / "snapshots").glob("*") if one.is_dir()):
-            one = Repository(name, folder / "snapshots" / commit, commit)
+        for commit in sorted(snapshot.name for snapshot in (folder / "snapshots").glob("*") if snapshot.is_dir()):
+            repository = Repository(name, folder / "snapshots" / commit, commit)
             try:
-                if "config.json" in {file.name for file in one.folder.iterdir()} and is_captioner(one):
-                    one.check()
-                    found.append(PulledFacts(name, one))
+                if "config.json" in {file.name for file in repository.folder.iterdir()} and is_captioner(repository):
+                    repository.check()
+                    found.append(PulledFacts(name, repository))
             except (CapcliError, OSError) as error:
                 broken.append(str(error))
     return found, broken
@@ -97,8 +97,8 @@ def checks(facts: PulledFacts) -> Iterator[Check]:
     named = [file for file in files if file.is_symlink() and len(file.resolve().name) == 64]
     broken = [file.name for file in named if file_hash(file.resolve()) != blob_hash(file)]
     if broken:
-        told = f"{broken[0]} is not what was pulled: it was changed or damaged"
-        yield Check("hash", False, f"{told}; remove {(found.folder / broken[0]).resolve()} and pull it again")
+        problem = f"{broken[0]} is not what was pulled: it was changed or damaged"
+        yield Check("hash", False, f"{problem}; remove {(found.folder / broken[0]).resolve()} and pull it again")
     elif named:
         yield Check("hash", True, f"{len(named)} large files, as the hub says")
     else:

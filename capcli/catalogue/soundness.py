@@ -17,12 +17,12 @@ class Check:
     Attributes:
         name: what it is.
         passed: None where there was nothing to hold it against.
-        told: what was found, one clause without a final stop.
+        finding: what was found, one clause without a final stop.
     """
 
     name: str
     passed: bool | None
-    told: str
+    finding: str
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -68,12 +68,12 @@ def _words(facts: Facts) -> Check:
 
 
 def _hash(facts: Facts) -> Check:
-    told, card = f"SHA-256 {facts.sha256}", facts.card.file.name
+    digest, card = f"SHA-256 {facts.sha256}", facts.card.file.name
     if facts.card.text is None:
-        return Check("hash", None, f"{told}; no card {card} is beside the file to compare it with")
+        return Check("hash", None, f"{digest}; no card {card} is beside the file to compare it with")
     expected = facts.card.sha256
     if expected is None:
-        return Check("hash", None, f"{told}; the card {card} names none to compare it with")
+        return Check("hash", None, f"{digest}; the card {card} names none to compare it with")
     if expected == facts.sha256:
-        return Check("hash", True, f"{told}, as the card {card} says")
-    return Check("hash", False, f"{told}, but the card {card} says {expected}: the file was changed or damaged")
+        return Check("hash", True, f"{digest}, as the card {card} says")
+    return Check("hash", False, f"{digest}, but the card {card} says {expected}: the file was changed or damaged")

@@ -32,9 +32,11 @@ def print_list(models: Sequence[Facts]) -> None:
     """Prints a line for each model to stdout."""
     columns = ("name", "size", "SHA-256", "trained on", "dev CIDEr-D", "test CIDEr-D")
     rows = []
-    for one in models:
-        known = (score(one.history.best_known(part)) for part in ("dev", "test"))
-        rows.append((one.label, megabytes(one.size), one.sha256[:_SHORT], ", ".join(one.history.trained_on), *known))
+    for model in models:
+        known = (score(model.history.best_known(part)) for part in ("dev", "test"))
+        rows.append(
+            (model.label, megabytes(model.size), model.sha256[:_SHORT], ", ".join(model.history.trained_on), *known)
+        )
     print_table("", columns, rows, numbers=("size", "dev CIDEr-D", "test CIDEr-D"))
 
 
@@ -54,8 +56,8 @@ def print_facts(facts: Facts) -> None:
         ("recipe", _recipe(history.recipe)),
     ]
     if history.origin:
-        told = f"{history.origin.get('model', '?')} by {history.origin.get('method', '?')}"
-        rows.append(("made from", f"{told}, SHA-256 {str(history.origin.get('sha256', '?'))[:_SHORT]}"))
+        source = f"{history.origin.get('model', '?')} by {history.origin.get('method', '?')}"
+        rows.append(("made from", f"{source}, SHA-256 {str(history.origin.get('sha256', '?'))[:_SHORT]}"))
     if isinstance(tuned := history.fine_tuning.get("recipe"), dict):
         rows.append(("fine-tuned by", _recipe(tuned)))
     print_table(facts.label, ("", ""), rows)
@@ -80,9 +82,9 @@ def print_facts(facts: Facts) -> None:
 def print_pulled(models: Sequence[PulledFacts]) -> None:
     """Prints a line for each captioner of Hugging Face to stdout."""
     rows = [
-        (one.label, megabytes(one.repository.size), str(one.repository.revision)[:_SHORT], one.repository.family.name,
-         one.repository.licence)
-        for one in models
+        (model.label, megabytes(model.repository.size), str(model.repository.revision)[:_SHORT],
+         model.repository.family.name, model.repository.licence)
+        for model in models
     ]  # fmt: skip
     print_table("", ("name", "size", "revision", "family", "licence"), rows, numbers=("size",))
 
@@ -90,9 +92,9 @@ def print_pulled(models: Sequence[PulledFacts]) -> None:
 def print_checks(label: str, file: Path, found: Sequence[Check]) -> None:
     """Prints what was checked and what was found to stdout."""
     words = {True: "ok", False: "FAILED", None: "not compared"}
-    rows = [(check.name, words[check.passed], check.told) for check in found]
-    told = "not sound" if any(check.passed is False for check in found) else "sound"
-    print_table(f"{label}, {file}: {told}", ("", "", ""), rows)
+    rows = [(check.name, words[check.passed], check.finding) for check in found]
+    verdict = "not sound" if any(check.passed is False for check in found) else "sound"
+    print_table(f"{label}, {file}: {verdict}", ("", "", ""), rows)
 
 
 def stored(weights: Weights) -> str:
@@ -105,13 +107,13 @@ def _recipe(recipe: Mapping[str, object]) -> str:
     if not recipe:
         return "not said"
     stages = recipe.get("stage")
-    told = [str(recipe.get("name", "?"))]
+    parts = [str(recipe.get("name", "?"))]
     if "seed" in recipe:
-        told.append(f"seed {recipe['seed']}")
+        parts.append(f"seed {recipe['seed']}")
     for stage in stages if isinstance(stages, list) else []:
         if isinstance(stage, dict):
-            told.append(f"{stage.get('objective', 'cross-entropy')} for {stage.get('epochs', '?')} epochs")
-    return ", ".join(told)
+            parts.append(f"{stage.get('objective', 'cross-entropy')} for {stage.get('epochs', '?')} epochs")
+    return ", ".join(parts)
 
 
 def shown_figure(name: str, value: float | None) -> str:

@@ -28,10 +28,10 @@ class Weights:
     @property
     def zeros(self) -> int:
         """Numbers that were pruned: that are zero, and left out of the file."""
-        told: int = self.header.described["left_out"]
+        claimed: int = self.header.described["left_out"]
         # Each has a bit; what a stranger says beyond that is not so.
         bits = sum(8 * math.prod(shape) for name, (_, shape) in self.header.tensors.items() if name.endswith(KEPT))
-        return min(max(told, 0), bits)
+        return min(max(claimed, 0), bits)
 
     @property
     def stored(self) -> str:

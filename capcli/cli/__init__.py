@@ -42,7 +42,7 @@ class _Commands(PlainGroup):
     """Ends every command that cannot go on in one line and an exit code, never in a traceback."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        hush(False)  # until a command is told so
+        hush(False)  # until a command asks for it
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except Exception as error:

@@ -55,7 +55,7 @@ def apply(
             typer.echo(f"{escape(picture)}\t{' '.join(text.split())}")
 
     described = read_described(rows)
-    base = common_folder([str(one.path) for one in described])
+    base = common_folder([str(picture.path) for picture in described])
     if options.into == "copy" and options.to is not None and options.to.exists() and options.to.samefile(base):
         raise UsageError(f"--to {options.to} is where the pictures are; name another folder for copies")
     with ExitStack() as stack:
@@ -69,10 +69,10 @@ def apply(
             journal = stack.enter_context(Journal(rows)) if changes else None
             pictures = InPictures(options, base, exiftool, journal, sidecars)
 
-        def compose(one: Described) -> str:
+        def compose(picture: Described) -> str:
             if context is None or exiftool is None:
-                return one.caption
-            return context.text(one.caption, one.path, Tags(exiftool.read(one.path)))
+                return picture.caption
+            return context.text(picture.caption, picture.path, Tags(exiftool.read(picture.path)))
 
         tally = apply_captions(described, options, pictures or sidecars, compose, observer=console, wrote=wrote)
     _conclude(tally, console, options, raw=pictures.raw if pictures else 0)
@@ -81,12 +81,12 @@ def apply(
 def _conclude(tally: Counter[Outcome], console: Console, options: ApplyOptions, raw: int) -> None:
     from capcli.metadata.places import Outcome
 
-    told = ", ".join(f"{outcome.value} {tally[outcome]:,}" for outcome in Outcome if tally[outcome])
+    summary = ", ".join(f"{outcome.value} {tally[outcome]:,}" for outcome in Outcome if tally[outcome])
     if raw and options.into != "sidecar":
-        told += f"; raw files are not changed, {raw:,} of them have sidecars"
+        summary += f"; raw files are not changed, {raw:,} of them have sidecars"
     if options.into == "original" and not options.dry_run and tally[Outcome.WRITTEN]:
-        told += "; --undo puts the originals back"
-    console.finish(f"{'would be ' if options.dry_run else ''}{told or 'nothing to do'}")
+        summary += "; --undo puts the originals back"
+    console.finish(f"{'would be ' if options.dry_run else ''}{summary or 'nothing to do'}")
     if tally[Outcome.FAILED]:
         raise typer.Exit(1)
 

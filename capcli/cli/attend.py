@@ -75,7 +75,7 @@ def _draw(
         raise UsageError("-o DIR says where to write; --terminal draws in the terminal instead")
     if wanted.keywords and (wish.terminal or wish.as_ not in ("html", "npz", "json")):
         raise UsageError("only --as html, npz and json show keywords; `capcli caption --keywords` writes rows of them")
-    # Everything that can be wrong with paths and files is told before torch takes its seconds.
+    # Everything that can be wrong with paths and files is reported before torch takes its seconds.
     found, base = options.find(paths)
     canvas: Canvas
     if wish.output:

@@ -73,7 +73,7 @@ def caption(
     One film gets captions with times. A picture that cannot be read gets its row or a line on stderr, the rest goes on,
     and the exit code is 1.
     """
-    # Everything that can be wrong with paths and outputs is told before torch takes its seconds.
+    # Everything that can be wrong with paths and outputs is reported before torch takes its seconds.
     options, to, given = InputOptions(**inputs), OutputOptions(**outputs), ModelOptions(**place)
     shared, words, paths = _sharing(sharing, watch, bursts, moving), KeywordOptions(**wanted), paths or []
     if shared.on == RAY:

@@ -41,7 +41,7 @@ def compress(
     from capcli.compression.measurement import find_references, measure_models, scores_of, timed_pictures
     from capcli.compression.table import print_compressed
 
-    # Everything that can be wrong with data and pictures is told before torch takes its seconds.
+    # Everything that can be wrong with data and pictures is reported before torch takes its seconds.
     references, pictures = find_references(measuring, [source]), timed_pictures(measuring.pictures)
 
     tuning = options.fine_tuning(measuring.data)

@@ -103,8 +103,8 @@ def _caption(
         console.conclude(captioned.tally)
         tell_all(captioned.notes)
         if captioned.failed and not chosen.allow_missing:
-            told = f"{captioned.failed:,} of {len(captioned.predictions):,} images could not be captioned"
-            raise CapcliError(f"{told}, so nothing is scored; --allow-missing scores the rest")
+            fault = f"{captioned.failed:,} of {len(captioned.predictions):,} images could not be captioned"
+            raise CapcliError(f"{fault}, so nothing is scored; --allow-missing scores the rest")
         if not chosen.retrieval:
             return captioned, None
         with counting() as progress:

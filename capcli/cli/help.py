@@ -69,10 +69,10 @@ def _help(ctx: Any, commands: Mapping[str, Rows]) -> str:
         if getattr(parameter, "hidden", False):
             continue
         if parameter.param_type_name == "argument":
-            groups.setdefault("Arguments", []).append((_metavar(parameter), _told(parameter)))
+            groups.setdefault("Arguments", []).append((_metavar(parameter), _description(parameter)))
         else:
             title = getattr(parameter, "rich_help_panel", None) or "Options"
-            groups.setdefault(title, []).append((_names(parameter), _told(parameter)))
+            groups.setdefault(title, []).append((_names(parameter), _description(parameter)))
     first: dict[str, Rows] = {title: groups.pop(title) for title in ("Arguments", "Options") if title in groups}
     # Of a group the commands are what is looked for.
     ordered: dict[str, Rows] = {**commands, **first, **groups}
@@ -93,8 +93,8 @@ def _usage(ctx: Any) -> str:
 def _table(rows: Iterable[tuple[str, str]], width: int) -> Iterable[str]:
     rows = list(rows)
     column = min(_COLUMN, max(len(name) for name, _ in rows) + 4)
-    for name, told in rows:
-        lines = textwrap.wrap(told, max(20, width - column)) or [""]
+    for name, text in rows:
+        lines = textwrap.wrap(text, max(20, width - column)) or [""]
         head = f"  {name}"
         if len(head) + 2 > column:
             yield head
@@ -115,11 +115,11 @@ def _metavar(argument: Any) -> str:
     return str(argument.metavar or argument.name.upper())
 
 
-def _told(parameter: Any) -> str:
+def _description(parameter: Any) -> str:
     """The help of a parameter, with a default that it does not name itself."""
-    told, shown = " ".join((parameter.help or "").split()), parameter.show_default
+    text, shown = " ".join((parameter.help or "").split()), parameter.show_default
     if parameter.required:
-        return told if parameter.param_type_name == "argument" else f"{told} (required)"
+        return text if parameter.param_type_name == "argument" else f"{text} (required)"
     if isinstance(shown, str):
-        return f"{told} (default {shown})"
-    return f"{told} (default {parameter.default})" if shown and parameter.default not in (None, False, (), []) else told
+        return f"{text} (default {shown})"
+    return f"{text} (default {parameter.default})" if shown and parameter.default not in (None, False, (), []) else text

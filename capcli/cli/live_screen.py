@@ -27,12 +27,12 @@ class Rows:
     """A line for each new sentence: time, sentence, delay in milliseconds, with tabs between them."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._sentence = ""
 
     def show(self, sight: Sight) -> None:
-        if sight.new and sight.caption.text != self._said:
-            self._said = sight.caption.text
-            line = f"{clock(sight.arrival.time)}\t{one_line(self._said)}\t{told_delay(sight)}\n"
+        if sight.new and sight.caption.text != self._sentence:
+            self._sentence = sight.caption.text
+            line = f"{clock(sight.arrival.time)}\t{one_line(self._sentence)}\t{format_delay(sight)}\n"
             sys.stdout.buffer.write(line.encode(sys.stdout.encoding or "utf-8", "replace"))
             sys.stdout.buffer.flush()
 
@@ -49,7 +49,7 @@ class Picture:
         width, height = fit_into(picture.size, max(1, columns), max(1, rows - _LINES))
         small = picture.resize((width, 2 * height), reducing_gap=3.0)
         sentence = chop_cells(one_line(sight.caption.text), max(1, columns))[: _LINES - 2]
-        lines = [*draw_blocks(small, self._colour), *sentence, f"{told_delay(sight)}, Ctrl-C ends it"]
+        lines = [*draw_blocks(small, self._colour), *sentence, f"{format_delay(sight)}, Ctrl-C ends it"]
         # Each line is cleared behind what is new, so that nothing flickers.
         drawn = "\x1b[H" + "".join(f"{line}\x1b[K\r\n" for line in lines) + "\x1b[J"
         sys.stdout.buffer.write(drawn.encode(sys.stdout.encoding or "utf-8", "replace"))
@@ -72,6 +72,6 @@ def open_display() -> Iterator[Display]:
         sys.stdout.flush()
 
 
-def told_delay(sight: Sight) -> str:
+def format_delay(sight: Sight) -> str:
     """How late the sentence was, for people."""
     return f"{1000 * sight.delay:.0f} ms"

@@ -48,7 +48,7 @@ def list_models(
             tell(str(error))
             broken = True
     if as_json:
-        print_json([one.to_json() for one in found])
+        print_json([facts.to_json() for facts in found])
     elif found:
         from capcli.catalogue.table import print_list
 
@@ -88,14 +88,14 @@ def verify(model: _Model, as_json: _Json = False) -> None:
     from capcli.catalogue.soundness import checks
 
     if is_repository(model):
-        told = PulledFacts.read(model)
-        file, sha256, found = told.repository.folder, told.repository.sha256, list(check_pulled(told))
+        pulled = PulledFacts.read(model)
+        file, sha256, found = pulled.repository.folder, pulled.repository.sha256, list(check_pulled(pulled))
     else:
         facts = Facts.read(model, find_model(model))
         file, sha256, found = facts.file, facts.sha256, list(checks(facts))
     sound = all(check.passed is not False for check in found)
     if as_json:
-        rows = [{"check": check.name, "passed": check.passed, "found": check.told} for check in found]
+        rows = [{"check": check.name, "passed": check.passed, "found": check.finding} for check in found]
         print_json({"model": model, "file": str(file), "sha256": sha256, "sound": sound, "checks": rows})
     else:
         from capcli.catalogue.table import print_checks
@@ -120,7 +120,7 @@ def pull(model: _Hub, as_json: _Json = False) -> None:
     from capcli.output.table import print_table
 
     offer = ask_hub(model)
-    told = {
+    details = {
         "model": f"hf:{offer.name}",
         "family": offer.family.name,
         "size": offer.size,
@@ -130,7 +130,7 @@ def pull(model: _Hub, as_json: _Json = False) -> None:
     if not as_json:
         here = f", {megabytes(offer.there)} of them here already" if offer.there else ""
         print_table(
-            "", ("", ""), [(k, f"{megabytes(offer.size)}{here}" if k == "size" else str(v)) for k, v in told.items()]
+            "", ("", ""), [(k, f"{megabytes(offer.size)}{here}" if k == "size" else str(v)) for k, v in details.items()]
         )
         sys.stdout.flush()
     if is_hushed() or not sys.stderr.isatty():
@@ -139,7 +139,7 @@ def pull(model: _Hub, as_json: _Json = False) -> None:
         disable_progress_bars()
     found = download(offer)
     if as_json:
-        print_json({**told, "file": str(found.folder), "sha256": found.sha256})
+        print_json({**details, "file": str(found.folder), "sha256": found.sha256})
     else:
         inform(f"pulled and checked, in {found.folder}; --model hf:{offer.name} takes it")
 
@@ -213,7 +213,7 @@ def _list_pulled(as_json: bool) -> None:
     for line in broken:
         tell(line)
     if as_json:
-        print_json([one.to_json() for one in found])
+        print_json([facts.to_json() for facts in found])
     elif found:
         from capcli.catalogue.table import print_pulled
 

@@ -81,7 +81,7 @@ Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", help="Say nothing on stderr but what goes wrong: no progress, no summary."),
 ]
-"""For commands that tell of their progress; `takes` gives it to all."""
+"""For commands that report their progress; `takes` gives it to all."""
 
 
 def path(name: str) -> Path:
@@ -105,7 +105,7 @@ def _completer(choices: Collection[str]) -> Callable[[str], list[str]]:
 def _fold(value: object, field: dataclasses.Field[Any]) -> object:
     """A value, or each of several, as the field's choices spell it; several are a tuple, as in the dataclasses."""
     if isinstance(value, (list, tuple)):
-        return tuple(_fold(one, field) for one in value)
+        return tuple(_fold(item, field) for item in value)
     choices = field.metadata["choices"] or ()
     return value.lower() if isinstance(value, str) and value.lower() in choices else value
 
@@ -122,19 +122,19 @@ def _types(options: type[DataclassInstance]) -> dict[str, Any]:
 
 
 def _parameter(group: Group, field: dataclasses.Field[Any]) -> inspect.Parameter:
-    told = field.metadata
+    metadata = field.metadata
     kind = _types(group.options)[field.name]
     option = typer.Option(
         flag_of(field.name),
-        *([told["flag"]] if told["flag"] else []),
+        *([metadata["flag"]] if metadata["flag"] else []),
         help=describe(field),
-        min=told["min"] if told["above"] is None else told["above"],
-        max=told["max"],
-        metavar=told["metavar"] or _VALUES.get(kind),
+        min=metadata["min"] if metadata["above"] is None else metadata["above"],
+        max=metadata["max"],
+        metavar=metadata["metavar"] or _VALUES.get(kind),
         show_default=False,
         rich_help_panel=None if field.name in group.common else group.title,
         parser=path if kind in (Path, Path | None) else None,
-        autocompletion=_completer(told["choices"]) if told["choices"] else None,
+        autocompletion=_completer(metadata["choices"]) if metadata["choices"] else None,
     )
     taken: Any = list[str] if kind == tuple[str, ...] else kind
     if type(None) not in get_args(taken):

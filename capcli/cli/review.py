@@ -82,8 +82,10 @@ def _rate(files: list[Path], wanted: RatingOptions, served: ReviewOptions) -> No
     session = Session(questions, scales_of(wanted.scale), rater, wanted.output)
     for note in (*systems.notes, *session.notes):
         tell(note)
-    told = f"{rater} has {session.count_open():,} of {session.count:,} questions to answer, into {wanted.output}"
-    serve_rating(session, name_store(wanted.output, rater, *session.scales), served, announce(told, opens=served.open))
+    summary = f"{rater} has {session.count_open():,} of {session.count:,} questions to answer, into {wanted.output}"
+    serve_rating(
+        session, name_store(wanted.output, rater, *session.scales), served, announce(summary, opens=served.open)
+    )
 
 
 def need_server(page: str = "the review page") -> None:
@@ -97,13 +99,13 @@ def need_server(page: str = "the review page") -> None:
         raise UsageError(f'{page} needs Starlette and uvicorn: pip install "capcli[review]"') from None
 
 
-def announce(told: str, *, opens: bool) -> Callable[[str], None]:
+def announce(summary: str, *, opens: bool) -> Callable[[str], None]:
     """What is done with the address of the page."""
 
     def ready(address: str) -> None:
         typer.echo(address)
         sys.stdout.flush()
-        inform(f"open this address in a browser of this computer; {told}, until Ctrl-C")
+        inform(f"open this address in a browser of this computer; {summary}, until Ctrl-C")
         if opens:
             import webbrowser
 

@@ -47,7 +47,7 @@ def replace_closed_streams() -> None:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Drop what is written to stderr meanwhile; what goes wrong is raised, and told afterwards."""
+    """Drop what is written to stderr meanwhile; what goes wrong is raised, and reported afterwards."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):  # noqa: PTH123
         yield
 

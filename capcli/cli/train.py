@@ -114,7 +114,7 @@ def train(
         )
     if processes.first:
         for name, gain in trained.gains.items():
-            inform(f"{name}: {_told(gain, name in trained.chosen)}")
+            inform(f"{name}: {_describe(gain, name in trained.chosen)}")
         if not trained.calibrated:
             tell(
                 "confidence is the mean probability of a caption's words: what is held out is too little to fit it to "
@@ -123,7 +123,7 @@ def train(
         typer.echo(trained.file)
 
 
-def _told(gain: Gain, chosen: bool) -> str:
+def _describe(gain: Gain, chosen: bool) -> str:
     """A gain on one line."""
     cider_d, (before, after) = gain.cider_d, gain.perplexity
     pictures = count_of(gain.pictures, "picture")

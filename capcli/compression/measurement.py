@@ -54,13 +54,13 @@ class Measured:
 
     def reread(self) -> Measured:
         """The same with what the files say of themselves by now."""
-        return replace(self, facts=tuple(Facts.read(one.label, one.file) for one in self.facts))
+        return replace(self, facts=tuple(Facts.read(facts.label, facts.file) for facts in self.facts))
 
     def to_json(self) -> dict[str, object]:
         """All of it as plain values; the first model has no `against_the_first`."""
-        models = [{**one.to_json(), "speed": self.speed.to_json(place)} for place, one in enumerate(self.facts)]
-        for one, comparison in zip(models[1:], self.comparisons, strict=False):
-            one["against_the_first"] = comparison.to_json()
+        models = [{**facts.to_json(), "speed": self.speed.to_json(place)} for place, facts in enumerate(self.facts)]
+        for model, comparison in zip(models[1:], self.comparisons, strict=False):
+            model["against_the_first"] = comparison.to_json()
         return {"models": models, "timed_on": self.timed_on, "notes": list(self.notes), "machine": machine()}
 
 
@@ -133,7 +133,7 @@ def measure_models(
         UsageError: for a model that cannot be used, and if none of `pictures` can be read.
         CapcliError: if memory or disk is full.
     """
-    # A file that is no model is told before torch takes its seconds.
+    # A file that is no model is reported before torch takes its seconds.
     facts = tuple(Facts.read(label, file) for label, file in models.items())
 
     from capcli.captioner import Captioner
@@ -148,27 +148,27 @@ def measure_models(
 
     from capcli.evaluation.comparison import compare
 
-    said = []
+    predictions = []
     for file in models.values():
         model = ModelOptions(model=str(file), device=measuring.device, batch_size=measuring.batch_size)
         with Session(model, observer=observer) as session:
             captioned = caption_references(references, session)
             session.observer.conclude(captioned.tally, session.captioner.name)
-        said.append(captioned.predictions)
+        predictions.append(captioned.predictions)
     first = next(iter(models))
     comparisons = tuple(
         compare(
             references,
-            said[0],
+            predictions[0],
             other,
             ComparingOptions(no_java=True),
             allow_missing=True,
             settings={"compare": (first, label)},
         )
-        for label, other in zip(list(models)[1:], said[1:], strict=True)
+        for label, other in zip(list(models)[1:], predictions[1:], strict=True)
     )
-    notes = [*refused, *references.notes, *(note for one in comparisons for note in one.notes)]
-    unreadable = sum(prediction.error is not None for prediction in said[0])
+    notes = [*refused, *references.notes, *(note for comparison in comparisons for note in comparison.notes)]
+    unreadable = sum(prediction.error is not None for prediction in predictions[0])
     return Measured(facts, speed, timed_on, comparisons, tuple(dict.fromkeys(notes)), unreadable)
 
 
@@ -177,7 +177,9 @@ def scores_of(measured: Measured) -> dict[str, dict[str, float]]:
     (comparison,) = measured.comparisons
     references = comparison.references
     name = " ".join(part for part in (references.name, references.split) if part)
-    figures = {key: round(one.b, 4) for key, one in comparison.differences.metrics.items() if key in _KEPT}
+    figures = {
+        key: round(difference.b, 4) for key, difference in comparison.differences.metrics.items() if key in _KEPT
+    }
     return {name: {"images": len(comparison.b.pairs), **figures}}
 
 
@@ -201,7 +203,7 @@ def _prepared(
             refused.append(str(error))
     if not rows:
         raise _unreadable(refused)
-    told = count_of(len(rows), "photograph")
+    timed_on = count_of(len(rows), "photograph")
     if pictures is None:
-        told = f"{len(rows)} made pictures (--pictures PATH takes photographs)"
-    return [np.stack(column) for column in zip(*rows, strict=True)], told, tuple(refused)
+        timed_on = f"{len(rows)} made pictures (--pictures PATH takes photographs)"
+    return [np.stack(column) for column in zip(*rows, strict=True)], timed_on, tuple(refused)

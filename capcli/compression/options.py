@@ -10,7 +10,7 @@ from capcli.errors import UsageError
 from capcli.evaluation.options import HELD_OUT, SPLITS
 from capcli.model.options import batch_size_option, device_option
 from capcli.modelfile.target import check_model_target
-from capcli.options import one_of, option
+from capcli.options import check_choice, option
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,6 @@ class MeasureOptions:
     batch_size: int = batch_size_option()
 
     def __post_init__(self) -> None:
-        one_of("split", self.split, (*SPLITS, HELD_OUT))
+        check_choice("split", self.split, (*SPLITS, HELD_OUT))
         if self.split is not None and self.data is None:
             raise UsageError("--split says which images of a data set to score on: add --data DATASET")

@@ -21,26 +21,26 @@ def print_compared(measured: Measured) -> None:
     """Prints models side by side to stdout, then the scores of each other than the first against the first's."""
     facts, speed = measured.facts, measured.speed
     rows = [
-        ("size", *(megabytes(one.size) for one in facts)),
-        ("stored as", *(stored(one.weights) for one in facts)),
-        ("encoder", *(one.encoder for one in facts)),
-        ("decoder", *(str(one.header.described["decoder"]["name"]) for one in facts)),
-        ("parameters", *(f"{one.weights.parameters:,}" for one in facts)),
-        ("vocabulary", *(f"{one.words:,}" for one in facts)),
+        ("size", *(megabytes(model.size) for model in facts)),
+        ("stored as", *(stored(model.weights) for model in facts)),
+        ("encoder", *(model.encoder for model in facts)),
+        ("decoder", *(str(model.header.described["decoder"]["name"]) for model in facts)),
+        ("parameters", *(f"{model.weights.parameters:,}" for model in facts)),
+        ("vocabulary", *(f"{model.words:,}" for model in facts)),
         ("images/s", *(f"{speed.rate(place):.1f}" for place in range(len(facts)))),
         ("speed", "", *(f"{speed.ratio(place)[0]:.2f} times" for place in range(1, len(facts)))),
-        ("computes in", *(_precision(each) for each in speed.precision)),
+        ("computes in", *(_precision(pair) for pair in speed.precision)),
     ]
     if not measured.comparisons:
-        for name in dict.fromkeys(name for one in facts for name in one.history.scores):
+        for name in dict.fromkeys(name for model in facts for name in model.history.scores):
             rows.append(
-                (f"CIDEr-D, {name}", *(score(one.history.scores.get(name, {}).get("CIDEr-D")) for one in facts))
+                (f"CIDEr-D, {name}", *(score(model.history.scores.get(name, {}).get("CIDEr-D")) for model in facts))
             )
     notes = [_timed(measured)]
-    notes += [f"{one.label} is {speed.verdict(place)}" for place, one in enumerate(facts) if place]
+    notes += [f"{model.label} is {speed.verdict(place)}" for place, model in enumerate(facts) if place]
     if not measured.comparisons:
         notes.append("scores are those that the files hold; --data DATASET measures them on the same pictures")
-    print_table("", ("", *(one.label for one in facts)), rows, footnotes=notes)
+    print_table("", ("", *(model.label for model in facts)), rows, footnotes=notes)
     for comparison in measured.comparisons:
         print()
         print_comparison(comparison)
@@ -58,8 +58,15 @@ def print_compressed(measured: Measured) -> None:
     ]
     for comparison in measured.comparisons:
         for name in _SHOWN:
-            if one := comparison.differences.metrics.get(name):
-                rows.append((name, shown_figure(name, one.a), shown_figure(name, one.b), _difference(name, one)))
+            if difference := comparison.differences.metrics.get(name):
+                rows.append(
+                    (
+                        name,
+                        shown_figure(name, difference.a),
+                        shown_figure(name, difference.b),
+                        _difference(name, difference),
+                    )
+                )
     notes = [
         f"{speed.verdict(1)}; {_computing(measured)}",
         _timed(measured),
@@ -83,22 +90,26 @@ def _timed(measured: Measured) -> str:
 def _computing(measured: Measured) -> str:
     """How the second of two models computes, and whether that is what differs."""
     (_, before), (_, after) = measured.speed.precision
-    told = []
+    remarks = []
     if before != after:
-        told.append(f"its decoder computes in {after}, which was {before}")
+        remarks.append(f"its decoder computes in {after}, which was {before}")
     elif measured.facts[1].weights.stored == "int8":
-        told.append(f"int8 makes the file smaller and nothing faster: loaded, its weights are floats again, in {after}")
+        remarks.append(
+            f"int8 makes the file smaller and nothing faster: loaded, its weights are floats again, in {after}"
+        )
     if measured.facts[1].weights.zeros:
-        told.append("its zeros make the file smaller and nothing faster, as they are computed with like other numbers")
-    return "; ".join(told) or f"it computes as before, in {after}"
+        remarks.append(
+            "its zeros make the file smaller and nothing faster, as they are computed with like other numbers"
+        )
+    return "; ".join(remarks) or f"it computes as before, in {after}"
 
 
-def _precision(each: Sequence[str]) -> str:
-    encoder, decoder = each
+def _precision(pair: Sequence[str]) -> str:
+    encoder, decoder = pair
     return encoder if encoder == decoder else f"{encoder}, decoder {decoder}"
 
 
-def _difference(name: str, one: Difference) -> str:
+def _difference(name: str, difference: Difference) -> str:
     # Adding 0 makes one of minus 0.
-    told = f"{round(one.value, 3) + 0:+.3f}"
-    return ", ".join(part for part in (told, interval(name, one.low, one.high)) if part)
+    change = f"{round(difference.value, 3) + 0:+.3f}"
+    return ", ".join(part for part in (change, interval(name, difference.low, difference.high)) if part)

@@ -63,7 +63,7 @@ class Item:
     """One picture and what people wrote about it.
 
     Attributes:
-        image: an existing file, unless the reader was told that pictures may be missing; of a sentence that has no
+        image: an existing file, unless the reader lets pictures be missing; of a sentence that has no
             picture, the text that it is from.
         captions: at least one, in the order of the source, duplicates and white space kept, none blank.
         split: "train", "dev", "test", or "rest" for a picture that the source puts in none of them.

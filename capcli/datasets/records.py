@@ -166,8 +166,8 @@ def _one_object(text: str, path: Path) -> list[Record]:
             raise DatasetError(f"{path}: {name} is there twice; put its captions into one list")
         seen.add(name)
         # COCO's scorers take predictions as lists of one.
-        one = value if isinstance(value, str) else value[0] if len(value) == 1 else None
-        fields = {"image": name, "captions": value} | ({} if one is None else {"caption": one})
+        caption = value if isinstance(value, str) else value[0] if len(value) == 1 else None
+        fields = {"image": name, "captions": value} | ({} if caption is None else {"caption": caption})
         records.append(Record(f"{path}, entry {number}", fields))
     return records
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from capcli.errors import DatasetError
 
 _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-# The first line by which a file tells Excel its separator.
+# The first line by which a file names its separator to Excel.
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?(\r\n?|\n|$)', re.IGNORECASE)
 
 
@@ -40,12 +40,12 @@ def read_header(text: str, known: Set[str]) -> Header:
         text: the whole table.
         known: lower-case names of columns.
     """
-    told = _SEPARATOR_LINE.match(text)
-    line, start = (2, told.end()) if told else (1, 0)
+    separator_line = _SEPARATOR_LINE.match(text)
+    line, start = (2, separator_line.end()) if separator_line else (1, 0)
     first = re.split(r"[\r\n]", text[start : start + 65536], maxsplit=1)[0]
     headers = [
         Header(tuple(_names(next(csv.reader([first], delimiter=separator), []))), separator, line, start)
-        for separator in (told[1] if told else _SEPARATORS)
+        for separator in (separator_line[1] if separator_line else _SEPARATORS)
     ]
     return max(headers, key=lambda header: len(known & set(header.columns)))
 

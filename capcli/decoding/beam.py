@@ -162,10 +162,10 @@ class _Search(Generic[State]):
         self._attention = None if weights is None else self._longer(self._attention, weights, going, source)
         self._sentinel = None if share is None else self._longer(self._sentinel, share, going, source)
 
-    def _longer(self, told: Float32Array | None, now: Float32Array, going: IntArray, source: IntArray) -> Float32Array:
-        """What has been told word by word and what is of this step, P x K x T x ..., in the order of the new beams."""
+    def _longer(self, past: Float32Array | None, now: Float32Array, going: IntArray, source: IntArray) -> Float32Array:
+        """What earlier steps gave and what this step gives, P x K x T x ..., in the order of the new beams."""
         now = now.reshape(-1, self._scores.shape[1], 1, *now.shape[1:])
-        longer: Float32Array = (now if told is None else np.concatenate([told, now], 2))[going, source]
+        longer: Float32Array = (now if past is None else np.concatenate([past, now], 2))[going, source]
         return longer
 
     def _hypothesis(self, row: int, beam: int, end: float | None) -> Hypothesis:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from torch import Tensor
 
@@ -66,9 +66,9 @@ def decode(
         every = options.replace(num_captions=kept)
         found = beam_search(TorchSpeaker(decoder), regions, every, prefix, state, language, expected)
         if language is not None and options.lm_rescore:
-            bonus = iter(language.scores([one for each in found for one in each], options.length_penalty))
-            found = [rerank(each, list(islice(bonus, len(each))), options.lm_rescore) for each in found]
+            bonus = iter(language.scores(list(chain.from_iterable(found)), options.length_penalty))
+            found = [rerank(captions, list(islice(bonus, len(captions))), options.lm_rescore) for captions in found]
     if matcher is not None and options.rerank:
         alike = similarities(matcher, regions, found)
-        found = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
-    return [each[: options.num_captions] for each in found]
+        found = [rerank(captions, bonus, options.rerank) for captions, bonus in zip(found, alike, strict=True)]
+    return [captions[: options.num_captions] for captions in found]

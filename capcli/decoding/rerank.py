@@ -22,7 +22,10 @@ def rerank(hypotheses: Sequence[Hypothesis], bonus: Sequence[float], weight: flo
     Those that were cut stay behind those that end.
     """
     scored = best_first(
-        [replace(one, score=one.score + weight * more) for one, more in zip(hypotheses, bonus, strict=True)]
+        [
+            replace(hypothesis, score=hypothesis.score + weight * more)
+            for hypothesis, more in zip(hypotheses, bonus, strict=True)
+        ]
     )
     return sorted(scored, key=lambda hypothesis: hypothesis.end_log_probability is None)
 

@@ -50,7 +50,7 @@ def sample(
     last = torch.full((B * N,), START, device=device)
     alive = torch.ones(B * N, dtype=torch.bool, device=device)
     tokens = torch.empty(B * N, 0, dtype=torch.long, device=device)
-    word_scores, attention, sentinel = [], [], []
+    word_scores, attentions, sentinels = [], [], []
     for length in range(T):
         log_probabilities, weights, state = decoder.step(last, state)
         choices = allowed(log_probabilities, tokens, options, prefix)
@@ -58,21 +58,21 @@ def sample(
         last = _draw(_shares(choices, options), places[:, length]).where(alive, PAD)
         tokens = torch.cat([tokens, last.unsqueeze(1)], 1)
         word_scores.append(log_probabilities.gather(1, last.unsqueeze(1)))
-        attention.append(weights)
-        sentinel.append(decoder.sentinel(state))
+        attentions.append(weights)
+        sentinels.append(decoder.sentinel(state))
         alive = alive & (last != END)
         if not alive.any():
             break
-    seen, own = (
-        None if told[0] is None else array(torch.stack([one for one in told if one is not None], 1))
-        for told in (attention, sentinel)
+    attention, sentinel = (
+        None if steps[0] is None else array(torch.stack([step for step in steps if step is not None], 1))
+        for steps in (attentions, sentinels)
     )
     drawn = []
-    for row, (said, logs) in enumerate(zip(tokens.tolist(), torch.cat(word_scores, 1).tolist(), strict=True)):
-        words = list(takewhile(lambda token: token >= len(SPECIALS), said))
-        end = logs[len(words)] if END in said else None
-        looked = None if seen is None else seen[row, : len(words)]
-        shares = None if own is None else own[row, : len(words)]
+    for row, (caption, logs) in enumerate(zip(tokens.tolist(), torch.cat(word_scores, 1).tolist(), strict=True)):
+        words = list(takewhile(lambda token: token >= len(SPECIALS), caption))
+        end = logs[len(words)] if END in caption else None
+        looked = None if attention is None else attention[row, : len(words)]
+        shares = None if sentinel is None else sentinel[row, : len(words)]
         drawn.append(Hypothesis.scored(words, logs[: len(words)], looked, end, options.length_penalty, shares))
     return [drawn[picture * N : (picture + 1) * N] for picture in range(B)]
 

@@ -43,15 +43,16 @@ def teacher_force(
         if with_gradients:
             gates = torch.ones(*tokens[:, 1:].shape, layers, heads, regions.shape[1], device=device, requires_grad=True)
         log_probabilities, attention, sentinel = decoder.trace(tokens[:, :-1], state, gates)
-        said = log_probabilities.gather(2, tokens[:, 1:, None]).squeeze(2)
-        relevance = None if gates is None else array(torch.autograd.grad(said.sum(), gates)[0])
-    told, seen, own = array(said), *(None if one is None else array(one) for one in (attention, sentinel))
+        chosen = log_probabilities.gather(2, tokens[:, 1:, None]).squeeze(2)
+        relevance = None if gates is None else array(torch.autograd.grad(chosen.sum(), gates)[0])
+    logs = array(chosen)
+    weights, shares = (None if tensor is None else array(tensor) for tensor in (attention, sentinel))
     return [
         Forced(
-            told[row, : len(caption) + 1],
-            None if seen is None else seen[row, : len(caption)],
+            logs[row, : len(caption) + 1],
+            None if weights is None else weights[row, : len(caption)],
             None if relevance is None else relevance[row, : len(caption)],
-            None if own is None else own[row, : len(caption)],
+            None if shares is None else shares[row, : len(caption)],
         )
         for row, caption in enumerate(captions)
     ]

@@ -20,7 +20,7 @@ from capcli.modelfile.header import read_header
 from capcli.modelfile.manner import Manner, describing
 from capcli.modelfile.sentences import read_sentence_encoder
 from capcli.modelfile.weights import read_weights
-from capcli.options import one_of
+from capcli.options import check_choice
 
 if TYPE_CHECKING:
     from capcli.engines.torch_engine import TorchEngine
@@ -59,7 +59,7 @@ def load_engine(file: Path, device: str = "auto", engine: str = "auto", language
         UsageError: for an engine that is unknown, or not for that device; if the device is not there, a model is in the
             other's place, or torch is needed and not installed.
     """
-    one_of("engine", engine, ENGINES)
+    check_choice("engine", engine, ENGINES)
     if engine == "onnx" and device not in ("auto", "cpu"):
         raise UsageError(f"--engine onnx computes on the CPU, not on {device}; leave --device out, or take torch")
     if engine == "onnx" or (engine == "auto" and on_cpu(device)):
@@ -171,8 +171,8 @@ def make_graphs(checkpoint: Checkpoint) -> Graphs:
     try:
         return export_graphs(checkpoint.model)
     except Exception as error:  # torch's exporter raises nearly every type on what it does not know
-        told = str(error).strip().splitlines() or [type(error).__name__]
-        raise _Unfit(f"torch cannot make graphs of this model ({told[0]})") from None
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise _Unfit(f"torch cannot make graphs of this model ({lines[0]})") from None
 
 
 def _in_torch(file: Path) -> TorchEngine:

@@ -25,7 +25,7 @@ class Engine(Protocol):
         size: side of the model's square input in pixels.
         grid: rows and columns of the regions, R = rows * columns.
         box: as `Word.box`.
-        heads: layers and heads whose attention the decoder tells, (0, 0) for one without.
+        heads: layers and heads whose attention the decoder gives, (0, 0) for one without.
         longest: the longest caption in words.
         matches: whether the model has a matcher.
         reads: whether a language model has a say.

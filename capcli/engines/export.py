@@ -45,7 +45,7 @@ def export_graphs(model: CaptioningModel) -> Graphs:
         if model.matcher is not None:
             match = _Match(model.matcher)
             parts["matcher"] = _export(match, (regions,), ["regions"], ["vectors"], [(0,)], [(0,)])
-        start, step, leaves, told = _export_decoder(model.decoder, regions)
+        start, step, leaves, extras = _export_decoder(model.decoder, regions)
     return Graphs(
         {**parts, "start": start, "step": step},
         leaves,
@@ -54,7 +54,7 @@ def export_graphs(model: CaptioningModel) -> Graphs:
         box=model.encoder.box,
         heads=model.decoder.heads,
         longest=decoder_config(config.decoder)[1].max_length,
-        tells=told,
+        tells=extras,
         shapes={name: tuple(value.shape) for name, value in model.state_dict().items()},
     )
 
@@ -96,10 +96,10 @@ class _Step(nn.Module):
         self.decoder, self._state, self._changing = decoder, state, changing
 
     def forward(self, tokens: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
-        said, seen, state = self.decoder.attend(tokens, _rebuilt(self._state, iter(leaves)))
+        log_probabilities, attention, state = self.decoder.attend(tokens, _rebuilt(self._state, iter(leaves)))
         share = self.decoder.sentinel(state)
         changed = [leaf for leaf, changes in zip(_leaves(state), self._changing, strict=True) if changes]
-        return tuple(one for one in (said, seen, share, *changed) if one is not None)
+        return tuple(output for output in (log_probabilities, attention, share, *changed) if output is not None)
 
 
 class _LSTMCell(nn.LSTMCell):
@@ -136,41 +136,41 @@ def _spell_out_cells(model: nn.Module) -> None:
 
 
 def _export_decoder(decoder: Decoder[Any], regions: Tensor) -> tuple[Graph, Graph, list[Leaf], list[str]]:
-    """The graphs of a decoder's start and step, what its state consists of, and what a step tells beside that."""
+    """The graphs of a decoder's start and step, what its state consists of, and what a step gives beside that."""
     small, large = _probe(decoder, regions, 3, 2), _probe(decoder, regions[[0, 0, 1]], 4, 3)
     begun, more = (_leaves(decoder.start(some)) for some in (regions, regions[[0, 0, 1]]))
     leaves = []
-    for number, (first, other, one, two, (before, after)) in enumerate(
+    for number, (first, other, small_leaf, large_leaf, (before, after)) in enumerate(
         zip(begun, more, *(_leaves(probe[0]) for probe in (small, large)), zip(*small[1:], strict=True), strict=True)
     ):
         axes = [axis for axis in range(first.dim()) if first.shape[axis] != other.shape[axis]]
         axis = axes[0] if axes else None
-        spread = axis is not None and one.shape[axis] == 6
-        moving = tuple(axis for axis in range(one.dim()) if one.shape[axis] != two.shape[axis])
+        spread = axis is not None and small_leaf.shape[axis] == 6
+        moving = tuple(axis for axis in range(small_leaf.dim()) if small_leaf.shape[axis] != large_leaf.shape[axis])
         leaves.append(Leaf(f"state{number}", axis, spread=spread, changes=before is not after, moving=moving))
     state = small[0]
     names, changing = [leaf.name for leaf in leaves], [leaf.changes for leaf in leaves]
     tokens = torch.full((6,), 3)
-    _, seen, after = decoder.attend(tokens, state)
-    told = ["attention"] * (seen is not None) + ["sentinel"] * (decoder.sentinel(after) is not None)
+    _, attention, after = decoder.attend(tokens, state)
+    extras = ["attention"] * (attention is not None) + ["sentinel"] * (decoder.sentinel(after) is not None)
     start = _export(
         _Start(decoder),
         (regions,),
         ["regions"],
         names,
         [(0,)],
-        [() if one.axis is None else (one.axis,) for one in leaves],
+        [() if leaf.axis is None else (leaf.axis,) for leaf in leaves],
     )
     changed = [leaf for leaf in leaves if leaf.changes]
     step = _export(
         _Step(decoder, state, changing),
         (tokens, *(leaf.clone() for leaf in _leaves(state))),
         ["tokens", *names],
-        ["said", *told, *(f"next_{leaf.name}" for leaf in changed)],
+        ["said", *extras, *(f"next_{leaf.name}" for leaf in changed)],
         [(0,), *(leaf.moving for leaf in leaves)],
-        [(0,), *[(0,)] * len(told), *(leaf.moving for leaf in changed)],
+        [(0,), *[(0,)] * len(extras), *(leaf.moving for leaf in changed)],
     )
-    return start, step, leaves, told
+    return start, step, leaves, extras
 
 
 def _probe(decoder: Decoder[Any], regions: Tensor, count: int, steps: int) -> tuple[Any, list[Tensor], list[Tensor]]:
@@ -189,7 +189,7 @@ def _leaves(state: object) -> list[Tensor]:
         return [state]
     if isinstance(state, int):
         return [torch.tensor(state)]
-    parts = state if isinstance(state, (tuple, list)) else [getattr(state, one.name) for one in _fields(state)]
+    parts = state if isinstance(state, (tuple, list)) else [getattr(state, field.name) for field in _fields(state)]
     return [leaf for part in parts for leaf in _leaves(part)]
 
 
@@ -200,7 +200,7 @@ def _rebuilt(state: Any, leaves: Iterator[Tensor]) -> Any:
     if isinstance(state, (tuple, list)):
         return type(state)(_rebuilt(part, leaves) for part in state)
     return dataclasses.replace(
-        state, **{one.name: _rebuilt(getattr(state, one.name), leaves) for one in _fields(state)}
+        state, **{field.name: _rebuilt(getattr(state, field.name), leaves) for field in _fields(state)}
     )
 
 
@@ -232,13 +232,13 @@ def _export(
             opset_version=OPSET, do_constant_folding=False, **known,
         )  # fmt: skip
         graph = onnx.load(file)
-    weights = [one for one in graph.graph.initializer if one.name in module.state_dict()]
-    for one in weights:
-        one.ClearField("raw_data")
-        one.data_location = onnx.TensorProto.EXTERNAL
-        del one.external_data[:]
-        one.external_data.add(key="location", value=_EXTERNAL)
-    return Graph(graph.SerializeToString(deterministic=True), [one.name for one in weights])
+    weights = [tensor for tensor in graph.graph.initializer if tensor.name in module.state_dict()]
+    for weight in weights:
+        weight.ClearField("raw_data")
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        del weight.external_data[:]
+        weight.external_data.add(key="location", value=_EXTERNAL)
+    return Graph(graph.SerializeToString(deterministic=True), [weight.name for weight in weights])
 
 
 @contextmanager

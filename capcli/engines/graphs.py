@@ -1,7 +1,7 @@
 """The graphs of a model for ONNX Runtime: what is computed, without the weights.
 
 Models of the same architecture have the same graphs. They are made once, with torch, and kept in a file whose name
-tells the architecture: beside the shipped models for those, in the user's cache for others. The weights are those of
+gives the architecture: beside the shipped models for those, in the user's cache for others. The weights are those of
 the model file; no graph comes from there, since a graph of a stranger's is a program.
 """
 
@@ -86,15 +86,15 @@ class Graphs:
 
     def to_bytes(self) -> bytes:
         """A ZIP archive, the same bytes for the same graphs."""
-        facts = {one.name: getattr(self, one.name) for one in dataclasses.fields(self) if one.name != "parts"}
+        facts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "parts"}
         facts["leaves"] = [dataclasses.asdict(leaf) for leaf in self.leaves]
         facts["weights"] = {name: part.weights for name, part in self.parts.items()}
         content = {f"{name}.onnx": part.content for name, part in self.parts.items()}
         content["facts.json"] = json.dumps(facts).encode()
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, one in content.items():
-                archive.writestr(zipfile.ZipInfo(name), one, zipfile.ZIP_DEFLATED)
+            for name, entry in content.items():
+                archive.writestr(zipfile.ZipInfo(name), entry, zipfile.ZIP_DEFLATED)
         return file.getvalue()
 
     @classmethod
@@ -115,10 +115,10 @@ class Graphs:
 
 def architecture(described: Mapping[str, Any]) -> str:
     """What models with the same graphs share, 16 hexadecimal digits, from what a model file says of itself."""
-    told = {name: described.get(name) for name in ("encoder", "decoder", "matcher")}
+    shared = {name: described.get(name) for name in ("encoder", "decoder", "matcher")}
     words = described.get("vocabulary")
-    told |= {"words": len(words) if isinstance(words, list) else None, "version": VERSION}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    shared |= {"words": len(words) if isinstance(words, list) else None, "version": VERSION}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_graphs(key: str) -> Graphs | None:

@@ -40,7 +40,7 @@ class Lanes:
         """What `work` makes of each of so many pictures, given a slice of them; raises what `each` does."""
         lanes = self.count(pictures)
         shares = [slice(pictures * lane // lanes, pictures * (lane + 1) // lanes) for lane in range(lanes)]
-        return [one for made in self.each(work, shares, lanes) for one in made]
+        return [result for results in self.each(work, shares, lanes) for result in results]
 
     def each(self, work: Callable[[Part], Made], parts: Sequence[Part], lanes: int) -> list[Made]:
         """What `work` makes of each part, in so many lanes.
@@ -52,7 +52,7 @@ class Lanes:
             return [work(part) for part in parts]
         begun = [self._pool.submit(work, part) for part in parts]
         wait(begun)
-        return [one.result() for one in begun]
+        return [future.result() for future in begun]
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -61,8 +61,8 @@ class Lanes:
 
 def computing_cores() -> int:
     """How many cores may compute: `OMP_NUM_THREADS`, as torch would have it, or those that this process may use."""
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdecimal() and int(told) else usable_cores()
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    return int(setting) if setting.isdecimal() and int(setting) else usable_cores()
 
 
 def all_cores() -> int:

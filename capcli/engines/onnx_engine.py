@@ -126,17 +126,20 @@ class OnnxEngine:
 
         def search(part: slice) -> list[list[Hypothesis]]:
             begun = None if state is None else speaker.pick(state, part)
-            told = None if expected is None else expected[part]
-            return beam_search(speaker, regions[part], every, prefix, begun, expected=told)
+            expected_part = None if expected is None else expected[part]
+            return beam_search(speaker, regions[part], every, prefix, begun, expected=expected_part)
 
         found = self._lanes.share(search, len(regions))
         if not options.rerank:
             return found
         pictures = self.picture_vectors(regions)
-        vectors = iter(self.sentence_vectors([one.tokens for each in found for one in each]))
-        alike = [[float(next(vectors) @ picture) for _ in each] for each, picture in zip(found, pictures, strict=True)]
-        ranked = [rerank(each, bonus, options.rerank) for each, bonus in zip(found, alike, strict=True)]
-        return [each[: options.num_captions] for each in ranked]
+        vectors = iter(self.sentence_vectors([hypothesis.tokens for hypotheses in found for hypothesis in hypotheses]))
+        alike = [
+            [float(next(vectors) @ picture) for _ in hypotheses]
+            for hypotheses, picture in zip(found, pictures, strict=True)
+        ]
+        ranked = [rerank(hypotheses, bonus, options.rerank) for hypotheses, bonus in zip(found, alike, strict=True)]
+        return [hypotheses[: options.num_captions] for hypotheses in ranked]
 
     def trace(
         self,
@@ -213,11 +216,11 @@ class OnnxSpeaker:
         return said, None if attention is None else attention.mean((1, 2)), state
 
     def attend(self, tokens: IntArray, state: OnnxState) -> tuple[Float32Array, Float32Array | None, OnnxState]:
-        """`step` with the attention of every head told apart, N x layers x heads x R."""
-        told = self._step.run(self.threads, tokens=tokens.astype(np.int64), **state.arrays)
-        changed = {leaf.name: told[f"next_{leaf.name}"] for leaf in self._leaves if leaf.changes}
-        new = OnnxState({**state.arrays, **changed}, state.pictures, told.get("sentinel"))
-        return told["said"], told.get("attention"), new
+        """`step` with the attention of each head by itself, N x layers x heads x R."""
+        outputs = self._step.run(self.threads, tokens=tokens.astype(np.int64), **state.arrays)
+        changed = {leaf.name: outputs[f"next_{leaf.name}"] for leaf in self._leaves if leaf.changes}
+        new = OnnxState({**state.arrays, **changed}, state.pictures, outputs.get("sentinel"))
+        return outputs["said"], outputs.get("attention"), new
 
     def sentinel(self, state: OnnxState) -> Float32Array | None:
         return state.share
@@ -241,17 +244,17 @@ class OnnxSpeaker:
         """Feeds given captions word by word; see `Engine.trace`."""
         longest = max(map(len, captions))
         tokens = np.array([[START, *caption, *[END] * (longest + 1 - len(caption))] for caption in captions])
-        said, seen, own = [], [], []
+        word_logs, attentions, sentinels = [], [], []
         for now, following in zip(tokens.T, tokens.T[1:], strict=False):
             log_probabilities, attention, state = self.attend(now, state)
-            said.append(log_probabilities[np.arange(len(tokens)), following])
-            seen += [] if attention is None else [attention]
-            own += [] if state.share is None else [state.share]
-        told = np.stack(said, 1)
-        weights, shares = (np.stack(each, 1) if each else None for each in (seen, own))
+            word_logs.append(log_probabilities[np.arange(len(tokens)), following])
+            attentions += [] if attention is None else [attention]
+            sentinels += [] if state.share is None else [state.share]
+        logs = np.stack(word_logs, 1)
+        weights, shares = (np.stack(steps, 1) if steps else None for steps in (attentions, sentinels))
         return [
             Forced(
-                told[row, : len(caption) + 1],
+                logs[row, : len(caption) + 1],
                 None if weights is None else weights[row, : len(caption)],
                 None,
                 None if shares is None else shares[row, : len(caption)],

@@ -52,6 +52,6 @@ class Session:
             self.prepare(threads)
             give_back_memory()
         session = self._made[threads]
-        given = {one.name: arrays[one.name] for one in session.get_inputs()}
-        names = [one.name for one in session.get_outputs()]
+        given = {node.name: arrays[node.name] for node in session.get_inputs()}
+        names = [node.name for node in session.get_outputs()]
         return dict(zip(names, session.run(names, given), strict=True))

@@ -58,21 +58,21 @@ class Comparison:
         """The comparison as plain values."""
         pairs = self.a.pairs
         java = java_versions(self.differences.unavailable)
-        captions = ([(pair.reference.name, pair.caption) for pair in one.pairs] for one in (self.a, self.b))
+        captions = ([(pair.reference.name, pair.caption) for pair in matching.pairs] for matching in (self.a, self.b))
         return {
             "dataset": self.references.name,
             "split": self.references.split,
             "images": len(pairs),
             "differences": {
                 name: {
-                    "a": one.a,
-                    "b": one.b,
-                    "difference": one.value,
-                    "interval": None if one.low is None else [one.low, one.high],
-                    "p": one.p,
-                    **({"why": one.why} if one.why else {}),
+                    "a": difference.a,
+                    "b": difference.b,
+                    "difference": difference.value,
+                    "interval": None if difference.low is None else [difference.low, difference.high],
+                    "p": difference.p,
+                    **({"why": difference.why} if difference.why else {}),
                 }
-                for name, one in self.differences.metrics.items()
+                for name, difference in self.differences.metrics.items()
             },
             "unavailable": self.differences.unavailable,
             "notes": [*self.notes, *self.footnotes],
@@ -84,7 +84,7 @@ class Comparison:
             "settings": {**self.settings, "tokenizer": "PTB"},
             "hashes": {
                 "data_sha256": data_hash((pair.reference.name, pair.reference.captions) for pair in pairs),
-                **{f"predictions_{name}_sha256": data_hash(one) for name, one in zip("ab", captions, strict=True)},
+                **{f"predictions_{name}_sha256": data_hash(rows) for name, rows in zip("ab", captions, strict=True)},
             },
             "seeds": {"bootstrap": self.differences.seed, "randomization": self.differences.seed},
             "bootstrap": {"samples": self.differences.samples, "level": LEVEL},
@@ -119,17 +119,21 @@ def compare(
     from capcli.evaluation import scores
 
     matchings = [match(references, predictions) for predictions in (a, b)]
-    missing = [f"{name}: {one.missing}" for name, one in zip("AB", matchings, strict=True) if one.missing]
+    missing = [
+        f"{name}: {matching.missing}" for name, matching in zip("AB", matchings, strict=True) if matching.missing
+    ]
     if missing and not allow_missing:
         raise UsageError(f"{'; '.join(missing)}; --allow-missing compares the rest")
-    common = set.intersection(*({pair.reference for pair in one.pairs} for one in matchings))
+    common = set.intersection(*({pair.reference for pair in matching.pairs} for matching in matchings))
     if not common:
         raise UsageError("no image has captions of both; compare captions of the same images")
-    first, second = (Matching(tuple(pair for pair in one.pairs if pair.reference in common)) for one in matchings)
+    first, second = (
+        Matching(tuple(pair for pair in matching.pairs if pair.reference in common)) for matching in matchings
+    )
     sentences = [pair.reference.captions for pair in first.pairs]
-    said = [[pair.caption for pair in one.pairs] for one in (first, second)]
+    captions = [[pair.caption for pair in matching.pairs] for matching in (first, second)]
     how = scoring_arguments(scoring, progress, 2 * len(sentences))
-    notes = [*references.notes, *(f"not scored: {told}" for told in missing)]
-    notes += [f"{name}: {note}" for name, one in (("A", first), ("B", second)) for note in remarks(one.pairs)]
+    notes = [*references.notes, *(f"not scored: {reason}" for reason in missing)]
+    notes += [f"{name}: {note}" for name, matching in (("A", first), ("B", second)) for note in remarks(matching.pairs)]
     notes += alone(len(sentences))
-    return Comparison(references, first, second, scores.compare(sentences, *said, **how), notes, settings or {})
+    return Comparison(references, first, second, scores.compare(sentences, *captions, **how), notes, settings or {})

@@ -120,12 +120,12 @@ class Check:
             "seed": self.seed,
             "methods": {
                 name: {
-                    "top": _plain(one.top),
-                    "least": _plain(one.least),
-                    "ratio": _plain(one.ratio),
-                    **_plain_curves(one.curves),
+                    "top": _plain(faithfulness.top),
+                    "least": _plain(faithfulness.least),
+                    "ratio": _plain(faithfulness.ratio),
+                    **_plain_curves(faithfulness.curves),
                 }
-                for name, one in self.methods.items()
+                for name, faithfulness in self.methods.items()
             },
             "random": {"fall": _plain(self.random), **_plain_curves(self.random_curves)},
             "differences_of_top": {
@@ -337,11 +337,14 @@ def _summary(rows: Sequence[_Row], methods: Sequence[str], words: int, wordless:
 
 def curves(check: Check) -> bytes:
     """Deletion and insertion curves of all methods, and of regions in random order, as an SVG file."""
-    found = {**{name: one.curves for name, one in check.methods.items()}, "random": check.random_curves}
-    deletion = {name: one.deletion for name, one in found.items()}
-    insertion = {name: one.insertion for name, one in found.items()}
+    found = {
+        **{name: faithfulness.curves for name, faithfulness in check.methods.items()},
+        "random": check.random_curves,
+    }
+    deletion = {name: pair.deletion for name, pair in found.items()}
+    insertion = {name: pair.insertion for name, pair in found.items()}
     areas = "; ".join(
-        f"{name} {one.deletion_area.value:.3f}, {one.insertion_area.value:.3f}" for name, one in found.items()
+        f"{name} {pair.deletion_area.value:.3f}, {pair.insertion_area.value:.3f}" for name, pair in found.items()
     )
     alt = f"Areas under the deletion and the insertion curve: {areas}"
     return beside(

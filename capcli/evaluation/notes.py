@@ -31,13 +31,16 @@ def remarks(pairs: Sequence[Pair]) -> list[str]:
     notes = []
     empty = [pair for pair in pairs if not pair.caption]
     if empty:
-        told = count_of(len(empty), "caption", "is", "are")
-        notes.append(f"{told} empty and scored as such, like the COCO toolkit does, first {empty[0].reference.name}")
+        how_many = count_of(len(empty), "caption", "is", "are")
+        notes.append(
+            f"{how_many} empty and scored as such, like the COCO toolkit does, first {empty[0].reference.name}"
+        )
     foreign = [pair for pair in pairs if _is_foreign(pair.caption)]
     if foreign:
-        told = count_of(len(foreign), "caption", "is", "are")
+        how_many = count_of(len(foreign), "caption", "is", "are")
         notes.append(
-            f"{told} in another script, first {foreign[0].reference.name}; tokenizer and METEOR are made for English"
+            f"{how_many} in another script, first {foreign[0].reference.name}; "
+            "tokenizer and METEOR are made for English"
         )
     return notes + note_special_tokens("caption", ((pair.reference.name, pair.caption) for pair in pairs))
 

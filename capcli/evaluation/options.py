@@ -10,7 +10,7 @@ from pathlib import Path
 from capcli.attribution.methods import METHODS
 from capcli.errors import UsageError
 from capcli.files.target import check_target
-from capcli.options import flag_of, one_of, option
+from capcli.options import check_choice, flag_of, option
 
 SPLITS = ("test", "dev", "train", "all")
 """Images of a data set, by what it says of them."""
@@ -43,7 +43,7 @@ class DatasetOptions:
     overwrite: bool = option(False, "Replace reports that are there, and begin --predictions-out anew.")
 
     def __post_init__(self) -> None:
-        one_of("split", self.split, (*SPLITS, HELD_OUT))
+        check_choice("split", self.split, (*SPLITS, HELD_OUT))
         if self.predictions_out and self.predictions_out.suffix.lower() not in (".jsonl", ".ndjson"):
             raise UsageError(f"--predictions-out {self.predictions_out} holds JSON lines; let its name end in .jsonl")
         if self.resumes and not self.predictions_out:
@@ -71,7 +71,7 @@ class ReferenceOptions:
     allow_missing: bool = option(False, "Score what can be scored, and say how many cannot.")
 
     def __post_init__(self) -> None:
-        one_of("split", self.split, SPLITS)
+        check_choice("split", self.split, SPLITS)
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class FaithfulnessOptions:
     overwrite: bool = option(False, "Replace figures that are there.")
 
     def __post_init__(self) -> None:
-        one_of("method", self.method, METHODS)
-        one_of("split", self.split, SPLITS)
+        check_choice("method", self.method, METHODS)
+        check_choice("split", self.split, SPLITS)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class CalibrationOptions:
     pictures: int = option(1000, "How many images, drawn at random; 0 for all.", least=0, most=1_000_000)
 
     def __post_init__(self) -> None:
-        one_of("split", self.split, SPLITS)
+        check_choice("split", self.split, SPLITS)
         if self.data is None:
             raise UsageError("name pictures with captions by people: --data DATASET")
 
@@ -189,7 +189,7 @@ def check_reports(
         if other != name:
             raise UsageError(f"{other} and {name} both name {path}; name two files")
         check_target(name, path)
-        # A run that goes on replaces its reports, which told of fewer captions.
+        # A run that goes on replaces its reports, which covered fewer captions.
         if path.is_file() and path != kept and not (replace or goes_on):
             raise UsageError(f"{name} {path} exists; --overwrite replaces it")
 

@@ -76,16 +76,16 @@ def page(report: Report) -> bytes:
 
 def _distributions(report: Report) -> Iterator[tuple[Markup, str]]:
     """For each metric that an image has by itself a plot and what it says."""
-    for name, values in sorted(report.scores.per_image.items(), key=lambda one: one[0] != _QUALITY):
+    for name, values in sorted(report.scores.per_image.items(), key=lambda item: item[0] != _QUALITY):
         low, middle, high = np.percentile(values, [25, 50, 75])
-        told = (
+        description = (
             f"mean {figure(name, float(values.mean()))}, median {figure(name, middle)}, "
             f"half of the images between {figure(name, low)} and {figure(name, high)}"
         )
         corpus = report.scores.metrics[name].value
         if name in _OF_SUMS and corpus is not None:
-            told += f"; {name} of all images together, {figure(name, corpus)}, is not the mean of theirs"
-        yield histogram(values, name, f"Histogram of {name} over the images: {told}."), f"{name}: {told}"
+            description += f"; {name} of all images together, {figure(name, corpus)}, is not the mean of theirs"
+        yield histogram(values, name, f"Histogram of {name} over the images: {description}."), f"{name}: {description}"
 
 
 def _confidence(report: Report) -> tuple[Markup, str] | None:
@@ -95,17 +95,17 @@ def _confidence(report: Report) -> tuple[Markup, str] | None:
     confidence, quality = np.array(report.confidences), report.scores.per_image[_QUALITY]
     means = tenths(confidence, quality)
     correlation = rank_correlation(confidence, quality)
-    told = "A dot is an image"
+    description = "A dot is an image"
     if means:
         (least, worse), (most, better) = means[0], means[-1]
-        told += (
+        description += (
             f"; the line joins the means of tenths of the images, from {_QUALITY} {worse:.2f} at confidence "
             f"{least:.2f} to {better:.2f} at {most:.2f}"
         )
     if correlation is not None:
-        told += f". Spearman's rank correlation is {correlation:.2f}"
-    svg = scatter(confidence, quality, ("confidence", _QUALITY), f"{_QUALITY} against confidence. {told}.")
-    return svg, f"{told}."
+        description += f". Spearman's rank correlation is {correlation:.2f}"
+    svg = scatter(confidence, quality, ("confidence", _QUALITY), f"{_QUALITY} against confidence. {description}.")
+    return svg, f"{description}."
 
 
 def _examples(report: Report) -> list[tuple[str, list[_Card]]]:

@@ -45,23 +45,23 @@ class Matching:
     @property
     def missing(self) -> str:
         """What cannot be scored, in words; empty if all can."""
-        told = []
+        reasons = []
         if self.failed:
             first = self.failed[0]
-            told.append(f"{count_of(len(self.failed), 'image')} could not be captioned, first {first.names[0]}")
+            reasons.append(f"{count_of(len(self.failed), 'image')} could not be captioned, first {first.names[0]}")
         if self.unpredicted:
             count = len(self.unpredicted)
-            told.append(
+            reasons.append(
                 f"{count_of(count, 'image')} with references {agree(count, 'has', 'have')} no prediction, "
                 f"first {self.unpredicted[0].name}"
             )
         if self.unreferenced:
             first = self.unreferenced[0]
-            told.append(
+            reasons.append(
                 f"{count_of(len(self.unreferenced), 'prediction', 'has', 'have')} no references, "
                 f"first {first.names[0]} ({first.where})"
             )
-        return "; ".join(told)
+        return "; ".join(reasons)
 
 
 def match(references: References, predictions: Sequence[Prediction]) -> Matching:

@@ -115,7 +115,7 @@ class Opinions:
     Attributes:
         systems: in the order of reports.
         ratings: by scale and caption what each rater said.
-        said: by system and picture the caption.
+        captions: by system and picture the caption.
         choices: by picture and its two captions, in alphabetical order: 1 for the first, -1 for the second, 0 for
             neither.
         same: captions that two systems share, with how many raters came to them.
@@ -123,36 +123,41 @@ class Opinions:
 
     systems: tuple[str, ...]
     ratings: dict[str, dict[Caption, list[int]]] = field(default_factory=lambda: {scale: {} for scale in GRADED})
-    said: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    captions: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     choices: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
     same: dict[Caption, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, judgements: Iterable[Judgement], systems: Sequence[str]) -> Opinions:
         """The opinions in judgements that hold; what is said of other systems is left out."""
-        opinions = cls(tuple(systems), said={system: {} for system in systems})
-        for one in judgements:
-            assert one.value is not None
-            for caption, names in zip(one.captions, one.systems, strict=True):
+        opinions = cls(tuple(systems), captions={system: {} for system in systems})
+        for judgement in judgements:
+            assert judgement.value is not None
+            for caption, names in zip(judgement.captions, judgement.systems, strict=True):
                 for name in names:
-                    texts = opinions.said.get(name, {}).setdefault(one.image, [])
+                    texts = opinions.captions.get(name, {}).setdefault(judgement.image, [])
                     if caption not in texts:
                         texts.append(caption)
-            if one.scale != PREFERENCE:
-                opinions.ratings[one.scale].setdefault((one.image, one.captions[0]), []).append(one.value)
-            elif len(one.captions) == 1:
-                key = one.image, one.captions[0]
+            if judgement.scale != PREFERENCE:
+                opinions.ratings[judgement.scale].setdefault((judgement.image, judgement.captions[0]), []).append(
+                    judgement.value
+                )
+            elif len(judgement.captions) == 1:
+                key = judgement.image, judgement.captions[0]
                 opinions.same[key] = opinions.same.get(key, 0) + 1
             else:
-                first, second = sorted(one.captions)
-                sign = 0 if one.preferred is None else 1 if one.preferred == first else -1
-                opinions.choices.setdefault((one.image, first, second), []).append(sign)
+                first, second = sorted(judgement.captions)
+                sign = 0 if judgement.preferred is None else 1 if judgement.preferred == first else -1
+                opinions.choices.setdefault((judgement.image, first, second), []).append(sign)
         return opinions
 
     @property
     def ambiguous(self) -> list[tuple[str, int]]:
         """Systems that said two things of one picture, with how many pictures those are."""
-        counts = ((system, sum(len(texts) > 1 for texts in said.values())) for system, said in self.said.items())
+        counts = (
+            (system, sum(len(texts) > 1 for texts in texts_by_image.values()))
+            for system, texts_by_image in self.captions.items()
+        )
         return [(system, count) for system, count in counts if count]
 
 
@@ -163,7 +168,7 @@ def take_means(opinions: Opinions, how: Sampling) -> list[Mean]:
         for system in opinions.systems:
             of_picture = _rated(opinions, scale, system)
             if of_picture:
-                values = [float(np.mean(said)) for said in of_picture.values()]
+                values = [float(np.mean(ratings)) for ratings in of_picture.values()]
                 score = _score(Means(("mean",), np.array(values)[:, None]), len(values), how)["mean"]
                 means.append(Mean(system, scale, score, len(values), sum(map(len, of_picture.values()))))
     return means
@@ -211,18 +216,24 @@ def take_agreement(judgements: Sequence[Judgement]) -> dict[str, Agreement]:
     """
     found = {}
     for scale in SCALES:
-        said = []
-        for one in judgements:
-            if one.scale != scale or one.value is None or (scale == PREFERENCE and len(one.captions) < 2):
+        ratings = []
+        for judgement in judgements:
+            if (
+                judgement.scale != scale
+                or judgement.value is None
+                or (scale == PREFERENCE and len(judgement.captions) < 2)
+            ):
                 continue
-            value = one.value
+            value = judgement.value
             if scale == PREFERENCE:
-                value = EVEN if one.preferred is None else 1 + sorted(one.captions).index(one.preferred)
-            said.append((one.rater, (one.image, *sorted(one.captions)), value))
-        if said and scale == PREFERENCE:
-            found[scale] = krippendorff_alpha(said, (EVEN, 1, 2), "nominal")
-        elif said:
-            found[scale] = krippendorff_alpha(said, LEVELS, "ordinal")
+                value = (
+                    EVEN if judgement.preferred is None else 1 + sorted(judgement.captions).index(judgement.preferred)
+                )
+            ratings.append((judgement.rater, (judgement.image, *sorted(judgement.captions)), value))
+        if ratings and scale == PREFERENCE:
+            found[scale] = krippendorff_alpha(ratings, (EVEN, 1, 2), "nominal")
+        elif ratings:
+            found[scale] = krippendorff_alpha(ratings, LEVELS, "ordinal")
     return found
 
 
@@ -239,9 +250,9 @@ def take_along(opinions: Opinions, metrics: Mapping[str, Mapping[Caption, float]
         for metric, values in metrics.items():
             captions = [caption for caption in opinions.ratings[scale] if caption in values]
             if captions:
-                said = np.array([float(np.mean(opinions.ratings[scale][caption])) for caption in captions])
+                means = np.array([float(np.mean(opinions.ratings[scale][caption])) for caption in captions])
                 images, pictures = np.unique([image for image, _ in captions], return_inverse=True)
-                part = Correlation(np.array([values[caption] for caption in captions]), said, pictures)
+                part = Correlation(np.array([values[caption] for caption in captions]), means, pictures)
                 found.append(Along(metric, scale, _score(part, len(images), how), len(captions)))
     for metric, values in metrics.items():
         hits: defaultdict[str, list[float]] = defaultdict(list)
@@ -251,7 +262,7 @@ def take_along(opinions: Opinions, metrics: Mapping[str, Mapping[Caption, float]
                 metric_says = np.sign(round(values[image, first] - values[image, second], 12))
                 hits[image].append((1 + float(people * metric_says)) / 2)
         if hits:
-            sums = np.array([[sum(one), len(one)] for one in hits.values()], float)
+            sums = np.array([[sum(image_hits), len(image_hits)] for image_hits in hits.values()], float)
             part_of_pairs = Sums(("agrees",), sums, lambda totals: totals[..., :1] / totals[..., 1:])
             found.append(Along(metric, PREFERENCE, _score(part_of_pairs, len(sums), how), int(sums[:, 1].sum())))
     return found
@@ -259,9 +270,9 @@ def take_along(opinions: Opinions, metrics: Mapping[str, Mapping[Caption, float]
 
 def _rated(opinions: Opinions, scale: str, system: str) -> dict[str, list[int]]:
     """By picture what raters said of the system's caption."""
-    said = ((image, opinions.ratings[scale].get((image, text))) for image, text in _texts(opinions, system))
+    ratings = ((image, opinions.ratings[scale].get((image, text))) for image, text in _texts(opinions, system))
     found: dict[str, list[int]] = {}
-    for image, values in said:
+    for image, values in ratings:
         if values:
             found.setdefault(image, []).extend(values)
     return found
@@ -271,7 +282,7 @@ def _compared(opinions: Opinions, a: str, b: str) -> dict[str, list[int]]:
     """By picture the answers about two systems: 1 for a, -1 for b."""
     found: dict[str, list[int]] = {}
     for image, text in _texts(opinions, a):
-        for other in opinions.said[b].get(image, ()):
+        for other in opinions.captions[b].get(image, ()):
             if text == other:
                 signs = [0] * opinions.same.get((image, text), 0)
             else:
@@ -283,7 +294,7 @@ def _compared(opinions: Opinions, a: str, b: str) -> dict[str, list[int]]:
 
 
 def _texts(opinions: Opinions, system: str) -> Iterable[Caption]:
-    return ((image, text) for image, texts in opinions.said[system].items() for text in texts)
+    return ((image, text) for image, texts in opinions.captions[system].items() for text in texts)
 
 
 def _score(part: Resampled, images: int, how: Sampling) -> dict[str, Score]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +90,14 @@ class PeopleReport:
     @property
     def title(self) -> str:
         """Who judged what."""
-        told = ", ".join(
+        counts = ", ".join(
             (
                 count_of(self.raters, "rater"),
                 count_of(self.pictures, "picture"),
                 count_of(self.judgements, "judgement"),
             )
         )
-        return f"{' and '.join(self.systems)}: {told}"
+        return f"{' and '.join(self.systems)}: {counts}"
 
     @property
     def footnotes(self) -> list[str]:
@@ -116,13 +116,13 @@ class PeopleReport:
             "raters": self.raters,
             "pictures": self.pictures,
             "judgements": self.judgements,
-            "means": [_plain(one) for one in self.means],
-            "differences": [_plain(one) for one in self.gaps],
-            "preferences": [_plain(one) for one in self.preferences],
-            "agreement": {scale: asdict(one) for scale, one in self.agreement.items()},
+            "means": [_plain(mean) for mean in self.means],
+            "differences": [_plain(gap) for gap in self.gaps],
+            "preferences": [_plain(preference) for preference in self.preferences],
+            "agreement": {scale: asdict(agreement) for scale, agreement in self.agreement.items()},
             "metrics": [
-                {**_plain(one), "scores": {name: _figure(each) for name, each in one.scores.items()}}
-                for one in self.along
+                {**_plain(along), "scores": {name: _figure(value) for name, value in along.scores.items()}}
+                for along in self.along
             ],
             "notes": [*self.notes, *few(self.pictures)],
             "definitions": _DEFINITIONS,
@@ -165,22 +165,21 @@ def report_people(
         CapcliError: Java fails.
     """
     judgements = list(held.values())
-    told = list(notes)
+    all_notes = list(notes)
     if systems is None:
-        names = tuple(sorted({name for one in judgements for group in one.systems for name in group}))
+        names = tuple(sorted({name for judgement in judgements for group in judgement.systems for name in group}))
     else:
         names = systems.names
         judgements, more = _about(judgements, systems, source)
-        told += more
+        all_notes += more
     opinions = Opinions.of(judgements, names)
-    told += _note_ambiguous(opinions, source)
+    all_notes += _note_ambiguous(opinions, source)
     sampling = Sampling(scoring.bootstrap_samples, scoring.bootstrap_seed)
-    metrics = _measure(opinions, references, scoring, source, allow_missing, told, progress) if references else {}
-    rows = ((one.image, [one.rater, one.scale, one.captions, one.systems, one.value]) for one in judgements)
+    metrics = _measure(opinions, references, scoring, source, allow_missing, all_notes, progress) if references else {}
     return PeopleReport(
         names,
-        len({one.rater for one in judgements}),
-        len({one.image for one in judgements}),
+        len({judgement.rater for judgement in judgements}),
+        len({judgement.image for judgement in judgements}),
         len(judgements),
         take_means(opinions, sampling),
         take_gaps(opinions, sampling),
@@ -190,46 +189,57 @@ def report_people(
         metrics,
         opinions,
         sampling,
-        told,
-        data_hash(rows),
+        all_notes,
+        data_hash(map(_contents, judgements)),
         settings or {},
     )
+
+
+def _contents(judgement: Judgement) -> tuple[str, list[object]]:
+    """What `data_hash` takes of a judgement."""
+    return judgement.image, [
+        judgement.rater,
+        judgement.scale,
+        judgement.captions,
+        judgement.systems,
+        judgement.value,
+    ]
 
 
 def rated_csv(report: PeopleReport) -> bytes:
     """A row for every caption that somebody rated or compared: its systems, mean ratings, and metrics."""
     opinions = report.opinions
     systems: dict[Caption, list[str]] = {}
-    for system, said in opinions.said.items():
-        for image, texts in said.items():
+    for system, texts_by_image in opinions.captions.items():
+        for image, texts in texts_by_image.items():
             for text in texts:
                 systems.setdefault((image, text), []).append(system)
     rows: list[Sequence[object]] = [("image", "caption", "systems", *GRADED, "ratings", *report.metrics)]
     for caption, names in systems.items():
-        said_of = [opinions.ratings[scale].get(caption, []) for scale in GRADED]
-        means = [round(sum(values) / len(values), 6) if values else "" for values in said_of]
+        ratings = [opinions.ratings[scale].get(caption, []) for scale in GRADED]
+        means = [round(sum(values) / len(values), 6) if values else "" for values in ratings]
         values = [round(values[caption], 6) if caption in values else "" for values in report.metrics.values()]
-        rows.append((*caption, ", ".join(names), *means, max(map(len, said_of)), *values))
+        rows.append((*caption, ", ".join(names), *means, max(map(len, ratings)), *values))
     return b"".join(encode_record(row, quote_texts=True) for row in rows)
 
 
 def _about(judgements: Sequence[Judgement], systems: Systems, source: Path) -> tuple[list[Judgement], list[str]]:
     """The judgements of captions that the files hold now, with the systems that say them now; and notes of others."""
-    said: dict[str, dict[str, list[str]]] = {}
+    by_picture: dict[str, dict[str, list[str]]] = {}
     for picture in systems.pictures:
-        texts = said.setdefault(picture.image, {})
+        texts = by_picture.setdefault(picture.image, {})
         for name, caption in picture.captions.items():
             texts.setdefault(caption, []).append(name)
     fitting, changed, unknown = [], [], []
-    for one in judgements:
-        texts = said.get(one.image, {})
+    for judgement in judgements:
+        texts = by_picture.get(judgement.image, {})
         if not texts:
-            unknown.append(one.image)
-        elif all(caption in texts for caption in one.captions):
-            present = tuple(tuple(texts[caption]) for caption in one.captions)
-            fitting.append(Judgement(one.rater, one.image, one.scale, one.captions, present, one.value, one.at))
-        elif set(systems.names) & {name for group in one.systems for name in group}:
-            changed.append(one.image)
+            unknown.append(judgement.image)
+        elif all(caption in texts for caption in judgement.captions):
+            present = tuple(tuple(texts[caption]) for caption in judgement.captions)
+            fitting.append(replace(judgement, systems=present))
+        elif set(systems.names) & {name for group in judgement.systems for name in group}:
+            changed.append(judgement.image)
     notes = [*systems.notes]
     if changed:
         notes.append(
@@ -242,7 +252,7 @@ def _about(judgements: Sequence[Judgement], systems: Systems, source: Path) -> t
             f"and left out, first of {unknown[0]}"
         )
     if not fitting:
-        rated = sorted({name for one in judgements for group in one.systems for name in group})
+        rated = sorted({name for judgement in judgements for group in judgement.systems for name in group})
         raise UsageError(
             f"{source}: no judgement is about the captions in {' and '.join(systems.names)}; it is about "
             f"{' and '.join(rated)}"
@@ -269,19 +279,19 @@ def _measure(
 ) -> dict[str, dict[Caption, float]]:
     """By metric the values of the captions; METEOR only where there is a Java."""
     metrics: dict[str, dict[Caption, float]] = {}
-    total = sum(len(said) for said in opinions.said.values())
+    total = sum(map(len, opinions.captions.values()))
     how = scoring_arguments(scoring, progress, total)
     lacking: dict[str, None] = {}
-    for said in opinions.said.values():
-        captions = [(image, text) for image, texts in said.items() for text in texts[-1:]]
+    for texts_by_image in opinions.captions.values():
+        captions = [(image, text) for image, texts in texts_by_image.items() for text in texts[-1:]]
         predictions = [Prediction((image,), text, str(source)) for image, text in captions]
         if not predictions:
             continue
         matching = match(references, predictions)
-        lacking |= dict.fromkeys(one.names[0] for one in matching.unreferenced)
+        lacking |= dict.fromkeys(prediction.names[0] for prediction in matching.unreferenced)
         if lacking and not allow_missing:
-            told = count_of(len(lacking), "rated picture", "has", "have")
-            raise UsageError(f"{told} no references, first {next(iter(lacking))}; --allow-missing leaves them out")
+            how_many = count_of(len(lacking), "rated picture", "has", "have")
+            raise UsageError(f"{how_many} no references, first {next(iter(lacking))}; --allow-missing leaves them out")
         scores = score(
             [pair.reference.captions for pair in matching.pairs],
             [pair.caption for pair in matching.pairs],
@@ -300,9 +310,9 @@ def _measure(
     return metrics
 
 
-def _plain(one: Mean | Gap | Preference | Along) -> dict[str, Any]:
-    values = {name: value for name, value in vars(one).items() if name not in ("score", "scores")}
-    return {**values, **(_figure(one.score) if not isinstance(one, Along) else {})}
+def _plain(finding: Mean | Gap | Preference | Along) -> dict[str, Any]:
+    values = {name: value for name, value in vars(finding).items() if name not in ("score", "scores")}
+    return {**values, **(_figure(finding.score) if not isinstance(finding, Along) else {})}
 
 
 def _figure(score: Score) -> dict[str, Any]:

@@ -37,23 +37,31 @@ def list_tables(report: PeopleReport) -> Iterator[Table]:
     """The figures that there are, a table for each kind."""
     if report.means:
         rows = [
-            (one.system, one.scale, _shown(one.score), _spread(one.score), f"{one.pictures:,}", f"{one.ratings:,}")
-            for one in report.means
+            (
+                mean.system,
+                mean.scale,
+                _shown(mean.score),
+                _spread(mean.score),
+                f"{mean.pictures:,}",
+                f"{mean.ratings:,}",
+            )
+            for mean in report.means
         ]
         yield Table("Ratings, 1 to 5", ("system", "scale", "mean", "95 % interval", "pictures", "ratings"), rows)
     if report.gaps:
         gaps = [
-            (one.a, one.b, one.scale, _shown(one.score, "+"), _spread(one.score, "+"), _p(one.p), f"{one.pictures:,}")
-            for one in report.gaps
+            (gap.a, gap.b, gap.scale, _shown(gap.score, "+"), _spread(gap.score, "+"), _p(gap.p), f"{gap.pictures:,}")
+            for gap in report.gaps
         ]
         yield Table("Differences", ("A", "B", "scale", "B - A", "95 % interval", "p", "pictures"), gaps)
     if report.preferences:
         answers = [
             (
-                *(one.a, one.b, f"{one.for_a:,}", f"{one.even:,}", f"{one.for_b:,}"),
-                *(f"{one.pictures_a:,} : {one.pictures_b:,}", _shown(one.score), _spread(one.score), _p(one.p)),
+                *(preference.a, preference.b, f"{preference.for_a:,}", f"{preference.even:,}", f"{preference.for_b:,}"),
+                f"{preference.pictures_a:,} : {preference.pictures_b:,}",
+                *(_shown(preference.score), _spread(preference.score), _p(preference.p)),
             )
-            for one in report.preferences
+            for preference in report.preferences
         ]
         columns = ("A", "B", "A better", "equal", "B better", "pictures A : B", "share of A", "95 % interval", "p")
         yield Table("Preferences", columns, answers)
@@ -61,34 +69,35 @@ def list_tables(report: PeopleReport) -> Iterator[Table]:
         agreed = [
             (
                 scale,
-                "-" if one.alpha is None else f"{one.alpha:.3f}",
-                f"{one.units:,}",
-                f"{one.raters:,}",
-                one.why or "",
+                "-" if agreement.alpha is None else f"{agreement.alpha:.3f}",
+                f"{agreement.units:,}",
+                f"{agreement.raters:,}",
+                agreement.why or "",
             )
-            for scale, one in report.agreement.items()
+            for scale, agreement in report.agreement.items()
         ]
         yield Table("Agreement of raters", ("scale", "Krippendorff's alpha", "judged twice", "raters", "note"), agreed)
     yield from _list_along(report)
 
 
 def _list_along(report: PeopleReport) -> Iterator[Table]:
-    graded = [one for one in report.along if "tau-b" in one.scores]
+    graded = [along for along in report.along if "tau-b" in along.scores]
     if graded:
         rows = [
             (
-                *(one.metric, one.scale, _shown(one.scores["tau-b"]), _spread(one.scores["tau-b"])),
-                *(_shown(one.scores[name]) for name in ("tau-c", "Spearman", "Pearson")),
-                f"{one.count:,}",
+                *(along.metric, along.scale, _shown(along.scores["tau-b"]), _spread(along.scores["tau-b"])),
+                *(_shown(along.scores[name]) for name in ("tau-c", "Spearman", "Pearson")),
+                f"{along.count:,}",
             )
-            for one in graded
+            for along in graded
         ]
         columns = ("metric", "scale", "tau-b", "95 % interval", "tau-c", "Spearman", "Pearson", "captions")
         yield Table("Metrics and people", columns, rows)
-    pairs = [one for one in report.along if "agrees" in one.scores]
+    pairs = [along for along in report.along if "agrees" in along.scores]
     if pairs:
         shares = [
-            (one.metric, _shown(one.scores["agrees"]), _spread(one.scores["agrees"]), f"{one.count:,}") for one in pairs
+            (along.metric, _shown(along.scores["agrees"]), _spread(along.scores["agrees"]), f"{along.count:,}")
+            for along in pairs
         ]
         yield Table("Metrics and preferences", ("metric", "agrees", "95 % interval", "pairs"), shares)
 

@@ -31,7 +31,7 @@ def histogram(values: Float64Array, label: str, alt: str) -> Markup:
     Args:
         values: float array of shape (images,), none below 0.
         label: of the horizontal axis.
-        alt: what a reader who does not see the plot is told.
+        alt: the text for a reader who does not see the plot.
     """
     top = _nice(float(values.max()))
     counts, edges = np.histogram(values, bins=_BINS, range=(0, top))
@@ -52,7 +52,7 @@ def scatter(x: Float64Array, y: Float64Array, labels: tuple[str, str], alt: str)
         x: float array of shape (images,), in [0, 1].
         y: likewise, none below 0.
         labels: of the axes.
-        alt: what a reader who does not see the plot is told.
+        alt: the text for a reader who does not see the plot.
     """
     axes = _Axes(1.0, _nice(float(y.max())), *labels)
     step = math.ceil(len(x) / _MOST_DOTS)
@@ -65,13 +65,13 @@ def scatter(x: Float64Array, y: Float64Array, labels: tuple[str, str], alt: str)
 
 
 def lines(x: Sequence[float], series: Mapping[str, Sequence[float]], labels: tuple[str, str], alt: str) -> Markup:
-    """A line for each series, told apart by colour and by dashes, with a legend below.
+    """A line for each series, distinguished by colour and by dashes, with a legend below.
 
     Args:
         x: none below 0, the same for all; a shorter series ends before the others.
         series: by name, values none below 0; at most four.
         labels: of the axes.
-        alt: what a reader who does not see the plot is told.
+        alt: the text for a reader who does not see the plot.
     """
     axes = _Axes(_nice(max(x)), _nice(max(map(max, series.values()))), *labels)
     columns = min(len(series), 4 if max(map(len, series)) <= _SHORT else 2)

@@ -17,8 +17,8 @@ class Prediction:
         names: what its source calls the image, ids or file names, at least one.
         caption: as it is written, "" for a blank one; None where the model failed, `error` then says why.
         where: file and line, or place in its list.
-        confidence: in [0, 1] where the source tells one.
-        model: its name where the source tells it.
+        confidence: in [0, 1] where the source gives one.
+        model: its name where the source gives it.
         error: why there is no caption.
     """
 

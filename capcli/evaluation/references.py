@@ -58,12 +58,12 @@ class References:
         notes = []
         bare = [item for item in self.items if not item.captions]
         if bare:
-            told, are = count_of(len(bare), "image", "has", "have"), agree(len(bare), "is", "are")
-            notes.append(f"{told} no references and {are} left out, first {bare[0].name}")
+            how_many, are = count_of(len(bare), "image", "has", "have"), agree(len(bare), "is", "are")
+            notes.append(f"{how_many} no references and {are} left out, first {bare[0].name}")
         partly = [item for item in self.items if item.captions and item.blank]
         if partly:
-            told = count_of(sum(item.blank for item in partly), "reference", "is", "are")
-            notes.append(f"{told} empty and left out, first of {partly[0].name}")
+            how_many = count_of(sum(item.blank for item in partly), "reference", "is", "are")
+            notes.append(f"{how_many} empty and left out, first of {partly[0].name}")
         texts = ((item.name, caption) for item in self.items for caption in item.captions)
         return notes + note_special_tokens("reference", texts)
 

@@ -73,9 +73,9 @@ class Report:
     @property
     def confidences(self) -> list[float] | None:
         """Of the captions in the order of the pairs, in [0, 1]; None unless all have one."""
-        told = [pair.prediction.confidence for pair in self.pairs]
-        known = [confidence for confidence in told if confidence is not None]
-        return known if len(known) == len(told) else None
+        values = [pair.prediction.confidence for pair in self.pairs]
+        known = [confidence for confidence in values if confidence is not None]
+        return known if len(known) == len(values) else None
 
     @property
     def notes(self) -> list[str]:

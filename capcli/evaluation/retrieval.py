@@ -61,10 +61,10 @@ def measure_retrieval(
         done += len(batch)
         if progress is not None:
             progress(done, len(others))
-    seen = [(vector, told) for image, told in captions.items() if (vector := vectors[image]) is not None]
-    if not seen:
+    readable = [(vector, texts) for image, texts in captions.items() if (vector := vectors[image]) is not None]
+    if not readable:
         return None
-    sentences = [sentence for _, told in seen for sentence in told]
-    owners = [place for place, (_, told) in enumerate(seen) for _ in told]
-    alike = np.stack([vector for vector, _ in seen]) @ session.captioner.sentence_vectors(sentences).T
+    sentences = [sentence for _, texts in readable for sentence in texts]
+    owners = [place for place, (_, texts) in enumerate(readable) for _ in texts]
+    alike = np.stack([vector for vector, _ in readable]) @ session.captioner.sentence_vectors(sentences).T
     return retrieve(alike, owners)

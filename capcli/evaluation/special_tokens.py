@@ -32,5 +32,5 @@ def note_special_tokens(noun: str, captions: Iterable[tuple[str, str]]) -> list[
     if not found:
         return []
     name, token = found[0]
-    told = count_of(len(found), noun, "holds", "hold")
-    return [f"{told} special tokens that are scored as words, as in the COCO toolkit, first {token} of {name}"]
+    how_many = count_of(len(found), noun, "holds", "hold")
+    return [f"{how_many} special tokens that are scored as words, as in the COCO toolkit, first {token} of {name}"]

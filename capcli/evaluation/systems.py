@@ -44,12 +44,12 @@ def read_systems(files: Sequence[Path], folder: Path | None = None, *, need_pict
         UsageError: a file is named twice, a picture has two captions in one file, or no picture is left.
     """
     names = _names(files)
-    said = {name: read_predictions(file) for name, file in zip(names, files, strict=True)}
-    places, captions = _join(files[0], said)
+    predictions = {name: read_predictions(file) for name, file in zip(names, files, strict=True)}
+    places, captions = _join(files[0], predictions)
     folders = [folder] if folder else list(dict.fromkeys((Path(), *(file.parent for file in files))))
     pictures, notes, gone = [], [], []
     for place, (image, spellings) in enumerate(places):
-        if any(place not in one for one in captions.values()):
+        if any(place not in of_system for of_system in captions.values()):
             continue
         path = Path(image)
         if need_pictures:
@@ -62,8 +62,8 @@ def read_systems(files: Sequence[Path], folder: Path | None = None, *, need_pict
     for name, file in zip(names, files, strict=True):
         lacking = [image for place, (image, _) in enumerate(places) if place not in captions[name]]
         if lacking:
-            told = count_of(len(lacking), "picture")
-            notes.append(f"{file}: has no caption of {told}, left out of the rating, first {lacking[0]}")
+            how_many = count_of(len(lacking), "picture")
+            notes.append(f"{file}: has no caption of {how_many}, left out of the rating, first {lacking[0]}")
     if gone:
         notes.append(f"{count_of(len(gone), 'picture', 'is', 'are')} not on the disk and left out, first {gone[0]}")
     if not pictures:
@@ -82,36 +82,42 @@ def _names(files: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _join(
-    first: Path, said: Mapping[str, Sequence[Prediction]]
+    first: Path, predictions: Mapping[str, Sequence[Prediction]]
 ) -> tuple[list[tuple[str, list[str]]], dict[str, dict[int, str]]]:
     """All pictures, each by the name that ratings know it by and by all its spellings; and each system's captions."""
-    leading = next(iter(said.values()))
-    seen: dict[str, str] = {}
+    leading = next(iter(predictions.values()))
+    origins: dict[str, str] = {}
     for prediction in leading:
-        where = seen.setdefault(prediction.names[0], prediction.where)
+        where = origins.setdefault(prediction.names[0], prediction.where)
         if where != prediction.where:
             raise UsageError(f"two captions of {prediction.names[0]}: {where} and {prediction.where}; leave one")
     # The first system's rows stand for the references that captions are usually matched with.
     items = tuple(_as_reference(prediction) for prediction in leading)
     places = {id(item): place for place, item in enumerate(items)}
     spellings = [list(prediction.names) for prediction in leading]
-    first_name, *others = said
-    captions = {first_name: {place: one.caption for place, one in enumerate(leading) if one.caption is not None}}
+    first_name, *others = predictions
+    captions = {
+        first_name: {
+            place: prediction.caption for place, prediction in enumerate(leading) if prediction.caption is not None
+        }
+    }
     more: dict[str, list[str]] = {}
     of_more: dict[str, int] = {}
     for name in others:
-        matching = match(References(first, first.stem, None, items), said[name])
+        matching = match(References(first, first.stem, None, items), predictions[name])
         captions[name] = {}
         for pair in matching.pairs:
             place = places[id(pair.reference)]
             captions[name][place] = pair.caption
             spellings[place] += pair.prediction.names
-        # Of these the first system has no row, so that they are told of and no more.
+        # The first system has no row for these, so that they are only reported.
         for other in matching.unreferenced:
             if other.caption is not None:
                 more.setdefault(other.names[0], list(other.names))
                 captions[name][of_more.setdefault(other.names[0], len(items) + len(of_more))] = other.caption
-    named = [(min(names, key=lambda one: (len(one), one)), list(dict.fromkeys(names))) for names in spellings]
+    named = [
+        (min(names, key=lambda spelling: (len(spelling), spelling)), list(dict.fromkeys(names))) for names in spellings
+    ]
     return named + list(more.items()), captions
 
 

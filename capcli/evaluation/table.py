@@ -62,7 +62,7 @@ def print_report(report: Report) -> None:
         cells = [name, "-" if score.value is None else figure(name, score.value)]
         cells.append(interval(name, score.low, score.high) or score.why or "")
         if report.human and score.value is not None:
-            person, captions = (one.metrics[name] for one in (report.human.person, report.human.captions))
+            person, captions = (scores.metrics[name] for scores in (report.human.person, report.human.captions))
             cells.append("-" if person.value is None else figure(name, person.value))
             cells += [interval(name, person.low, person.high)] if roomy else []
             cells.append("-" if captions.value is None else figure(name, captions.value))
@@ -80,8 +80,8 @@ def retrieval_rows(found: Retrieval) -> list[tuple[str, dict[str, str]]]:
     """Both ways of retrieval, each with its figures by name."""
     ways = {"image to sentence": found.image_to_sentence, "sentence to image": found.sentence_to_image}
     return [
-        (name, {key: f"{value:g}" if key == "median rank" else figure(key, value) for key, value in told.items()})
-        for name, told in ((name, way.to_json()) for name, way in ways.items())
+        (name, {key: f"{value:g}" if key == "median rank" else figure(key, value) for key, value in figures.items()})
+        for name, figures in ((name, way.to_json()) for name, way in ways.items())
     ]
 
 
@@ -96,10 +96,11 @@ def _print_retrieval(found: Retrieval, console: Console) -> None:
 def print_comparison(comparison: Comparison) -> None:
     """Prints the differences to stdout."""
     columns, rows = ("metric", "A", "B", "B - A", _INTERVAL, "p"), []
-    for name, one in comparison.differences.metrics.items():
-        cells = [name, figure(name, one.a), figure(name, one.b)]
-        cells.append(f"{'+' if one.value > 0 else ''}{figure(name, one.value)}")
-        cells += [interval(name, one.low, one.high) or one.why or "", "-" if one.p is None else _probability(one.p)]
+    for name, difference in comparison.differences.metrics.items():
+        cells = [name, figure(name, difference.a), figure(name, difference.b)]
+        cells.append(f"{'+' if difference.value > 0 else ''}{figure(name, difference.value)}")
+        cells.append(interval(name, difference.low, difference.high) or difference.why or "")
+        cells.append("-" if difference.p is None else _probability(difference.p))
         rows.append(cells)
     print_table(comparison.title, columns, rows, numbers=_NUMBERS, footnotes=comparison.footnotes)
 
@@ -119,11 +120,11 @@ def print_check(check: Check, title: str) -> None:
 
     rows = [
         (
-            *(name, shown(one.top), spread(one.top), shown(check.random), shown(one.least)),
-            *(shown(one.ratio), spread(one.ratio)),
-            *map(shown, (one.curves.deletion_area, one.curves.insertion_area)),
+            *(name, shown(faithfulness.top), spread(faithfulness.top), shown(check.random), shown(faithfulness.least)),
+            *(shown(faithfulness.ratio), spread(faithfulness.ratio)),
+            *map(shown, (faithfulness.curves.deletion_area, faithfulness.curves.insertion_area)),
         )
-        for name, one in check.methods.items()
+        for name, faithfulness in check.methods.items()
     ]
     control = check.random_curves
     rows.append(("random order", *["-"] * 6, *map(shown, (control.deletion_area, control.insertion_area))))

@@ -84,7 +84,7 @@ def read_parquet(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
-        return [_without_nulls(one) for one in value]
+        return [_without_nulls(item) for item in value]
     if isinstance(value, dict):
-        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+        return {name: _without_nulls(field) for name, field in value.items() if field is not None}
     return value

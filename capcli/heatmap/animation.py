@@ -31,7 +31,7 @@ DURATION = 900
 _LEAST = 320
 _MARGIN = 16
 _SENTENCE = 24
-_TOLD = 18
+_LABEL = 18
 _MOST_LINES = 60
 _INK, _QUIET, _PAPER, _ACCENT = "#1c2126", "#57606a", "#ffffff", "#0b62b8"
 
@@ -72,9 +72,9 @@ def animation(picture: Image.Image, caption: Caption, kind: Literal["gif", "webp
     if kind == "gif":
         first.save(file, "GIF", **frames, disposal=1, comment=MARK)
     else:
-        told = Image.Exif()
-        told[ExifTags.Base.Software] = MARK
-        first.save(file, "WEBP", **frames, quality=80, method=4, exif=told)
+        exif = Image.Exif()
+        exif[ExifTags.Base.Software] = MARK
+        first.save(file, "WEBP", **frames, quality=80, method=4, exif=exif)
     return file.getvalue()
 
 
@@ -97,10 +97,10 @@ class _Strip:
         room = width - 2 * _MARGIN
         self._lines = wrap(drawable("".join(text for text, _ in pieces)), font(_SENTENCE), room, _MOST_LINES)
         self._marks = _marks(pieces, self._lines)
-        self._told = [wrap(word, font(_TOLD), room, 2) for word in self._words]
-        below = max((len(told) for told in self._told), default=0)
+        self._labels = [wrap(word, font(_LABEL), room, 2) for word in self._words]
+        below = max((len(lines) for lines in self._labels), default=0)
         self._start = _MARGIN + len(self._lines) * _height(_SENTENCE) + _MARGIN // 2
-        self._size = width, self._start + below * _height(_TOLD) + _MARGIN
+        self._size = width, self._start + below * _height(_LABEL) + _MARGIN
 
     def draw(self, place: int | None) -> Image.Image:
         """The strip while the word at `place` is shown, or none."""
@@ -117,25 +117,27 @@ class _Strip:
             pen.rounded_rectangle((left - 2, top, right + 1, top + height - 2), 3, _ACCENT)
             pen.text((left, top), line[mark.start : mark.stop], _PAPER, face)
         if place is not None:
-            for number, line in enumerate(self._told[place]):
-                pen.text((_MARGIN, self._start + number * _height(_TOLD)), line, _QUIET, font(_TOLD))
+            for number, line in enumerate(self._labels[place]):
+                pen.text((_MARGIN, self._start + number * _height(_LABEL)), line, _QUIET, font(_LABEL))
         return strip
 
 
 def _marks(pieces: Sequence[tuple[str, int | None]], lines: Sequence[str]) -> dict[int | None, list[_Mark]]:
     """Where the words are in the lines that the sentence was broken into, by their places in the caption."""
     # Breaking lines moves and drops spaces alone, so the other characters can be counted.
-    seen = [(number, place) for number, line in enumerate(lines) for place, one in enumerate(line) if one != " "]
+    positions = [
+        (number, place) for number, line in enumerate(lines) for place, letter in enumerate(line) if letter != " "
+    ]
     whole = "".join(_solid(text) for text, _ in pieces) == _solid("".join(lines))
     if not whole:  # the ellipsis and what follows it are no longer countable
-        seen = [(number, place) for number, place in seen if number < len(lines) - 1]
+        positions = [(number, place) for number, place in positions if number < len(lines) - 1]
     marks: dict[int | None, list[_Mark]] = {}
     count = 0
     for text, place in pieces:
         length = len(_solid(text))
         if place is not None:
             on_line: dict[int, list[int]] = {}
-            for number, column in seen[count : count + length]:
+            for number, column in positions[count : count + length]:
                 on_line.setdefault(number, []).append(column)
             marks[place] = [_Mark(number, columns[0], columns[-1] + 1) for number, columns in on_line.items()]
         count += length

@@ -81,7 +81,7 @@ class DrawMaps:
         self.notes: Sequence[str] = chooser.notes if chooser else ()
         self._method = wish.method or DEFAULT_METHOD
         self._missing = set(wish.chosen)
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._session: Session
         self.records: Sequence[OriginRecord] = ()
         # Pages of several pictures have an index, with which no run goes on.
@@ -107,7 +107,7 @@ class DrawMaps:
         self._session = session
         if session.options.num_captions > 1:
             session.observer.warn("the best caption of each picture is drawn, the others are not")
-        # Of no picture at all: what is wrong with the options is told before anything is made.
+        # Of no picture at all: what is wrong with the options shows before anything is made.
         size = session.captioner.size
         self.ask(np.empty((0, size, size, 3), np.uint8))
         self._canvas.begin()
@@ -160,9 +160,9 @@ class DrawMaps:
 
     def _tell_unknown(self, caption: Caption) -> None:
         """Says which words the model does not know, each once."""
-        unknown = dict.fromkeys(word.text for word in caption.words if not word.known and word.text not in self._told)
+        unknown = dict.fromkeys(word.text for word in caption.words if not word.known and word.text not in self._warned)
         if unknown:
-            self._told.update(unknown)
+            self._warned.update(unknown)
             words = f"{'word' if len(unknown) == 1 else 'words'} {', '.join(map(repr, unknown))}"
             self._session.observer.warn(
                 f"the model does not know the {words}: drawn without a probability, by attention alone"

@@ -89,16 +89,16 @@ class Drawings:
         self._entries: list[Entry] = []
         self._missing: dict[str, None] = {}  # letters that the font lacks, in order
         check_folder(folder)
-        there = {picture: files for picture in pictures if (files := self._files(picture))}
+        existing = {picture: files for picture in pictures if (files := self._files(picture))}
         if self.index and os.path.lexists(self.index):
-            there[self.index] = [self.index]
-        self._refuse_others(there)
-        if there and not (overwrite or resume):
-            first = next(iter(there.values()))[0]
+            existing[self.index] = [self.index]
+        self._refuse_others(existing)
+        if existing and not (overwrite or resume):
+            first = next(iter(existing.values()))[0]
             skips = "" if kind == "html" else "--resume skips these pictures, "
-            count = sum(picture != self.index for picture in there)
-            told = f"{count} of {len(pictures)} pictures have their {kind} in {folder} already, such as {first}"
-            raise UsageError(f"{told if count else f'{first} is there already'}; {skips}--overwrite replaces them")
+            count = sum(picture != self.index for picture in existing)
+            text = f"{count} of {len(pictures)} pictures have their {kind} in {folder} already, such as {first}"
+            raise UsageError(f"{text if count else f'{first} is there already'}; {skips}--overwrite replaces them")
 
     def is_settled(self, picture: Path) -> bool:
         """Whether a picture has its drawing already, and keeps it."""
@@ -178,8 +178,8 @@ class Drawings:
             from capcli.heatmap import raw
             from capcli.pictures.read import upright_size
 
-            told = raw.npz if self.kind == "npz" else raw.json
-            yield "", told(caption, path=str(path), size=upright_size(path), method=method, model=model)
+            encode = raw.npz if self.kind == "npz" else raw.json
+            yield "", encode(caption, path=str(path), size=upright_size(path), method=method, model=model)
             return
 
         from capcli.pictures.read import read_picture
@@ -223,10 +223,10 @@ class Drawings:
             place.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(place, content)
         except OSError as error:
-            told = system_reason(error)
+            reason = system_reason(error)
             if disk_is_full(error):
-                raise CapcliError(f"{place}: {told}; what is there is whole") from None
-            raise DrawingError(f"{place} cannot be written ({told})") from None
+                raise CapcliError(f"{place}: {reason}; what is there is whole") from None
+            raise DrawingError(f"{place} cannot be written ({reason})") from None
 
     def _files(self, picture: Path) -> list[Path]:
         """What is there already where the files of a picture go."""
@@ -243,12 +243,12 @@ class Drawings:
         files = self._files(picture)
         return any(file.name.startswith("01-") for file in files) if self.kind == "overlays" else bool(files)
 
-    def _refuse_others(self, there: dict[Path, list[Path]]) -> None:
+    def _refuse_others(self, existing: dict[Path, list[Path]]) -> None:
         """Raises UsageError for what is there and is no drawing, which nothing may replace or take for one."""
-        if not there:
+        if not existing:
             return
         pictures = {number for picture in self._pictures if (number := _number(picture)) is not None}
-        for files in there.values():
+        for files in existing.values():
             for file in files:
                 if _number(file) in pictures:
                     raise UsageError(
@@ -262,35 +262,35 @@ class Drawings:
 def check_folder(folder: Path) -> None:
     """Raises UsageError if a folder cannot be made or written into; afterwards nothing is there that was not."""
     folders = (folder, *folder.parents)
-    there = next(one for one in folders if os.path.lexists(one))
-    if not there.is_dir():
-        raise UsageError(f"-o takes a folder, and {there} is none; name another")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"the folder {there} may not be written into; name another by -o")
-    made: list[Path] = []
+    nearest = next(path for path in folders if os.path.lexists(path))
+    if not nearest.is_dir():
+        raise UsageError(f"-o takes a folder, and {nearest} is none; name another")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"the folder {nearest} may not be written into; name another by -o")
+    created: list[Path] = []
     try:
         # Only trying tells what a file system takes, such as how long its names may be.
-        for one in reversed(folders[: folders.index(there)]):
-            one.mkdir()
-            made.append(one)
+        for path in reversed(folders[: folders.index(nearest)]):
+            path.mkdir()
+            created.append(path)
     except FileExistsError:  # another run has made it meanwhile
         pass
     except OSError as error:
         raise UsageError(f"the folder {folder} cannot be made ({system_reason(error)}); name another by -o") from None
     finally:
-        for one in reversed(made):
+        for path in reversed(created):
             with suppress(OSError):  # another run writes into it
-                one.rmdir()
+                path.rmdir()
 
 
 def _png(image: Image.Image, caption: Caption) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
-    told = PngInfo()
-    told.add_text("Software", MARK)
-    told.add_text("Description", caption.text)
+    info = PngInfo()
+    info.add_text("Software", MARK)
+    info.add_text("Description", caption.text)
     file = io.BytesIO()
-    image.save(file, "PNG", compress_level=_PNG_LEVEL, pnginfo=told)
+    image.save(file, "PNG", compress_level=_PNG_LEVEL, pnginfo=info)
     return file.getvalue()
 
 

@@ -42,8 +42,8 @@ def grid(picture: Image.Image, caption: Caption, *, width: int = 1200) -> Image.
     from capcli.pictures.read import upright_rgb
 
     if not isinstance(picture, Image.Image) or not isinstance(caption, Caption):
-        told = f"{type(picture).__name__} and {type(caption).__name__}"
-        raise UsageError(f"a grid is drawn of a PIL image and a Caption, not of {told}")
+        given = f"{type(picture).__name__} and {type(caption).__name__}"
+        raise UsageError(f"a grid is drawn of a PIL image and a Caption, not of {given}")
     picture = upright_rgb(picture)
     labels = [(word.text, probability(word)) for word in caption.words]
     places = layout(picture.size, caption.text, labels, width)

@@ -132,8 +132,8 @@ def layout(size: tuple[int, int], title: str, labels: Sequence[tuple[str, str]],
         panels += row
         top = max(panel.lines[-1].box.bottom if panel.lines else panel.picture.bottom for panel in row) + gap
 
-    told = f"{LEGEND} {LEGEND_UNKNOWN}" if any(word[1] == UNKNOWN for word in labels) else LEGEND
-    scale, legend = _legend(told, margin, top + gap // 2, inner, gap, unit)
+    explanation = f"{LEGEND} {LEGEND_UNKNOWN}" if any(word[1] == UNKNOWN for word in labels) else LEGEND
+    scale, legend = _legend(explanation, margin, top + gap // 2, inner, gap, unit)
     bottom = max(line.box.bottom for line in legend)
     return Layout((width, bottom + margin), tuple(lines), tuple(panels), scale, legend)
 
@@ -159,17 +159,17 @@ def _fitted(size: tuple[int, int], cell: int, inner: int) -> tuple[int, int]:
 def _label(label: tuple[str, str], left: int, top: int, cell: int, unit: float) -> tuple[Line, ...]:
     """A word's lines, and its probability behind the last or, without room there, below."""
     size, small = round(20 * unit), round(17 * unit)
-    word, told = map(drawable, label)
+    word, probability = map(drawable, label)
     lines = _stacked(wrap(word, font(size), cell, _WORD_LINES), left, top, size)
-    if not told:
+    if not probability:
         return tuple(lines)
     behind = lines[-1].box.right + round(10 * unit) if lines else left
-    if behind + font(small).getlength(told) <= left + cell:
+    if behind + font(small).getlength(probability) <= left + cell:
         # On the same base line.
         lower = font(size).getmetrics()[0] - font(small).getmetrics()[0]
-        lines.append(Line(told, behind, (lines[-1].top + lower) if lines else top, small, quiet=True))
+        lines.append(Line(probability, behind, (lines[-1].top + lower) if lines else top, small, quiet=True))
     else:
-        lines.append(Line(told, left, lines[-1].box.bottom, small, quiet=True))
+        lines.append(Line(probability, left, lines[-1].box.bottom, small, quiet=True))
     return tuple(lines)
 
 
@@ -177,7 +177,7 @@ def _quieter(lines: Sequence[Line]) -> list[Line]:
     return [Line(line.text, line.left, line.top, line.size, quiet=True) for line in lines]
 
 
-def _legend(told: str, left: int, top: int, inner: int, gap: int, unit: float) -> tuple[Box, tuple[Line, ...]]:
+def _legend(text: str, left: int, top: int, inner: int, gap: int, unit: float) -> tuple[Box, tuple[Line, ...]]:
     size, space, bar = round(16 * unit), round(8 * unit), round(200 * unit)
     height = _height(size)
     weak = Line("weak", left, top, size, quiet=True)
@@ -186,7 +186,7 @@ def _legend(told: str, left: int, top: int, inner: int, gap: int, unit: float) -
     start = strong.box.right + round(1.5 * gap)
     if left + inner - start < bar:
         start, top = left, strong.box.bottom + space
-    texts = wrap(told, font(size), left + inner - start, _LEGEND_LINES)
+    texts = wrap(text, font(size), left + inner - start, _LEGEND_LINES)
     return scale, (weak, strong, *_stacked(texts, start, top, size, quiet=True))
 
 

@@ -90,7 +90,7 @@ def tell_weights(caption: Caption, *, size: tuple[int, int], heads: bool = True)
     Args:
         caption: words with attention.
         size: the picture's width and height in pixels, upright.
-        heads: whether the weights of each head are told, too.
+        heads: whether the weights of each head are given, too.
     """
     return {**_said(caption), **_place(caption, size), **_tell_words(caption, heads=heads)}
 
@@ -111,10 +111,10 @@ def _tell_words(caption: Caption, *, heads: bool = True) -> dict[str, object]:
             continue
         for word, weights in zip(words, maps, strict=True):
             word[name] = np.round(weights.astype(np.float64), _DECIMALS).tolist()
-    told: dict[str, object] = {}
+    keywords: dict[str, object] = {}
     if caption.keywords is not None:
-        told["keywords"] = [keyword.to_json() for keyword in caption.keywords]
-    return {**told, "words": words}
+        keywords["keywords"] = [keyword.to_json() for keyword in caption.keywords]
+    return {**keywords, "words": words}
 
 
 def _common(caption: Caption, path: str, size: tuple[int, int], method: str, model: str) -> dict[str, object]:
@@ -144,7 +144,7 @@ def _maps(caption: Caption) -> dict[str, list[Float32Array]]:
         "heads": [word.heads for word in caption.words],
     }
     return {
-        name: [np.asarray(one, np.float32) for one in every if one is not None]
+        name: [np.asarray(weights, np.float32) for weights in every if weights is not None]
         for name, every in maps.items()
-        if every and all(one is not None for one in every)
+        if every and all(weights is not None for weights in every)
     }

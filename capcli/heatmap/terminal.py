@@ -48,7 +48,7 @@ def render(
         picture: upright, RGB, of any size.
         caption: words with attention.
         width: that no line exceeds, in characters.
-        height: that no picture exceeds, in lines; 24 unless told.
+        height: that no picture exceeds, in lines; 24 by default.
         colour: 24 bits, the 256 colours of xterm, or none.
 
     Yields:
@@ -145,10 +145,10 @@ def _label(word: Word, cell: int) -> list[str]:
     lines = _chopped(unicodedata.normalize("NFC", printable(word.text)), cell)
     if len(lines) > _WORD_LINES:
         lines = [*lines[: _WORD_LINES - 2], "…", lines[-1]]
-    told = probability(word)
-    if lines and cell_len(lines[-1]) + 2 + len(told) <= cell:
-        return [*lines[:-1], f"{lines[-1]}  {told}"]
-    return lines + _chopped(told, cell)
+    chance = probability(word)
+    if lines and cell_len(lines[-1]) + 2 + len(chance) <= cell:
+        return [*lines[:-1], f"{lines[-1]}  {chance}"]
+    return lines + _chopped(chance, cell)
 
 
 def _chopped(text: str, cell: int) -> list[str]:

@@ -139,8 +139,8 @@ def family_of(model: str, kind: object) -> Family:
     if isinstance(kind, str) and kind in FAMILIES:
         return FAMILIES[kind]
     names = ", ".join(dict.fromkeys(family.name for family in FAMILIES.values()))
-    told = f"is of the family {kind!r}" if isinstance(kind, str) else "does not say of which family it is"
-    raise ModelError(f"{model} {told}; capcli knows the captioners {names}")
+    problem = f"is of the family {kind!r}" if isinstance(kind, str) else "does not say of which family it is"
+    raise ModelError(f"{model} {problem}; capcli knows the captioners {names}")
 
 
 def check_prompt(family: Family, model: str, prompt: str, prefix: str) -> None:

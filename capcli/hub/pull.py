@@ -84,19 +84,19 @@ def ask_hub(model: str) -> Offer:
     if constants.HF_HUB_OFFLINE:
         raise UsageError("HF_HUB_OFFLINE forbids the network, and pull needs it; unset it")
     with _explaining(model):
-        told = huggingface_hub.HfApi(library_name="capcli").model_info(
+        info = huggingface_hub.HfApi(library_name="capcli").model_info(
             name, revision=revision, files_metadata=True, timeout=30
         )
-        files = tuple(_files(told.siblings or ()))
-        _check_files(model, told.siblings or (), files)
-        folder = cache / "snapshots" / str(told.sha)
+        files = tuple(_files(info.siblings or ()))
+        _check_files(model, info.siblings or (), files)
+        folder = cache / "snapshots" / str(info.sha)
         there = sum(file.size for file in files if (folder / file.name).is_file())
-        config = huggingface_hub.hf_hub_download(name, "config.json", revision=told.sha)
-    described = Repository(f"{PREFIX}{name}", Path(config).parent, told.sha).config
+        config = huggingface_hub.hf_hub_download(name, "config.json", revision=info.sha)
+    described = Repository(f"{PREFIX}{name}", Path(config).parent, info.sha).config
     check_config(model, described)
     family = family_of(model, described.get("model_type"))
-    licence = str(getattr(told.card_data, "license", None) or "not said")
-    return Offer(name, revision or "main", str(told.sha), licence, family, files, there)
+    licence = str(getattr(info.card_data, "license", None) or "not said")
+    return Offer(name, revision or "main", str(info.sha), licence, family, files, there)
 
 
 def pull(offer: Offer) -> Repository:
@@ -106,7 +106,7 @@ def pull(offer: Offer) -> Repository:
 
     Raises:
         CapcliError: if the disk has no room, or the network or the hub fails on the way.
-        ModelError: if what came is not what the hub told of.
+        ModelError: if what came is not what the hub announced.
     """
     import huggingface_hub
 
@@ -134,15 +134,15 @@ def pull(offer: Offer) -> Repository:
 
 
 def check_file(model: str, path: Path, file: File) -> None:
-    """Raises ModelError, and removes the file, unless it has the size and the hash that the hub tells of."""
+    """Raises ModelError, and removes the file, unless it has the size and the hash that the hub gives."""
     try:
         sound = path.stat().st_size == file.size and _hash(path, file) in (file.sha256, file.blob)
     except OSError as error:
         raise ModelError(f"{model}: {path}: {system_reason(error)}; pull it again") from None
     if not sound:
         # Both the link and what it leads to, or the next download would take it for whole.
-        for one in (path.resolve(), path):
-            one.unlink(missing_ok=True)
+        for target in (path.resolve(), path):
+            target.unlink(missing_ok=True)
         raise ModelError(f"{model}: {file.name} is not what the hub has, and was removed; pull it again")
 
 
@@ -159,10 +159,12 @@ def _hash(path: Path, file: File) -> str:
 
 
 def _files(siblings: Sequence[Any]) -> Iterator[File]:
-    for one in siblings:
-        if "/" not in one.rfilename and any(fnmatch(one.rfilename, pattern) for pattern in PATTERNS):
-            large = one.lfs
-            yield File(one.rfilename, int(one.size or 0), None if large is None else large.sha256, one.blob_id)
+    for sibling in siblings:
+        if "/" not in sibling.rfilename and any(fnmatch(sibling.rfilename, pattern) for pattern in PATTERNS):
+            large = sibling.lfs
+            yield File(
+                sibling.rfilename, int(sibling.size or 0), None if large is None else large.sha256, sibling.blob_id
+            )
 
 
 def _check_files(model: str, siblings: Sequence[Any], files: Sequence[File]) -> None:
@@ -170,9 +172,9 @@ def _check_files(model: str, siblings: Sequence[Any], files: Sequence[File]) -> 
     if "config.json" not in names:
         raise ModelError(f"{model} has no config.json, so it is no model of transformers; take another")
     if not any(name.endswith(".safetensors") for name in names):
-        pickles = any(one.rfilename.endswith((".bin", ".pt", ".ckpt")) for one in siblings)
-        what = "has its weights in pickles alone, which can run anything" if pickles else "has no weights"
-        raise ModelError(f"{model} {what}; capcli takes safetensors only")
+        pickles = any(sibling.rfilename.endswith((".bin", ".pt", ".ckpt")) for sibling in siblings)
+        problem = "has its weights in pickles alone, which can run anything" if pickles else "has no weights"
+        raise ModelError(f"{model} {problem}; capcli takes safetensors only")
 
 
 def _check_room(cache: Path, offer: Offer) -> None:

@@ -205,7 +205,7 @@ def find_commit(cache: Path, model: str, revision: str | None) -> str:
         commit = ""
     if commit in commits:
         return commit
-    chosen = [one for one in commits if one.startswith(revision)] if revision else commits
+    chosen = [candidate for candidate in commits if candidate.startswith(revision)] if revision else commits
     if len(chosen) == 1 and (revision is None or len(revision) >= 7):
         return chosen[0]
     if revision is not None:

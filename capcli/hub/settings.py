@@ -27,8 +27,8 @@ def own_options(repository: Repository) -> DecodingOptions:
 
     A search as wide as the checkpoint says, greedy where it says nothing; what it says of sampling is for talk.
     """
-    told = repository.generation
-    beams, penalty = told.get("num_beams"), told.get("length_penalty")
+    generation = repository.generation
+    beams, penalty = generation.get("num_beams"), generation.get("length_penalty")
     return DecodingOptions(
         beam_size=beams if type(beams) is int and 1 <= beams <= _WIDEST else 1,
         length_penalty=float(penalty) if isinstance(penalty, (int, float)) and 0 <= penalty <= 4 else 1.0,
@@ -62,10 +62,10 @@ def read_calibration(repository: Repository) -> tuple[Calibration, str] | None:
     return fitted, hashlib.sha256(content).hexdigest()[:12]
 
 
-def keep_calibration(repository: Repository, calibration: Calibration, told: dict[str, object]) -> Path:
-    """Keeps a fitted confidence with what is told of how it was fitted; raises CapcliError where it cannot."""
+def keep_calibration(repository: Repository, calibration: Calibration, facts: dict[str, object]) -> Path:
+    """Keeps a fitted confidence with facts on how it was fitted; raises CapcliError where it cannot."""
     file = calibration_file(repository)
-    about = {"model": repository.name, "revision": repository.revision, "sha256": repository.sha256, **told}
+    about = {"model": repository.name, "revision": repository.revision, "sha256": repository.sha256, **facts}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, dumps({**about, "calibration": calibration.to_json()}, indent=2) + b"\n")

@@ -39,8 +39,8 @@ class Asked:
             return self
         # Some families have rows of patches in the place of pictures, all of one shape.
         inputs = {
-            name: torch.cat([part for part in one.chunk(len(self.head)) for _ in range(times)])
-            for name, one in self.inputs.items()
+            name: torch.cat([part for part in tensor.chunk(len(self.head)) for _ in range(times)])
+            for name, tensor in self.inputs.items()
         }
         return Asked(inputs, self.head.repeat_interleave(times, 0), self.begin)
 
@@ -70,15 +70,16 @@ class Asking:
         pictures = list(torch.from_numpy(arrays).permute(0, 3, 1, 2))
         how = {**self._processing, "input_data_format": "channels_first", "return_tensors": "pt"}
         if prompt is None:
-            made = loaded.images(images=pictures, **how)
+            prepared = loaded.images(images=pictures, **how)
         else:
-            text, each = self._text(prompt, chats)
-            made = loaded.processor(
-                text=[text] * len(pictures), images=[[one] for one in pictures] if each else pictures, **how
+            text, nested = self._text(prompt, chats)
+            prepared = loaded.processor(
+                text=[text] * len(pictures), images=[[picture] for picture in pictures] if nested else pictures, **how
             )
-            made.pop("labels", None)
+            prepared.pop("labels", None)
         inputs = {
-            name: one.to(model.device, loaded.dtype if one.is_floating_point() else None) for name, one in made.items()
+            name: tensor.to(model.device, loaded.dtype if tensor.is_floating_point() else None)
+            for name, tensor in prepared.items()
         }
         begin, head = self._head(inputs, prefix)
         return Asked(inputs, head.to(model.device).expand(len(pictures), -1), begin)
@@ -110,7 +111,7 @@ class Asking:
                 getattr(config.get_text_config(decoder=True), "decoder_start_token_id", None),
                 generation.bos_token_id,
             )
-            return 1, torch.tensor([[next(one for one in starts if one is not None)]])
+            return 1, torch.tensor([[next(token for token in starts if token is not None)]])
         head = inputs["input_ids"]
         return head.shape[1], head
 
@@ -147,19 +148,19 @@ def force(
     model, inputs = loaded.model, dict(asked.inputs)
     more: dict[str, Any] = {"output_attentions": attentions, "return_dict": True}
     if kind == "blip":
-        seen = model.vision_model(pixel_values=inputs["pixel_values"])[0]
-        told = model.text_decoder(
-            input_ids=ids, attention_mask=mask, encoder_hidden_states=seen, use_cache=False, **more
+        encoded = model.vision_model(pixel_values=inputs["pixel_values"])[0]
+        output = model.text_decoder(
+            input_ids=ids, attention_mask=mask, encoder_hidden_states=encoded, use_cache=False, **more
         )
-        return told.logits, tuple(told.cross_attentions or ()) if attentions else ()
+        return output.logits, tuple(output.cross_attentions or ()) if attentions else ()
     if kind in ENCODED:
-        told = model(**inputs, decoder_input_ids=ids, decoder_attention_mask=mask, use_cache=False, **more)
-        return told.logits, tuple(told.cross_attentions or ()) if attentions else ()
-    # Of what is told of each token: a caption's are text, and follow what they are an answer to.
+        output = model(**inputs, decoder_input_ids=ids, decoder_attention_mask=mask, use_cache=False, **more)
+        return output.logits, tuple(output.cross_attentions or ()) if attentions else ()
+    # The types of tokens: a caption's are text, and follow what they are an answer to.
     answer = ids.shape[1] - asked.head.shape[1]
     for name, value in {"token_type_ids": 1, "mm_token_type_ids": 0}.items():
         if name in inputs:
             inputs[name] = torch.nn.functional.pad(inputs[name], (0, answer), value=value)
     inputs |= {"input_ids": ids, "attention_mask": mask}
-    # GIT puts its picture before the tokens, and tells of that, too.
+    # GIT puts its picture before the tokens, and has logits of that, too.
     return model(**inputs, use_cache=False, return_dict=True).logits[:, -ids.shape[1] :], ()

@@ -106,10 +106,10 @@ class HuggingFaceCaptioner(BaseCaptioner):
         def attended(batch: UInt8Array) -> list[Caption]:
             own = self.captioned(batch, chosen) if given is None else [(None, given)] * len(batch)
             asked = self.engine.ask(batch, chosen)
-            looked = self.engine.look(asked, [said.ids for _, said in own], **how)
+            looks = self.engine.look(asked, [said.ids for _, said in own], **how)
             return [
-                self._attended(caption, said, one, array, asked, chosen)
-                for (caption, said), one, array in zip(own, looked, batch, strict=True)
+                self._attended(caption, said, look, array, asked, chosen)
+                for (caption, said), look, array in zip(own, looks, batch, strict=True)
             ]
 
         return self._fitting(arrays, attended)
@@ -117,14 +117,14 @@ class HuggingFaceCaptioner(BaseCaptioner):
     def log_probabilities(self, arrays: UInt8Array, words: Sequence[str]) -> Float32Array:
         ids = self.engine.encode(compose(words, self.engine.family))
         spelled = self.engine.spell(ids)
-        return np.stack([_of_words(one, spelled) for one in self._forced(arrays, ids, self.options)])
+        return np.stack([_of_words(look, spelled) for look in self._forced(arrays, ids, self.options)])
 
     def captioned(self, batch: UInt8Array, options: DecodingOptions) -> list[tuple[Caption, Said]]:
         """The best caption of each picture, with its alternatives, and the tokens that it was made of."""
-        said = self.engine.say(batch, options)
-        each = len(said) // len(batch)
-        found = [(self._caption(one, options), one) for one in said]
-        return [_best(found[start : start + each], options) for start in range(0, len(found), each)]
+        sequences = self.engine.say(batch, options)
+        count = len(sequences) // len(batch)
+        found = [(self._caption(said, options), said) for said in sequences]
+        return [_best(found[start : start + count], options) for start in range(0, len(found), count)]
 
     def _check_all(self, options: DecodingOptions, chooser: KeywordChooser | None) -> None:
         self.check(options)
@@ -162,19 +162,19 @@ class HuggingFaceCaptioner(BaseCaptioner):
         if looked.attention is None:
 
             def fall(covered: BoolArray) -> Float32Array:
-                told = self._forced(cover(array, covered, coarse, self.box), said.ids, options)
-                return np.stack([(logs - _of_words(one, spelled))[:-1] for one in told])
+                looks = self._forced(cover(array, covered, coarse, self.box), said.ids, options)
+                return np.stack([(logs - _of_words(look, spelled))[:-1] for look in looks])
 
             coarse = (min(self.grid[0], _COARSE), min(self.grid[1], _COARSE))
             maps = shares(_occlusion(fall, coarse, self.grid), maps)
         else:
             places = self.engine.regions(asked, looked.attention.shape[1], regions)
-            for told in (looked.attention, looked.relevance):
-                maps = maps if told is None else shares(_merged(told[:, places].numpy(), spelled), maps)
-        seen = tuple(
+            for weights in (looked.attention, looked.relevance):
+                maps = maps if weights is None else shares(_merged(weights[:, places].numpy(), spelled), maps)
+        attended = tuple(
             replace(word, attention=place.reshape(self.grid)) for word, place in zip(caption.words, maps, strict=True)
         )
-        return replace(caption, words=seen, alternatives=())
+        return replace(caption, words=attended, alternatives=())
 
     def _forced(self, arrays: UInt8Array, ids: Sequence[int], options: DecodingOptions) -> list[Looked]:
         """One caption's tokens under each of some pictures."""
@@ -183,7 +183,7 @@ class HuggingFaceCaptioner(BaseCaptioner):
             return self.engine.look(self.engine.ask(batch, options), [ids] * len(batch))
 
         parts = [arrays[start : start + BATCH] for start in range(0, len(arrays), BATCH)]
-        return [one for part in parts for one in self._fitting(part, work)]
+        return [look for part in parts for look in self._fitting(part, work)]
 
 
 def _encode_sentence(engine: Engine, text: str) -> Said:
@@ -202,7 +202,7 @@ def _encode_sentence(engine: Engine, text: str) -> Said:
 def _best(found: list[tuple[Caption, Said]], options: DecodingOptions) -> tuple[Caption, Said]:
     """The first of one picture's captions with the others that differ from it; of draws the likeliest is first."""
     if options.sample:
-        found = sorted(found, key=lambda one: -one[1].score(options.length_penalty))
+        found = sorted(found, key=lambda pair: -pair[1].score(options.length_penalty))
     apart = list({caption.text: (caption, said) for caption, said in reversed(found)}.values())[::-1]
     best, said = apart[0]
     return replace(best, alternatives=tuple(caption for caption, _ in apart[1:])), said

@@ -63,14 +63,15 @@ class Engine:
                 count=partial(count_words, self.loaded.tokenizer, family=self.family),
                 seeds=[_seed(array, options.seed, number) for array in arrays for number in range(times)],
             )
-            made = generate(self.loaded, self.kind, more, **how)
-            said = read_said(made, more, self.ends, self.loaded.tokenizer)
+            generated = generate(self.loaded, self.kind, more, **how)
+            sequences = read_said(generated, more, self.ends, self.loaded.tokenizer)
         if not options.prefix:
-            return said
+            return sequences
         # No search tells how likely the prefix is.
-        told = self.look(asked.repeated(options.num_captions), [one.ids for one in said])
+        looks = self.look(asked.repeated(options.num_captions), [said.ids for said in sequences])
         return [
-            replace(one, logs=looked.log_probabilities[:-1].tolist()) for one, looked in zip(said, told, strict=True)
+            replace(said, logs=looked.log_probabilities[:-1].tolist())
+            for said, looked in zip(sequences, looks, strict=True)
         ]
 
     def look(self, asked: Asked, captions: Sequence[Sequence[int]], **how: bool) -> list[Looked]:
@@ -84,9 +85,9 @@ class Engine:
     def encode(self, text: str) -> list[int]:
         """The tokens of a sentence."""
         # A decoder that says a start token first says one here, too.
-        told = self.loaded.model.generation_config.forced_bos_token_id
-        first = [told] if isinstance(told, int) and self.kind in ENCODED else []
-        return [*first, *(int(one) for one in self.loaded.tokenizer(text, add_special_tokens=False).input_ids)]
+        forced = self.loaded.model.generation_config.forced_bos_token_id
+        first = [forced] if isinstance(forced, int) and self.kind in ENCODED else []
+        return [*first, *(int(token) for token in self.loaded.tokenizer(text, add_special_tokens=False).input_ids)]
 
     def regions(self, asked: Asked, keys: int, count: int) -> slice:
         """Which of the decoder's keys are the picture's regions; before them there may be others, of the whole."""
@@ -99,21 +100,26 @@ class Engine:
 def _ends(loaded: Loaded) -> list[int]:
     config = loaded.model.config
     text = config.get_text_config(decoder=True)
-    told: list[Any] = [
+    configured: list[Any] = [
         getattr(text, "sep_token_id", None) if config.model_type == "blip" else None,
         loaded.model.generation_config.eos_token_id,
         getattr(text, "eos_token_id", None),
         loaded.tokenizer.eos_token_id if config.model_type in (*ENCODED, "blip-2") else None,
         loaded.tokenizer.sep_token_id if config.model_type in ("blip", "git") else None,
     ]
-    flat = [one for each in told for one in (each if isinstance(each, Iterable) else [each]) if one is not None]
-    return list(dict.fromkeys(int(one) for one in flat))
+    flat = [
+        token
+        for entry in configured
+        for token in (entry if isinstance(entry, Iterable) else [entry])
+        if token is not None
+    ]
+    return list(dict.fromkeys(int(token) for token in flat))
 
 
 def _room(model: Any) -> int:
     config = model.config.get_text_config(decoder=True)
-    told = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions"))
-    return min((one for one in told if isinstance(one, int)), default=FAR)
+    limits = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions"))
+    return min((limit for limit in limits if isinstance(limit, int)), default=FAR)
 
 
 def _seed(array: UInt8Array, seed: int, number: int) -> int:

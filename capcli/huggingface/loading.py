@@ -63,15 +63,15 @@ def load(repository: Repository, device: torch.device) -> Loaded:
         else:
             processor = AutoProcessor.from_pretrained(folder, **safe)
             tokenizer, images = processor.tokenizer, processor.image_processor
-        model, told = AutoModelForImageTextToText.from_pretrained(
+        model, report = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **safe
         )
-        lacking = [*told["missing_keys"], *told["mismatched_keys"]]
+        lacking = [*report["missing_keys"], *report["mismatched_keys"]]
         if lacking:
             raise ValueError(f"its weights lack {lacking[0]}, or have another shape of it; {len(lacking)} such")
         return Loaded(model.eval().requires_grad_(False).to(device), processor, tokenizer, images, dtype)
     except Exception as error:  # transformers raises nearly every type on what does not fit together
         if out_of_memory(error):
             raise CapcliError(f"not enough memory for {repository.name}; take a smaller model") from None
-        told_line = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ModelError(f"{repository.name} cannot be loaded from {folder} ({told_line})") from None
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelError(f"{repository.name} cannot be loaded from {folder} ({reason})") from None

@@ -53,8 +53,8 @@ def look(
     """
     begin, device = asked.begin, asked.head.device
     longest = max(map(len, captions))
-    told = [[*caption, *[end] * (longest + 1 - len(caption))] for caption in captions]
-    wanted = torch.tensor(told, device=device)
+    padded = [[*caption, *[end] * (longest + 1 - len(caption))] for caption in captions]
+    wanted = torch.tensor(padded, device=device)
     ids = torch.cat([asked.head[:, :begin], wanted[:, :-1]], 1)
     # The end may stand for padding in a model, and one stands behind each caption that is shorter than another.
     real = torch.tensor([[1] * (begin + len(caption)) + [0] * (longest - len(caption)) for caption in captions])
@@ -62,18 +62,18 @@ def look(
     with torch.inference_mode(not gradients), torch.set_grad_enabled(gradients), _eager(loaded, maps):
         if gradients:
             # The weights take no gradients, so autograd follows what begins with the pictures.
-            inputs = {name: one.clone() for name, one in asked.inputs.items()}
+            inputs = {name: tensor.clone() for name, tensor in asked.inputs.items()}
             inputs["pixel_values"].requires_grad_()
             asked = Asked(inputs, asked.head, begin)
         logits, crossing = force(loaded, kind, asked, ids, real.to(device), attentions=maps)
-        said = logits[:, begin - 1 :].float().log_softmax(-1).gather(2, wanted[..., None]).squeeze(2)
+        log_probabilities = logits[:, begin - 1 :].float().log_softmax(-1).gather(2, wanted[..., None]).squeeze(2)
         # The row of a weight is the token that it follows.
         shares = [layer[:, :, begin - 1 : begin - 1 + longest] for layer in crossing]
-        relevant = _relevance(said, crossing, begin, longest) if gradients else None
+        relevant = _relevance(log_probabilities, crossing, begin, longest) if gradients else None
         looked = torch.stack([share.float().mean(1) for share in shares]).mean(0) if maps and longest else None
     return [
         Looked(
-            said[row, : len(caption) + 1].detach().cpu(),
+            log_probabilities[row, : len(caption) + 1].detach().cpu(),
             None if looked is None else looked[row, : len(caption)].detach().cpu(),
             None if relevant is None else relevant[row, : len(caption)].cpu(),
         )
@@ -81,11 +81,11 @@ def look(
     ]
 
 
-def _relevance(said: Tensor, crossing: Sequence[Tensor], begin: int, longest: int) -> Tensor:
+def _relevance(log_probabilities: Tensor, crossing: Sequence[Tensor], begin: int, longest: int) -> Tensor:
     """B x T x keys; a token's own row of weights alone, though weights of earlier ones have a part in it, too."""
     found = []
     for place in range(longest):
-        gradients = torch.autograd.grad(said[:, place].sum(), crossing, retain_graph=True)
+        gradients = torch.autograd.grad(log_probabilities[:, place].sum(), crossing, retain_graph=True)
         row = begin - 1 + place
         parts = [
             (gradient[:, :, row] * layer[:, :, row]).clamp(min=0).float().sum(1)

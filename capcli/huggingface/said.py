@@ -34,23 +34,23 @@ class Said:
         return score
 
 
-def read_said(made: Any, asked: Asked, ends: Sequence[int], tokenizer: Any) -> list[Said]:
+def read_said(generated: Any, asked: Asked, ends: Sequence[int], tokenizer: Any) -> list[Said]:
     """The captions that `generate` returned for pictures, one after another.
 
     Args:
-        made: what it returned, with logits.
+        generated: what it returned, with logits.
         asked: what it was given.
         ends: tokens that end a caption.
         tokenizer: of the model.
     """
-    beams = getattr(made, "beam_indices", None)
-    steps = len(made.logits)
-    new = made.sequences[:, made.sequences.shape[1] - (steps if beams is None else beams.shape[1]) :]
+    beams = getattr(generated, "beam_indices", None)
+    steps = len(generated.logits)
+    new = generated.sequences[:, generated.sequences.shape[1] - (steps if beams is None else beams.shape[1]) :]
     logs = torch.zeros(new.shape)
     for step in range(min(steps, new.shape[1])):
-        told = made.logits[step].float()
-        rows = torch.arange(len(new), device=told.device) if beams is None else beams[:, step].long()
-        found = told[rows, new[:, step]] - told.logsumexp(-1)[rows]
+        logits = generated.logits[step].float()
+        rows = torch.arange(len(new), device=logits.device) if beams is None else beams[:, step].long()
+        found = logits[rows, new[:, step]] - logits.logsumexp(-1)[rows]
         # A beam that was cut before has no row any more, and is filled up, possibly with ends.
         logs[:, step] = found.masked_fill(rows < 0, torch.nan).cpu()
     prefix = asked.head[:, asked.begin :].tolist()

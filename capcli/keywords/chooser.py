@@ -38,7 +38,7 @@ class KeywordChooser:
     def __init__(self, head: KeywordHead, count: int, tree: Tree | None = None) -> None:
         self._head, self._count = head, count
         place = {word: number for number, word in enumerate(head.words)}
-        known = place | {one: place[word] for one, word in head.synonyms.items() if word in place}
+        known = place | {synonym: place[word] for synonym, word in head.synonyms.items() if word in place}
         if tree is None:
             self._entries = [Entry(word, (word,), (), (), 0, True) for word in head.words]
             self._columns = [[number] for number in range(len(head.words))]
@@ -54,8 +54,8 @@ class KeywordChooser:
 
     def choose(self, pooled: Float32Array) -> list[tuple[Keyword, ...]]:
         """The keywords of each of B pictures, the likeliest first, from float32 B x D means of regions."""
-        told = self._head.probabilities(pooled)
-        probabilities = np.stack([told[:, columns].max(1) for columns in self._columns], 1)
+        of_words = self._head.probabilities(pooled)
+        probabilities = np.stack([of_words[:, columns].max(1) for columns in self._columns], 1)
         return [self._best(row) for row in probabilities]
 
     def _best(self, probabilities: Float32Array) -> tuple[Keyword, ...]:

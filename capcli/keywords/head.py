@@ -1,4 +1,4 @@
-"""The words that a model tells pictures to have, and how: one layer over its regions, in a file beside the model.
+"""The words that a model finds in pictures, and how: one layer over its regions, in a file beside the model.
 
 The file of `photos.safetensors` is `photos.keywords`: safetensors, too, with `weight`, float16 W x D, and `bias`,
 float32 W, for W words, and `calibration`, float32 K x 2. `benchmarks/keywords.py` fits one to a model.
@@ -70,7 +70,7 @@ class KeywordHead:
                 raise ValueError("its tensors do not fit its words")
             if not len(knots) or (np.diff(knots, axis=0) < 0).any():
                 raise ValueError("its calibration falls, or there is none")
-            synonyms = {str(one): str(other) for one, other in described["synonyms"].items()}
+            synonyms = {str(synonym): str(word) for synonym, word in described["synonyms"].items()}
             return cls(words, synonyms, weight, bias, knots, float(described["floor"]), place.name)
 
     def save(self, model: str | Path) -> Path:

@@ -23,5 +23,5 @@ class Keyword:
 
     def to_json(self) -> dict[str, object]:
         """The fields as plain values; `path` is there where the vocabulary has levels above the word."""
-        told: dict[str, object] = {"word": self.word, "probability": round(self.probability, 4)}
-        return told | {"path": list(self.path)} if len(self.path) > 1 else told
+        values: dict[str, object] = {"word": self.word, "probability": round(self.probability, 4)}
+        return values | {"path": list(self.path)} if len(self.path) > 1 else values

@@ -86,7 +86,7 @@ def read_tree(file: Path) -> Tree:
             notes.append(f"{file}, line {entry.line}: {fault}; the line is left out")
             continue
         *ancestors, name = map(str.casefold, entry.path)
-        above.setdefault(name, set()).update(ancestors, *(above.get(one, ()) for one in ancestors))
+        above.setdefault(name, set()).update(ancestors, *(above.get(ancestor, ()) for ancestor in ancestors))
         if entry.given:
             entries.append(entry)
             lines |= dict.fromkeys(map(str.casefold, (entry.name, *entry.synonyms)), entry.line)
@@ -106,9 +106,9 @@ def _fault(entry: Entry, lines: Mapping[str, int], above: Mapping[str, set[str]]
         above: what lies above each word so far.
     """
     *ancestors, name = map(str.casefold, entry.path)
-    if any(name == one or name in above.get(one, ()) for one in ancestors):
+    if any(name == ancestor or name in above.get(ancestor, ()) for ancestor in ancestors):
         return f"{' > '.join(entry.path)} lies below itself"
-    twice = next((one for one in (entry.name, *entry.synonyms) if one.casefold() in lines), None)
+    twice = next((word for word in (entry.name, *entry.synonyms) if word.casefold() in lines), None)
     if twice is not None and entry.given:
         return f"{twice!r} is in line {lines[twice.casefold()]} already"
     return None
@@ -137,7 +137,7 @@ def _entries(text: str) -> list[Entry]:
 def _read_line(content: str, number: int, above: Entry | None) -> Entry | None:
     """The word of a line, with the synonyms on it; None where there is none."""
     named, _, listed = _SYNONYM.sub("", content).partition("=")
-    synonyms = [one for part in (listed, *_SYNONYM.findall(content)) for one in _split(part, ",")]
+    synonyms = [synonym for part in (listed, *_SYNONYM.findall(content)) for synonym in _split(part, ",")]
     path, parents, given = ((), (), False) if above is None else (above.path, above.parents, above.given)
     levels = _split(named.replace("|", ">"), ">")
     for level in levels:
@@ -151,4 +151,4 @@ def _read_line(content: str, number: int, above: Entry | None) -> Entry | None:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    return [part for part in (" ".join(one.split()) for one in text.split(separator)) if part]
+    return [part for part in (" ".join(piece.split()) for piece in text.split(separator)) if part]

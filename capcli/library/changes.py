@@ -203,9 +203,9 @@ def _keywords(keywords: Sequence[Keyword] | None) -> dict[str, object]:
     """The columns of keywords: all of them, and the words that search finds, those of the levels above among them."""
     if keywords is None:
         return {}
-    told = [{**asdict(keyword), "word": _text(keyword.word)} for keyword in keywords]
-    found = dict.fromkeys(word for keyword in keywords for word in (*keyword.parents, keyword.word))
-    return {"keywords": _json(told), "subjects": _text("\n".join(found))}
+    given = [{**asdict(keyword), "word": _text(keyword.word)} for keyword in keywords]
+    findable = dict.fromkeys(word for keyword in keywords for word in (*keyword.parents, keyword.word))
+    return {"keywords": _json(given), "subjects": _text("\n".join(findable))}
 
 
 def _read_keyword(values: dict[str, Any]) -> Keyword:

@@ -199,22 +199,22 @@ def failing(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        told = str(error)
-        if "not a database" in told:
+        reason = str(error)
+        if "not a database" in reason:
             raise UsageError(f"{path} is no library of capcli; name another file") from None
-        if "unable to open" in told:
+        if "unable to open" in reason:
             raise UsageError(f"{path} cannot be opened; is its folder there, and may you write in it?") from None
-        if "readonly" in told:
+        if "readonly" in reason:
             raise UsageError(f"{path} may not be written (it is read-only)") from None
-        if "locked" in told or "busy" in told:
+        if "locked" in reason or "busy" in reason:
             raise CapcliError(f"{path} is locked by another program; wait for it, or close that program") from None
-        if "full" in told:
+        if "full" in reason:
             raise CapcliError(
                 f"{path}: no space left on device; the rows it holds are whole, and --resume goes on from them"
             ) from None
-        if "fts5" in told:
+        if "fts5" in reason:
             raise CapcliError(f"{path}: this Python's SQLite lacks FTS5, which a library needs") from None
-        raise CapcliError(f"{path}: {told}; `capcli library check` says what is whole") from None
+        raise CapcliError(f"{path}: {reason}; `capcli library check` says what is whole") from None
 
 
 @contextmanager

@@ -63,10 +63,10 @@ def find_duplicates(path: Path, options: DuplicateOptions) -> list[Group]:
             members.join(first.setdefault(row["pixels"], picture), picture)
         for (model,) in connection.execute("SELECT id FROM model").fetchall():
             ids, vectors = _load(connection, model, rows)
-            for one, other in _alike(vectors, options.min_score):
-                members.join(int(ids[one]), int(ids[other]))
-            for one, other in _in_bursts(ids, vectors, rows, options):
-                members.join(one, other)
+            for first_row, second_row in _alike(vectors, options.min_score):
+                members.join(int(ids[first_row]), int(ids[second_row]))
+            for earlier, later in _in_bursts(ids, vectors, rows, options):
+                members.join(earlier, later)
     groups: dict[int, list[sqlite3.Row]] = defaultdict(list)
     for picture, row in rows.items():
         groups[members.find(picture)].append(row)
@@ -86,8 +86,8 @@ class _Sets:
             picture = above
         return picture
 
-    def join(self, one: int, other: int) -> None:
-        low, high = sorted((self.find(one), self.find(other)))
+    def join(self, picture: int, other: int) -> None:
+        low, high = sorted((self.find(picture), self.find(other)))
         self._above[high] = low
 
 
@@ -106,9 +106,9 @@ def _alike(vectors: Float32Array, least: float) -> Iterator[tuple[int, int]]:
     """Pairs of rows whose cosine similarity is not below the least."""
     for start in range(0, len(vectors), _AT_ONCE):
         some = vectors[start : start + _AT_ONCE]
-        ones, others = np.nonzero(some @ vectors[start:].T >= least)
+        rows, columns = np.nonzero(some @ vectors[start:].T >= least)
         yield from (
-            (start + int(one), start + int(other)) for one, other in zip(ones, others, strict=True) if one < other
+            (start + int(row), start + int(column)) for row, column in zip(rows, columns, strict=True) if row < column
         )
 
 
@@ -118,10 +118,10 @@ def _in_bursts(
     """Pairs of pictures, one taken shortly after the other, that are alike as those of a burst are."""
     known = ((place, rows[int(picture)]["taken"]) for place, picture in enumerate(ids))
     dated = sorted((datetime.fromisoformat(taken), place) for place, taken in known if taken)
-    for (before, one), (after, other) in pairwise(dated):
+    for (before, earlier), (after, later) in pairwise(dated):
         soon = after - before <= timedelta(seconds=options.within)
-        if soon and float(vectors[one] @ vectors[other]) >= options.burst_score:
-            yield int(ids[one]), int(ids[other])
+        if soon and float(vectors[earlier] @ vectors[later]) >= options.burst_score:
+            yield int(ids[earlier]), int(ids[later])
 
 
 def _group(rows: list[sqlite3.Row]) -> Group:

@@ -90,14 +90,14 @@ def _copy(shards: Shards, number: int, path: Path, to: sqlite3.Connection) -> It
         for model, new in models.items():
             if model is not None and new is not None:
                 _copy_vectors(connection, model, numbers, to, new)
-        for picture, *told in connection.execute(
+        for picture, *change in connection.execute(
             "SELECT picture, field, CAST(old AS BLOB), CAST(new AS BLOB), at, by, version, undoes "
             "FROM history ORDER BY id"
         ):
             to.execute(
                 "INSERT INTO history (picture, field, old, new, at, by, version, undoes) "
                 "VALUES (?, ?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?)",
-                (numbers[picture], *told),
+                (numbers[picture], *change),
             )
 
 

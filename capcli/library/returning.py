@@ -89,7 +89,7 @@ def _take(connection: sqlite3.Connection, records: Iterable[Record], by: str) ->
             continue
         if wish is None:
             same += 1
-        elif all((wish.caption, wish.status) != (one.caption, one.status) for one in wishes.get(row["id"], [])):
+        elif all((wish.caption, wish.status) != (other.caption, other.status) for other in wishes.get(row["id"], [])):
             wishes.setdefault(row["id"], []).append(wish)
     changed = 0
     for picture, wanted in wishes.items():

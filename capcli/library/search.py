@@ -258,7 +258,7 @@ def _fuse(
 ) -> list[Hit]:
     fused: dict[int, float] = {}
     for ranked, weight in ((_best(scores), 1.0), (words, WORDS)):
-        for rank, picture in enumerate((one for one in ranked if allowed[one]), 1):
+        for rank, picture in enumerate((picture for picture in ranked if allowed[picture]), 1):
             fused[picture] = fused.get(picture, 0.0) + weight / (K + rank)
     least = options.min_score
     if least is None:
@@ -268,7 +268,7 @@ def _fuse(
         found = {picture for picture in fused if scores[picture] and scores[picture] >= least}
         found |= _complete(connection, query.words, set(fused) - found)
     hits = []
-    for picture in sorted(found, key=lambda one: (-fused[one], one))[: options.top]:
+    for picture in sorted(found, key=lambda picture: (-fused[picture], picture))[: options.top]:
         path, caption = connection.execute("SELECT path, caption FROM picture WHERE id = ?", (picture,)).fetchone()
         hits.append(Hit(Path(path), caption, float(scores[picture]) or None, words.get(picture), fused[picture]))
     return hits

@@ -29,7 +29,7 @@ def apply_captions(
 ) -> Counter[Outcome]:
     """Write the caption of every picture that qualifies.
 
-    A picture that cannot be written is left as it is and told of, and the rest goes on.
+    A picture that cannot be written is left as it is and reported, and the rest goes on.
 
     Args:
         described: the pictures.
@@ -47,51 +47,53 @@ def apply_captions(
     """
     tally: Counter[Outcome] = Counter()
     with observer.interruptible() as interrupt, observer.progress(len(described)) as progress:
-        for one in described:
+        for picture in described:
             if interrupt.is_set():
                 break
             text, reason = "", None
             outcome: Outcome | None
             try:
-                outcome = _hindrance(one, options)
+                outcome = _hindrance(picture, options)
                 if outcome is None:
-                    _require_unchanged(one)
-                    text = _finish(compose(one), options.mark)
-                    outcome = place.write(one.path, text, one.keywords)
+                    _require_unchanged(picture)
+                    text = _finish(compose(picture), options.mark)
+                    outcome = place.write(picture.path, text, picture.keywords)
             except (NotWritten, ExifToolError) as error:
                 outcome, reason = Outcome.FAILED, str(error)
             except OSError as error:
-                raise CapcliError(f"{one.path}: {system_reason(error)}; run the command again to go on") from None
+                raise CapcliError(f"{picture.path}: {system_reason(error)}; run the command again to go on") from None
             tally[outcome] += 1
             with progress.lifted(1):
                 if reason is not None:
-                    observer.warn(f"{one.path}: {reason}")
+                    observer.warn(f"{picture.path}: {reason}")
                 if outcome is Outcome.WRITTEN:
-                    wrote(one.path, text)
+                    wrote(picture.path, text)
     return tally
 
 
-def _hindrance(one: Described, options: ApplyOptions) -> Outcome | None:
+def _hindrance(picture: Described, options: ApplyOptions) -> Outcome | None:
     """Why a caption is not to be written, None where it is; no confidence counts where a person has checked it."""
-    if one.status in CHECKED:
+    if picture.status in CHECKED:
         return None
-    if one.status in STATUSES:
+    if picture.status in STATUSES:
         return Outcome.REFUSED
     if options.only_reviewed:
         return Outcome.NOT_REVIEWED
-    if one.uncertain or (options.min_confidence and (one.confidence or 0.0) < options.min_confidence):
+    if picture.uncertain or (options.min_confidence and (picture.confidence or 0.0) < options.min_confidence):
         return Outcome.UNCERTAIN
     return None
 
 
-def _require_unchanged(one: Described) -> None:
+def _require_unchanged(picture: Described) -> None:
     """Raises NotWritten where the file is not there, or is not as its row has it."""
-    state = require_file(one.path)
-    if one.size is not None and state.st_size != one.size:
-        raise NotWritten(f"was changed since it was captioned ({one.size:,} bytes then, {state.st_size:,} now)")
+    state = require_file(picture.path)
+    if picture.size is not None and state.st_size != picture.size:
+        raise NotWritten(f"was changed since it was captioned ({picture.size:,} bytes then, {state.st_size:,} now)")
     # A table may hold whole seconds alone.
-    if one.modified is not None and abs(state.st_mtime - one.modified) >= 1:
-        then, now = (datetime.fromtimestamp(time).isoformat(" ", "seconds") for time in (one.modified, state.st_mtime))
+    if picture.modified is not None and abs(state.st_mtime - picture.modified) >= 1:
+        then, now = (
+            datetime.fromtimestamp(time).isoformat(" ", "seconds") for time in (picture.modified, state.st_mtime)
+        )
         raise NotWritten(f"was changed since it was captioned (last change {then} then, {now} now)")
 
 

@@ -70,8 +70,8 @@ class Context:
         known = _fields(caption, picture, tags)
         for template, fields in self._templates:
             if fields <= known.keys():
-                said = [known[field] for field in fields & {"caption", "named"}]
-                if "existing" in fields and any(text in known["existing"] for text in said):
+                captions = [known[field] for field in fields & {"caption", "named"}]
+                if "existing" in fields and any(text in known["existing"] for text in captions):
                     return known["existing"]
                 return template.format_map(known)
         return caption
@@ -106,6 +106,8 @@ def _fields(caption: str, picture: Path, tags: Tags) -> Mapping[str, str]:
 def _only_name(tags: Tags) -> str | None:
     """The name of the face, where the picture has exactly one region of a face."""
     regions: Any = tags.structure(_REGIONS).get("RegionList")
-    faces = [one for one in regions if isinstance(one, dict) and one.get("Type") == "Face"] if regions else []
+    faces = (
+        [region for region in regions if isinstance(region, dict) and region.get("Type") == "Face"] if regions else []
+    )
     name = faces[0].get("Name") if len(faces) == 1 else None
     return str(name).strip() or None if name is not None else None

@@ -25,12 +25,12 @@ class Described:
         path: its file, as the source spells it.
         caption: one sentence; never blank.
         where: file and line of the source.
-        confidence: of the caption, in [0, 1], where the source tells it.
+        confidence: of the caption, in [0, 1], where the source gives it.
         uncertain: whether the source marks the caption as below the least confidence that was asked for.
         keywords: each a word, or a path of words from the general to the special with a bar between two.
-        size: of the file in bytes when it was captioned, where the source tells it.
+        size: of the file in bytes when it was captioned, where the source gives it.
         modified: when the file was last changed before it was captioned, in seconds since 1970, where the source
-            tells it.
+            gives it.
         status: what a person made of the caption, such as "accepted"; None where nobody has looked at it.
     """
 
@@ -62,10 +62,10 @@ def read_described(source: Path) -> list[Described]:
     else:
         described = [_described(record) for record in read_records(source) if not record.fields.get("error")]
     seen: dict[Path, str] = {}
-    for one in described:
-        before = seen.setdefault(absolute(one.path), one.where)
-        if before != one.where:
-            raise DatasetError(f"{one.where}: {one.path} has a caption already ({before}); leave one in")
+    for picture in described:
+        before = seen.setdefault(absolute(picture.path), picture.where)
+        if before != picture.where:
+            raise DatasetError(f"{picture.where}: {picture.path} has a caption already ({before}); leave one in")
     if not described:
         raise DatasetError(f"{source}: holds no captions")
     return described
@@ -124,7 +124,7 @@ def _keywords(record: Record) -> tuple[str, ...]:
     if value is None:
         return ()
     listed = value if isinstance(value, list) else [value]
-    words = [_word(one) for one in listed]
+    words = [_word(keyword) for keyword in listed]
     texts = [" ".join(word.split()) for word in words if word is not None]
     if len(texts) < len(words):
         raise DatasetError(f"{record.where}: its keywords are no list of texts")
@@ -135,7 +135,9 @@ def _word(keyword: object) -> str | None:
     """A keyword as one text; None for what is none."""
     if isinstance(keyword, dict):
         levels = keyword.get("path") or [keyword.get("word")]
-        return "|".join(levels) if isinstance(levels, list) and all(isinstance(one, str) for one in levels) else None
+        return (
+            "|".join(levels) if isinstance(levels, list) and all(isinstance(level, str) for level in levels) else None
+        )
     return keyword if isinstance(keyword, str) else None
 
 

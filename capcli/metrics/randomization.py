@@ -35,7 +35,7 @@ def shuffle(
     Returns:
         For each metric a float64 array of shape (samples,).
     """
-    both = [one.beside(other) for one, other in zip(a, b, strict=True)]
+    both = [of_a.beside(of_b) for of_a, of_b in zip(a, b, strict=True)]
     generator = np.random.default_rng(seed)
     rows = max(1, _CHUNK // (2 * images))
     chunks = []

@@ -54,9 +54,9 @@ def bfloat16_pays(device: torch.device) -> bool:
 def out_of_memory(error: BaseException) -> bool:
     """Whether there was too little memory, of the machine or of the device."""
     # Only CUDA has a type for it, and says these words too.
-    told = str(error).lower()
+    message = str(error).lower()
     return isinstance(error, MemoryError) or any(
-        words in told
+        words in message
         for words in (
             "out of memory",
             "defaultcpuallocator",

@@ -113,7 +113,7 @@ class Encoder(nn.Module):
         """
         if source == "imagenet":
             try:
-                # The download tells of itself on stdout, where results go.
+                # The download reports on stdout, where results go.
                 with redirect_stdout(sys.stderr):
                     model = _torchvision_model(self.config.name, None, "DEFAULT")
             except (OSError, RuntimeError) as error:
@@ -189,7 +189,7 @@ _measured: dict[tuple[str, int], _Measures] = {}
 def _measure(trunk: nn.Module, name: str, size: int) -> _Measures:
     """Width, grid and box of what a trunk makes of pictures of `size` pixels; see `Encoder`."""
     if (name, size) not in _measured:
-        # A copy without storage tells the shape of the output in no time.
+        # A copy without storage gives the shape of the output in no time.
         twin, image = copy.deepcopy(trunk).to("meta"), torch.empty(1, 3, size, size, device="meta")
         strides = _Strides(twin, size)
         try:
@@ -277,8 +277,8 @@ def _torchvision_model(name: str, size: int | None, weights: str | None = None) 
 
 def _unfit(name: str, size: int | None, why: object) -> UsageError:
     usual = get_model_weights(name)["DEFAULT"].transforms().crop_size[0]
-    told = str(why).strip().split("\n")[0].rstrip(".!")
-    return UsageError(f"{name} cannot see pictures of {size} pixels ({told}); it was made for {usual}")
+    reason = str(why).strip().split("\n")[0].rstrip(".!")
+    return UsageError(f"{name} cannot see pictures of {size} pixels ({reason}); it was made for {usual}")
 
 
 _REGIONS = {

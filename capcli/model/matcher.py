@@ -61,7 +61,7 @@ class Matcher(nn.Module):
         device = self.sentence.weight.device
         parts = [torch.empty(0, self.sentence.out_features, device=device)]
         for start in range(0, len(sentences), BATCH):
-            rows = [torch.tensor([*one, END]) for one in sentences[start : start + BATCH]]
+            rows = [torch.tensor([*sentence, END]) for sentence in sentences[start : start + BATCH]]
             parts.append(self.sentences(pad_sequence(rows, batch_first=True, padding_value=PAD).to(device)))
         return torch.cat(parts)
 

@@ -154,7 +154,7 @@ class RegionEncoder(nn.Module):
 
 
 def waves(grid: tuple[int, int], width: int, device: torch.device | None = None) -> Tensor:
-    """Absolute positions of regions in two dimensions, R x W: half of each vector tells the row, half the column, as
+    """Absolute positions of regions in two dimensions, R x W: half of each vector gives the row, half the column, as
     sines and cosines of n / 10000^(2k / (W/2)) (Vaswani et al. 2017, section 3.5; in two dimensions Parmar et al. 2018,
     Image Transformer, section 3.1, and Carion et al. 2020, DETR, appendix A.4).
 

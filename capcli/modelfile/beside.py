@@ -37,9 +37,9 @@ def write_beside(
         CapcliError: if it cannot be written.
     """
     place = file.with_suffix(ending)
-    told = {"format": form, "capcli": json.dumps({**described, "model": identify_model(file).sha256})}
+    metadata = {"format": form, "capcli": json.dumps({**described, "model": identify_model(file).sha256})}
     # safetensors writes the bytes as they lie, whatever the strides say.
-    content = save({name: np.ascontiguousarray(one) for name, one in tensors.items()}, told)
+    content = save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata)
     try:
         write_atomic(place, content)
     except OSError as error:
@@ -48,7 +48,7 @@ def write_beside(
 
 
 def read_beside(
-    file: Path, ending: str, form: str, what: str, names: tuple[str, ...]
+    file: Path, ending: str, form: str, contents: str, names: tuple[str, ...]
 ) -> tuple[dict[str, Any], list[Float32Array]]:
     """Reads what `write_beside` wrote.
 
@@ -56,7 +56,7 @@ def read_beside(
         file: of the model.
         ending: as it was written with.
         form: likewise.
-        what: a file of it holds, for messages.
+        contents: of such a file, for messages.
         names: of the tensors.
 
     Returns:
@@ -68,13 +68,13 @@ def read_beside(
     """
     place = file.with_suffix(ending)
     with open_model_file(place, "numpy") as held:
-        told = held.metadata() or {}
-        if told.get("format") != form:
-            raise ModelError(f"{place}: no {what} of a model are in it")
+        metadata = held.metadata() or {}
+        if metadata.get("format") != form:
+            raise ModelError(f"{place}: no {contents} of a model are in it")
         with using(place):
-            described: dict[str, Any] = json.loads(told["capcli"])
+            described: dict[str, Any] = json.loads(metadata["capcli"])
             tensors = [held.get_tensor(name).astype(np.float32) for name in names]
-            if not all(np.isfinite(one).all() for one in tensors):
+            if not all(np.isfinite(tensor).all() for tensor in tensors):
                 raise ValueError("its weights are not finite numbers")
             sha256 = described.get("model")
     if sha256 != identify_model(file).sha256:

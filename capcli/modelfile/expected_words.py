@@ -1,4 +1,4 @@
-"""The words that a model expects in captions of a picture, told by one layer over the mean of its regions.
+"""The words that a model expects in captions of a picture, from one layer over the mean of its regions.
 
 The file of `photos.safetensors` is `photos.words`: safetensors, too, with `weight`, int8 W x D, and its `scale`, `bias`
 and `even`, float32 W, for W of the model's words, and `calibration`, float32 K x 2. `benchmarks/expected_words.py` fits
@@ -114,8 +114,8 @@ class ExpectedWords:
             ModelError: if regions have another width than the words were fitted to.
         """
         if pooled.shape[1] != self.weight.shape[1]:
-            told = f"{self.weight.shape[1]:,} numbers, and this model's have {pooled.shape[1]:,}"
-            raise ModelError(f"the expected words beside the model are of regions of {told}; fit them again")
+            widths = f"{self.weight.shape[1]:,} numbers, and this model's have {pooled.shape[1]:,}"
+            raise ModelError(f"the expected words beside the model are of regions of {widths}; fit them again")
         expected = np.zeros((len(pooled), len(vocabulary)), np.float32)
         ratio = np.maximum(self.probabilities(pooled) / self.even, self.floor)
         expected[:, vocabulary.encode(self.words)] = np.log(ratio)

@@ -50,7 +50,7 @@ def _compare(
         if len(shape) > 1 and name + KEPT in present:
             count = math.prod(whole)
             wanted[name + KEPT] = (("U8",), (-(-count // 8),))
-            # How many numbers are kept the bits will tell; more than all of them cannot be.
+            # The bits will say how many numbers are kept; more than all of them cannot be.
             shape = held if len(held) == 1 and held[0] <= count else (count,)
             left_out += count - shape[0]
         wanted[name] = known, shape

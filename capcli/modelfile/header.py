@@ -20,7 +20,7 @@ SCALE = ".scale"
 """What follows the name of an int8 weight in the name of its scales."""
 
 KEPT = ".kept"
-"""What follows the name of a pruned weight in the name of the bits that tell which of its numbers are in the file."""
+"""What follows the name of a pruned weight in the name of the bits that say which of its numbers are in the file."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Header:
     @property
     def held_out(self) -> float:
         """The share, 0 to 1, of a data set without a dev split that no training of the model saw, nor of those that it
-        goes back to; older files tell it in their recipe alone.
+        goes back to; older files have it in their recipe alone.
         """
         data = self.described["recipe"].get("data")
         share = self.described.get("held_out", data.get("hold_out") if isinstance(data, dict) else None)
@@ -83,7 +83,7 @@ def read_header(path: str | Path) -> Header:
 def tensor_types(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Type and shape of every tensor of an open safetensors file."""
     slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-    return {name: (one.get_dtype(), tuple(one.get_shape())) for name, one in slices.items()}
+    return {name: (tensor.get_dtype(), tuple(tensor.get_shape())) for name, tensor in slices.items()}
 
 
 def read_description(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

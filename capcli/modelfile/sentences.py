@@ -55,7 +55,9 @@ def _read(path: Path, *state: int) -> SentenceEncoder | None:
             raise ModelError(f"{path}: its matcher cannot be used (it lacks {error})") from None
         except (TypeError, ValueError, AttributeError, UsageError) as error:
             raise ModelError(f"{path}: its matcher cannot be used ({error})") from None
-    return SentenceEncoder(config, vocabulary, {name.removeprefix("matcher."): one for name, one in weights.items()})
+    return SentenceEncoder(
+        config, vocabulary, {name.removeprefix("matcher."): weight for name, weight in weights.items()}
+    )
 
 
 def _tensor(file: Any, name: str, shape: tuple[int, ...], types: dict[str, tuple[str, tuple[int, ...]]]) -> FloatArray:

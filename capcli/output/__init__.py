@@ -95,8 +95,8 @@ class Result:
 
 
 def _word(text: str, log_probability: float, sentinel: float | None = None) -> dict[str, object]:
-    told: dict[str, object] = {"word": text, "log_probability": _rounded(log_probability)}
-    return told if sentinel is None else told | {"sentinel": _rounded(sentinel)}
+    word: dict[str, object] = {"word": text, "log_probability": _rounded(log_probability)}
+    return word if sentinel is None else word | {"sentinel": _rounded(sentinel)}
 
 
 def _rounded(value: float) -> float:

@@ -36,8 +36,8 @@ def to_table(rows: Iterable[Mapping[str, object]]) -> Any:
     """The table of rows as `Result.row` gives them."""
     import pyarrow as pa
 
-    told = [{"uncertain": False} | {name: _text(value) for name, value in row.items()} for row in rows]
-    return pa.Table.from_pylist(told, schema())
+    filled = [{"uncertain": False} | {name: _text(value) for name, value in row.items()} for row in rows]
+    return pa.Table.from_pylist(filled, schema())
 
 
 def table_path(path: Path) -> str:
@@ -54,8 +54,8 @@ def _text(value: Any) -> Any:
     if isinstance(value, str):
         return _escaped(value)
     if isinstance(value, list):
-        return [_text(one) for one in value]
-    return {name: _text(one) for name, one in value.items()} if isinstance(value, dict) else value
+        return [_text(item) for item in value]
+    return {name: _text(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _escaped(text: str) -> str:

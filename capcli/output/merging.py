@@ -57,7 +57,7 @@ class Shards:
             UsageError: where a shard is missing, there twice, unfinished, of other pictures, or made by other options,
                 another model or other rules for pixels.
         """
-        found = sorted(((Share.read(one), one) for one in outputs), key=lambda pair: pair[0].shard.number)
+        found = sorted(((Share.read(output), output) for output in outputs), key=lambda pair: pair[0].shard.number)
         shares, paths = zip(*found, strict=True)
         _check_numbers(shares, paths)
         for share, path in zip(shares, paths, strict=True):
@@ -217,10 +217,10 @@ def _check_numbers(shares: Sequence[Share], paths: Sequence[Path]) -> None:
         if share.shard.of != of:
             raise UsageError(f"{path} is shard {share.shard}, and {paths[0]} is one of {of}; name those of one run")
     numbers = [share.shard.number for share in shares]
-    for number, one, other in zip(numbers, paths, paths[1:], strict=False):
+    for number, path, other in zip(numbers, paths, paths[1:], strict=False):
         if numbers.count(number) > 1:
-            raise UsageError(f"{one} and {other} are both shard {number}/{of}; leave one out")
+            raise UsageError(f"{path} and {other} are both shard {number}/{of}; leave one out")
     if missing := sorted(set(range(1, of + 1)) - set(numbers)):
-        told = ", ".join(f"{number}/{of}" for number in missing[:_SHOWN])
+        shown = ", ".join(f"{number}/{of}" for number in missing[:_SHOWN])
         others = f" and {len(missing) - _SHOWN:,} others" if len(missing) > _SHOWN else ""
-        raise UsageError(f"there is no shard {told}{others} among the {len(numbers):,} that you name")
+        raise UsageError(f"there is no shard {shown}{others} among the {len(numbers):,} that you name")

@@ -1,7 +1,7 @@
 """What made an output: a record beside everything that a later run can go on with.
 
 Rows of `out.csv` have theirs in `.out.csv.origin.json` beside them. Files of one kind in a folder have theirs in that
-folder, such as `maps/.capcli-grid.origin.json`, whose name tells whose it is where other programs look for XMP files. A
+folder, such as `maps/.capcli-grid.origin.json`, whose name says whose it is where other programs look for XMP files. A
 run that goes on with an output first compares: the same model, options and preparation of pictures must have made what
 is there.
 """
@@ -58,7 +58,7 @@ class Origin:
         asking = f"{other} was made with" if other else "you ask for"
         if self.model.sha256 != asked.model.sha256:
             return f"with --model {_named(self.model)}; {asking} {_named(asked.model)}"
-        beside = [one.language_model for one in (self, asked)]
+        beside = [origin.language_model for origin in (self, asked)]
         if len({model and model.sha256 for model in beside}) > 1:
             before, now = (None if model is None else _named(model) for model in beside)
             return _difference("lm", before, now, asking)
@@ -66,9 +66,9 @@ class Origin:
             who = f"{other} is of rules" if other else "this version of capcli prepares them by rules"
             return f"from pictures prepared by rules {self.pixels}; {who} {asked.pixels}"
         for name in dict.fromkeys([*asked.options, *self.options]):
-            one, new = (each.options.get(name, _DEFAULTS.get(name)) for each in (self, asked))
-            if one != new:
-                return _difference(name, _spell(one), _spell(new), asking)
+            old, new = (origin.options.get(name, _DEFAULTS.get(name)) for origin in (self, asked))
+            if old != new:
+                return _difference(name, _spell(old), _spell(new), asking)
         return None
 
     def with_options(self, options: Mapping[str, object]) -> Origin:
@@ -77,7 +77,9 @@ class Origin:
 
     def without_options(self, *names: str) -> Origin:
         """The same without some options."""
-        return dataclasses.replace(self, options={key: one for key, one in self.options.items() if key not in names})
+        return dataclasses.replace(
+            self, options={key: value for key, value in self.options.items() if key not in names}
+        )
 
     def to_json(self) -> dict[str, object]:
         """All of it as plain values."""
@@ -121,7 +123,7 @@ def read_origin(model: ModelOptions, decoding: DecodingKeywords) -> Origin:
     chosen = dataclasses.asdict(options.replace(**decoding))
     # Without what then changes nothing.
     del chosen["word_weight" if chosen["sample"] else "seed"]
-    others = {name: one for name, one in known.beside.items() if name != EXPECTED or chosen.get("word_weight")}
+    others = {name: value for name, value in known.beside.items() if name != EXPECTED or chosen.get("word_weight")}
     beside = None if model.lm is None else identify_model(model.lm)
     return Origin(known.identity, beside, PREPARATION, {**chosen, **others})
 
@@ -190,7 +192,7 @@ class OriginRecord:
     ) -> None:
         self._output, self._place, self._options = output, place, options
         self._holds, self._resumes, self._anyway = holds, resumes, anyway
-        self._new: list[Origin] = []  # what the record is to list, once a result comes that it does not tell of
+        self._new: list[Origin] = []  # what the record is to list, once a result comes that it does not account for
 
     @classmethod
     def of_file(cls, path: Path, options: Mapping[str, object], **how: bool) -> OriginRecord:
@@ -221,8 +223,8 @@ class OriginRecord:
     def put(self, origins: Sequence[Origin]) -> None:
         """Says that these made the output; raises CapcliError."""
         self._new = list(origins)
-        if (told := self._write()) is not None:
-            raise CapcliError(told)
+        if (problem := self._write()) is not None:
+            raise CapcliError(problem)
 
     def check(self, asked: Origin) -> str | None:
         """Compares what made the output with what is asked for.
@@ -240,15 +242,15 @@ class OriginRecord:
                 held = self._read()
             except ValueError:
                 if self._resumes and not self._anyway:
-                    told = f"{self._place} does not say what made {self._output}"
-                    raise UsageError(f"{told}; --resume-anyway goes on all the same") from None
-            differences = [one for one in (each.difference(asked) for each in held) if one]
+                    problem = f"{self._place} does not say what made {self._output}"
+                    raise UsageError(f"{problem}; --resume-anyway goes on all the same") from None
+            differences = [difference for origin in held if (difference := origin.difference(asked))]
             if differences and self._resumes and not self._anyway:
                 raise UsageError(
                     f"{self._output} was made {differences[0]}; --resume-anyway goes on all the same, --overwrite "
                     "begins anew"
                 )
-        if not any(one.difference(asked) is None for one in held):
+        if not any(origin.difference(asked) is None for origin in held):
             self._new = [*held, asked]
         if self._resumes and self._holds and not held:
             return f"nothing says what made {self._output}; make sure that model and options are the same"
@@ -287,22 +289,22 @@ class OriginRecord:
         content = json.loads(read)
         if not (isinstance(content, dict) and isinstance(content.get("origins"), list)):
             raise ValueError("it is no object with origins")
-        return [Origin.from_json(one) for one in content["origins"]]
+        return [Origin.from_json(entry) for entry in content["origins"]]
 
     def _write(self) -> str | None:
-        content = dumps({"origins": [one.to_json() for one in self._new]}, indent=2) + b"\n"
+        content = dumps({"origins": [origin.to_json() for origin in self._new]}, indent=2) + b"\n"
         self._new = []
         try:
             self._place.write(content)
         except OSError as error:
-            told = f"{self._place}: {system_reason(error)}"
+            problem = f"{self._place}: {system_reason(error)}"
             if disk_is_full(error):
-                raise CapcliError(told) from None
-            return f"{told}; a later --resume cannot compare what made {self._output}"
+                raise CapcliError(problem) from None
+            return f"{problem}; a later --resume cannot compare what made {self._output}"
         return None
 
 
-_DEFAULTS = {one.name: one.default for one in dataclasses.fields(DecodingOptions)}
+_DEFAULTS = {option.name: option.default for option in dataclasses.fields(DecodingOptions)}
 """What an option was before it was there."""
 
 

@@ -188,15 +188,15 @@ class ManifestPlace:
 
     def add(self, values: Mapping[str, object]) -> None:
         """Says more of the folder beside what made it; raises OSError."""
-        told = json.loads(self.read() or b'{"origins": []}')
-        self.write(dumps({**told, **values}, indent=2) + b"\n")
+        record = json.loads(self.read() or b'{"origins": []}')
+        self.write(dumps({**record, **values}, indent=2) + b"\n")
 
 
 def _prepare(path: Path) -> None:
     """Makes the folder; raises UsageError where there can be none, or it holds what is not capcli's."""
     try:
         path.mkdir(exist_ok=True)
-        names = {one.name for one in path.iterdir()}
+        names = {entry.name for entry in path.iterdir()}
     except FileExistsError:
         raise UsageError(f"{path} is a file, and captions as Parquet are a folder; name another") from None
     except OSError as error:
@@ -239,8 +239,8 @@ def _put(part: Path, table: Any) -> None:
     try:
         write_table(part, table)
     except OSError as error:
-        told = f"{part}: {system_reason(error)}; no row is lost, and --resume goes on from them"
-        raise CapcliError(told) from None
+        problem = f"{part}: {system_reason(error)}; no row is lost, and --resume goes on from them"
+        raise CapcliError(problem) from None
 
 
 def _key(path: str) -> str:

@@ -181,16 +181,18 @@ class Share:
         """
         place = hidden_beside(output, "shard.json")
         try:
-            told: Any = json.loads(place.read_bytes())
-            paths = Packed.of(Path(name) for name in told["pictures"])
-            places, without = array("q", map(int, told["places"])), tuple(map(int, told["without"]))
-            shard = Shard(int(told["shard"]), int(told["of"]))
+            record: Any = json.loads(place.read_bytes())
+            paths = Packed.of(Path(name) for name in record["pictures"])
+            places, without = array("q", map(int, record["places"])), tuple(map(int, record["without"]))
+            shard = Shard(int(record["shard"]), int(record["of"]))
             if len(places) != len(paths):
                 raise ValueError("it is damaged")
-            return cls(shard, int(told["total"]), str(told["listed"]), places, paths, bool(told["finished"]), without)
+            return cls(
+                shard, int(record["total"]), str(record["listed"]), places, paths, bool(record["finished"]), without
+            )
         except (FileNotFoundError, NotADirectoryError):
-            what = "is no shard" if output.exists() else "does not exist"
-            raise UsageError(f"{output} {what}; `capcli caption --shard 1/4 -o FILE` makes one") from None
+            problem = "is no shard" if output.exists() else "does not exist"
+            raise UsageError(f"{output} {problem}; `capcli caption --shard 1/4 -o FILE` makes one") from None
         except OSError as error:
             raise UsageError(f"{place}: {system_reason(error)}") from None
         except (KeyError, TypeError, ValueError, OverflowError):

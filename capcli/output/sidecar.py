@@ -151,12 +151,12 @@ def refuse_held(sidecars: Sequence[Sidecars], pictures: Iterable[Path]) -> Surve
 
     def settled(folder: Path, names: Sequence[str]) -> Sequence[State | None]:
         nonlocal first
-        maybe = [(one, one.may_be_there(folder, names)) for one in sidecars]
-        if not any(there for _, there in maybe):
+        maybe = [(kind, kind.may_be_there(folder, names)) for kind in sidecars]
+        if not any(listed for _, listed in maybe):
             return [None] * len(names)
         states: list[State | None] = []
         for name in names:
-            held = next((one for one, there in maybe if name in there and one.state(folder / name)), None)
+            held = next((kind for kind, listed in maybe if name in listed and kind.state(folder / name)), None)
             if held is not None and first is None:
                 first = held.path_of(folder / name)
             states.append(None if held is None else State.CAPTIONED)

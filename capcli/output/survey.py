@@ -60,7 +60,7 @@ def look_by_folder(
 
     Args:
         pictures: of a run, in order.
-        settled: tells of a folder's pictures, by their names, what those hold that an earlier run settled.
+        settled: says of a folder's pictures, by their names, what those hold that an earlier run settled.
     """
     total = found = failed = reached = 0
     for folder, names in by_folder(pictures):

@@ -1,4 +1,4 @@
-"""What AVIF and JPEG 2000 say of their picture beside the pixels, which Pillow does not tell."""
+"""What AVIF and JPEG 2000 say of their picture beside the pixels, which Pillow does not give."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Header:
 def read_avif(file: BinaryIO, size: tuple[int, int]) -> Header:
     """Look through the header of an AVIF of this width and height for its clean aperture and colour space.
 
-    An ICC profile is not looked for; Pillow tells it.
+    An ICC profile is not looked for; Pillow gives it.
     """
     return _looked_for(file, b"meta", lambda content: _of_avif(content[4:], size))
 
@@ -79,16 +79,16 @@ def _of_avif(content: bytes, size: tuple[int, int]) -> Header:
     known = list(_boxes(inside[b"ipco"]))
     crop = profile = None
     for number in _associated(inside[b"ipma"], item):
-        kind, told = known[number - 1]
+        kind, payload = known[number - 1]
         if kind == b"clap":
-            crop = _crop(struct.unpack(">IIIIiIiI", told[:32]), size)
-        elif kind == b"colr" and told[:4] == b"nclx":
-            profile = coded_profile(*struct.unpack(">HH", told[4:8]))
+            crop = _crop(struct.unpack(">IIIIiIiI", payload[:32]), size)
+        elif kind == b"colr" and payload[:4] == b"nclx":
+            profile = coded_profile(*struct.unpack(">HH", payload[4:8]))
     return Header(crop, profile)
 
 
 def _of_jpeg2000(content: bytes) -> Header:
-    profiles = (told[3:] for kind, told in _boxes(content) if kind == b"colr" and told[:1] in _WITH_PROFILE)
+    profiles = (payload[3:] for kind, payload in _boxes(content) if kind == b"colr" and payload[:1] in _WITH_PROFILE)
     return Header(profile=next(profiles, None))
 
 

@@ -58,8 +58,10 @@ def profile_of(image: Image.Image) -> bytes | None:
     gamma = image.info.get("gamma")
     if not isinstance(gamma, float) or gamma <= 0:
         return None
-    told = image.info.get("chromaticity")
-    points = (told[:2], told[2:4], told[4:6], told[6:8]) if isinstance(told, tuple) and len(told) == 8 else SRGB
+    values = image.info.get("chromaticity")
+    points = (
+        (values[:2], values[2:4], values[4:6], values[6:8]) if isinstance(values, tuple) and len(values) == 8 else SRGB
+    )
     known = np.abs(np.subtract(points, SRGB)).max() < 0.005
     if known and abs(gamma / _USUAL_GAMMA - 1) < 0.05:
         return None
@@ -85,12 +87,12 @@ def transform_of(profile: bytes, mode: str) -> ImageCmsTransform | None:
         flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
         transform = ImageCms.buildTransform(source, _srgb(), mode, "RGB", intent, flags)
         probe = _probe(mode)
-        seen = np.asarray(transform.apply(probe), int)
+        converted = np.asarray(transform.apply(probe), int)
     except Exception:  # LittleCMS finds many things wrong with profiles, and Pillow hands them on in many types
         return None
-    if np.ptp(seen) < 64:  # all colours are one: the profile's tables are broken
+    if np.ptp(converted) < 64:  # all colours are one: the profile's tables are broken
         return None
-    if mode in ("L", "RGB") and np.abs(seen - np.asarray(probe.convert("RGB"), int)).max() <= _SAME:
+    if mode in ("L", "RGB") and np.abs(converted - np.asarray(probe.convert("RGB"), int)).max() <= _SAME:
         return None
     return transform
 

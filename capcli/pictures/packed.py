@@ -42,7 +42,7 @@ class Packed(Collection[Path]):
         return self._count
 
     def __contains__(self, picture: object) -> bool:
-        return any(picture == one for one in self)
+        return any(picture == path for path in self)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Packed) and list(self) == list(other)

@@ -1,4 +1,4 @@
-"""PNG files: what Pillow does not tell of them, and whole pictures with something broken beside the pixels."""
+"""PNG files: what Pillow does not say of them, and whole pictures with something broken beside the pixels."""
 
 from __future__ import annotations
 
@@ -83,15 +83,15 @@ def decode(image: PngImagePlugin.PngImageFile, file: BinaryIO) -> Image.Image:
         file: what it was opened from.
     """
     depth, colour_type = _put_right(image, file)
-    told = dict(image.info)
+    info = dict(image.info)
     is_deep = depth == 16 and colour_type in (2, 6)
-    if is_deep and (isinstance(told.get("transparency"), tuple) or _has_colours_of_its_own(image)):
+    if is_deep and (isinstance(info.get("transparency"), tuple) or _has_colours_of_its_own(image)):
         return _decode_all_bits(image, file)
     image.load()
     image.info = {key: value for key, value in image.info.items() if key not in _OF_COLOUR}
-    image.info |= {key: value for key, value in told.items() if key in _OF_COLOUR}
-    if image.info.get("exif") != told.get("exif") and not _is_sound(file, b"eXIf"):
-        image.info["exif"] = told.get("exif")
+    image.info |= {key: value for key, value in info.items() if key in _OF_COLOUR}
+    if image.info.get("exif") != info.get("exif") and not _is_sound(file, b"eXIf"):
+        image.info["exif"] = info.get("exif")
     return image
 
 

@@ -208,9 +208,9 @@ def _reason(error: Exception) -> str:
         return "may not be read (permission denied)"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
-    told = getattr(error, "strerror", None)
-    if told:
-        return f"cannot be read ({told.lower()})"
+    reason = getattr(error, "strerror", None)
+    if reason:
+        return f"cannot be read ({reason.lower()})"
     text = " ".join(str(error).split())
     if "truncated" in text.lower() or isinstance(error, EOFError):
         return "is truncated"

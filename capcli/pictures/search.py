@@ -165,7 +165,7 @@ class Search:
             deeper = Search(replace(self._rules, recursive=True))
             if any(names is None or names for folder in self._empty for _, names in deeper._walk(folder)):
                 text = f"no pictures in {where}; -r looks into sub-folders"
-        return text if self._found or not self._left_out else f"{text}; {self._told_left_out()}"
+        return text if self._found or not self._left_out else f"{text}; {self._describe_left_out()}"
 
     def notes(self) -> list[str]:
         """Remarks on what was found, one line each, once all is."""
@@ -179,10 +179,10 @@ class Search:
         if self._empty:
             notes.append(self.emptiness())
         if self._left_out:
-            notes.append(self._told_left_out())
+            notes.append(self._describe_left_out())
         return notes
 
-    def _told_left_out(self) -> str:
+    def _describe_left_out(self) -> str:
         kinds: dict[str, list[str]] = {}
         for ending, count in sorted(self._left_out.items(), key=lambda counted: (-counted[1], counted[0])):
             kinds.setdefault(LEFT_OUT[ending], []).append(f"{count:,} {ending}")
@@ -232,7 +232,7 @@ class Search:
     def _came_before(self, real: str, name: str, *, is_folder: bool = False) -> bool:
         """Whether a name in the folder of the visit that goes on counted at an earlier one: a folder named twice."""
         earlier = self._visits[real][:-1]
-        return any(self._rules.takes(one.way + name, included=one.included or is_folder) for one in earlier)
+        return any(self._rules.takes(visit.way + name, included=visit.included or is_folder) for visit in earlier)
 
     def _is_of_walk(self, real: str, picture: Path) -> bool:
         """Whether a visit of its folder gave a picture already."""

@@ -196,9 +196,9 @@ class ReadingPool:
             kind, reason = Kind.REASON, f"takes longer than {self._patience:g} s to read"
         else:
             if kind is Kind.PIXELS:
-                shape, pixels, told = split_pixels(content)
+                shape, pixels, encoded = split_pixels(content)
                 array = np.frombuffer(pixels, np.uint8).reshape(*shape, 3)
-                return Reading(path, array, facts=Facts.decode(told) if told else None)
+                return Reading(path, array, facts=Facts.decode(encoded) if encoded else None)
             reason = content.decode("utf-8", "surrogatepass")
         finally:
             self._idle.put(worker)

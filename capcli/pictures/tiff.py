@@ -114,8 +114,8 @@ class Page:
         samples = _channels_last(page)
         if samples.dtype.kind not in "buif":
             raise Refusal(f"has samples of type {samples.dtype}, which make no picture")
-        told = _value(page, 34675, None)
-        profile = told if isinstance(told, bytes) else None
+        icc_profile = _value(page, 34675, None)
+        profile = icc_profile if isinstance(icc_profile, bytes) else None
         photometric = int(page.photometric)
         bits = page.bitspersample
         if photometric in (_CIELAB, _ICCLAB):

@@ -20,7 +20,7 @@ LOOK = 1.0
 """Seconds between two looks while a picture is waited for."""
 
 IDLE = 30.0
-"""Seconds between two looks where nothing stirs, for file systems that tell of nothing."""
+"""Seconds between two looks where nothing stirs, for file systems that report nothing."""
 
 
 def watch(
@@ -62,9 +62,9 @@ def watch(
         if not changed and not waiting and time.monotonic() - looked < IDLE:
             continue
         looked = time.monotonic()
-        there = options.look(folder)
-        waiting = {picture: waiting[picture] for picture in there if picture in waiting}
-        for picture in there:
+        present = options.look(folder)
+        waiting = {picture: waiting[picture] for picture in present if picture in waiting}
+        for picture in present:
             if picture in seen:
                 continue
             state, now = _state(picture), time.monotonic()
@@ -81,10 +81,10 @@ def watch(
 
 def _state(picture: Path) -> tuple[int, int] | None:
     try:
-        told = picture.stat()
+        state = picture.stat()
     except OSError:
         return None
-    return told.st_size, told.st_mtime_ns
+    return state.st_size, state.st_mtime_ns
 
 
 def _is_being_written(picture: Path) -> bool:

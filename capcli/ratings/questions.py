@@ -74,11 +74,14 @@ def ask(pictures: Sequence[Candidates], way: str, rater: str, seed: int, count: 
     Returns:
         With a single caption also those preferences that need no answer, as all systems concerned said the same.
     """
-    drawn = sorted(pictures, key=lambda one: _chance("draw", str(seed), one.image))[: count or None]
+    drawn = sorted(pictures, key=lambda candidates: _chance("draw", str(seed), candidates.image))[: count or None]
     rounds: list[tuple[int, int, Question]] = []
     for picture in drawn:
         of_picture = _pairs(picture) if way != ADEQUACY_FLUENCY else _singles(picture)
-        chances = [(_chance("question", str(seed), rater, one.image, *sorted(one.captions)), one) for one in of_picture]
+        chances = [
+            (_chance("question", str(seed), rater, question.image, *sorted(question.captions)), question)
+            for question in of_picture
+        ]
         asked = sorted(chances, key=lambda entry: entry[0])
         rounds += [(turn, chance, question) for turn, (chance, question) in enumerate(asked)]
     rounds.sort(key=lambda entry: entry[:2])

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from capcli.errors import CapcliError, DatasetError, UsageError, system_reason
@@ -34,7 +35,7 @@ def read_ratings(path: Path) -> tuple[dict[Key, Judgement], list[str]]:
     """
     record = Record(path)
     held = settle({}, record.read_new())
-    held = {key: one for key, one in held.items() if one.value is not None}
+    held = {key: judgement for key, judgement in held.items() if judgement.value is not None}
     if not held:
         raise DatasetError(f"{path}: holds no ratings yet; capcli review --rate takes some")
     notes = [f"{path}: its last line was broken off, as by a crash, and is left out"] if record.torn else []
@@ -43,21 +44,21 @@ def read_ratings(path: Path) -> tuple[dict[Key, Judgement], list[str]]:
 
 def settle(held: dict[Key, Judgement], judgements: Iterable[Judgement]) -> dict[Key, Judgement]:
     """Puts later judgements in the place of earlier ones, which had perhaps other systems of the same captions."""
-    for one in judgements:
-        before = held.get(one.key)
-        if before is not None and one.value is not None and before.systems != one.systems:
-            said = dict(zip(before.captions, before.systems, strict=True))
+    for judgement in judgements:
+        before = held.get(judgement.key)
+        if before is not None and judgement.value is not None and before.systems != judgement.systems:
+            systems_of = dict(zip(before.captions, before.systems, strict=True))
             systems = tuple(
-                tuple(dict.fromkeys((*names, *said[caption])))
-                for caption, names in zip(one.captions, one.systems, strict=True)
+                tuple(dict.fromkeys((*names, *systems_of[caption])))
+                for caption, names in zip(judgement.captions, judgement.systems, strict=True)
             )
-            one = Judgement(one.rater, one.image, one.scale, one.captions, systems, one.value, one.at)
-        held[one.key] = one
+            judgement = replace(judgement, systems=systems)
+        held[judgement.key] = judgement
     return held
 
 
 def note_alike(path: Path, raters: Iterable[str]) -> list[str]:
-    """A line for raters whose names are hardly told apart."""
+    """A line for raters whose names hardly differ."""
     seen: dict[str, str] = {}
     notes = []
     for rater in sorted(raters):
@@ -127,7 +128,7 @@ class Record:
                 end = _whole_end(file)
                 try:
                     file.seek(end)
-                    content = b"".join(one.to_line() for one in judgements)
+                    content = b"".join(judgement.to_line() for judgement in judgements)
                     if end and _byte_before(file, end) != b"\n":
                         content = b"\n" + content
                     file.truncate(end)

@@ -67,14 +67,16 @@ class Session:
         self._shown: list[Question] = []
         # What needs no answer goes with a question beside it, so that it counts as far as the rater came.
         self._beside: defaultdict[int, list[Question]] = defaultdict(list)
-        for one in questions:
-            if PREFERENCE in scales and len(one.captions) == 1:
-                self._beside[max(0, len(self._shown) - 1)].append(one)
+        for question in questions:
+            if PREFERENCE in scales and len(question.captions) == 1:
+                self._beside[max(0, len(self._shown) - 1)].append(question)
             else:
-                self._shown.append(one)
+                self._shown.append(question)
         if not self._shown:
             raise UsageError("there is nothing to compare: the systems say the same of every picture")
-        self._places = {key: place for place, one in enumerate(self._shown) for key in _keys(one, rater, self.scales)}
+        self._places = {
+            key: place for place, question in enumerate(self._shown) for key in _keys(question, rater, self.scales)
+        }
         self._held: dict[Key, Judgement] = {}
         self._open = set(range(len(self._shown)))
         self._lock = threading.Lock()
@@ -92,13 +94,17 @@ class Session:
         """What the rater should know before the first answer, a line each."""
         notes = note_alike(self._path, {*(key[0] for key in self._held), self.rater})
         known = {
-            key for one in chain(self._shown, *self._beside.values()) for key in _keys(one, self.rater, self.scales)
+            key
+            for question in chain(self._shown, *self._beside.values())
+            for key in _keys(question, self.rater, self.scales)
         }
         mine = (key for key, held in self._held.items() if key[0] == self.rater and held.value is not None)
         gone = sum(key not in known for key in mine if key[2] in self.scales)
         if gone:
-            told = count_of(gone, "rating", "is", "are")
-            notes.append(f"{self._path}: {told} of captions or pictures that are not asked about now; they stay there")
+            how_many = count_of(gone, "rating", "is", "are")
+            notes.append(
+                f"{self._path}: {how_many} of captions or pictures that are not asked about now; they stay there"
+            )
         return notes
 
     def count_open(self) -> int:
@@ -157,7 +163,7 @@ class Session:
     def _store(self, place: int, values: Mapping[str, int] | None) -> None:
         beside = None if values is None else {PREFERENCE: EVEN}
         judgements = self._judge(self._shown[place], values)
-        judgements += [one for question in self._beside[place] for one in self._judge(question, beside)]
+        judgements += [judgement for question in self._beside[place] for judgement in self._judge(question, beside)]
         with self._lock:
             self._record.add(judgements)
 
@@ -187,9 +193,9 @@ class Session:
         """Takes in what was added to the file."""
         fresh = self._record.read_new()
         settle(self._held, fresh)
-        for place in {self._places[one.key] for one in fresh if one.key in self._places}:
+        for place in {self._places[judgement.key] for judgement in fresh if judgement.key in self._places}:
             held = (self._held.get(key) for key in _keys(self._shown[place], self.rater, self.scales))
-            if all(one is not None and one.value is not None for one in held):
+            if all(judgement is not None and judgement.value is not None for judgement in held):
                 self._open.discard(place)
             else:
                 self._open.add(place)

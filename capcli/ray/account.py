@@ -1,4 +1,4 @@
-"""What a job on Ray has settled: told while it goes on, and proved at its end."""
+"""What a job on Ray has settled: counted while it goes on, and proved at its end."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Progress:
         self.report = Report(self._counter)
 
     def update(self) -> None:
-        """Asks for what was told meanwhile."""
+        """Asks for the counts by now."""
         with suppress(Exception):  # a cluster that is busy, or gone: the job itself says so
-            done, self.failed = self._ray.get(self._counter.told.remote(), timeout=5)
+            done, self.failed = self._ray.get(self._counter.counts.remote(), timeout=5)
             self.captioned = done - self.failed
 
     def free(self) -> str:
@@ -79,7 +79,7 @@ class _Counter:
         self._done += pictures
         self._failed += failed
 
-    def told(self) -> tuple[int, int]:
+    def counts(self) -> tuple[int, int]:
         return self._done, self._failed
 
 

@@ -47,7 +47,7 @@ class CaptionBatch:
         expected: with `sha256`, the hash of the words that it expects, as `capcli.known` has it; likewise.
         total: rows of the whole job, where `number` counts them from 0. Each picture is then computed with as many
             others as in a run of `capcli caption` over all of them, and has the same last digits.
-        done: is told after each batch of the model how many pictures it was, and how many of them failed.
+        done: is called after each batch of the model with how many pictures it was, and how many of them failed.
         load: loads the model.
         **options: fields of `DecodingOptions` that take the place of the model's own.
 
@@ -106,19 +106,19 @@ class CaptionBatch:
             {name: _plain(columns[name][row]) for name in ("path", "bytes", "number") if name in columns}
             for row in range(count)
         ]
-        told = to_table(self._results(rows)).drop_columns(["path"])
+        captioned = to_table(self._results(rows)).drop_columns(["path"])
         names = [field.name for field in schema() if field.name != "path"]
         if isinstance(batch, Mapping):
             import numpy as np
 
-            made: dict[str, Any] = dict(batch)
+            extended: dict[str, Any] = dict(batch)
             for name in names:
-                made[name] = np.empty(count, object)
-                made[name][:] = told[name].to_pylist()
-            return made
+                extended[name] = np.empty(count, object)
+                extended[name][:] = captioned[name].to_pylist()
+            return extended
         for name in names:
             batch = batch.drop_columns([name]) if name in batch.column_names else batch
-            batch = batch.append_column(name, told[name])
+            batch = batch.append_column(name, captioned[name])
         return batch
 
     def _results(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, object]]:

@@ -25,7 +25,7 @@ ever where it gets none."""
 _SILENCE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    # Else a captioner without a GPU would be told that there is none, and a later version of Ray warns of that.
+    # Else Ray would tell a captioner without a GPU that there is none, and a later version of Ray warns of that.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 _USUAL_CORES = 4

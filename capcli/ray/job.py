@@ -161,7 +161,7 @@ def _begin(job: Job, folder: Folder, observer: Observer) -> dict[str, Any]:
         if held and not (job.resume or job.anyway):
             raise UsageError(f"{folder} exists; --resume goes on with it, --overwrite begins anew")
         place = _Manifest(folder)
-        manifest = place.told()
+        manifest = place.entries()
         if held:
             how = {"holds": True, "resumes": True, "anyway": job.anyway}
             record = OriginRecord(job.output, place, {}, **how)
@@ -305,10 +305,10 @@ def _watch(
                 "and --patience waits longer"
             )
     if isinstance(end, BaseException):
-        raise _told(end)
+        raise _failure(end)
 
 
-def _told(error: BaseException) -> CapcliError:
+def _failure(error: BaseException) -> CapcliError:
     """What made a job fail, in one line: of a captioner's error that which capcli said itself."""
     cause: BaseException | None = error
     while cause is not None:
@@ -317,16 +317,16 @@ def _told(error: BaseException) -> CapcliError:
             return cause
         cause = inner if isinstance(inner, BaseException) else None
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = lines[-1] if lines else type(error).__name__
-    return CapcliError(f"the job on Ray failed ({told[:300]}); --resume goes on with it")
+    reason = lines[-1] if lines else type(error).__name__
+    return CapcliError(f"the job on Ray failed ({reason[:300]}); --resume goes on with it")
 
 
 def _finish(folder: Folder, account: Account) -> None:
     """Says that the folder is whole, and takes away what only a job that goes on needs."""
     place = _Manifest(folder)
-    told = {**place.told(), "failed": account.failed}
+    manifest = {**place.entries(), "failed": account.failed}
     try:
-        place.write(dumps(told, indent=2) + b"\n")
+        place.write(dumps(manifest, indent=2) + b"\n")
         (folder / SUCCESS).write(b"")
         for name in (_CHECKPOINT, _INPUTS):
             folder.filesystem.delete_dir((folder / name).path)
@@ -345,15 +345,15 @@ class _Manifest:
     def __str__(self) -> str:
         return str(self._file)
 
-    def told(self) -> dict[str, Any]:
+    def entries(self) -> dict[str, Any]:
         """What it says, nothing where it is not there."""
         try:
-            told = json.loads(self.read() or b"{}")
+            entries = json.loads(self.read() or b"{}")
         except ValueError:
-            told = None
-        if not isinstance(told, dict):
+            entries = None
+        if not isinstance(entries, dict):
             raise UsageError(f"{self._file} is damaged; name a new folder")
-        return told
+        return entries
 
     def read(self) -> bytes | None:
         """Its content, None where there is none; raises OSError."""
@@ -361,7 +361,7 @@ class _Manifest:
 
     def write(self, content: bytes) -> None:
         """Replaces what it says of origins; raises OSError."""
-        self._file.write(dumps({**self.told(), **json.loads(content)}, indent=2) + b"\n")
+        self._file.write(dumps({**self.entries(), **json.loads(content)}, indent=2) + b"\n")
 
     def remove(self) -> None:
         """Takes it away; raises OSError."""

@@ -76,7 +76,7 @@ class LocalPictures:
                 return Path(unquote(urlsplit(path).path))
             if self._filesystem is None and split_uri(path) is None:
                 return self._base / path
-        # With the ending, by which a picture that cannot be read is told of.
+        # With the ending, which says why some pictures cannot be read.
         ending = Path(path).suffix[:16] if isinstance(path, str) and "\0" not in path else ""
         name = Path(self._folder.name, f"{number}{ending}")
         self._made[name] = row

@@ -43,13 +43,13 @@ class Folder:
         require_pyarrow()
         from pyarrow.fs import FileSystem, LocalFileSystem
 
-        told = str(name)
-        split = split_uri(told)
+        text = str(name)
+        split = split_uri(text)
         self.is_local = split is None
         if split is None:
             self.filesystem: Any = LocalFileSystem()
-            self.path = os.path.abspath(told.removeprefix("file://"))  # noqa: PTH100 - Path.resolve would follow links
-            self._name = told
+            self.path = os.path.abspath(text.removeprefix("file://"))  # noqa: PTH100 - Path.resolve would follow links
+            self._name = text
             return
         scheme, bucket, key = split
         self._name = f"{scheme}://{bucket}/{key}".rstrip("/")
@@ -73,7 +73,7 @@ class Folder:
         from pyarrow.fs import FileSelector
 
         selector = FileSelector(self.path, allow_not_found=True)
-        return sorted(one.base_name for one in self.filesystem.get_file_info(selector))
+        return sorted(entry.base_name for entry in self.filesystem.get_file_info(selector))
 
     def read(self) -> bytes | None:
         """The file of this name, None where there is none; raises OSError."""
@@ -109,12 +109,12 @@ class Folder:
         from pyarrow.fs import FileSelector, FileType
 
         base = len(self.path) + 1
-        for one in sorted(
-            self.filesystem.get_file_info(FileSelector(self.path, recursive=recursive)), key=lambda one: one.path
+        for entry in sorted(
+            self.filesystem.get_file_info(FileSelector(self.path, recursive=recursive)), key=lambda entry: entry.path
         ):
-            below = one.path[base:]
+            below = entry.path[base:]
             hidden = any(part.startswith((".", "_")) for part in below.split("/"))
-            if one.type == FileType.File and ending_of(below.rpartition("/")[2]) in EXTENSIONS and not hidden:
+            if entry.type == FileType.File and ending_of(below.rpartition("/")[2]) in EXTENSIONS and not hidden:
                 yield f"{self._name}/{below}"
 
 

@@ -59,7 +59,9 @@ def ask_in_batches(
     for readings in pool.stream(pictures, size, batch_size, proportions=proportions, described=described):
         asked = [reading.array is not None and is_asked(reading) for reading in readings]
         arrays = [
-            reading.array for reading, one in zip(readings, asked, strict=True) if one and reading.array is not None
+            reading.array
+            for reading, wanted in zip(readings, asked, strict=True)
+            if wanted and reading.array is not None
         ]
         places = len(arrays) + sum(reading.array is None for reading in readings)
         if together is not None:
@@ -69,7 +71,7 @@ def ask_in_batches(
         for alike in group_by_shape(filled):
             answered.update(zip(alike, ask(np.stack([filled[place] for place in alike])), strict=True))
         answers = iter([answered[place] for place in range(len(arrays))])
-        yield [(reading, next(answers) if one else None) for reading, one in zip(readings, asked, strict=True)]
+        yield [(reading, next(answers) if wanted else None) for reading, wanted in zip(readings, asked, strict=True)]
 
 
 def make_result(reading: Reading, best: Caption | None, model: str, *, with_words: bool = False) -> Result:

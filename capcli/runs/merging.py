@@ -50,11 +50,11 @@ def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | 
 
 def _check_output(output: Path, outputs: Sequence[Path], form: str, *, replace: bool) -> None:
     """Raises UsageError where the merged output cannot be made."""
-    if output.exists() and any(one.exists() and output.samefile(one) for one in outputs):
+    if output.exists() and any(shard.exists() and output.samefile(shard) for shard in outputs):
         raise UsageError(f"{output} is one of the shards; name another for all of them together")
     if form in (LIBRARY, PARQUET) and output.exists():
-        what = "a library" if form == LIBRARY else "a folder"
-        raise UsageError(f"{output} exists, and {what} is never replaced; choose a new name")
+        kind = "a library" if form == LIBRARY else "a folder"
+        raise UsageError(f"{output} exists, and {kind} is never replaced; choose a new name")
     check_target("OUT", output)
     if output.exists() and not replace:
         raise UsageError(f"{output} exists; --overwrite replaces it")

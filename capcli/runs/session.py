@@ -240,7 +240,7 @@ class Session:
         interrupt: Event,
     ) -> None:
         start = time.monotonic()
-        parts = ([one] for batch in batches for one in batch) if job.singly else batches
+        parts = ([pair] for batch in batches for pair in batch) if job.singly else batches
         with self.observer.progress(total) as progress:
             for part in parts:
                 with progress.lifted(sum(reading.path not in plan.mates for reading, _ in part)):

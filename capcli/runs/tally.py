@@ -43,11 +43,11 @@ class Tally:
     def __str__(self) -> str:
         before = f" ({self.failed_before:,} failed before, see --retry-failed)" if self.failed_before else ""
         copied = f" ({self.copied:,} by another picture of their burst)" if self.copied else ""
-        told = f"captioned {self.captioned:,}{copied}, skipped {self.skipped:,}{before}, failed {self.failed:,}"
+        summary = f"captioned {self.captioned:,}{copied}, skipped {self.skipped:,}{before}, failed {self.failed:,}"
         if self.uncertain:
-            told += f", uncertain {self.uncertain:,}"
+            summary += f", uncertain {self.uncertain:,}"
         if self.undrawn:
-            told += f", nothing to draw {self.undrawn:,}"
+            summary += f", nothing to draw {self.undrawn:,}"
         if self.seconds:
-            told += f", {self.captioned / self.seconds:.1f} images/s"
-        return told
+            summary += f", {self.captioned / self.seconds:.1f} images/s"
+        return summary

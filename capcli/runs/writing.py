@@ -109,5 +109,5 @@ class WriteCaptions:
     def finish(self, tally: Tally, *, interrupted: bool) -> None:
         kept = self._outputs.kept_sidecars
         if kept:
-            told = f"{kept:,} sidecars said something else already and stayed; --overwrite replaces them"
-            self._session.observer.warn(told)
+            note = f"{kept:,} sidecars said something else already and stayed; --overwrite replaces them"
+            self._session.observer.warn(note)

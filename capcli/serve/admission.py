@@ -81,8 +81,8 @@ class Admission:
 
     def _length(self, request: Request) -> int:
         """The bytes that a request may have; raises Refused where it says that they are too many."""
-        told = request.headers.get("content-length")
-        length = self._options.max_bytes if told is None else int(told)  # h11 lets no other text through
+        header = request.headers.get("content-length")
+        length = self._options.max_bytes if header is None else int(header)  # h11 lets no other text through
         if length > self._options.max_bytes:
             raise self._too_large()
         return length

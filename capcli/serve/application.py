@@ -98,10 +98,10 @@ class _Service:
             chat = await run_in_threadpool(read_chat, content, own)
             check_count(chat.pictures, self._options.max_pictures)
             wish = read_wish(chat.fields, CHAT, captioner, own, typed=True)
-            seen = await self._admission.await_answer(request, self._desk.look(chat.pictures, wish))
+            pictures = await self._admission.await_answer(request, self._desk.look(chat.pictures, wish))
         rows, columns = captioner.grid
-        told, kind = tell_chat(seen, chat, captioner.name, rows * columns)
-        return Response(told, media_type=kind, headers={"Cache-Control": "no-store"})
+        answer, kind = tell_chat(pictures, chat, captioner.name, rows * columns)
+        return Response(answer, media_type=kind, headers={"Cache-Control": "no-store"})
 
     async def models(self, request: Request) -> Response:
         return _answer(tell_models(self._desk.captioner.name, self._since))
@@ -126,9 +126,9 @@ class _Service:
             payload = await run_in_threadpool(read_payload, kind, body, self._options.max_pictures)
             wish = read_wish(payload.fields, sources, captioner, own, typed=payload.typed)
             self._desk.check_keywords(wish)
-            seen = await self._admission.await_answer(request, self._desk.look(payload.pictures, wish))
+            pictures = await self._admission.await_answer(request, self._desk.look(payload.pictures, wish))
             # Drawing takes time, and this is the thread of all requests.
-            return _answer(await run_in_threadpool(tell, seen, wish, captioner.name))
+            return _answer(await run_in_threadpool(tell, pictures, wish, captioner.name))
 
 
 class _Door:

@@ -109,8 +109,8 @@ class Batcher(Generic[Question, Answer]):
         assert self._task is not None, "it was entered"
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        for one in self._waiting:
-            one.answer.cancel()
+        for picture in self._waiting:
+            picture.answer.cancel()
         await asyncio.to_thread(self._thread.shutdown)
 
     async def _run(self) -> None:
@@ -138,26 +138,26 @@ class Batcher(Generic[Question, Answer]):
 
     def _take(self) -> list[_Waiting[Question, Answer]]:
         """The next batch, which waits no more; those whose clients left are dropped."""
-        left = [one for one in self._waiting if not one.answer.done()]
-        batch = [one for one in left if one.kind == left[0].kind][: self._most]
+        left = [picture for picture in self._waiting if not picture.answer.done()]
+        batch = [picture for picture in left if picture.kind == left[0].kind][: self._most]
         taken = set(map(id, batch))
-        self._waiting = deque(one for one in left if id(one) not in taken)
+        self._waiting = deque(picture for picture in left if id(picture) not in taken)
         return batch
 
     async def _answer(self, batch: Sequence[_Waiting[Question, Answer]]) -> None:
         begun, loop = time.monotonic(), asyncio.get_running_loop()
-        arrays = np.stack([one.array for one in batch])
-        told: Sequence[Any]
+        arrays = np.stack([picture.array for picture in batch])
+        answers: Sequence[Any]
         try:
-            told = await loop.run_in_executor(self._thread, self._compute, batch[0].question, arrays)
+            answers = await loop.run_in_executor(self._thread, self._compute, batch[0].question, arrays)
         except Exception as error:  # whatever it is, it is those clients' answer, and the others go on
-            for one in batch:
-                if not one.answer.done():
-                    one.answer.set_exception(error)
+            for picture in batch:
+                if not picture.answer.done():
+                    picture.answer.set_exception(error)
             return
-        for one, answer in zip(batch, told, strict=True):
-            if not one.answer.done():
-                one.answer.set_result(answer)
+        for picture, answer in zip(batch, answers, strict=True):
+            if not picture.answer.done():
+                picture.answer.set_result(answer)
         seconds = time.monotonic() - begun
         self._last = len(batch), seconds
         pace = seconds / len(batch)

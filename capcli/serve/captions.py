@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from capcli.serve.wish import Wish
 
 
-def tell_captions(seen: Sequence[Seen], wish: Wish, model: str) -> dict[str, object]:
+def tell_captions(pictures: Sequence[Seen], wish: Wish, model: str) -> dict[str, object]:
     """What the client gets: the model, and a row for each picture, which has a caption or an error.
 
     Raises:
         Refused: if no picture could be read; it says why the first one could not.
     """
-    require_any(seen)
-    return {"model": model, "results": [_tell(one, wish, model) for one in seen]}
+    require_any(pictures)
+    return {"model": model, "results": [_tell(picture, wish, model) for picture in pictures]}
 
 
-def require_any(seen: Sequence[Seen]) -> None:
+def require_any(pictures: Sequence[Seen]) -> None:
     """Raises Refused if no picture could be read."""
-    first = seen[0].error
-    if first is not None and all(one.error is not None for one in seen):
-        raise refuse_picture(seen[0].name, first)
+    first = pictures[0].error
+    if first is not None and all(picture.error is not None for picture in pictures):
+        raise refuse_picture(pictures[0].name, first)
 
 
 def tell_keywords(caption: Caption, keywords: int) -> dict[str, object]:
     """The keywords that were asked for; nothing where none were."""
-    return {"keywords": [one.to_json() for one in (caption.keywords or ())[:keywords]]} if keywords else {}
+    return {"keywords": [keyword.to_json() for keyword in (caption.keywords or ())[:keywords]]} if keywords else {}
 
 
-def _tell(one: Seen, wish: Wish, model: str) -> dict[str, object]:
-    reading = Reading(Path(), error=one.error)
-    row = make_result(reading, one.caption, model, with_words=wish.with_words).row()
-    told = {"name": one.name} | {name: value for name, value in row.items() if name not in ("path", "model")}
-    return told if one.caption is None else told | tell_keywords(one.caption, wish.keywords)
+def _tell(picture: Seen, wish: Wish, model: str) -> dict[str, object]:
+    reading = Reading(Path(), error=picture.error)
+    row = make_result(reading, picture.caption, model, with_words=wish.with_words).row()
+    result = {"name": picture.name} | {name: value for name, value in row.items() if name not in ("path", "model")}
+    return result if picture.caption is None else result | tell_keywords(picture.caption, wish.keywords)

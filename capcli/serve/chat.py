@@ -92,11 +92,11 @@ def _find_pictures(messages: object) -> list[Sent]:
     raise Refused(400, "there is no picture in messages; send one as image_url with a data URL")
 
 
-def tell_chat(seen: Sequence[Seen], chat: Chat, model: str, regions: int) -> tuple[bytes, str]:
+def tell_chat(pictures: Sequence[Seen], chat: Chat, model: str, regions: int) -> tuple[bytes, str]:
     """The answer and its type.
 
     Args:
-        seen: the pictures.
+        pictures: what became of them.
         chat: what was asked.
         model: its name.
         regions: that the model looks at in a picture, which count as tokens of the question.
@@ -104,21 +104,21 @@ def tell_chat(seen: Sequence[Seen], chat: Chat, model: str, regions: int) -> tup
     Raises:
         Refused: if one of the pictures could not be read.
     """
-    for one in seen:
-        if one.error is not None:
-            raise refuse_picture(one.name, one.error)
-    captions = [one.caption for one in seen if one.caption is not None]
+    for picture in pictures:
+        if picture.error is not None:
+            raise refuse_picture(picture.name, picture.error)
+    captions = [picture.caption for picture in pictures if picture.caption is not None]
     choices = _choose(captions)
-    asked, said = regions * len(seen), sum(map(_count, captions))
-    usage = {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
+    prompt, completion = regions * len(pictures), sum(map(_count, captions))
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     common = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
     if chat.streams:
         return _stream(common, choices, usage if chat.counts else None), "text/event-stream"
-    told = [
+    entries = [
         {"index": number, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         for number, text in enumerate(choices)
     ]
-    return dumps({**common, "object": "chat.completion", "choices": told, "usage": usage}), "application/json"
+    return dumps({**common, "object": "chat.completion", "choices": entries, "usage": usage}), "application/json"
 
 
 def tell_models(model: str, since: int) -> dict[str, object]:
@@ -135,18 +135,19 @@ def _choose(captions: Sequence[Caption]) -> list[str]:
     """The texts of the choices: each has a line for every picture."""
     ranked = [[caption, *caption.alternatives] for caption in captions]
     return [
-        "\n".join(each[min(place, len(each) - 1)].text for each in ranked) for place in range(max(map(len, ranked)))
+        "\n".join(alternatives[min(place, len(alternatives) - 1)].text for alternatives in ranked)
+        for place in range(max(map(len, ranked)))
     ]
 
 
 def _count(caption: Caption) -> int:
     """Words that were said about a picture."""
-    return sum(len(one.words) for one in (caption, *caption.alternatives))
+    return sum(len(candidate.words) for candidate in (caption, *caption.alternatives))
 
 
 def _stream(common: Mapping[str, object], choices: Sequence[str], usage: Mapping[str, int] | None) -> bytes:
     """The same answer as server-sent events: who speaks, the text in one piece, the end."""
-    told = {**common, "object": "chat.completion.chunk"}
+    chunk = {**common, "object": "chat.completion.chunk"}
     events: list[dict[str, object]] = []
     for number, text in enumerate(choices):
         steps: Sequence[tuple[dict[str, str], str | None]] = (
@@ -155,7 +156,7 @@ def _stream(common: Mapping[str, object], choices: Sequence[str], usage: Mapping
             ({}, "stop"),
         )
         for delta, reason in steps:
-            events.append({**told, "choices": [{"index": number, "delta": delta, "finish_reason": reason}]})
+            events.append({**chunk, "choices": [{"index": number, "delta": delta, "finish_reason": reason}]})
     if usage is not None:
-        events.append({**told, "choices": [], "usage": usage})
+        events.append({**chunk, "choices": [], "usage": usage})
     return b"".join(b"data: " + dumps(event) + b"\n\n" for event in events) + b"data: [DONE]\n\n"

@@ -102,7 +102,7 @@ class Desk:
         # First all are read, so that those of one request go to the model together.
         with self._batcher.expecting(len(pictures)):
             found = await asyncio.gather(*(self._find(picture, wish) for picture in pictures))
-        return list(await asyncio.gather(*(self._ask(*one, wish) for one in found)))
+        return list(await asyncio.gather(*(self._ask(seen, array, wish) for seen, array in found)))
 
     async def _find(self, picture: Sent, wish: Wish) -> tuple[Seen, UInt8Array | None]:
         """A picture as its client gets it, still without a caption, and as the model does."""

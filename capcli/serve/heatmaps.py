@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from capcli.caption import Caption
 
 
-def tell_heatmaps(seen: Sequence[Seen], wish: Wish, model: str) -> dict[str, object]:
+def tell_heatmaps(pictures: Sequence[Seen], wish: Wish, model: str) -> dict[str, object]:
     """What the client gets: for each picture what `capcli attend --as json` writes, or an error.
 
     Raises:
         Refused: if no picture could be read.
     """
-    require_any(seen)
-    return {"model": model, "method": METHOD, "results": [_tell(one, wish) for one in seen]}
+    require_any(pictures)
+    return {"model": model, "method": METHOD, "results": [_tell(picture, wish) for picture in pictures]}
 
 
-def _tell(one: Seen, wish: Wish) -> dict[str, object]:
-    if one.caption is None:
-        return {"name": one.name, "error": one.error.reason if one.error else ""}
-    chosen = tuple(word for word in one.caption.words if not wish.words or word.text in wish.words)
-    caption = dataclasses.replace(one.caption, words=chosen)
-    told: dict[str, Any] = {"name": one.name, **tell_weights(caption, size=one.size, heads=False)}
-    if one.view is not None:
-        for word, drawn in zip(told["words"], _draw(caption, one.view), strict=True):
+def _tell(picture: Seen, wish: Wish) -> dict[str, object]:
+    if picture.caption is None:
+        return {"name": picture.name, "error": picture.error.reason if picture.error else ""}
+    chosen = tuple(word for word in picture.caption.words if not wish.words or word.text in wish.words)
+    caption = dataclasses.replace(picture.caption, words=chosen)
+    result: dict[str, Any] = {"name": picture.name, **tell_weights(caption, size=picture.size, heads=False)}
+    if picture.view is not None:
+        for word, drawn in zip(result["words"], _draw(caption, picture.view), strict=True):
             word["overlay"] = drawn
-    told.pop("keywords", None)
-    return told | tell_keywords(caption, wish.keywords)
+    result.pop("keywords", None)
+    return result | tell_keywords(caption, wish.keywords)
 
 
 def _draw(caption: Caption, view: UInt8Array) -> list[str]:

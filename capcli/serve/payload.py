@@ -110,7 +110,7 @@ def _take_pictures(fields: dict[str, Any]) -> list[Sent]:
         raise Refused(400, "images must be a list")
     if "image" in fields:
         given = [fields.pop("image"), *given]
-    return [_read_picture(one, number) for number, one in enumerate(given, 1)]
+    return [_read_picture(picture, number) for number, picture in enumerate(given, 1)]
 
 
 def _read_picture(given: object, number: int) -> Sent:

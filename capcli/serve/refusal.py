@@ -43,8 +43,8 @@ class Refused(Exception):  # noqa: N818 - it is an answer
     def content(self) -> bytes:
         """What the client gets, in the shape that OpenAI's clients read."""
         kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
-        told = {"message": self.sentence, "type": kind, "param": None, "code": _CODES.get(self.status)}
-        return dumps({"error": told})
+        error = {"message": self.sentence, "type": kind, "param": None, "code": _CODES.get(self.status)}
+        return dumps({"error": error})
 
     @property
     def headers(self) -> dict[str, str]:
@@ -60,10 +60,10 @@ class ClientLeft(Exception):  # noqa: N818 - as above
 
 
 def refuse(error: CapcliError) -> Refused:
-    """What a client is told of an error."""
+    """What a client hears of an error."""
     return Refused(400 if isinstance(error, UsageError) else 503, str(error))
 
 
 def refuse_picture(name: str, error: UnreadableImage) -> Refused:
-    """What a client is told of a picture that cannot be read."""
+    """What a client hears of a picture that cannot be read."""
     return Refused(413 if isinstance(error, TooManyPixels) else 422, f"picture {name} {error.reason}")

@@ -1,4 +1,4 @@
-"""The server: it takes its port, loads the model, and answers until it is told to end."""
+"""The server: it takes its port, loads the model, and answers until a signal ends it."""
 
 from __future__ import annotations
 
@@ -84,16 +84,16 @@ def serve(
             an option is beyond the model.
         ModelError: if there is no such model, or its file cannot be used.
     """
-    token, told = options.read_token(), observer or Observer()
+    token, observer = options.read_token(), observer or Observer()
     with closing(listen(options.port, options.host)) as listener:
         guard = _guard(listener, token, options.host)
         with ReadingPool(patience=options.timeout) as pool:  # whose processes load while the model does
-            captioner, own = _load(model, decoding, load, told)
+            captioner, own = _load(model, decoding, load, observer)
             chooser, metrics = _chooser(captioner, model, vocabulary), Metrics()
             limits: Any = {"batch_size": model.batch_size, "max_pixels": options.max_pixels}
             desk = Desk(captioner, pool, own, chooser, metrics=metrics, **limits)
             ready(_address(listener))
-            _make_server(make_application(desk, options, guard, metrics, told), options).run(sockets=[listener])
+            _make_server(make_application(desk, options, guard, metrics, observer), options).run(sockets=[listener])
 
 
 def _load(

@@ -63,13 +63,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Wish:
-    """A question, and how its answer is told.
+    """A question, and what its answer holds.
 
     Attributes:
         question: for the model.
-        keywords: how many are told.
-        with_words: whether the words' log-probabilities are.
-        words: those whose maps are told; empty for all.
+        keywords: how many it holds.
+        with_words: whether it holds the words' log-probabilities.
+        words: those whose maps it holds; empty for all.
         overlay: whether and how large maps are drawn.
     """
 

@@ -116,7 +116,7 @@ def measure_machine(
         CapcliError: if a process that measures fails.
     """
     know_model(model.model)
-    encoder, told = _choose_encoder(model.model)
+    encoder, encoder_text = _choose_encoder(model.model)
     turns = 3 if encoder else 2
     with tempfile.TemporaryDirectory() as made:
         folder = options.pictures or Path(made)
@@ -140,7 +140,7 @@ def measure_machine(
     about = {**know_model(model.model).identity.to_json(), "batch_size": model.batch_size}
     about |= {name: found[name] for name in ("engine", "device", "beam_size")}
     failed = [f"{count_of(found['failed'], 'picture')} could not be read"] if found["failed"] else []
-    return Bench(describe_machine(), about, told, timed_on, tuple(rounds), (*found["notes"], *failed))
+    return Bench(describe_machine(), about, encoder_text, timed_on, tuple(rounds), (*found["notes"], *failed))
 
 
 def _choose_encoder(model: str) -> tuple[str | None, str]:

@@ -95,5 +95,5 @@ def measure(
             if progress:
                 progress(number * len(captioners) + place, rounds * len(captioners))
         found.append(tuple(rates))
-    first_one = captioners[0]
-    return Speed(tuple(found), len(prepared[0]), str(first_one.device), tuple(one.precision for one in captioners))
+    device, precision = str(captioners[0].device), tuple(captioner.precision for captioner in captioners)
+    return Speed(tuple(found), len(prepared[0]), device, precision)

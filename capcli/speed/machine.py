@@ -44,16 +44,16 @@ def instruction_sets(cpuinfo: Path = Path("/proc/cpuinfo")) -> list[str] | None:
 
 def tell_machine() -> str:
     """The machine and the versions on one line."""
-    told = machine()
+    host = machine()
     packages = versions("capcli", "torch", "torchvision", "onnxruntime")
     packages.pop("python")
     sets = instruction_sets()
     return ", ".join(
         [
-            f"{told['processor']}",
-            f"{told['cores']} cores",
+            f"{host['processor']}",
+            f"{host['cores']} cores",
             *(["/".join(sets)] if sets else []),
-            f"{told['system']}",
+            f"{host['system']}",
             f"Python {platform.python_version()}",
             *(f"{name} {number}" for name, number in packages.items()),
         ]

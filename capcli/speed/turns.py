@@ -48,8 +48,8 @@ def take_turn(name: str, work: Work) -> dict[str, Any]:
     Raises:
         CapcliError: if it failed; the message is its own.
     """
-    told = json.dumps({"model": asdict(work.model), "folder": str(work.folder), "count": work.count})
-    printed, whole = time_command([sys.executable, "-m", "capcli.speed.turns", name], told.encode())
+    request = json.dumps({"model": asdict(work.model), "folder": str(work.folder), "count": work.count})
+    printed, whole = time_command([sys.executable, "-m", "capcli.speed.turns", name], request.encode())
     found: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return {**found, "whole": whole}
 
@@ -90,8 +90,8 @@ def encoder_of(model: str) -> tuple[str, int] | None:
         return None
     file = find_model(model)
     with describing(file):
-        told = read_header(file).described["encoder"]
-        return None if told["name"] == "none" else (str(told["name"]), int(told["size"]))
+        encoder = read_header(file).described["encoder"]
+        return None if encoder["name"] == "none" else (str(encoder["name"]), int(encoder["size"]))
 
 
 def time_encoder(work: Work) -> dict[str, Any]:
@@ -179,8 +179,8 @@ TURNS: Mapping[str, Callable[[Work], dict[str, Any]]] = {
 
 def main() -> None:
     """Takes the turn that the command line names, of the work on stdin, and prints what it found."""
-    told = json.load(sys.stdin)
-    work = Work(ModelOptions(**told["model"]), Path(told["folder"]), told["count"])
+    request = json.load(sys.stdin)
+    work = Work(ModelOptions(**request["model"]), Path(request["folder"]), request["count"])
     try:
         print(json.dumps(TURNS[sys.argv[1]](work)))
     except CapcliError as error:

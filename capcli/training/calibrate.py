@@ -81,7 +81,7 @@ def calibrate_pulled(
     captioner = HuggingFaceCaptioner.load(model, device)
     captioner.calibration = None
     split = references.split or "dev"
-    items = [Item(one.image, one.captions, split) for one in references.items if one.image and one.captions]
+    items = [Item(item.image, item.captions, split) for item in references.items if item.image and item.captions]
     if 0 < pictures < len(items):
         items = [items[place] for place in sorted(np.random.default_rng(0).permutation(len(items))[:pictures])]
     probabilities, scores = judged(captioner, items, progress)

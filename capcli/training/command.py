@@ -165,9 +165,9 @@ def train_model(
     calibrated = best.calibration is not None or not sees
     if begin is None or not sees or not processes.first or not changes_captions(chosen):
         return Trained(target, {}, frozenset(), calibrated)
-    told = corpus.dev | corpus.compared
-    gains = {name: measure_gain(begin, best, items, place) for name, items in told.items()}
-    return Trained(target, gains, frozenset(told.keys() - corpus.compared.keys() if choosing else ()), calibrated)
+    measured = corpus.dev | corpus.compared
+    gains = {name: measure_gain(begin, best, items, place) for name, items in measured.items()}
+    return Trained(target, gains, frozenset(measured.keys() - corpus.compared.keys() if choosing else ()), calibrated)
 
 
 def train_on(

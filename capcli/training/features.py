@@ -148,7 +148,7 @@ class _RowFile:
         return array
 
     def fill(self, batches: Callable[[int], Generator[Float16Array, None, None]]) -> None:
-        """Writes the rows that `batches`, told how many there are already, gives from there on."""
+        """Writes the rows that `batches`, given how many there are already, gives from there on."""
         try:
             self._data.parent.mkdir(parents=True, exist_ok=True)
             progress = open_locked(self._progress)
@@ -185,10 +185,10 @@ class _RowFile:
             except OSError as error:
                 raise self._unwritable(error) from None
 
-    def _done(self, told: str) -> int:
-        """How many rows are there, by what the progress tells if the array is large enough to hold them."""
+    def _done(self, progress: str) -> int:
+        """How many rows are there, by what the progress says if the array is large enough to hold them."""
         try:
-            done, size = int(told or 0), self._data.stat().st_size
+            done, size = int(progress or 0), self._data.stat().st_size
         except (OSError, ValueError):
             return 0
         return done if 0 <= done <= self._shape[0] and size >= len(self._header) + done * self._row else 0

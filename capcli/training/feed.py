@@ -45,7 +45,7 @@ class Feed:
         references: of each training picture its captions' words, without start and end.
         encoder: computes the regions of dev, and of the cache.
         cache: folder of cached regions.
-        log: is told how far the cache is.
+        log: hears how far the cache is.
         least_captions: a picture with fewer is left out; with 0 pictures without captions take part.
         share: what of each batch is prepared here, where others prepare the rest.
 

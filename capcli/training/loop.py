@@ -43,7 +43,7 @@ class Trainer:
         processes: those that train together, which share `folder` and `cache`. Each takes its share of every batch, so
             that a run takes the same steps and writes the same state whatever their number, which may change when it
             goes on; chance inside a step, such as dropout, is another in each of them.
-        observer: is told of every step, look at dev and saved state.
+        observer: hears of every step, look at dev and saved state.
 
     Attributes:
         setup: what the run is given.
@@ -103,10 +103,10 @@ class Trainer:
             log.say(f"before training: dev {objective.metric} {_listed(self._judge(stage, log))}")
         while at.epoch < recipe.epochs and at.waited < recipe.patience:
             log.begin(f"{title} epoch {at.epoch + 1}/{recipe.epochs}", stage.feed.count, at.step * recipe.batch_size)
-            said = self._train_epoch(stage, log)
+            summary = self._train_epoch(stage, log)
             if (at.epoch + 1) % recipe.judge_every == 0 or at.epoch + 1 == recipe.epochs:
-                said += f", dev {objective.metric} {_listed(self._judge(stage, log))}"
-            log.say(f"{title} epoch {at.epoch + 1}: {said}")
+                summary += f", dev {objective.metric} {_listed(self._judge(stage, log))}"
+            log.say(f"{title} epoch {at.epoch + 1}: {summary}")
             at.epoch, at.step = at.epoch + 1, 0
             self._save(stage)
         self.model.load_state_dict(self.state.load_best().model.state_dict())
@@ -125,8 +125,8 @@ class Trainer:
             totals.update(values | {"": 1})
             speed = log.advance(pictures, f"loss {totals['loss'] / totals['']:.3f}")
             if at.step % LOG_STEPS == 0 or at.step == stage.steps:
-                told = values | {"learning_rate": rate, "images_per_second": speed}
-                log.row(stage=at.stage, epoch=at.epoch, step=at.step, **told)
+                figures = values | {"learning_rate": rate, "images_per_second": speed}
+                log.row(stage=at.stage, epoch=at.epoch, step=at.step, **figures)
             if self.state.is_due:
                 self._save(stage)
         return " ".join(f"{name} {total / totals['']:.4f}" for name, total in totals.items() if name)

@@ -7,7 +7,7 @@ from capcli.training.stage import Stage
 
 
 class Observer:
-    """Is told what a run is about to do and what it has done. This one does nothing.
+    """Hears what a run is about to do and what it has done. This one does nothing.
 
     What a method raises ends the run at that moment, as Ctrl-C does.
     """

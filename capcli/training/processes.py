@@ -139,7 +139,7 @@ class Processes:
 def joined() -> Iterator[Processes]:
     """The processes that `torchrun` started this one with; a process alone where it did not.
 
-    An error ends all of them and is told once: by the process that had it first. The others, which fail in turn as
+    An error ends all of them and is reported once: by the process that had it first. The others, which fail in turn as
     they miss it, leave without a word.
 
     Raises:

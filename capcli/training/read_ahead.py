@@ -85,10 +85,10 @@ class _Jobs(Dataset[UInt8Array | CapcliError], Generic[Job]):
 
 def _collate(read: Sequence[UInt8Array | CapcliError]) -> Tensor | CapcliError:
     arrays = []
-    for one in read:
-        if isinstance(one, CapcliError):
-            return one
-        arrays.append(one)
+    for result in read:
+        if isinstance(result, CapcliError):
+            return result
+        arrays.append(result)
     return _stack(arrays)
 
 

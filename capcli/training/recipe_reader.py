@@ -10,7 +10,7 @@ from typing import Any
 
 from capcli.errors import UsageError, system_reason
 from capcli.modelfile.checkpoint import Checkpoint
-from capcli.options import build, one_of
+from capcli.options import build, check_choice
 from capcli.training.objectives.registry import objectives
 from capcli.training.recipe import Recipe, StageRecipe
 from capcli.training.recipe_check import fit_recipe
@@ -73,7 +73,7 @@ def build_stage(values: Mapping[str, Any], where: str) -> StageRecipe:
         raise UsageError(f"{where} must be a table, not {values!r}")
     known = objectives()
     name = values.get("objective", FIRST_OBJECTIVE)
-    one_of(f"{where}: objective", name, known)
+    check_choice(f"{where}: objective", name, known)
     for key in values:
         owners = [other for other, objective in known.items() if key in {f.name for f in fields(objective.settings)}]
         if owners and name not in owners:

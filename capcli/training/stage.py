@@ -33,7 +33,7 @@ class Stage:
     Args:
         setup: what the run is given.
         state: where the run stands, in the stage.
-        log: is told how far the cache of regions is.
+        log: hears how far the cache of regions is.
 
     Attributes:
         setup: as given.

@@ -79,9 +79,9 @@ def load_state(path: Path) -> tuple[Position, str, dict[str, dict[str, Tensor]]]
         with safe_open(path, framework="pt") as file:
             described = file.metadata() or {}
             position = Position(**json.loads(described["position"]))
-            for told in fields(Position):
-                if not isinstance(getattr(position, told.name), _KINDS.get(str(told.type), dict)):
-                    raise TypeError(f"its {told.name} is {getattr(position, told.name)!r}")
+            for attribute in fields(Position):
+                if not isinstance(getattr(position, attribute.name), _KINDS.get(str(attribute.type), dict)):
+                    raise TypeError(f"its {attribute.name} is {getattr(position, attribute.name)!r}")
             for key in file.keys():  # noqa: SIM118 - safe_open is no mapping
                 group, name = key.split(".", 1)
                 groups[group][name] = file.get_tensor(key)

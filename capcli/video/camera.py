@@ -72,7 +72,7 @@ def find_source(camera: str) -> Source:
     if system == "v4l2":
         device = f"/dev/video{camera}" if camera.isdecimal() else camera
         if not device.startswith("/dev/") or not os.path.exists(device):  # noqa: PTH110 - of a user's text
-            raise UsageError(f"there is no camera {camera}; {_told_cameras(list_cameras())}")
+            raise UsageError(f"there is no camera {camera}; {_describe_cameras(list_cameras())}")
         return Source(f"camera {camera}", device, system, options=_QUICKLY)
     return Source(f"camera {camera}", _named(camera, system), system, options=_QUICKLY)
 
@@ -116,14 +116,14 @@ def why_silent(error: Exception) -> str:
     if number == errno.ENOTTY:
         return "is no camera"
     if isinstance(error, FileNotFoundError):
-        return f"is not there; {_told_cameras(list_cameras())}"
+        return f"is not there; {_describe_cameras(list_cameras())}"
     if isinstance(error, (import_av().error.ExitError, TimeoutError)):
         return f"gives no pictures for {_PATIENCE:.0f} seconds"
-    told = error if isinstance(error, (OSError, ValueError)) else ValueError(str(error))
-    return f"cannot be opened ({system_reason(told)})"
+    cause = error if isinstance(error, (OSError, ValueError)) else ValueError(str(error))
+    return f"cannot be opened ({system_reason(cause)})"
 
 
-def _told_cameras(names: Sequence[str]) -> str:
+def _describe_cameras(names: Sequence[str]) -> str:
     return f"there are {', '.join(names)}" if names else "this computer has no camera that capcli sees"
 
 
@@ -132,7 +132,7 @@ def _named(camera: str, system: str) -> str:
     known = list_cameras()
     if camera.isdecimal() and known:
         if int(camera) >= len(known):
-            raise UsageError(f"there is no camera {camera}; {_told_cameras(known)}")
+            raise UsageError(f"there is no camera {camera}; {_describe_cameras(known)}")
         camera = known[int(camera)] if system == "dshow" else camera
     return f"video={camera}" if system == "dshow" else camera
 

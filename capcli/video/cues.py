@@ -46,11 +46,11 @@ def make_cues(shown: Iterable[Shown], end: Iterator[float]) -> Iterator[Cue]:
         each cue as soon as the next begins. It has the caption of its first frame.
     """
     first: Shown | None = None
-    for one in shown:
-        if first is not None and one.caption.text == first.caption.text:
+    for frame in shown:
+        if first is not None and frame.caption.text == first.caption.text:
             continue
         if first is not None:
-            yield Cue(first.time, one.time, first.caption)
-        first = one
+            yield Cue(first.time, frame.time, first.caption)
+        first = frame
     if first is not None:
         yield Cue(first.time, max(next(end), first.time + LEAST), first.caption)

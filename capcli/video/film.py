@@ -102,13 +102,13 @@ class Film:
     @property
     def damage(self) -> str | None:
         """What could not be read, one clause; None for nothing. To be asked after the last sample."""
-        told = self._told_length()
-        if told is not None and told - self.end > max(_MARGIN, told / 100):
-            return f"ends after {self.end:.1f} of {told:.1f} seconds; the rest is missing or damaged"
+        declared = self._declared_length()
+        if declared is not None and declared - self.end > max(_MARGIN, declared / 100):
+            return f"ends after {self.end:.1f} of {declared:.1f} seconds; the rest is missing or damaged"
         count = self._sampler.damaged if self._sampler else 0
         return f"is damaged in {count:,} place{'s' if count > 1 else ''}, which are passed over" if count else None
 
-    def _told_length(self) -> float | None:
+    def _declared_length(self) -> float | None:
         """Seconds that the moving picture itself is to last."""
         if self.stream.duration is not None and self.stream.time_base is not None:
             return float(self.stream.duration * self.stream.time_base)
@@ -149,7 +149,7 @@ def _moving_picture(container: InputContainer) -> VideoStream:
     if not moving:
         cover = " with a cover" if container.streams.video else ""
         raise _Refusal(f"holds sound{cover} and no moving picture" if "audio" in kinds else "holds no moving picture")
-    stream = max(moving, key=lambda one: one.width * one.height)
+    stream = max(moving, key=lambda candidate: candidate.width * candidate.height)
     if stream.codec_context is None or not stream.width or not stream.height:
         raise _Refusal("holds a moving picture that cannot be decoded")
     if stream.width * stream.height > MAX_PIXELS:
@@ -168,7 +168,7 @@ def _reason_of(error: OSError) -> str:
 
 
 def _no_film(error: Exception) -> str:
-    told = " ".join((getattr(error, "strerror", None) or str(error)).split()).lower()
-    if "invalid data" in told:
+    message = " ".join((getattr(error, "strerror", None) or str(error)).split()).lower()
+    if "invalid data" in message:
         return "is no film, or its beginning or its index is missing or damaged"
-    return f"cannot be read ({told})"
+    return f"cannot be read ({message})"

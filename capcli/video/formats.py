@@ -61,8 +61,11 @@ class JsonLines(FilmFormat):
     """An object a line: the row of a photograph, with `start` and `end` in seconds behind the path."""
 
     def cue(self, number: int, cue: Cue, about: About) -> bytes:
-        said = (cue.caption, *cue.caption.alternatives)
-        texts, confidences = tuple(one.text for one in said), tuple(one.confidence for one in said)
+        captions = (cue.caption, *cue.caption.alternatives)
+        texts, confidences = (
+            tuple(caption.text for caption in captions),
+            tuple(caption.confidence for caption in captions),
+        )
         row = Result(about.film, texts, confidences, about.model, cue.caption.uncertain).row()
         times = {"start": round(cue.start, 3), "end": round(cue.end, 3)}
         return dumps({"path": row.pop("path"), **times, **row}) + b"\n"
@@ -111,8 +114,8 @@ class Description(FilmFormat):
         text = one_line(cue.caption.text)
         room, words = int(cue.seconds * WORDS_A_MINUTE / 60), len(text.split())
         over = f"; {words - room} too many" if words > room else ""
-        told = f"{cue.seconds:.1f} s, room for {room:,} word{'' if room == 1 else 's'}{over}"
-        return f"{clock(cue.start)}  {told}\n{text}\n\n".encode(errors="replace")
+        timing = f"{cue.seconds:.1f} s, room for {room:,} word{'' if room == 1 else 's'}{over}"
+        return f"{clock(cue.start)}  {timing}\n{text}\n\n".encode(errors="replace")
 
 
 FORMATS: Mapping[str, type[FilmFormat]] = {

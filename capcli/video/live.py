@@ -80,10 +80,10 @@ class Account:
         return float(np.percentile(self.delays, 95)) if self.delays else 0.0
 
     def __str__(self) -> str:
-        told = f"looked at {self.looked:,} frames, captioned {self.captioned:,}"
+        summary = f"looked at {self.looked:,} frames, captioned {self.captioned:,}"
         if not self.delays:
-            return told
-        return f"{told}, delay {1000 * self.median:.0f} ms median, {1000 * self.late:.0f} ms at the 95th percentile"
+            return summary
+        return f"{summary}, delay {1000 * self.median:.0f} ms median, {1000 * self.late:.0f} ms at the 95th percentile"
 
 
 def warm_up(viewer: Viewer) -> None:

@@ -48,10 +48,10 @@ class Board:
         """What is there once it is newer than number `after`, or after some seconds, as plain values."""
         with self._changed:
             self._changed.wait_for(lambda: self._number > after or self._ended, _PATIENCE)
-            told: dict[str, object] = {"number": self._number, "ended": self._ended}
+            state: dict[str, object] = {"number": self._number, "ended": self._ended}
             if self._sight is not None:
-                told |= {"sentence": one_line(self._sight.caption.text), "delay": round(1000 * self._sight.delay)}
-            return told
+                state |= {"sentence": one_line(self._sight.caption.text), "delay": round(1000 * self._sight.delay)}
+            return state
 
     def picture(self) -> bytes | None:
         """The newest frame as JPEG; None before there is one."""

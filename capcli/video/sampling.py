@@ -75,8 +75,8 @@ class Sampler:
             return []
         if self._gap:
             self._stream.codec_context.flush_buffers()
-        times = (self._time_of(one.pts) for one in self._waiting)
-        self._fed = max([self._fed, *(one for one in times if one is not None)])
+        times = (self._time_of(queued.pts) for queued in self._waiting)
+        self._fed = max([self._fed, *(moment for moment in times if moment is not None)])
         due, self._waiting, self._gap = self._waiting, [], False
         return due
 
@@ -110,7 +110,7 @@ class Sampler:
             except import_av().error.FFmpegError:
                 self.damaged += 1
                 return
-            if packet.size == 0:  # the end, which decoders are told of at the end alone
+            if packet.size == 0:  # the end, which the decoder gets last
                 continue
             self.damaged += packet.is_corrupt
             # Only what is decoded in order tells; what is shown goes back and forth.

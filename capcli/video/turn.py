@@ -28,8 +28,8 @@ _TURNS: dict[tuple[int, int, int, int], Image.Transpose | None] = {
 
 def turn_of(frame: VideoFrame) -> Image.Transpose | None:
     """What brings a frame upright; None where it stands so. Other angles count as the nearest right one."""
-    told: Any = frame.side_data.get("DISPLAYMATRIX")
-    matrix = b"" if told is None else bytes(told)
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    matrix = b"" if data is None else bytes(data)
     if len(matrix) < _MATRIX.size:
         return None
     a, b, _, c, d, *_ = _MATRIX.unpack_from(matrix)

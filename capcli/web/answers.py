@@ -86,5 +86,5 @@ async def read_json(request: Request, **fields: type) -> Mapping[str, Any]:
 
 def name_store(path: Path, *more: str) -> str:
     """By this a browser knows to which file an unsent answer belongs, and nothing of its name."""
-    told = "\0".join((os.path.realpath(path), *more))
-    return hashlib.blake2b(told.encode(errors="replace"), digest_size=8).hexdigest()
+    key = "\0".join((os.path.realpath(path), *more))
+    return hashlib.blake2b(key.encode(errors="replace"), digest_size=8).hexdigest()

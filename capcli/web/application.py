@@ -116,14 +116,16 @@ class _Review:
         rows = read_window(self._library, None if show == ALL else show, after, WINDOW)
         place = rows[-1].place if len(rows) == WINDOW else None
         following = None if place is None else [place.status, place.confidence, place.id]
-        return answer({"rows": [_told(row) for row in rows], "next": following})
+        return answer({"rows": [_page_row(row) for row in rows], "next": following})
 
     def row(self, request: Request) -> Response:
         found = read_row(self._library, request.path_params["picture"])
         if found is None:
             raise HTTPException(404, "the picture is not in the library, or has no caption")
         row, changes = found
-        return answer({"row": _told(row), "changes": [asdict(change) for change in changes if change.field != "path"]})
+        return answer(
+            {"row": _page_row(row), "changes": [asdict(change) for change in changes if change.field != "path"]}
+        )
 
     async def change(self, request: Request) -> Response:
         asked = await read_json(request, version=int, status=str, caption=str)
@@ -157,20 +159,20 @@ class _Review:
     def _change(self, make: Any) -> Response:
         """Makes a change and answers with the row as it then is."""
         try:
-            return answer({"row": _told(make())})
+            return answer({"row": _page_row(make())})
         except Conflict as conflict:
-            return answer({"error": "somebody else changed it meanwhile", "row": _told(conflict.row)}, 409)
+            return answer({"error": "somebody else changed it meanwhile", "row": _page_row(conflict.row)}, 409)
         except NotChanged as error:
             return answer({"error": f"the caption {error}"}, 422)
 
 
-def _told(row: Row) -> dict[str, object]:
+def _page_row(row: Row) -> dict[str, object]:
     """A row as the page gets it: its name and folder as people read them, and never as something to ask for."""
-    told = asdict(row)
-    path, source = Path(told.pop("path")), told.pop("copied_from")
+    fields = asdict(row)
+    path, source = Path(fields.pop("path")), fields.pop("copied_from")
     copied = None if source is None else _shown(Path(source).name)
     return {
-        **told,
+        **fields,
         "name": _shown(path.name),
         "folder": _shown(str(path.parent)),
         "copied": copied,

@@ -1,4 +1,4 @@
-"""The program of the process that makes heatmaps for the review page: it loads the model, and looks where it is told.
+"""The program of the process that makes heatmaps for the review page: it loads the model, and looks where asked.
 
 It speaks with its parent as `capcli.pictures.worker` does, and like that one never outlives it. The content of a READ
 message is JSON that `ask` makes, and that of its PIXELS is JSON, too.
@@ -44,7 +44,7 @@ class Looker:
         self._captioner: Any = None
 
     def answer(self, wanted: bytes, turn: AbstractContextManager[None] | None = None) -> tuple[Kind, bytes]:
-        """PIXELS with a list of the words, as `_told` tells each, or REASON with a clause on why there is none.
+        """PIXELS with a list of the words, as `_describe` has each, or REASON with a clause on why there is none.
 
         One picture is read at a time, so that a large one need not wait for its turn.
         """
@@ -73,10 +73,10 @@ class Looker:
             raise CapcliError("the model cuts the caption into words of its own")
         scale = SIDE / max(facts.width, facts.height)
         drawn = max(1, round(facts.width * scale)), max(1, round(facts.height * scale))
-        return [_told(word, drawn) for word in caption.words]
+        return [_describe(word, drawn) for word in caption.words]
 
 
-def _told(word: Word, size: tuple[int, int]) -> dict[str, object]:
+def _describe(word: Word, size: tuple[int, int]) -> dict[str, object]:
     """What the page shows of a word: its probability, where its map is strongest, and the map as a PNG to lay over."""
     from capcli.heatmap.overlay import veil
     from capcli.heatmap.sentence import probability, strongest

@@ -1,7 +1,7 @@
 // ---- the rating page: a question at a time ----
 
 const choices = [...document.querySelectorAll(".choice")]
-const scales = [...document.querySelectorAll(".scale")].map(one => one.id)
+const scales = [...document.querySelectorAll(".scale")].map(scale => scale.id)
 const radios = [...document.querySelectorAll(".scale input")]
 
 let question = null
@@ -12,7 +12,7 @@ let stored = [] // places whose answers can be taken back, the last at the end
 const chosen = () => {
   const values = {}
   for (const scale of scales) {
-    const radio = radios.find(one => one.name === scale && one.checked)
+    const radio = radios.find(input => input.name === scale && input.checked)
     if (radio) values[scale] = Number(radio.value)
   }
   return values
@@ -60,8 +60,8 @@ const show = (asked, before = "") => {
   tellProgress(asked)
   part("previous").disabled = question.place === 0
   part("next").disabled = question.place + 1 >= asked.count
-  const told = question.captions.map(caption => `“${caption || "no words"}”`).join(" or ")
-  say(`${before} ${part("name").textContent}: ${told}`)
+  const captions = question.captions.map(caption => `“${caption || "no words"}”`).join(" or ")
+  say(`${before} ${part("name").textContent}: ${captions}`)
   if (question.place + 1 < asked.count) new Image().src = `pictures/${question.place + 1}`
 }
 
@@ -107,7 +107,7 @@ const sendChosen = () => {
   const missing = scales.filter(scale => !(scale in chosen()))
   if (!missing.length) { send(chosen()); return }
   tellProblem(`Choose ${missing.join(" and ")} first.`)
-  radios.find(one => one.name === missing[0]).focus()
+  radios.find(input => input.name === missing[0]).focus()
 }
 
 const takeBack = () => {
@@ -139,13 +139,13 @@ const press = (value, scale) => {
     return
   }
   if (scale) turn = scales.indexOf(scale)
-  const radio = radios.find(one => one.name === scales[turn] && Number(one.value) === value)
+  const radio = radios.find(input => input.name === scales[turn] && Number(input.value) === value)
   if (!radio) return
   radio.checked = true
   radio.dispatchEvent(new Event("input", {bubbles: true}))
   turn = (turn + 1) % scales.length
   if (turn === 0) sendChosen()
-  else if (scale) radios.find(one => one.name === scales[turn]).focus()
+  else if (scale) radios.find(input => input.name === scales[turn]).focus()
   else say(`${scales[0]} ${value}. Now ${scales[turn]}.`)
 }
 

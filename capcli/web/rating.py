@@ -105,8 +105,8 @@ class _Rating:
             asked = make()
         except NotRated as error:
             return answer({"error": str(error)}, 422)
-        told = {"place": asked.place, "id": asked.id, "captions": asked.captions, "values": asked.values}
-        return answer({"question": told, **self._progress(asked.place)})
+        question = {"place": asked.place, "id": asked.id, "captions": asked.captions, "values": asked.values}
+        return answer({"question": question, **self._progress(asked.place)})
 
     def _progress(self, after: int) -> dict[str, object]:
         count = self._session.count

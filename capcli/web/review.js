@@ -27,8 +27,8 @@ const share = row => row.confidence.toFixed(2)
 
 const tellCounts = counts => {
   if (!counts) return
-  const told = Object.entries(counts).map(([status, count]) => `${count.toLocaleString("en")} ${status || "not reviewed"}`)
-  part("counts").textContent = told.join(", ")
+  const parts = Object.entries(counts).map(([status, count]) => `${count.toLocaleString("en")} ${status || "not reviewed"}`)
+  part("counts").textContent = parts.join(", ")
 }
 
 const tellLength = () => {
@@ -48,7 +48,7 @@ const entry = row => {
   const about = make("small", {textContent: `${share(row)}, ${word(row)}`})
   const text = make("span", {className: "text", textContent: row.caption, dir: "auto"})
   const button = make("button", {type: "button", tabIndex: -1}, image, make("span", {}, text, about))
-  button.addEventListener("click", () => { show(rows.findIndex(one => one.id === row.id)); part("name").focus() })
+  button.addEventListener("click", () => { show(rows.findIndex(other => other.id === row.id)); part("name").focus() })
   return make("li", {}, button)
 }
 
@@ -69,7 +69,7 @@ const mark = () => {
 }
 
 const replace = row => {
-  const index = rows.findIndex(one => one.id === row.id)
+  const index = rows.findIndex(other => other.id === row.id)
   if (index < 0) return
   rows[index] = row
   part("list").children[index].replaceWith(entry(row))
@@ -158,7 +158,7 @@ const tellRow = row => {
 }
 
 const tellOthers = (row, changes) => {
-  const former = changes.flatMap(one => ["caption", "untaken"].includes(one.field) ? [one.new, one.old] : [])
+  const former = changes.flatMap(edit => ["caption", "untaken"].includes(edit.field) ? [edit.new, edit.old] : [])
   const texts = [...new Set([...row.others.map(([text]) => text), ...former])].filter(text => text && text !== row.caption)
   part("alternatives").hidden = !texts.length
   part("others").replaceChildren(...texts.map((text, index) => {
@@ -172,10 +172,10 @@ const tellOthers = (row, changes) => {
 
 const tellChanges = changes => {
   part("past").hidden = !changes.length
-  part("changes").replaceChildren(...changes.map(one => {
-    const field = one.field === "untaken" ? "text that came too late" : one.field
-    const told = `${one.at.slice(0, 16).replace("T", " ")} UTC, ${one.by}, ${field}: ${one.old ?? "none"} → ${one.new ?? "none"}`
-    return make("li", {textContent: told})
+  part("changes").replaceChildren(...changes.map(edit => {
+    const field = edit.field === "untaken" ? "text that came too late" : edit.field
+    const text = `${edit.at.slice(0, 16).replace("T", " ")} UTC, ${edit.by}, ${field}: ${edit.old ?? "none"} → ${edit.new ?? "none"}`
+    return make("li", {textContent: text})
   }))
 }
 

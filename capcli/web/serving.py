@@ -27,7 +27,7 @@ MakeApplication = Callable[[str, int], ASGIApp]
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it is told to end, before it waits for its last answers."""
+    """A server that says when a signal ends it, before it waits for its last answers."""
 
     def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
         super().__init__(config)
@@ -50,7 +50,7 @@ def serve(
         make_application: gives what answers, for a secret that its address holds and a port.
         port: to listen on; 0 for any free one.
         ready: is given the address of the page once the port is taken.
-        ending: is called when the server is told to end, as a handler of signals.
+        ending: is called when a signal ends the server, in the handler of signals.
 
     Raises:
         UsageError: the port is taken.

@@ -54,7 +54,7 @@ const words = (() => {
     pen.imageSmoothingQuality = "high"
     pen.drawImage(image, 0, 0, heat.width, heat.height)
     heat.classList.add("shown")
-    buttons().forEach(one => one === button ? one.setAttribute("aria-current", "true") : one.removeAttribute("aria-current"))
+    buttons().forEach(other => other === button ? other.setAttribute("aria-current", "true") : other.removeAttribute("aria-current"))
   }
 
   const update = () => {
@@ -95,7 +95,7 @@ const words = (() => {
     timer = setTimeout(update, maps ? 0 : PAUSE)
   }
 
-  const stop = button => buttons().forEach(one => { one.tabIndex = one === button ? 0 : -1 })
+  const stop = button => buttons().forEach(other => { other.tabIndex = other === button ? 0 : -1 })
 
   const tell = shown => {
     if (row?.id === shown.id && row.caption === shown.caption) {

@@ -25,11 +25,15 @@ def singulars(noun: str) -> Iterator[str]:
     elif last in _IRREGULAR:
         found = [_IRREGULAR[last]]
     else:
-        found = [last[: -len(end)] + one for end, one in _ENDINGS if last.endswith(end) and len(last) > len(end) + 1]
+        found = [
+            last[: -len(plural)] + singular
+            for plural, singular in _ENDINGS
+            if last.endswith(plural) and len(last) > len(plural) + 1
+        ]
         found.append(last)
-    yield from dict.fromkeys(before + space + one for one in found)
+    yield from dict.fromkeys(before + space + word for word in found)
 
 
 def known_form(noun: str, known: Container[str]) -> str | None:
     """The noun itself or else its singular, whichever is known; None if neither is."""
-    return next((one for one in (noun, *singulars(noun)) if one in known), None)
+    return next((form for form in (noun, *singulars(noun)) if form in known), None)

@@ -38,10 +38,10 @@ def test_a_sound_model_passes_everything(model: Path) -> None:
 def test_without_a_card_there_is_no_hash_to_compare(model: Path) -> None:
     model.with_suffix(".md").unlink()
     assert found(model)["hash"].passed is None
-    assert "no card mine.md" in found(model)["hash"].told
+    assert "no card mine.md" in found(model)["hash"].finding
     model.with_suffix(".md").write_text("# Mine\n")
     assert found(model)["hash"].passed is None
-    assert "names none" in found(model)["hash"].told
+    assert "names none" in found(model)["hash"].finding
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -64,5 +64,5 @@ def test_tensors_that_do_not_fit(model: Path, tensor: torch.Tensor | None, told:
     changed(model, "decoder.bias", tensor)
     contents = found(model)["contents"]
     assert contents.passed is False
-    assert told in contents.told
-    assert str(model) not in contents.told
+    assert told in contents.finding
+    assert str(model) not in contents.finding

@@ -53,7 +53,7 @@ class Decoder(nn.Module, ABC, Generic[State]):
 
     @abstractmethod
     def attend(self, tokens: Tensor, state: State, gates: Tensor | None = None) -> tuple[Tensor, Tensor | None, State]:
-        """Feeds the last words (N indices) and predicts the next, the attention of every head told apart.
+        """Feeds the last words (N indices) and predicts the next, with the attention of each head by itself.
 
         Args:
             tokens: the words.
@@ -69,7 +69,7 @@ class Decoder(nn.Module, ABC, Generic[State]):
 
     def sentinel(self, state: State) -> Tensor | None:
         """Of the step that gave `state`: N shares, 0 to 1, of what was looked at that were the decoder's own memory and
-        not the picture; the attention tells how the rest is divided. None for a decoder without a visual sentinel.
+        not the picture; the attention says how the rest is divided. None for a decoder without a visual sentinel.
         """
         return None
 
@@ -81,7 +81,7 @@ class Decoder(nn.Module, ABC, Generic[State]):
     def trace(
         self, captions: Tensor, state: State, gates: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Feeds whole captions and tells where each word looked: what `attend` gives word by word.
+        """Feeds whole captions and says where each word looked: what `attend` gives word by word.
 
         Args:
             captions: N x T input words.
@@ -90,7 +90,7 @@ class Decoder(nn.Module, ABC, Generic[State]):
                 constant to a word: its gradient is by the gates of its own step alone.
 
         Returns:
-            Log-probabilities N x T x V, attention N x T x layers x heads x R, or None, and what `sentinel` tells,
+            Log-probabilities N x T x V, attention N x T x layers x heads x R, or None, and what `sentinel` gives,
             N x T, or None.
         """
         said, seen, own = [], [], []

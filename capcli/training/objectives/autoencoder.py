@@ -40,18 +40,18 @@ class AutoencoderStage(StageRecipe):
 
 
 class Autoencoder(Objective):
-    """Hides regions of a picture, and has the region encoder tell from the others what they showed.
+    """Hides regions of a picture, and has the region encoder predict from the others what they showed.
 
     The share `masked` of each picture's regions is replaced by one learned vector, in all of the encoder's places as in
     masked language models (Devlin et al. 2019, section 3.1), since captions are later said from all regions too; a
-    linear head tells from the region encoder's output the hidden regions, and they alone count (He et al. 2022, section
-    3). The loss is the mean squared error from the regions normalised each over its D numbers, as He et al. have it;
-    the region encoder, which begins with a layer norm, is told no more of a region itself. Vector and head are not part
-    of the model.
+    linear head predicts from the region encoder's output the hidden regions, and they alone count (He et al. 2022,
+    section 3). The loss is the mean squared error from the regions normalised each over its D numbers, as He et al.
+    have it; the region encoder, which begins with a layer norm, learns no more of a region itself. Vector and head are
+    not part of the model.
 
     Trained are the region encoder's projection, positions, layers and norms. Dev is judged by the share of the hidden
-    regions' variance that is explained, R^2 = 1 - sum |told - t|^2 / sum |t - mean t|^2: 1 is perfect, 0 as good as
-    telling the mean of all hidden regions. There the same regions are hidden each time.
+    regions' variance that is explained, R^2 = 1 - sum |predicted - t|^2 / sum |t - mean t|^2: 1 is perfect, 0 as good
+    as predicting the mean of all hidden regions. There the same regions are hidden each time.
 
     Raises:
         UsageError: for an encoder that gives a single region.
@@ -82,8 +82,8 @@ class Autoencoder(Objective):
         return parameter.startswith(f"decoder.{RegionEncoder.encodes}")
 
     def loss(self, model: CaptioningModel, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        told, hidden = self._told(model, batch.regions, self._places(batch.regions))
-        return F.mse_loss(told, hidden), {}
+        predicted, hidden = self._predict(model, batch.regions, self._places(batch.regions))
+        return F.mse_loss(predicted, hidden), {}
 
     def judge(
         self,
@@ -101,8 +101,10 @@ class Autoencoder(Objective):
         with torch.inference_mode():
             for start in range(0, len(items), step):
                 batch = regions([item.image for item in items[start : start + step]])
-                told, hidden = (one.double().cpu() for one in self._told(model, batch, self._places(batch, source)))
-                error += float((told - hidden).square().sum())
+                predicted, hidden = (
+                    tensor.double().cpu() for tensor in self._predict(model, batch, self._places(batch, source))
+                )
+                error += float((predicted - hidden).square().sum())
                 total, squares = total + hidden.sum(0), squares + hidden.square().sum(0)
                 count += len(hidden)
         variance = float((squares - total.square() / count).sum())
@@ -115,12 +117,12 @@ class Autoencoder(Objective):
         chance = torch.rand(pictures, places, generator=source, device=source.device if source else regions.device)
         return (chance.argsort(1).argsort(1) < count).to(regions.device)
 
-    def _told(self, model: CaptioningModel, regions: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """What is told of the hidden regions, and what they are: float32, regions x D each."""
-        seen = torch.where(hidden.unsqueeze(-1), self.mask.to(regions.dtype), regions)
-        told = self.head(_encoder(model).encode(seen)[hidden])
+    def _predict(self, model: CaptioningModel, regions: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """What is predicted of the hidden regions, and what they are: float32, regions x D each."""
+        masked = torch.where(hidden.unsqueeze(-1), self.mask.to(regions.dtype), regions)
+        predicted = self.head(_encoder(model).encode(masked)[hidden])
         target = F.layer_norm(regions[hidden].float(), regions.shape[-1:])
-        return told.float(), target
+        return predicted.float(), target
 
 
 def _encoder(model: CaptioningModel) -> RegionEncoder:
