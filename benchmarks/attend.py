@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING
 from machine import describe
 from photographs import make_photographs
 
+from capcli.model.options import BATCH
+
 if TYPE_CHECKING:
     from capcli.caption import Caption
     from capcli.captioning import BaseCaptioner
@@ -47,7 +49,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--model", default="base")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=BATCH)
     parser.add_argument("--method")
     options = parser.parse_args()
 

@@ -31,6 +31,7 @@ from PIL import Image
 from pyarrow import dataset
 
 from capcli.files.parquet import read_parquet
+from capcli.model.options import BATCH
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--drivers", type=int, default=10)
     parser.add_argument("--model", default="base")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=BATCH)
     parser.add_argument("--part-rows", type=int, default=64)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)

@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 from machine import command, describe
 from photographs import make_photographs
 
-from capcli.model.options import ModelOptions
+from capcli.model.options import BATCH, ModelOptions
 from capcli.speed.turns import Work, take_turn
 
 BOUNDARY = "capcli-picture"
@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--model", default="base")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--batch-size", type=int, default=16, help=argparse.SUPPRESS)
+    parser.add_argument("--batch-size", type=int, default=BATCH, help=argparse.SUPPRESS)
     options = parser.parse_args()
     print(f"machine: {describe()}")
     with tempfile.TemporaryDirectory() as folder:
@@ -231,6 +231,7 @@ def measure(options: argparse.Namespace) -> int:
     """Prints all figures; returns the exit code."""
     bodies = read_bodies(options.pictures)
     arguments = [command(), "serve", "-q", "--port", "0", "--model", options.model, "--engine", options.engine]
+    arguments += ["--batch-size", str(options.batch_size)]
     model = ModelOptions(options.model, device="cpu", engine=options.engine, batch_size=options.batch_size)
     work, rounds = Work(model, options.pictures, len(bodies)), []
     for number in range(1, options.rounds + 1):

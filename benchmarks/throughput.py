@@ -6,7 +6,7 @@ usage: python benchmarks/throughput.py [--pictures FOLDER] [--count N] [--rounds
 Takes turns, in processes of their own, between
 
   encoder  the kind of encoder that the model has, alone, from torchvision (efficientnet_b4 for base): fp32, random
-           pixels from memory
+           pixels from memory, 16 at once whatever --batch-size says
   memory   capcli's model, encoder and beam search, on pictures that lie prepared in memory
   folder   what `capcli caption FOLDER -o rows.jsonl` does at its defaults, from the list of paths to the last row
            written: reading, decoding of JPEGs, resizing, encoding, beam search, output. Start-up is left out (the
@@ -30,7 +30,7 @@ from pathlib import Path
 from machine import describe
 from photographs import make_photographs
 
-from capcli.model.options import ModelOptions
+from capcli.model.options import BATCH, ModelOptions
 from capcli.speed.turns import Work, take_turn
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--model", default="base")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=BATCH)
     parser.add_argument("--engine", default="auto")
     options = parser.parse_args()
 

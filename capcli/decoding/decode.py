@@ -67,8 +67,10 @@ def decode(
         found = beam_search(TorchSpeaker(decoder), regions, every, prefix, state, language, expected)
         if language is not None and options.lm_rescore:
             bonus = iter(language.scores(list(chain.from_iterable(found)), options.length_penalty))
-            found = [rerank(captions, list(islice(bonus, len(captions))), options.lm_rescore) for captions in found]
+            found = [
+                rerank(hypotheses, list(islice(bonus, len(hypotheses))), options.lm_rescore) for hypotheses in found
+            ]
     if matcher is not None and options.rerank:
         alike = similarities(matcher, regions, found)
-        found = [rerank(captions, bonus, options.rerank) for captions, bonus in zip(found, alike, strict=True)]
-    return [captions[: options.num_captions] for captions in found]
+        found = [rerank(hypotheses, bonus, options.rerank) for hypotheses, bonus in zip(found, alike, strict=True)]
+    return [hypotheses[: options.num_captions] for hypotheses in found]

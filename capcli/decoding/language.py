@@ -49,8 +49,8 @@ class LanguageModel:
         """Raises UsageError for captions longer than it can read, if it is to read them."""
         longest = decoder_config(self.model.config.decoder)[1].max_length
         if options.max_length > longest and (options.lm_weight or options.lm_rescore):
-            limits = f"at most {longest} with this language model, not {options.max_length}"
-            raise UsageError(f"max-length must be {limits}")
+            asked = options.max_length
+            raise UsageError(f"max-length must be at most {longest} with this language model, not {asked}")
 
     def start(self, count: int) -> object:
         """State before the first word of `count` captions."""
@@ -68,11 +68,11 @@ class LanguageModel:
     def scores(self, hypotheses: Sequence[Hypothesis], length_penalty: float) -> list[float]:
         """The log-probability of each caption, its end included if it has one, over its steps ** length_penalty."""
         captions = [self.words[hypothesis.tokens].tolist() for hypothesis in hypotheses]
-        forced = teacher_force(self.model.decoder, self._regions(len(captions)), captions)
+        traces = teacher_force(self.model.decoder, self._regions(len(captions)), captions)
         steps = [len(hypothesis.tokens) + (hypothesis.end_log_probability is not None) for hypothesis in hypotheses]
         return [
-            float(caption.log_probabilities[:count].sum()) / count**length_penalty
-            for caption, count in zip(forced, steps, strict=True)
+            float(trace.log_probabilities[:count].sum()) / count**length_penalty
+            for trace, count in zip(traces, steps, strict=True)
         ]
 
     @property

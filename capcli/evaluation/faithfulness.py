@@ -341,10 +341,10 @@ def curves(check: Check) -> bytes:
         **{name: faithfulness.curves for name, faithfulness in check.methods.items()},
         "random": check.random_curves,
     }
-    deletion = {name: pair.deletion for name, pair in found.items()}
-    insertion = {name: pair.insertion for name, pair in found.items()}
+    deletion = {name: drawn.deletion for name, drawn in found.items()}
+    insertion = {name: drawn.insertion for name, drawn in found.items()}
     areas = "; ".join(
-        f"{name} {pair.deletion_area.value:.3f}, {pair.insertion_area.value:.3f}" for name, pair in found.items()
+        f"{name} {drawn.deletion_area.value:.3f}, {drawn.insertion_area.value:.3f}" for name, drawn in found.items()
     )
     alt = f"Areas under the deletion and the insertion curve: {areas}"
     return beside(

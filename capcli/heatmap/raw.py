@@ -111,10 +111,10 @@ def _tell_words(caption: Caption, *, heads: bool = True) -> dict[str, object]:
             continue
         for word, weights in zip(words, maps, strict=True):
             word[name] = np.round(weights.astype(np.float64), _DECIMALS).tolist()
-    keywords: dict[str, object] = {}
+    extra: dict[str, object] = {}
     if caption.keywords is not None:
-        keywords["keywords"] = [keyword.to_json() for keyword in caption.keywords]
-    return {**keywords, "words": words}
+        extra["keywords"] = [keyword.to_json() for keyword in caption.keywords]
+    return {**extra, "words": words}
 
 
 def _common(caption: Caption, path: str, size: tuple[int, int], method: str, model: str) -> dict[str, object]:

@@ -63,8 +63,8 @@ def find_duplicates(path: Path, options: DuplicateOptions) -> list[Group]:
             members.join(first.setdefault(row["pixels"], picture), picture)
         for (model,) in connection.execute("SELECT id FROM model").fetchall():
             ids, vectors = _load(connection, model, rows)
-            for first_row, second_row in _alike(vectors, options.min_score):
-                members.join(int(ids[first_row]), int(ids[second_row]))
+            for place, other in _alike(vectors, options.min_score):
+                members.join(int(ids[place]), int(ids[other]))
             for earlier, later in _in_bursts(ids, vectors, rows, options):
                 members.join(earlier, later)
     groups: dict[int, list[sqlite3.Row]] = defaultdict(list)
@@ -106,10 +106,9 @@ def _alike(vectors: Float32Array, least: float) -> Iterator[tuple[int, int]]:
     """Pairs of rows whose cosine similarity is not below the least."""
     for start in range(0, len(vectors), _AT_ONCE):
         some = vectors[start : start + _AT_ONCE]
-        rows, columns = np.nonzero(some @ vectors[start:].T >= least)
-        yield from (
-            (start + int(row), start + int(column)) for row, column in zip(rows, columns, strict=True) if row < column
-        )
+        places, others = np.nonzero(some @ vectors[start:].T >= least)
+        pairs = zip(places.tolist(), others.tolist(), strict=True)
+        yield from ((start + place, start + other) for place, other in pairs if place < other)
 
 
 def _in_bursts(

@@ -22,6 +22,7 @@ from capcli.library.rounding import Rows, row_type
 from capcli.library.vector_index import (
     Label,
     NotInstalled,
+    OtherFormat,
     Unfit,
     import_usearch,
     index_path,
@@ -232,7 +233,7 @@ class IndexState:
 
     Attributes:
         bytes: size of the file.
-        vectors: how many it has; None where it is damaged.
+        vectors: how many it has; None where it cannot be read.
         unfit: why a search does not use it; None where it may.
     """
 
@@ -265,6 +266,8 @@ def find_index_faults(library: Path, connection: sqlite3.Connection) -> list[str
     again = f"delete it, or make it anew by `capcli library index {library}`"
     try:
         label, content = read_index(path, prove=True)
+    except OtherFormat:
+        return []
     except Unfit as error:
         return [f"{path} {error}; {again}"]
     try:

@@ -42,7 +42,7 @@ DEPTH = 1000
 LARGE = 1_000_000
 """Pictures from which on a search uses an index: fewer vectors are all compared in less than half a second."""
 
-_MOST = 16 * DEPTH
+_MOST = 8 * DEPTH
 """Pictures that an index is asked for at most, where conditions leave few of them: more would take longer than all."""
 
 _FUNCTION_WORDS = frozenset(

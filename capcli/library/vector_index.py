@@ -52,6 +52,10 @@ class NotInstalled(Unfit):
     """usearch is not installed."""
 
 
+class OtherFormat(Unfit):
+    """The index is of another version of capcli."""
+
+
 @dataclass(frozen=True)
 class Label:
     """What an index says of itself, as JSON behind its numbers.
@@ -200,7 +204,7 @@ def read_index(path: Path, *, prove: bool = False) -> tuple[Label, memoryview]:
     try:
         length, mark = _END.unpack(content[-_END.size :])
         if mark.startswith(_KIND) and mark != _MARK:
-            raise Unfit("was made by another version of capcli")
+            raise OtherFormat("was made by another version of capcli")
         begin = len(content) - _END.size - length
         label = Label(**json.loads(bytes(content[begin : begin + length])))
         whole = mark == _MARK and label.numbers == begin

@@ -70,18 +70,18 @@ def find_in_library(
         why = f"{library} has no vectors by {model.model}; captions alone are searched, --model names another"
         notes = [why, *_tell_unknown(find_unknown(library, words))]
         return _with_notes(search(library, Query(words, without_words=without), options), notes)
-    looks = None
+    picture_vector = None
     sentences: Sentences | None = None if load or options.like else read_sentence_encoder(model.model)
     if sentences is None:
         sentences = captioner = (load or load_captioner)(model)
         if options.like is not None:
-            looks = captioner.picture_vectors(captioner.prepare(options.like)[None])[0]
+            picture_vector = captioner.picture_vectors(captioner.prepare(options.like)[None])[0]
     # What neither captions nor the model know has no place in the vector either.
     unknown = find_unknown(library, sentences.find_unknown(words))
     known = bool(set(words) - set(sentences.find_unknown(words)))
-    meaning = sentences.sentence_vectors([text])[0] if text and known else None
+    sentence_vector = sentences.sentence_vectors([text])[0] if text and known else None
     unwanted = sentences.sentence_vectors([options.not_])[0] if options.not_ else None
-    query = Query(words, _middle(meaning, looks), models, without, unwanted)
+    query = Query(words, _middle(sentence_vector, picture_vector), models, without, unwanted)
     return _with_notes(search(library, query, options, large), _tell_unknown(unknown))
 
 

@@ -20,7 +20,7 @@ from capcli.model.options import ModelOptions
 from capcli.modelfile.shipped import find_model, is_repository
 from capcli.speed.memory import peak_memory
 
-_ENCODED = 16
+_ENCODER_BATCH = 16
 """Pictures that the encoder alone gets at once, however many the model does: ratios compare from run to run."""
 
 
@@ -106,7 +106,7 @@ def time_encoder(work: Work) -> dict[str, Any]:
     if name.startswith("maxvit_"):
         sized = {"input_size": (side, side)}
     model = get_model(name, weights=None, **sized).eval()
-    batch = min(_ENCODED, work.count)
+    batch = min(_ENCODER_BATCH, work.count)
     images = torch.rand(batch, 3, side, side)
     steps = max(1, work.count // batch)
     with torch.inference_mode():

@@ -44,7 +44,7 @@ class Looker:
         self._captioner: Any = None
 
     def answer(self, wanted: bytes, turn: AbstractContextManager[None] | None = None) -> tuple[Kind, bytes]:
-        """PIXELS with a list of the words, as `_describe` has each, or REASON with a clause on why there is none.
+        """PIXELS with a list of the words, each as `_describe` makes it, or REASON with a clause on why there is none.
 
         One picture is read at a time, so that a large one need not wait for its turn.
         """

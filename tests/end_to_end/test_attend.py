@@ -17,6 +17,8 @@ import pytest
 from PIL import Image
 from preloaded import ForkedRun
 
+from capcli.model.options import BATCH
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Fork = Callable[..., ForkedRun]
 
@@ -80,7 +82,7 @@ def test_ctrl_c_ends_it_after_the_picture_in_hand(fork: Fork, examples: Path, tm
     errors = process.communicate()[1].decode()
     assert process.returncode == 130
     assert errors.splitlines()[-1].startswith(f"capcli: interrupted: captioned {len(rows)}, skipped 0, failed 0")
-    assert len(rows) < 16  # not even the batch was drawn to its end
+    assert len(rows) < BATCH  # not even the batch was drawn to its end
     drawn = [path for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")]
     assert sorted(path.name for path in drawn) == sorted(f"{n}.png" for n in range(len(rows)))
     for path in drawn:

@@ -46,8 +46,8 @@ class Autoencoder(Objective):
     masked language models (Devlin et al. 2019, section 3.1), since captions are later said from all regions too; a
     linear head predicts from the region encoder's output the hidden regions, and they alone count (He et al. 2022,
     section 3). The loss is the mean squared error from the regions normalised each over its D numbers, as He et al.
-    have it; the region encoder, which begins with a layer norm, learns no more of a region itself. Vector and head are
-    not part of the model.
+    have it; the region encoder, which begins with a layer norm, is given no more of a region itself. Vector and head
+    are not part of the model.
 
     Trained are the region encoder's projection, positions, layers and norms. Dev is judged by the share of the hidden
     regions' variance that is explained, R^2 = 1 - sum |predicted - t|^2 / sum |t - mean t|^2: 1 is perfect, 0 as good
