@@ -46,8 +46,8 @@ class Batcher(Generic[Question, Answer]):
 
     While the model computes a batch, pictures that come wait; as soon as it is free it gets those that wait. The one
     that has waited longest goes first, and takes along others with the same question and shape. Clients that got their
-    answers together mostly come back together: so after a batch of several, the next one lingers for a moment until it
-    is full. One client alone never waits for others.
+    answers together mostly come back together: so where there are several, the next batch lingers for a moment until as
+    many pictures wait as there are clients, or it is full. One client alone never waits for others.
 
     Args:
         compute: the model's answers about B pictures to one question; is called in a thread, once at a time.
@@ -68,7 +68,7 @@ class Batcher(Generic[Question, Answer]):
         self._task: asyncio.Task[None] | None = None
         self._pace = 0.0
         self._computing = self._coming = 0
-        self._last, self._arrived = (0, 0.0), 0.0
+        self._clients, self._seconds, self._arrived = 0, 0.0, 0.0
 
     @property
     def waiting(self) -> int:
@@ -125,14 +125,13 @@ class Batcher(Generic[Question, Answer]):
                 await self._linger()
 
     async def _linger(self) -> None:
-        """Waits until a batch is full, or no more pictures come."""
-        pictures, seconds = self._last
-        if pictures < 2:
+        """Waits until a batch has all pictures that may be expected, or no more come."""
+        if self._clients < 2:
             return
         begun = time.monotonic()
-        end = begun + min(_LINGER * seconds, _LONGEST)
-        while len(self._waiting) < self._most and (now := time.monotonic()) < end:
-            if not self._coming and now > max(begun, self._arrived) + _GRACE * seconds:
+        end = begun + min(_LINGER * self._seconds, _LONGEST)
+        while len(self._waiting) < min(self._clients, self._most) and (now := time.monotonic()) < end:
+            if not self._coming and now > max(begun, self._arrived) + _GRACE * self._seconds:
                 return
             await asyncio.sleep(_TICK)
 
@@ -159,7 +158,9 @@ class Batcher(Generic[Question, Answer]):
             if not picture.answer.done():
                 picture.answer.set_result(answer)
         seconds = time.monotonic() - begun
-        self._last = len(batch), seconds
+        # Those that have their answers now, and those that came meanwhile. One that is late once is still expected.
+        present = len(batch) + len(self._waiting) + self._coming
+        self._clients, self._seconds = max(present, self._clients - 1), seconds
         pace = seconds / len(batch)
         self._pace = _MEMORY * self._pace + (1 - _MEMORY) * pace if self._pace else pace
         self._done(len(batch), seconds)
