@@ -47,7 +47,7 @@ class Batcher(Generic[Question, Answer]):
     While the model computes a batch, pictures that come wait; as soon as it is free it gets those that wait. The one
     that has waited longest goes first, and takes along others with the same question and shape. Clients that got their
     answers together mostly come back together: so where there are several, the next batch lingers for a moment until as
-    many pictures wait as there are clients, or it is full. One client alone never waits for others.
+    many pictures wait as there are clients, or it is full. One that was always alone never waits for others.
 
     Args:
         compute: the model's answers about B pictures to one question; is called in a thread, once at a time.

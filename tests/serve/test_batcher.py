@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -60,6 +61,29 @@ def test_each_gets_its_own_answer_and_whoever_left_is_not_computed(
     for kind in set(kinds):
         wanted = sum(one[:2] == kind and not one[2] for one in asked)
         assert kinds.count(kind) == -(-wanted // most)
+
+
+def test_clients_that_come_one_after_another_are_computed_together_from_then_on() -> None:
+    sizes: list[int] = []
+
+    def compute(question: str, arrays: UInt8Array) -> Sequence[str]:
+        sizes.append(len(arrays))
+        time.sleep(0.2)
+        return [question] * len(arrays)
+
+    async def run() -> None:
+        async with Batcher(compute, 32) as batcher:
+
+            async def ask_again_and_again(times: int) -> None:
+                for _ in range(times):
+                    await batcher.ask(picture(0, (2, 2)), "a")
+
+            first = asyncio.ensure_future(ask_again_and_again(4))
+            await asyncio.sleep(0.05)
+            await asyncio.gather(first, ask_again_and_again(3))
+
+    asyncio.run(run())
+    assert sizes == [1, 2, 2, 2]
 
 
 def test_an_error_is_the_answer_of_its_batch_alone() -> None:
