@@ -31,7 +31,7 @@ from capcli.library.vector_index import (
     read_scales,
     view_index,
 )
-from capcli.library.vectors import pack, read_stored
+from capcli.library.vectors import BLOCK, pack, read_stored
 
 _CONNECTIVITY = 16
 """Neighbours of each vector in the graph."""
@@ -41,9 +41,6 @@ _BREADTH = 64
 
 _MOST_DROPPED = 0.1
 """The share of its vectors that are taken out of a graph before it is made anew: what they leave makes it worse."""
-
-_AT_ONCE = 4096
-"""Vectors that are written at once."""
 
 _STEP = 2 * 10**9
 """Nanoseconds in which the coarsest file system counts the times of files."""
@@ -203,8 +200,8 @@ def _write(part: Path, index: _GrowingIndex, stamp: bytes, sha256: str) -> Label
         file.seek(graph)
         file.write(index.scales.astype("<f4").tobytes())
         pictures = len(index.scales)
-        for start in range(0, pictures, _AT_ONCE):
-            some = np.arange(start, min(start + _AT_ONCE, pictures))
+        for start in range(0, pictures, BLOCK):
+            some = np.arange(start, min(start + BLOCK, pictures))
             file.write(index.read(some)["values"].tobytes())
         file.seek(0)
         while block := file.read(1 << 20):

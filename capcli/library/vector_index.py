@@ -40,7 +40,7 @@ _MARK = _KIND + b"2"
 
 _SCALE = np.dtype("<f4")
 
-_BREADTH = 2
+_EXPANSION = 2
 """How many times as many vectors a search looks at as are asked for. More find more, and read more of the file."""
 
 
@@ -111,7 +111,7 @@ class VectorIndex:
 
     def nearest(self, vector: Float32Array, count: int) -> IntArray:
         """The ids of about `count` pictures, those whose vectors are most like a unit vector, E, the best first."""
-        self.graph.expansion_search = _BREADTH * count
+        self.graph.expansion_search = _EXPANSION * count
         (values,) = round_vectors(vector[None])["values"]
         found: IntArray = self.graph.search(values, count, threads=1).keys.astype(np.intp)
         return found
