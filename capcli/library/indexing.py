@@ -89,7 +89,9 @@ class _GrowingIndex:
         pictures, rows = pictures[other], rows[other]
         self.drop(pictures[self.scales[pictures] > 0])
         if len(pictures):
-            self.graph.add(pictures.astype(np.uint64), np.ascontiguousarray(rows["values"]))
+            # Threads that meet in a nearly empty graph leave some vectors to which nothing leads.
+            threads = 1 if len(self.graph) < BLOCK else 0
+            self.graph.add(pictures.astype(np.uint64), np.ascontiguousarray(rows["values"]), threads=threads)
             self.scales[pictures] = rows["scale"]
 
     def drop(self, pictures: IntArray) -> None:
