@@ -48,24 +48,27 @@ def main() -> None:
         make_bursts(folder, pictures[: options.bursts], options.shots)
         ratios = []
         for _ in range(options.rounds):
-            each, one = (caption(folder, Path(name) / "photos.db", *more) for more in ((), ("--one-per-burst",)))
-            ratios.append(each / one)
-        told = ", ".join(f"{ratio:.1f}" for ratio in ratios)
+            every_shot, per_burst = (
+                caption(folder, Path(name) / "photos.db", *more) for more in ((), ("--one-per-burst",))
+            )
+            ratios.append(every_shot / per_burst)
+        speedups = ", ".join(f"{ratio:.1f}" for ratio in ratios)
         print(
-            f"{options.bursts} bursts of {options.shots} shots: {told} times as fast with --one-per-burst, by the clock"
+            f"{options.bursts} bursts of {options.shots} shots: {speedups} times as fast with --one-per-burst, "
+            "by the clock"
         )
 
 
 def compare(pictures: list[Image.Image]) -> None:
     chance = np.random.default_rng(0)
-    own = np.stack([look(picture) for picture in pictures])
-    others = (own[:, None] != own[None]).sum(-1)[np.triu_indices(len(own), 1)]
+    hashes = np.stack([look(picture) for picture in pictures])
+    others = (hashes[:, None] != hashes[None]).sum(-1)[np.triu_indices(len(hashes), 1)]
     print(f"{len(pictures)} pictures; shares whose hashes differ in at most so many bits ({MOST_APART} is the limit)")
     print(f"{'':16}" + "".join(f"{limit:>9}" for limit in LIMITS))
     tell("others", others)
     for moved in (0.02, 0.05, 0.08):
         shots = [next_shot(picture, moved, chance) for picture in pictures]
-        tell(f"moved by {moved:.0%}", np.array([(look(one) != look(other)).sum() for one, other in shots]))
+        tell(f"moved by {moved:.0%}", np.array([(look(first) != look(second)).sum() for first, second in shots]))
 
 
 def tell(name: str, apart: IntArray) -> None:

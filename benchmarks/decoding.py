@@ -57,7 +57,7 @@ def main() -> None:
             raise SystemExit(f"{path}: has no dev split")
     references = [[[tokenize(caption) for caption in item.captions] for item in items] for items in collections]
     nouns = Nouns.read()
-    named = [[{one for said in item.captions for one in nouns.find(said)} for item in items] for items in collections]
+    named = [[{noun for text in item.captions for noun in nouns.find(text)} for item in items] for items in collections]
     encoded = []
     with ReadingPool() as pool:
         for items in collections:
@@ -81,26 +81,26 @@ def main() -> None:
             captioner.check(chosen)
         except CapcliError as error:
             raise SystemExit(str(error)) from None
-        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in combination.items())
+        label = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in combination.items())
         start = time.perf_counter()
-        found = [[each for regions in batches for each in captioner.decode(regions, chosen)] for batches in encoded]
+        found = [[result for regions in batches for result in captioner.decode(regions, chosen)] for batches in encoded]
         taken = time.perf_counter() - start
-        said = [[tokenize(caption.text) for caption in captions] for captions in found]
-        scores = [corpus_cider_d(*pair) for pair in zip(references, said, strict=True)]
-        length = np.mean([len(words) for captions in said for words in captions])
+        hypotheses = [[tokenize(caption.text) for caption in captions] for captions in found]
+        scores = [corpus_cider_d(*pair) for pair in zip(references, hypotheses, strict=True)]
+        length = np.mean([len(words) for captions in hypotheses for words in captions])
         right = [
             np.mean([set(nouns.find(caption.text)) <= people for caption, people in zip(*pair, strict=True)])
             for pair in zip(found, named, strict=True)
         ]
-        results.append((float(np.mean(scores)), told))
+        results.append((float(np.mean(scores)), label))
         print(
-            f"{told}: CIDEr-D {' '.join(f'{score:.4f}' for score in scores)}, mean {np.mean(scores):.4f}, "
+            f"{label}: CIDEr-D {' '.join(f'{score:.4f}' for score in scores)}, mean {np.mean(scores):.4f}, "
             f"nouns right {' '.join(f'{share:.2f}' for share in right)}, {length:.1f} words, "
             f"{count / taken:.0f} images/s without the encoder",
             flush=True,
         )
-    score, told = max(results)
-    print(f"best: {told}, CIDEr-D {score:.4f}")
+    score, label = max(results)
+    print(f"best: {label}, CIDEr-D {score:.4f}")
 
 
 def numbers(kind: Callable[[str], float]) -> Callable[[str], list[float]]:

@@ -39,14 +39,14 @@ def main() -> None:
     print(f"machine: {describe()}")
     captioner = Captioner.load(options.model)
     pictures = [read_picture(path) for path in find_pictures([options.folder]).pictures[: options.pictures]]
-    own = embed(captioner, pictures)
-    alike = own @ own.T
+    embeddings = embed(captioner, pictures)
+    alike = embeddings @ embeddings.T
     np.fill_diagonal(alike, -1)
     print(f"{len(pictures)} pictures; scores that shares of them stay below")
     print(f"{'':16}" + "".join(f"{share:>8.0%}" for share in SHARES))
     tell("nearest other", alike.max(1))
     for name, change in {"smaller, poorer": shrink, "brighter": brighten, "cut": cut}.items():
-        tell(name, np.einsum("ne,ne->n", own, embed(captioner, [change(picture) for picture in pictures])))
+        tell(name, np.einsum("ne,ne->n", embeddings, embed(captioner, [change(picture) for picture in pictures])))
 
 
 def embed(captioner: BaseCaptioner, pictures: list[Image.Image]) -> Float32Array:

@@ -50,14 +50,16 @@ def main() -> None:
     for start in range(0, len(images), BATCH):
         part = images[start : start + BATCH]
         arrays = np.stack([onnx.prepare(image) for image in part])
-        for image, one, other in zip(part, onnx.caption_arrays(arrays), in_torch.caption_arrays(arrays), strict=True):
-            if one.text == other.text:
+        for image, of_onnx, of_torch in zip(
+            part, onnx.caption_arrays(arrays), in_torch.caption_arrays(arrays), strict=True
+        ):
+            if of_onnx.text == of_torch.text:
                 equal += 1
-                furthest = max(furthest, abs(one.confidence - other.confidence))
+                furthest = max(furthest, abs(of_onnx.confidence - of_torch.confidence))
                 continue
-            apart = [score(in_torch, onnx.prepare(image), caption) for caption in (one, other)]
+            apart = [score(in_torch, onnx.prepare(image), caption) for caption in (of_onnx, of_torch)]
             ties += abs(apart[0] - apart[1]) < TIE
-            print(f"{image.name}: {one.text!r} {apart[0]:.6f}, torch {other.text!r} {apart[1]:.6f}")
+            print(f"{image.name}: {of_onnx.text!r} {apart[0]:.6f}, torch {of_torch.text!r} {apart[1]:.6f}")
     print(
         f"{equal} of {len(images)} captions equal, {ties} of the others tied within {TIE}; of equal ones the "
         f"confidence differs by {furthest:.1e} at most"

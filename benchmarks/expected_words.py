@@ -59,12 +59,12 @@ def fit(options: argparse.Namespace) -> None:
     described = read_header(file)
     train = draw(options.datasets, "train", described.held_out)
     dev = [item for item in draw(options.datasets, "dev") if len(item.captions) >= JUDGES]
-    said = [words_of(item) for item in train]
-    counts = Counter(word for each in said for word in each)
+    labels = [words_of(item) for item in train]
+    counts = Counter(word for picture_labels in labels for word in picture_labels)
     spoken = set(described.described["vocabulary"]) - FUNCTION_WORDS
     words = tuple(sorted(word for word in spoken if counts[word] >= FEWEST))
     shares = np.array([min(1.0, len(item.captions) / JUDGES) for item in train], np.float32)
-    weight, bias = regress(pool(captioner, train, cache_of(options)), table(said, words), shares)
+    weight, bias = regress(pool(captioner, train, cache_of(options)), table(labels, words), shares)
     scores = pool(captioner, dev, cache_of(options)) @ weight.T + bias
     knots = calibrate(scores, table([words_of(item) for item in dev], words) > 0)
     usual = np.array([counts[word] / len(train) for word in words])

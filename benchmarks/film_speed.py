@@ -56,10 +56,10 @@ def main() -> None:
             plain, before = seconds_of(decode(film))
             print(f"  every frame: {before:.1f} s of processor")
             for every in (2.0, 10.0):
-                seen, spent = seconds_of(sample(film, every))
-                same = all(np.array_equal(pixels, plain[at]) for at, pixels in seen.items())
-                told = "equal" if same else "DIFFERENT"
-                print(f"  each {every:g} s: {spent:.1f} s, {spent / before:.2f} of it; {told} frames")
+                sampled, spent = seconds_of(sample(film, every))
+                same = all(np.array_equal(pixels, plain[at]) for at, pixels in sampled.items())
+                verdict = "equal" if same else "DIFFERENT"
+                print(f"  each {every:g} s: {spent:.1f} s, {spent / before:.2f} of it; {verdict} frames")
         report(film, options.model, scenes[-1].stop)
 
 
@@ -75,8 +75,8 @@ def decode(film: Path) -> Iterator[tuple[float, UInt8Array]]:
 def sample(film: Path, every: float) -> Iterator[tuple[float, UInt8Array]]:
     """The frames that capcli looks at."""
     with Film(film) as opened:
-        for one in opened.samples(every):
-            yield one.time, to_square(one.frame, 64)
+        for sampled in opened.samples(every):
+            yield sampled.time, to_square(sampled.frame, 64)
 
 
 def seconds_of(frames: Iterator[tuple[float, UInt8Array]]) -> tuple[dict[float, UInt8Array], float]:

@@ -231,7 +231,7 @@ def compare(now: BoolArray, before: BoolArray) -> list[str]:
     with np.errstate(divide="ignore", invalid="ignore"):
         drawn = resample([sums], len(now), SAMPLES, seed=0)
         found = [(value, *interval(drawn[name])) for name, value in zip(names, full(sums, len(now)), strict=True)]
-    return ["{:.3f} ({:.3f} to {:.3f})".format(*one) if np.isfinite(one).all() else "-" for one in found]
+    return ["{:.3f} ({:.3f} to {:.3f})".format(*estimate) if np.isfinite(estimate).all() else "-" for estimate in found]
 
 
 def _shares(sums: Float64Array) -> Float64Array:

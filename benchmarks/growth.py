@@ -58,14 +58,14 @@ def measure(pictures: Path, count: int, model: str, rows: Path) -> None:
     arguments = [command(), "caption", str(pictures), "--model", model, "-o", str(rows), "--resume"]
     before = children()
     done = subprocess.run(arguments, stderr=subprocess.PIPE, text=True, check=True)
-    told = re.search(r"captioned ([0-9,]+), skipped 0, failed 0, ([0-9.]+) images/s", done.stderr)
-    if not told or int(told[1].replace(",", "")) != count or len(rows.read_bytes().splitlines()) != count:
+    summary = re.search(r"captioned ([0-9,]+), skipped 0, failed 0, ([0-9.]+) images/s", done.stderr)
+    if not summary or int(summary[1].replace(",", "")) != count or len(rows.read_bytes().splitlines()) != count:
         raise SystemExit(f"not every picture has its row: {done.stderr}")
     start = time.perf_counter()
     subprocess.run(arguments, stderr=subprocess.DEVNULL, check=True)
     again = time.perf_counter() - start
     print(
-        f"{count:6} files: {1000 / float(told[2]):.2f} ms a file, {told[2]} images/s; peak memory of any process "
+        f"{count:6} files: {1000 / float(summary[2]):.2f} ms a file, {summary[2]} images/s; peak memory of any process "
         f"{max(children(), before) / 1e9:.3f} GB; resumed with nothing to do {again:.2f} s",
         flush=True,
     )

@@ -57,9 +57,9 @@ def main() -> None:
         make_photographs(home / "photographs", options.pictures)
         pictures = sorted((home / "photographs").iterdir())
         captioner = HuggingFaceCaptioner.load(save(options.model, home / "model"))
-        count = sum(one.numel() for one in captioner.model.parameters()) / 1e6
-        told = f"{options.model}, {count:.0f} M parameters, {captioner.precision}"
-        print(f"{told}, {len(pictures)} photographs, batches of {options.batch_size}")
+        count = sum(parameter.numel() for parameter in captioner.model.parameters()) / 1e6
+        description = f"{options.model}, {count:.0f} M parameters, {captioner.precision}"
+        print(f"{description}, {len(pictures)} photographs, batches of {options.batch_size}")
         turns = {"plain": caption_plainly, "capcli": caption_by_capcli}
         shares = []
         for number in range(-1, options.rounds):  # the first round warms up
@@ -153,8 +153,8 @@ def caption_plainly(
             images = [Image.open(path).convert("RGB") for path in batch]
             inputs = processor(images=images, return_tensors="pt").to(model.device, model.dtype)
             # A word too many tells capcli that a caption is to be cut.
-            said = model.generate(**inputs, max_new_tokens=options.words + 1, num_beams=1, do_sample=False)
-            for path, text in zip(batch, tokenizer.batch_decode(said, skip_special_tokens=True), strict=True):
+            generated = model.generate(**inputs, max_new_tokens=options.words + 1, num_beams=1, do_sample=False)
+            for path, text in zip(batch, tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True):
                 file.write(json.dumps({"path": str(path), "caption": text}) + "\n")
 
 

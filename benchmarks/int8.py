@@ -102,14 +102,14 @@ def prepare(options: argparse.Namespace) -> Ways:
 
     captioner = Captioner.of_file(find_model(options.model), "cpu", engine="onnx")
     assert captioner.engine == "onnx", captioner.notes
-    ways, told = Ways(captioner, find_model(options.model)), None
+    ways, samples = Ways(captioner, find_model(options.model)), None
     pictures = [item.image for item in read_dataset(options.data).split("train")]
     chosen = evenly(list(dict.fromkeys(pictures)), options.calibrate)
     for name in options.ways:
         way = WAYS[name]
-        if way.part == "encoder" and told is None:
-            told = sample(ways.whole["encoder"], (captioner.prepare(picture) for picture in chosen))
-        ways.add(name, way, told or {})
+        if way.part == "encoder" and samples is None:
+            samples = sample(ways.whole["encoder"], (captioner.prepare(picture) for picture in chosen))
+        ways.add(name, way, samples or {})
     return ways
 
 
@@ -125,18 +125,18 @@ def compare_ways(options: argparse.Namespace, ways: Ways) -> None:
     arrays = np.stack([ways.captioner.prepare(item.image) for item in items])
     clock = time.process_time if options.processor_time else time.perf_counter
     speeds = ways.measure(arrays[:16], options.rounds, clock)
-    said = {}
+    predictions = {}
     for name in ways.sessions:
         captions = ways.caption(name, arrays)
-        said[name] = [Prediction((i.name,), text, i.name) for i, text in zip(items, captions, strict=True)]
+        predictions[name] = [Prediction((i.name,), text, i.name) for i, text in zip(items, captions, strict=True)]
         encoder, everything, apart = speeds[name]
-        found = compare(references, said["float32"], said[name], ComparingOptions(no_java=True))
-        one = found.differences.metrics["CIDEr-D"]
-        same = sum(a.caption == b.caption for a, b in zip(said["float32"], said[name], strict=True))
+        found = compare(references, predictions["float32"], predictions[name], ComparingOptions(no_java=True))
+        difference = found.differences.metrics["CIDEr-D"]
+        same = sum(a.caption == b.caption for a, b in zip(predictions["float32"], predictions[name], strict=True))
         print(
             f"{name}: encoder {encoder:.2f} times, all {everything:.2f} times, regions {apart:.3f} apart, "
             f"{same} of {len(items)} captions the same, "
-            f"CIDEr-D {one.b:.4f}, {one.value:+.4f} ({one.low:+.4f} to {one.high:+.4f})",
+            f"CIDEr-D {difference.b:.4f}, {difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})",
             flush=True,
         )
 
@@ -161,8 +161,8 @@ class Ways:
         self.whole = {part: filled(graphs.parts[part].content, weights) for part in ("encoder", "step")}
         self.sessions = {"float32": {part: session(content) for part, content in self.whole.items()}}
 
-    def add(self, name: str, way: Way, told: Samples) -> None:
-        changed = dynamic(self.whole["step"]) if way.part == "step" else quantized(self.whole["encoder"], way, told)
+    def add(self, name: str, way: Way, samples: Samples) -> None:
+        changed = dynamic(self.whole["step"]) if way.part == "step" else quantized(self.whole["encoder"], way, samples)
         self.sessions[name] = {**self.sessions["float32"], way.part: session(changed)}
 
     def take(self, name: str) -> None:
@@ -182,14 +182,14 @@ class Ways:
                 self._engine.decode(regions[name], self.captioner.options)
                 times.append((encoded - start, clock() - start))
         true = regions["float32"]
-        told = {}
+        speeds = {}
         for name, times in taken.items():
             # The first round warms up.
             ratios = [[b / o for b, o in zip(*both, strict=True)] for both in zip(taken["float32"], times, strict=True)]
             encoder, everything = (statistics.median(column) for column in zip(*ratios[1:], strict=True))
             apart = float(np.linalg.norm(regions[name] - true) / np.linalg.norm(true))
-            told[name] = (encoder, everything, apart)
-        return told
+            speeds[name] = (encoder, everything, apart)
+        return speeds
 
     def caption(self, name: str, arrays: Any) -> list[str]:
         self.take(name)
@@ -207,9 +207,9 @@ def filled(content: bytes, weights: Mapping[str, Any]) -> bytes:
     import onnxruntime
 
     model = onnx.load_from_string(content)
-    for one in model.graph.initializer:
-        if one.name in weights:
-            one.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(weights[one.name]), one.name))
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(weights[tensor.name]), tensor.name))
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -252,7 +252,7 @@ def groups(graph: Any) -> dict[str, set[str]]:
     for node in graph.node:
         for name in node.input:
             users.setdefault(name, []).append(node)
-    shapes = {one.name: one.dims for one in graph.initializer}
+    shapes = {tensor.name: tensor.dims for tensor in graph.initializer}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     found: dict[str, set[str]] = {"first": {convolutions[0].output[0]}, "last": {convolutions[-1].output[0]}}
     found |= {name: set() for name in ("depthwise", "squeeze", "unit", "scale", "pool", "add")}
@@ -262,13 +262,13 @@ def groups(graph: Any) -> dict[str, set[str]]:
             found.setdefault(f"block {place[1]}", set()).add(output)
         if node.op_type == "GlobalAveragePool":
             found["pool"].add(output)
-            seen = users[output]
-            while seen[0].op_type != "Mul" or len(seen) > 1 or users[seen[0].output[0]][0].op_type == "Conv":
-                found["squeeze"] |= {one.output[0] for one in seen}
-                if len(seen) == 1 and seen[0].op_type == "Sigmoid":
-                    found["scale"].add(users[seen[0].output[0]][0].output[0])
+            readers = users[output]
+            while readers[0].op_type != "Mul" or len(readers) > 1 or users[readers[0].output[0]][0].op_type == "Conv":
+                found["squeeze"] |= {reader.output[0] for reader in readers}
+                if len(readers) == 1 and readers[0].op_type == "Sigmoid":
+                    found["scale"].add(users[readers[0].output[0]][0].output[0])
                     break
-                seen = users[seen[-1].output[0]]
+                readers = users[readers[-1].output[0]]
         elif node.op_type == "Conv" and shapes[node.input[1]][1] == 1 < shapes[node.input[1]][0]:
             found["depthwise"].add(output)
         elif node.op_type == "Add":
@@ -278,16 +278,16 @@ def groups(graph: Any) -> dict[str, set[str]]:
     return found
 
 
-def quantized(content: bytes, way: Way, told: Samples) -> bytes:
+def quantized(content: bytes, way: Way, samples: Samples) -> bytes:
     """The graph with pairs of QuantizeLinear and DequantizeLinear, of which ONNX Runtime makes int8 kernels."""
     model = onnx.load_from_string(content)
     graph, known = model.graph, groups(model.graph)
     stays = set[str]().union(*(known.get(name, set()) for name in way.float32))
-    layers = [n for n in graph.node if n.op_type in LAYERS and n.output[0] in told and n.output[0] not in stays]
-    around = {name for node in layers for name in (*node.input, *node.output) if name in told}
+    layers = [n for n in graph.node if n.op_type in LAYERS and n.output[0] in samples and n.output[0] not in stays]
+    around = {name for node in layers for name in (*node.input, *node.output) if name in samples}
     into_units = {n.input[0] for n in graph.node if n.op_type == "Sigmoid"}
-    steps = {name: step(told[name], way.ranges, cut=name in into_units) for name in around}
-    held = {one.name: one for one in graph.initializer}
+    steps = {name: step(samples[name], way.ranges, cut=name in into_units) for name in around}
+    held = {tensor.name: tensor for tensor in graph.initializer}
     nodes, added = list[Any](), list[Any]()
     for name in around - {output for node in graph.node for output in node.output}:
         nodes += rounding(name, *steps[name], added)

@@ -80,18 +80,17 @@ def prove(folder: Path, files: int, kills: int, chance: random.Random) -> Iterat
     """Makes pictures, applies captions, undoes it; gives a line for whatever is wrong."""
     pictures = folder / "pictures"
     pictures.mkdir(parents=True)
-    made = make_pictures(pictures, files, chance)
+    paths = make_pictures(pictures, files, chance)
     rows = folder / "rows.jsonl"
-    captions = {path: f'The "{path.suffix[1:]}" of number {number}, é & 漢 <b>.' for number, path in enumerate(made)}
+    captions = {path: f'The "{path.suffix[1:]}" of number {number}, é & 漢 <b>.' for number, path in enumerate(paths)}
     with rows.open("w", encoding="utf-8") as file:
         for path, caption in captions.items():
             row = {"path": str(path), "caption": caption, "keywords": ["dog", "animal|cat", "x, y"], "confidence": 0.5}
             file.write(json.dumps(row) + "\n")
-    before = {path: State(path) for path in made}
-    tags = read_tags(made)
+    before = {path: State(path) for path in paths}
+    tags = read_tags(paths)
 
     run = [command(), "apply", str(rows), "--into", "original", "--overwrite", "--quiet"]
-    start = time.perf_counter()
     done = 0
     while done < kills:
         # Another mark each time, so that a kill falls on pictures that are being written and not on a look at them.
@@ -103,10 +102,10 @@ def prove(folder: Path, files: int, kills: int, chance: random.Random) -> Iterat
         f"{files} files of {len(KINDS)} kinds, {1000 * seconds / files:.0f} ms a file; {done} kills before", flush=True
     )
 
-    raws = [path for path in made if path.suffix == ".dng"]
-    after = read_tags([path for path in made if path not in raws])
+    raws = [path for path in paths if path.suffix == ".dng"]
+    after = read_tags([path for path in paths if path not in raws])
     sidecars = read_tags([sidecar_of(path) for path in raws])
-    for path in made:
+    for path in paths:
         if path in raws:
             yield from differences_of_raw(path, before[path], captions[path], sidecars[sidecar_of(path)])
         else:
@@ -124,7 +123,7 @@ def prove(folder: Path, files: int, kills: int, chance: random.Random) -> Iterat
     print(f"put back; {done} kills before", flush=True)
     yield from (f"{path!r}: not put back" for path, state in before.items() if State(path) != state)
     found = {path for path in folder.rglob("*") if path.is_file()}
-    yield from (f"{path!r}: left behind" for path in found - {*made, rows})
+    yield from (f"{path!r}: left behind" for path in found - {*paths, rows})
 
 
 def is_killed(run: Sequence[str], seconds: float) -> bool:
@@ -173,12 +172,12 @@ def sidecar_of(raw: Path) -> Path:
 
 def read_tags(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
     """What exiftool says of files, with file names as the system has them."""
-    told: list[dict[str, Any]] = []
+    tags: list[dict[str, Any]] = []
     for start in range(0, len(paths), FILES_AT_ONCE):
         asked: list[str | Path] = ["exiftool", "-q", *ALL_TAGS, *paths[start : start + FILES_AT_ONCE]]
         done = subprocess.run(asked, capture_output=True, check=True)
-        told += json.loads(done.stdout.decode(errors="replace"))
-    return dict(zip(paths, told, strict=True))
+        tags += json.loads(done.stdout.decode(errors="replace"))
+    return dict(zip(paths, tags, strict=True))
 
 
 def differences(path: Path, before: State, caption: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
@@ -222,7 +221,7 @@ def make_pictures(folder: Path, count: int, chance: random.Random) -> list[Path]
 
     pillow_heif.register_heif_opener()
     sources = sorted([*(REPOSITORY / "examples").glob("*.jpg"), *(REPOSITORY / "tests/everyday/images").glob("*.jpg")])
-    made = []
+    paths = []
     for number in range(count):
         kind, turn = KINDS[number % len(KINDS)], number // len(KINDS)
         stem = ODD_NAMES[turn] if turn < len(ODD_NAMES) else f"{number:04}"
@@ -231,13 +230,13 @@ def make_pictures(folder: Path, count: int, chance: random.Random) -> list[Path]
         photograph.thumbnail((chance.randint(64, 320), 320))
         path = folder / f"{stem}.{kind}"
         save(photograph, path, turn)
-        made.append(path)
-    turns = {path: number // len(KINDS) for number, path in enumerate(made) if path.suffix != ".dng"}
+        paths.append(path)
+    turns = {path: number // len(KINDS) for number, path in enumerate(paths) if path.suffix != ".dng"}
     add_metadata({path: turn for path, turn in turns.items() if turn % 3})
-    for number, path in enumerate(made):
+    for number, path in enumerate(paths):
         os.utime(path, ns=(10**18, 10**18 + number * 10**9 + 123456789))
         path.chmod(0o640)
-    return made
+    return paths
 
 
 def save(photograph: Image.Image, path: Path, turn: int) -> None:

@@ -83,11 +83,11 @@ def fit(options: argparse.Namespace) -> None:
     held_out = read_header(find_model(options.model)).held_out
     train, dev = draw(options.datasets, "train", held_out), draw(options.datasets, "dev")
     judged = [item for item in dev if len(item.captions) >= JUDGES]
-    said = [nouns_of(item, nouns) for item in train]
-    counts = Counter(word for each in said for word in each)
+    labels = [nouns_of(item, nouns) for item in train]
+    counts = Counter(word for picture_labels in labels for word in picture_labels)
     words = tuple(sorted(word for word, count in counts.items() if count >= FEWEST))
     shares = np.array([min(1.0, len(item.captions) / JUDGES) for item in train], np.float32)
-    weight, bias = regress(pool(captioner, train, cache_of(options)), table(said, words), shares)
+    weight, bias = regress(pool(captioner, train, cache_of(options)), table(labels, words), shares)
     synonyms = {other: word for word in words for other in nouns.others[word]}
     head = KeywordHead(words, synonyms, weight, bias, np.zeros((0, 2), np.float32), FLOOR, "")
     right = table([nouns_of(item, nouns) for item in judged], words)
@@ -104,14 +104,16 @@ def measure(options: argparse.Namespace) -> None:
         truth = [nouns_of(item, nouns) for item in items]
         scores = head.scores(pool(captioner, items, cache_of(options)))
         captions = caption(captioner, items)
-        own = [nouns.find(one)[:GIVEN] for one in captions]
+        baseline = [nouns.find(sentence)[:GIVEN] for sentence in captions]
         best = [[head.words[place] for place in row[:GIVEN]] for row in np.argsort(-scores, 1, kind="stable")]
-        told = np.interp(scores, *head.calibration.T)
-        sure = [[word for word in row if told[n, head.words.index(word)] >= head.floor] for n, row in enumerate(best)]
-        print(f"\n{dataset}: {len(items):,} pictures, {np.mean([len(one) for one in truth]):.1f} nouns each")
+        calibrated = np.interp(scores, *head.calibration.T)
+        sure = [
+            [word for word in row if calibrated[n, head.words.index(word)] >= head.floor] for n, row in enumerate(best)
+        ]
+        print(f"\n{dataset}: {len(items):,} pictures, {np.mean([len(words) for words in truth]):.1f} nouns each")
         print(f"{'':34}given  right of given  right of five  found")
-        report("nouns of the caption", own, truth)
-        report("as many keywords as these", [row[: len(mine)] for row, mine in zip(best, own, strict=True)], truth)
+        report("nouns of the caption", baseline, truth)
+        report("as many keywords as these", [row[: len(mine)] for row, mine in zip(best, baseline, strict=True)], truth)
         report("five keywords", best, truth)
         report(f"those of {head.floor:g} and more", sure, truth)
         if min(len(item.captions) for item in items) >= JUDGES:
@@ -133,9 +135,9 @@ def draw(datasets: Sequence[str], split: str, held_out: float = 0.0) -> list[Ite
     found = []
     for dataset in datasets:
         name, _, limit = re.fullmatch(r"(.*?)(:(\d+))?", dataset).groups()  # type: ignore[union-attr]
-        told = read_dataset(Path(name))
-        share = 0.0 if told.split("dev") else held_out
-        items = [item for item in told.split(split) if not is_held_out(item.image, share)]
+        data = read_dataset(Path(name))
+        share = 0.0 if data.split("dev") else held_out
+        items = [item for item in data.split(split) if not is_held_out(item.image, share)]
         random.Random(0).shuffle(items)
         found += items[: int(limit) if limit else None]
     return found
@@ -145,12 +147,12 @@ def nouns_of(item: Item, nouns: Nouns) -> set[str]:
     return {noun for caption in item.captions for noun in nouns.find(caption)}
 
 
-def table(said: Sequence[set[str]], words: Sequence[str]) -> Float32Array:
+def table(labels: Sequence[set[str]], words: Sequence[str]) -> Float32Array:
     """B x W: 1 where a picture has a word."""
     place = {word: number for number, word in enumerate(words)}
-    found = np.zeros((len(said), len(words)), np.float32)
-    for row, each in zip(found, said, strict=True):
-        row[[place[word] for word in each if word in place]] = 1
+    found = np.zeros((len(labels), len(words)), np.float32)
+    for row, picture_labels in zip(found, labels, strict=True):
+        row[[place[word] for word in picture_labels if word in place]] = 1
     return found
 
 
@@ -199,7 +201,7 @@ def calibrate(scores: Float32Array, right: BoolArray) -> Float32Array:
 
 def caption(captioner: Captioner, items: Sequence[Item]) -> list[str]:
     """The model's own captions."""
-    return [one.text for one in captioner.caption([item.image for item in items])]
+    return [result.text for result in captioner.caption([item.image for item in items])]
 
 
 def report(name: str, given: Sequence[Sequence[str]], truth: Sequence[set[str]]) -> None:
@@ -214,13 +216,13 @@ def report(name: str, given: Sequence[Sequence[str]], truth: Sequence[set[str]])
 def print_reliability(scores: Float32Array, right: BoolArray) -> None:
     """Prints how often words of a probability are right, each picture's probabilities fitted to the other parts."""
     part = np.random.default_rng(0).integers(0, FOLDS, len(scores))
-    told = np.zeros_like(scores)
-    for one in range(FOLDS):
-        knots = calibrate(scores[part != one], right[part != one])
-        told[part == one] = np.interp(scores[part == one], *knots.T)
+    probabilities = np.zeros_like(scores)
+    for fold in range(FOLDS):
+        knots = calibrate(scores[part != fold], right[part != fold])
+        probabilities[part == fold] = np.interp(scores[part == fold], *knots.T)
     print("probability    words  right")
     for tenth in range(1, 10):
-        chosen = (told >= tenth / 10) & (told < (tenth + 1) / 10)
+        chosen = (probabilities >= tenth / 10) & (probabilities < (tenth + 1) / 10)
         if chosen.any():
             print(f"{tenth / 10:.1f} to {(tenth + 1) / 10:.1f}{chosen.sum():9}{right[chosen].mean():7.3f}")
 

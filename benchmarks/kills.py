@@ -87,8 +87,8 @@ def ends(
         process.kill()
         if process.wait() == -signal.SIGKILL:
             kills += 1
-            told = f"kill {kills} after {time.perf_counter() - start:.2f} s: "
-            print(f"{told}{size(rows):,} bytes of rows", flush=True)
+            event = f"kill {kills} after {time.perf_counter() - start:.2f} s: "
+            print(f"{event}{size(rows):,} bytes of rows", flush=True)
         else:
             yield content(rows) == undisturbed
             rows.unlink()
@@ -112,11 +112,11 @@ def content(rows: Path) -> bytes:
     """What a file holds; of a library the rows, and what is wrong with it."""
     if not rows.read_bytes().startswith(b"SQLite"):
         return rows.read_bytes()
-    told = [
+    commands = [
         [command(), "library", "export", str(rows), "--format", "jsonl"],
         [command(), "library", "check", str(rows)],
     ]
-    return b"".join(subprocess.run(one, stdout=subprocess.PIPE).stdout for one in told)
+    return b"".join(subprocess.run(arguments, stdout=subprocess.PIPE).stdout for arguments in commands)
 
 
 if __name__ == "__main__":

@@ -72,8 +72,8 @@ class Says:
         """Every option is good."""
 
     def caption_arrays(self, arrays: Any, options: Any, chooser: Any = None) -> list[Any]:
-        said = {"text": "a picture", "confidence": 0.5, "uncertain": False, "alternatives": (), "words": ()}
-        return [SimpleNamespace(**said, keywords=None) for _ in arrays]
+        fields = {"text": "a picture", "confidence": 0.5, "uncertain": False, "alternatives": (), "words": ()}
+        return [SimpleNamespace(**fields, keywords=None) for _ in arrays]
 
 
 def main() -> None:
@@ -91,19 +91,19 @@ def main() -> None:
         return
 
     print(f"machine: {describe()}")
-    for each in options.each:
-        with folder_of(1, each) as folder:
+    for capacity in options.each:
+        with folder_of(1, capacity) as folder:
             least = {case: measure(folder, case)[1]["peak"] for case in options.cases}
         for count in options.counts:
-            with folder_of(count, each) as folder:
+            with folder_of(count, capacity) as folder:
                 for case in options.cases:
                     row, paths = measure(folder, case)
                     more = paths["peak"] - least[case]
                     print(
-                        f"{case}: {count:,} files, {f'{each:,} to a folder' if each else 'all in one folder'}: first "
-                        f"row after {row['wall']:.2f} s ({row['processor']:.2f} s of the processor); all paths in "
-                        f"{paths['wall']:.1f} s, peak memory {paths['peak'] / 1e6:.0f} MB, {more / 1e6:.0f} MB more "
-                        f"than with one path, {more / count:.0f} bytes a path",
+                        f"{case}: {count:,} files, {f'{capacity:,} to a folder' if capacity else 'all in one folder'}: "
+                        f"first row after {row['wall']:.2f} s ({row['processor']:.2f} s of the processor); "
+                        f"all paths in {paths['wall']:.1f} s, peak memory {paths['peak'] / 1e6:.0f} MB, "
+                        f"{more / 1e6:.0f} MB more than with one path, {more / count:.0f} bytes a path",
                         flush=True,
                     )
 
@@ -123,17 +123,17 @@ def measure(folder: Path, case: str) -> tuple[dict[str, float], dict[str, float]
 
 
 @contextmanager
-def folder_of(count: int, each: int) -> Iterator[Path]:
+def folder_of(count: int, capacity: int) -> Iterator[Path]:
     """A folder with so many pictures, so many to a sub-folder."""
     from PIL import Image
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "photos")
         for number in range(count):
-            source, below = Path(place, f"{number // LINKS}.jpg"), folder / str(number // each if each else 0)
+            source, below = Path(place, f"{number // LINKS}.jpg"), folder / str(number // capacity if capacity else 0)
             if number % LINKS == 0:
                 Image.new("RGB", (32, 32), (90, 120, 200)).save(source)
-            if number % (each or count) == 0:
+            if number % (capacity or count) == 0:
                 below.mkdir(parents=True)
             os.link(source, below / f"IMG_{number:07}.jpg")
         yield folder
@@ -177,8 +177,8 @@ def first_row(folder: Path, case: str) -> None:
 
     def tell(rows: Any, result: Any) -> None:
         write(rows, result)
-        told = {"wall": time.perf_counter() - start[0], "processor": time.process_time() - start[1]}
-        sys.stdout.write(json.dumps(told) + "\n")
+        seconds = {"wall": time.perf_counter() - start[0], "processor": time.process_time() - start[1]}
+        sys.stdout.write(json.dumps(seconds) + "\n")
         sys.stdout.flush()
         os._exit(0)
 

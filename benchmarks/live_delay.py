@@ -67,8 +67,8 @@ def main() -> None:
                 leave=Event(),
             )
     print(f"{len(scenes)} scenes of {options.seconds:g} s; {account}; {account.dropped:,} frames dropped")
-    print(f"frame to sentence: {told(list(account.delays))}")
-    print(f"change of the scene to sentence: {told(clock.delays)}")
+    print(f"frame to sentence: {describe_delays(list(account.delays))}")
+    print(f"change of the scene to sentence: {describe_delays(clock.delays)}")
     print(f"scenes with a sentence: {len(clock.delays)} of {len(scenes)}")
     looks, captions = spent(viewer, photos)
     print(f"processor time on one thread: {1000 * looks:.0f} ms for a look, {1000 * captions:.0f} ms for a caption")
@@ -109,7 +109,7 @@ def spent(viewer: EncodingViewer, photos: list[Path]) -> tuple[float, float]:
     return float(np.median(looks)), float(np.median(captions))
 
 
-def told(delays: list[float]) -> str:
+def describe_delays(delays: list[float]) -> str:
     """Median and 95th percentile in milliseconds."""
     median, high = 1000 * np.median(delays), 1000 * np.percentile(delays, 95)
     return f"median {median:.0f} ms, 95th percentile {high:.0f} ms of {len(delays)}"

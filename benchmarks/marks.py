@@ -76,16 +76,16 @@ def read_key(file: Path) -> dict[int, tuple[str, str]]:
 def read_marks(file: Path, numbers: Mapping[int, object]) -> dict[int, str]:
     """Marks by number, those left empty excepted; raises DatasetError."""
     marks: dict[int, str] = {}
-    seen: set[int] = set()
+    numbers_read: set[int] = set()
     for where, row in read_table(file, ("number", "mark")):
-        number, said = read_number(row["number"], where), row["mark"].lower()
+        number, written = read_number(row["number"], where), row["mark"].lower()
         if number not in numbers:
             raise DatasetError(f"{where}: the key has no number {number}; these marks are of other sheets")
-        if number in seen:
+        if number in numbers_read:
             raise DatasetError(f"{where}: number {number} comes twice")
-        seen.add(number)
-        meant = [mark for mark in MARKS if said and mark.startswith(said)]
-        if said and not meant:
+        numbers_read.add(number)
+        meant = [mark for mark in MARKS if written and mark.startswith(written)]
+        if written and not meant:
             raise DatasetError(f"{where}: {row['mark']!r} is no mark; write {', '.join(MARKS)}")
         if meant:
             marks[number] = meant[0]
@@ -102,8 +102,8 @@ def report(key: Mapping[int, tuple[str, str]], files: Sequence[Path]) -> Iterato
             yield f"## {file.name}\n"
         yield from tabulate_shares(key, marks)
         yield from tabulate_differences(key, marks)
-    for (one, first), (other, second) in combinations(zip(files, readers, strict=True), 2):
-        yield from describe_agreement(f"{one.name} and {other.name}", first, second)
+    for (first_file, first), (second_file, second) in combinations(zip(files, readers, strict=True), 2):
+        yield from describe_agreement(f"{first_file.name} and {second_file.name}", first, second)
 
 
 def tabulate_shares(key: Mapping[int, tuple[str, str]], marks: Mapping[int, str]) -> Iterator[str]:
@@ -127,24 +127,24 @@ def tabulate_differences(key: Mapping[int, tuple[str, str]], marks: Mapping[int,
         source, picture = key[number]
         of_source[source][picture] = mark
     pairs = [
-        (one, other, sorted(of_source[one].keys() & of_source[other].keys()))
-        for other, one in combinations(list_sources(key), 2)
+        (second, first, sorted(of_source[second].keys() & of_source[first].keys()))
+        for first, second in combinations(list_sources(key), 2)
     ]
     if not any(both for *_, both in pairs):
         return
     yield "| difference, in points | pictures | " + " | ".join(MARKS) + " |"
     yield "|---|---|" + "---|" * len(MARKS)
-    for one, other, both in pairs:
+    for second, first, both in pairs:
         if not both:
             continue
-        columns = [[mark_row(of_source[source][picture]) for picture in both] for source in (one, other)]
+        columns = [[mark_row(of_source[source][picture]) for picture in both] for source in (second, first)]
         values = 100 * (np.array(columns[0]) - np.array(columns[1]))
         drawn = resample([Means(MARKS, values)], len(both), SAMPLES, seed=0)
         cells = [
             "{:+.0f} ({:+.0f} to {:+.0f})".format(values[:, place].mean(), *interval(drawn[mark]))
             for place, mark in enumerate(MARKS)
         ]
-        yield f"| {one} less {other} | {len(both)} | " + " | ".join(cells) + " |"
+        yield f"| {second} less {first} | {len(both)} | " + " | ".join(cells) + " |"
     yield ""
 
 
@@ -175,7 +175,7 @@ def list_sources(key: Mapping[int, tuple[str, str]]) -> list[str]:
 
 
 def mark_row(mark: str) -> list[float]:
-    return [float(mark == one) for one in MARKS]
+    return [float(mark == name) for name in MARKS]
 
 
 def format_share(count: int, total: int) -> str:

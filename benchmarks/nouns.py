@@ -178,7 +178,7 @@ class Nouns:
 
 def derive(sentences: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The nouns of sentences, the most frequent first, each with other words for it."""
-    phrases = [["", *tokenize(one), "", ""] for one in sentences]
+    phrases = [["", *tokenize(sentence), "", ""] for sentence in sentences]
     counts = Counter(word for words in phrases for word in words)
     ends = Counter[str]()
     for words in phrases:
@@ -210,12 +210,12 @@ def _folded(known: set[str], counts: Mapping[str, int]) -> dict[str, tuple[str, 
     same = {word: noun for noun, words in SYNONYMS.items() for word in words}
     totals = Counter[str]()
     for word in known:
-        single = next((one for one in singulars(word) if one in known or one in NO_KEYWORDS), word)
+        single = next((singular for singular in singulars(word) if singular in known or singular in NO_KEYWORDS), word)
         if not NO_KEYWORDS & {word, single}:
             totals[same.get(single, single)] += counts[word]
-    totals.update(dict.fromkeys((*SYNONYMS, *(" ".join(one.split()) for one in COMPOUNDS.split(";"))), 1))
+    totals.update(dict.fromkeys((*SYNONYMS, *(" ".join(compound.split()) for compound in COMPOUNDS.split(";"))), 1))
     return {
-        noun: tuple(SYNONYMS.get(noun, ())) for noun, _ in sorted(totals.items(), key=lambda one: (-one[1], one[0]))
+        noun: tuple(SYNONYMS.get(noun, ())) for noun, _ in sorted(totals.items(), key=lambda item: (-item[1], item[0]))
     }
 
 

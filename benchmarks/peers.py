@@ -65,8 +65,8 @@ def prepare_capcli(options: argparse.Namespace) -> Callable[[], float]:
 
     captioner = Captioner.of_file(find_model(options.model), "cpu", engine=options.engine)
     arrays = np.stack([captioner.prepare(picture) for picture in made_pictures(options.pictures)])
-    told = f"{captioner.name}, {captioner.engine}, beam {captioner.options.beam_size}"
-    print(f"capcli: {told}, {len(arrays)} pictures in batches of {BATCH}")
+    description = f"{captioner.name}, {captioner.engine}, beam {captioner.options.beam_size}"
+    print(f"capcli: {description}, {len(arrays)} pictures in batches of {BATCH}")
     return lambda: measure([captioner], [arrays], BATCH, rounds=1).rate(0)
 
 
@@ -76,17 +76,17 @@ def compare(name: str, capcli: Callable[[], float], options: argparse.Namespace)
     torch.manual_seed(0)
     build, side = PEERS[name]
     model = build()[0].eval()
-    count = sum(one.numel() for one in model.parameters()) / 1e6
+    count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     generate(model, side, 1, 1)
     rates = {batch: generate(model, side, batch, options.words) for batch in options.batches}
     best = max(rates, key=lambda batch: rates[batch])
-    told = ", ".join(f"{rate:.2f} at {batch}" for batch, rate in rates.items())
-    print(f"{name}, {count:.0f} M parameters, images/s by batch: {told}", flush=True)
+    by_batch = ", ".join(f"{rate:.2f} at {batch}" for batch, rate in rates.items())
+    print(f"{name}, {count:.0f} M parameters, images/s by batch: {by_batch}", flush=True)
     ratios = []
     for number in range(1, options.rounds + 1):
-        peer, own = generate(model, side, best, options.words), capcli()
-        ratios.append(own / peer)
-        print(f"round {number}: {name} {peer:.2f} images/s, capcli {own:.2f}, ratio {ratios[-1]:.1f}", flush=True)
+        peer, ours = generate(model, side, best, options.words), capcli()
+        ratios.append(ours / peer)
+        print(f"round {number}: {name} {peer:.2f} images/s, capcli {ours:.2f}, ratio {ratios[-1]:.1f}", flush=True)
     middle = statistics.median(ratios)
     print(f"capcli over {name} at batch {best}: median {middle:.1f}, from {min(ratios):.1f} to {max(ratios):.1f}")
 
@@ -98,12 +98,12 @@ def generate(model: Any, side: int, batch: int, words: int) -> float:
     pixels = torch.rand(batch, 3, side, side)
     start = time.perf_counter()
     with torch.inference_mode():
-        said = model.generate(
+        generated = model.generate(
             pixel_values=pixels, min_new_tokens=words, max_new_tokens=words, num_beams=1, do_sample=False
         )
     taken = time.perf_counter() - start
-    if len(said) != batch or said.shape[1] < words:
-        raise SystemExit(f"it gave {tuple(said.shape)} tokens in place of {batch} x {words}")
+    if len(generated) != batch or generated.shape[1] < words:
+        raise SystemExit(f"it gave {tuple(generated.shape)} tokens in place of {batch} x {words}")
     return batch / taken
 
 

@@ -119,7 +119,7 @@ def compare(
     """How many questions have neither the confirmed answer nor the one under way; the latter counts from now on."""
     if not (folder / FILE).read_bytes():
         return len(confirmed)
-    held = {(key[0], key[3]): one.preferred for key, one in read_ratings(folder / FILE)[0].items()}
+    held = {(key[0], key[3]): rating.preferred for key, rating in read_ratings(folder / FILE)[0].items()}
     for key, better in under_way.items():
         if key in held and held[key] == better:
             confirmed[key] = better

@@ -88,8 +88,8 @@ def make_pictures(folder: Path, options: argparse.Namespace) -> None:
 
 
 def arguments(options: argparse.Namespace, output: Path, *more: str) -> list[str]:
-    own = ["--model", options.model, "--batch-size", str(options.batch_size), "-o", str(output), "--resume"]
-    return [command(), "caption", "pictures", *own, *(["--part-rows", str(options.part_rows)] if more else []), *more]
+    fixed = ["--model", options.model, "--batch-size", str(options.batch_size), "-o", str(output), "--resume"]
+    return [command(), "caption", "pictures", *fixed, *(["--part-rows", str(options.part_rows)] if more else []), *more]
 
 
 def run(options: argparse.Namespace, folder: Path, output: Path, *more: str) -> float:
@@ -101,9 +101,9 @@ def run(options: argparse.Namespace, folder: Path, output: Path, *more: str) -> 
             first = time.perf_counter(), done
         time.sleep(0.02)
     assert process.stderr is not None
-    told = process.stderr.read().decode()
+    stderr = process.stderr.read().decode()
     if process.returncode not in (0, 1) or first is None:
-        raise SystemExit(f"it ended with exit code {process.returncode}: {told[-500:]}")
+        raise SystemExit(f"it ended with exit code {process.returncode}: {stderr[-500:]}")
     return float(options.pictures - first[1]) / (time.perf_counter() - first[0])
 
 
@@ -118,7 +118,7 @@ def settled(output: Path) -> int:
 
 def rows_of(output: Path, stem: str) -> int:
     try:
-        return int(dataset.dataset([str(one) for one in output.glob(f"{stem}*.parquet")]).count_rows())
+        return int(dataset.dataset([str(path) for path in output.glob(f"{stem}*.parquet")]).count_rows())
     except (OSError, ValueError):
         return 0
 
@@ -131,9 +131,9 @@ def compare(output: Path, wanted: dict[str, dict[str, Any]], what: str) -> bool:
         if not row.get("uncertain"):
             row.pop("uncertain")
     differing = [row["path"] for row in rows if row != wanted[row["path"]]]
-    told = "every picture once" if once else f"NOT every picture once ({len(set(numbers))} of {len(wanted)})"
+    coverage = "every picture once" if once else f"NOT every picture once ({len(set(numbers))} of {len(wanted)})"
     alike = "the rows equal" if not differing else f"{len(differing)} rows DIFFER, such as {differing[0]}"
-    print(f"{what}: {told}; {alike} those of one process", flush=True)
+    print(f"{what}: {coverage}; {alike} those of one process", flush=True)
     return once and not differing
 
 

@@ -41,8 +41,8 @@ def main() -> None:
         begun_from = Encoder(model.config.encoder)
         begun_from.load_pretrained(options.encoder_weights)
         with torch.no_grad():
-            for own, before in zip(model.encoder.parameters(), begun_from.parameters(), strict=True):
-                own.lerp_(before, options.share)
+            for parameter, before in zip(model.encoder.parameters(), begun_from.parameters(), strict=True):
+                parameter.lerp_(before, options.share)
         if options.matcher:
             giver = Checkpoint.load(find_model(options.matcher)).model
             matcher = giver.config.matcher

@@ -40,11 +40,11 @@ def main() -> None:
     answered = lost = 0
     with tempfile.TemporaryDirectory() as folder:
         library = make_library(Path(folder))
-        told = {number: f"Caption {number}." for number in range(1, PICTURES + 1)}
+        texts = {number: f"Caption {number}." for number in range(1, PICTURES + 1)}
         for turn in range(options.kills):
-            done, under_way = edit_until_killed(library, told, turn, chance.uniform(0.005, 0.3))
+            done, under_way = edit_until_killed(library, texts, turn, chance.uniform(0.005, 0.3))
             answered += done
-            lost += compare(library, told, under_way)
+            lost += compare(library, texts, under_way)
         faults = find_faults(library)
     print(f"{options.kills} kills, {answered} edits answered, {lost} lost or changed, faults: {faults or 'none'}")
     if lost or faults:
@@ -64,8 +64,8 @@ def make_library(folder: Path) -> Path:
     return folder / "photos.db"
 
 
-def edit_until_killed(library: Path, told: dict[int, str], turn: int, seconds: float) -> tuple[int, tuple[int, str]]:
-    """Edits pictures in turns until the server is killed; `told` gets what it answered.
+def edit_until_killed(library: Path, texts: dict[int, str], turn: int, seconds: float) -> tuple[int, tuple[int, str]]:
+    """Edits pictures in turns until the server is killed; `texts` gets what it answered.
 
     Returns:
         how many edits were answered, and the picture and the text of the one that was not.
@@ -94,23 +94,23 @@ def edit_until_killed(library: Path, told: dict[int, str], turn: int, seconds: f
                 timer.join()
                 return count, (picture, text)
             assert (reply.status, stored) == (200, text)
-            told[picture] = text
+            texts[picture] = text
             count += 1
 
 
-def compare(library: Path, told: dict[int, str], under_way: tuple[int, str]) -> int:
+def compare(library: Path, texts: dict[int, str], under_way: tuple[int, str]) -> int:
     """How many pictures have neither the text that was answered nor the one under way, or lack their first text."""
     wrong = 0
     with reading(library) as connection:
         for picture, caption in connection.execute("SELECT id, caption FROM picture").fetchall():
             if (picture, caption) == under_way:
-                told[picture] = caption
+                texts[picture] = caption
             first = connection.execute(
                 "SELECT old FROM history WHERE picture = ? AND field = 'caption' ORDER BY id LIMIT 1", (picture,)
             ).fetchone()
             kept = first[0] if first else caption
-            if caption != told[picture] or kept != f"Caption {picture}.":
-                print(f"picture {picture} has {caption!r}, not {told[picture]!r}; its first text is {kept!r}")
+            if caption != texts[picture] or kept != f"Caption {picture}.":
+                print(f"picture {picture} has {caption!r}, not {texts[picture]!r}; its first text is {kept!r}")
                 wrong += 1
     return wrong
 

@@ -54,12 +54,12 @@ def main() -> None:
                 painted, listed = open_page(address, Path(folder) / "profile")
                 print(f"first paint {painted:.0f} ms, first window of rows {listed:.0f} ms")
             windows, edits = measure(address, options.edits)
-            with heatmaps(address) as made:
+            with heatmaps(address) as seconds:
                 _, disturbed = measure(address, options.edits)
         named = {"window of rows": windows, "edit": edits, "edit during heatmaps": disturbed}
         for name, times in named.items():
             print(f"{name}: median {statistics.median(times):.1f} ms, slowest {max(times):.1f} ms of {len(times)}")
-        first, *others = made or [float("nan")]
+        first, *others = seconds or [float("nan")]
         print(f"heatmaps: the first after {first:.1f} s, with the model loaded")
         if others:
             print(f"heatmaps: {len(others)} more, a picture of 12 megapixels in {statistics.median(others):.2f} s each")
@@ -129,7 +129,7 @@ def heatmaps(address: str) -> Iterator[list[float]]:
     place = urlsplit(address)
     assert place.hostname is not None
     connection = HTTPConnection(place.hostname, place.port)
-    made: list[float] = []
+    seconds: list[float] = []
     ended = threading.Event()
 
     def ask(picture: int) -> None:
@@ -139,7 +139,7 @@ def heatmaps(address: str) -> Iterator[list[float]]:
         content = json.loads(reply.read())
         if reply.status != 200:
             raise SystemExit(f"heatmaps: {content}")
-        made.append(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start)
 
     def go_on() -> None:
         for picture in range(2, REAL):
@@ -151,7 +151,7 @@ def heatmaps(address: str) -> Iterator[list[float]]:
     thread = threading.Thread(target=go_on)
     thread.start()
     try:
-        yield made
+        yield seconds
     finally:
         ended.set()
         thread.join()

@@ -122,11 +122,11 @@ def differences(before: Path, after: Path) -> Iterator[str]:
     """Of every file that differs, its name and the lines that do."""
     sides = [{file.relative_to(folder): file for file in files(folder)} for folder in (before, after)]
     for name in sorted(set().union(*sides)):
-        told = [side.get(name) for side in sides]
-        if None in told:
-            yield f"\n{name}: only {'after' if told[0] is None else 'before'}"
+        versions = [side.get(name) for side in sides]
+        if None in versions:
+            yield f"\n{name}: only {'after' if versions[0] is None else 'before'}"
             continue
-        old, new = (SPEED.sub(b"", file.read_bytes()) for file in told if file)
+        old, new = (SPEED.sub(b"", file.read_bytes()) for file in versions if file)
         if old != new:
             yield "\n".join([f"\n{name}:", *changed(old, new)])
 

@@ -68,7 +68,7 @@ def captions(dataset: Path, images: int) -> tuple[list[list[str]], list[str]]:
 
 def compare(references: list[list[str]], hypotheses: list[str], repeats: int) -> None:
     print(f"{len(references)} images, {sum(map(len, references))} references")
-    own = report("capcli", lambda: score(references, hypotheses, java=False, samples=0), repeats)
+    actual = report("capcli", lambda: score(references, hypotheses, java=False, samples=0), repeats)
     report("capcli with 1000 resamples", lambda: score(references, hypotheses, java=False), repeats)
     try:
         find_toolkit()
@@ -76,7 +76,7 @@ def compare(references: list[list[str]], hypotheses: list[str], repeats: int) ->
         print(f"  no COCO toolkit: {reason}")
         return
     expected = report("pycocoevalcap", lambda: toolkit(references, hypotheses), repeats)
-    largest = max(abs(value - (own.metrics[name].value or 0)) for name, value in expected.items())
+    largest = max(abs(value - (actual.metrics[name].value or 0)) for name, value in expected.items())
     print(f"  largest difference in {', '.join(expected)}: {largest:.1e}")
 
 
@@ -110,13 +110,13 @@ def toolkit(references: list[list[str]], hypotheses: list[str]) -> dict[str, flo
     # It prints as it goes.
     with contextlib.redirect_stdout(io.StringIO()):
         truth = PTBTokenizer().tokenize({i: [{"caption": c} for c in texts] for i, texts in enumerate(references)})
-        said = PTBTokenizer().tokenize({i: [{"caption": text}] for i, text in enumerate(hypotheses)})
-        bleu = Bleu(4).compute_score(truth, said, verbose=0)[0]
+        candidates = PTBTokenizer().tokenize({i: [{"caption": text}] for i, text in enumerate(hypotheses)})
+        bleu = Bleu(4).compute_score(truth, candidates, verbose=0)[0]
         scores = {f"BLEU-{order}": value for order, value in enumerate(bleu, 1)}
         return {
             **scores,
-            "ROUGE-L": float(Rouge().compute_score(truth, said)[0]),
-            "CIDEr-D": float(Cider().compute_score(truth, said)[0]),
+            "ROUGE-L": float(Rouge().compute_score(truth, candidates)[0]),
+            "CIDEr-D": float(Cider().compute_score(truth, candidates)[0]),
         }
 
 

@@ -39,14 +39,14 @@ def main() -> None:
         pictures = np.stack([vector for batch in batches for _, vector in batch if vector is not None])
         sentences = [sentence for item in items for sentence in item.captions]
         owners = np.repeat(np.arange(len(items)), [len(item.captions) for item in items])
-        own = np.einsum("ne,ne->n", session.captioner.sentence_vectors(sentences), pictures[owners])
+        own_scores = np.einsum("ne,ne->n", session.captioner.sentence_vectors(sentences), pictures[owners])
         absent = [item.captions[0] for item in read_references(options.absent, options.split).items if item.captions]
         best = (session.captioner.sentence_vectors(absent) @ pictures.T).max(1)
-    print(f"{len(pictures):,} pictures, {len(own):,} references of theirs, {len(best):,} of what is not there")
+    print(f"{len(pictures):,} pictures, {len(own_scores):,} references of theirs, {len(best):,} of what is not there")
     print("floor  own picture found  absent things found")
     for floor in np.arange(0.2, 0.71, 0.05):
-        print(f"{floor:5.2f}  {(own >= floor).mean():17.1%}  {(best >= floor).mean():19.1%}")
-    print(f"four of five references reach {np.quantile(own, 0.2):.3f}")
+        print(f"{floor:5.2f}  {(own_scores >= floor).mean():17.1%}  {(best >= floor).mean():19.1%}")
+    print(f"four of five references reach {np.quantile(own_scores, 0.2):.3f}")
 
 
 if __name__ == "__main__":

@@ -58,12 +58,12 @@ def main() -> None:
         queries = [
             Query(split_query(sentence), vector, models) for (_, sentence), vector in zip(asked, vectors, strict=True)
         ]
-        own = [path for path, _ in asked]
+        paths = [path for path, _ in asked]
         print(f"{len(items)} pictures, {len(asked):,} references")
         print("                 own first   own in 10   precision at 10   mean reciprocal rank")
-        tell("fused", find_ranks(library, queries, own))
-        tell("matcher alone", find_ranks(library, [replace(query, words=()) for query in queries], own))
-        tell("BM25 alone", find_ranks(library, [replace(query, vector=None) for query in queries], own))
+        tell("fused", find_ranks(library, queries, paths))
+        tell("matcher alone", find_ranks(library, [replace(query, words=()) for query in queries], paths))
+        tell("BM25 alone", find_ranks(library, [replace(query, vector=None) for query in queries], paths))
         nothing = sum(not search(library, query, SearchOptions()) for query in queries)
         print(f"with the floor {nothing:,} of {len(queries):,} references find nothing")
 
@@ -74,10 +74,10 @@ def make_library(library: Path, pictures: Sequence[Path], model: str) -> None:
     subprocess.run(run, input=names.encode(), check=True)
 
 
-def find_ranks(library: Path, queries: Sequence[Query], own: Sequence[str]) -> list[int]:
+def find_ranks(library: Path, queries: Sequence[Query], paths: Sequence[str]) -> list[int]:
     """The place of each query's own picture, from 1 on; 0 where it is not among the first hundred."""
     ranks = []
-    for query, path in zip(queries, own, strict=True):
+    for query, path in zip(queries, paths, strict=True):
         found = [str(hit.path) for hit in search(library, query, SearchOptions(top=100, min_score=-1.0)).hits]
         ranks.append(found.index(path) + 1 if path in found else 0)
     return ranks

@@ -83,8 +83,8 @@ def main() -> None:
         print(f"{options.pictures:,} pictures, {library.stat().st_size / 1e6:,.0f} MB", flush=True)
         ways = {"": False, "without the index: ": True} if options.index else {"": False}
         if options.index:
-            made = run("library", "index", library, "--model", options.model)
-            print(f"index: {tell([made])}, {index_path(library).stat().st_size / 1e6:,.0f} MB", flush=True)
+            indexing = run("library", "index", library, "--model", options.model)
+            print(f"index: {tell([indexing])}, {index_path(library).stat().st_size / 1e6:,.0f} MB", flush=True)
         asked = QUERIES * options.repeat
         measure_commands("cold", library, asked[: options.repeat], options.model, ways, lambda path: None)
         if options.index:
@@ -97,8 +97,8 @@ def main() -> None:
 
 def tell(taken: list[Taken]) -> str:
     """What searches took, in words."""
-    clock, used = [each.clock for each in taken], [each.used for each in taken]
-    memory = [each.memory for each in taken if each.memory is not None]
+    clock, used = [usage.clock for usage in taken], [usage.used for usage in taken]
+    memory = [usage.memory for usage in taken if usage.memory is not None]
     return (
         f"median {statistics.median(clock):.3f} s, slowest {max(clock):.3f} s, "
         f"{statistics.median(used):.3f} s of processors" + (f", {max(memory):,.0f} MB of memory" if memory else "")
@@ -118,8 +118,8 @@ def measure_commands(
         for way, exact in ways.items():
             prepare(library)
             taken[way].append(run("search", query, library, "--model", model, *(["--exact"] if exact else [])))
-    for way, each in taken.items():
-        print(f"{what}: {way}{tell(each)}", flush=True)
+    for way, usages in taken.items():
+        print(f"{what}: {way}{tell(usages)}", flush=True)
 
 
 def measure_warm(library: Path, queries: tuple[str, ...], model: str, ways: dict[str, bool]) -> None:
@@ -219,12 +219,12 @@ def draw_between(real: Float32Array) -> Iterator[Float32Array]:
     while True:
         first, second = numbers.integers(len(real), size=(2, BLOCK))
         weight = numbers.uniform(0.5, 1, (BLOCK, 1)).astype(np.float32)
-        made = weight * real[first] + (1 - weight) * real[second]
+        vectors = weight * real[first] + (1 - weight) * real[second]
         for _ in range(MOVES):
             at = numbers.integers(len(real), size=BLOCK)
             size = numbers.standard_normal((BLOCK, 1), np.float32) / np.float32((2 * MOVES) ** 0.5)
-            made += size * (real[at] - real[near[at, numbers.integers(NEAREST, size=BLOCK)]])
-        yield unit(made)
+            vectors += size * (real[at] - real[near[at, numbers.integers(NEAREST, size=BLOCK)]])
+        yield unit(vectors)
 
 
 def read_real(library: Path) -> Float32Array:
@@ -238,8 +238,8 @@ def tell_quantiles(scores: Float32Array) -> str:
 
 
 def unit(vectors: Float32Array) -> Float32Array:
-    made: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return made
+    normalized: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return normalized
 
 
 if __name__ == "__main__":

@@ -89,9 +89,9 @@ class Account:
     def row(self, name: str) -> str:
         """A line of the table."""
         statuses = Counter(answer.status for answer in self.answers)
-        told = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
+        by_status = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
         times = " | ".join(f"{1000 * self.percentile(share):.0f} ms" for share in (50, 95, 99))
-        return f"| {name} | {told} | {len(self.lost)} | {self.rate:.1f} | {times} |"
+        return f"| {name} | {by_status} | {len(self.lost)} | {self.rate:.1f} | {times} |"
 
 
 class Connection:

@@ -63,9 +63,9 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    told: dict[str, list[dict[str, float]]] = {name: [] for name in options.engines}
+    turns_by_engine: dict[str, list[dict[str, float]]] = {name: [] for name in options.engines}
     for number in range(1, options.rounds + 1):
-        for name, turns in told.items():
+        for name, turns in turns_by_engine.items():
             arguments = [f"--{key}={getattr(options, key)}" for key in ("pictures", "count", "model")]
             arguments += [
                 "--batch-sizes",
@@ -76,13 +76,13 @@ def compare(options: argparse.Namespace) -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
             turns.append(json.loads(done.stdout.splitlines()[-1]))
             print(f"round {number}, {name}: {line(turns[-1:])}", flush=True)
-    for name, turns in told.items():
+    for name, turns in turns_by_engine.items():
         print(f"{name}: {line(turns)}")
 
 
 def line(turns: list[dict[str, float]]) -> str:
     """The median of each stage."""
-    return ", ".join(f"{stage} {statistics.median(each[stage] for each in turns):.1f}" for stage in turns[0])
+    return ", ".join(f"{stage} {statistics.median(times[stage] for times in turns):.1f}" for stage in turns[0])
 
 
 def turn(options: argparse.Namespace) -> dict[str, float]:
@@ -97,22 +97,22 @@ def turn(options: argparse.Namespace) -> dict[str, float]:
     from capcli.pictures.find import find_pictures
     from capcli.pictures.read import read_array
 
-    told = {"import": clock() - start}
+    seconds = {"import": clock() - start}
     start = clock()
     captioner = load(Captioner, options)
-    told["load"] = clock() - start
+    seconds["load"] = clock() - start
     files = find_pictures([options.pictures]).pictures
     start = clock()
     arrays = np.stack([read_array(file, captioner.size) for file in files])
-    told["read"] = (clock() - start) / len(files)
+    seconds["read"] = (clock() - start) / len(files)
     for size in options.batch_sizes:
         batches = [arrays[first : first + size] for first in range(0, min(len(arrays), max(BATCHES * size, 8)), size)]
         for _ in range(2):  # of single pictures ONNX Runtime gets ready for more when the second one comes
             captioner.caption_arrays(batches[0])
         stages = [measure(captioner, batch, clock) for batch in batches]
         count = sum(map(len, batches))
-        told |= {f"{stage} of {size}": sum(each[stage] for each in stages) / count for stage in stages[0]}
-    return {stage: 1000 * value for stage, value in told.items()}
+        seconds |= {f"{stage} of {size}": sum(times[stage] for times in stages) / count for stage in stages[0]}
+    return {stage: 1000 * value for stage, value in seconds.items()}
 
 
 def load(kind: Any, options: argparse.Namespace) -> Any:
@@ -140,8 +140,8 @@ def measure(captioner: Any, batch: Any, clock: Callable[[], float]) -> dict[str,
     whole = clock() - encoded
     start_of_all = clock()
     captioner.caption_arrays(batch)
-    told = {"encoder": encoded - start, "decoder": speaker.seconds, "search": whole - speaker.seconds}
-    return told | {"caption": clock() - start_of_all}
+    seconds = {"encoder": encoded - start, "decoder": speaker.seconds, "search": whole - speaker.seconds}
+    return seconds | {"caption": clock() - start_of_all}
 
 
 class Timed:
@@ -167,7 +167,7 @@ def encoder_alone(sizes: list[int], clock: Callable[[], float]) -> dict[str, flo
     import torch
     from torchvision.models import efficientnet_b4
 
-    model, told = efficientnet_b4(weights=None).eval(), {}
+    model, milliseconds = efficientnet_b4(weights=None).eval(), {}
     with torch.inference_mode():
         for size in sizes:
             images = torch.rand(size, 3, 224, 224)
@@ -175,8 +175,8 @@ def encoder_alone(sizes: list[int], clock: Callable[[], float]) -> dict[str, flo
             start = clock()
             for _ in range(BATCHES):
                 model(images)
-            told[f"encoder of {size}"] = 1000 * (clock() - start) / BATCHES / size
-    return told
+            milliseconds[f"encoder of {size}"] = 1000 * (clock() - start) / BATCHES / size
+    return milliseconds
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main() -> None:
     time_command(torch)
     pairs = [(time_command(caption)[1], time_command(torch)[1]) for _ in range(min(options.repeats, 5))]
     times = " and ".join(f"{statistics.median(column):.3f} s" for column in zip(*pairs, strict=True))
-    ratio = statistics.median(one / other for one, other in pairs)
+    ratio = statistics.median(captioning / importing for captioning, importing in pairs)
     print(f"in turns, this photograph and python -c 'import torch': medians {times}, ratio {ratio:.2f}")
 
 

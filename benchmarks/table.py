@@ -160,12 +160,12 @@ def run(
     beams = [row["beam"] for row in rows if row.get("recipe") == name] or list(BEAMS)
     chosen = {beam: dev_score(checkpoint, dev, beam, cache) for beam in beams}
     beam = max(chosen, key=lambda beam: chosen[beam])
-    said = captions(checkpoint, test, beam, cache)
+    hypotheses = captions(checkpoint, test, beam, cache)
     judged = {place: dev_score(checkpoint, items, beam, cache) for place, items in judges.items()}
     row = {
         "recipe": name, "seed": seed, **({"more": on} if on else {}),
-        "beam": beam, "dev": chosen, "test": scores(test, said), **({"judged": judged} if judged else {}),
-        **({"gain": gain(test, said, cache)} if name in OBJECTIVES else {}),
+        "beam": beam, "dev": chosen, "test": scores(test, hypotheses), **({"judged": judged} if judged else {}),
+        **({"gain": gain(test, hypotheses, cache)} if name in OBJECTIVES else {}),
         "core_minutes": core_minutes, "threads": torch.get_num_threads(),
         "epochs": [stage.epochs for stage in recipe.stage],
         "parameters": parameters(checkpoint), "curve": curve(folder / "log.csv"),
@@ -200,13 +200,13 @@ def captions(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Pa
 
     regions = cache_regions(checkpoint.model, [item.image for item in items], cache)
     options = replace(checkpoint.options, beam_size=beam)
-    said = []
+    texts = []
     with torch.inference_mode():
         for start in range(0, len(items), 32):
             batch = regions.rows([item.image for item in items[start : start + 32]])
             found = decode(checkpoint.model.decoder, batch, options)
-            said += [" ".join(checkpoint.model.vocabulary.decode(best[0].tokens)) for best in found]
-    return said
+            texts += [" ".join(checkpoint.model.vocabulary.decode(best[0].tokens)) for best in found]
+    return texts
 
 
 def dev_score(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: Path) -> float:
@@ -217,15 +217,15 @@ def dev_score(checkpoint: Checkpoint, items: Sequence[Item], beam: int, cache: P
     return evaluate(checkpoint.model, items, replace(checkpoint.options, beam_size=beam), regions.rows)
 
 
-def scores(items: Sequence[Item], said: Sequence[str]) -> dict[str, float | None]:
+def scores(items: Sequence[Item], hypotheses: Sequence[str]) -> dict[str, float | None]:
     """FIGURES of the COCO toolkit, and of variety."""
     from capcli.evaluation.scores import score
 
-    found = score([item.captions for item in items], said, samples=0)
+    found = score([item.captions for item in items], hypotheses, samples=0)
     return {name: found.metrics[name].value for name in FIGURES}
 
 
-def gain(items: Sequence[Item], said: Sequence[str], cache: Path) -> dict[str, list[float | None]]:
+def gain(items: Sequence[Item], hypotheses: Sequence[str], cache: Path) -> dict[str, list[float | None]]:
     """By how much GAINED of captions are above those of `base` as it ships, and the paired 95 % interval of that."""
     from capcli.evaluation.scores import compare
     from capcli.modelfile.checkpoint import Checkpoint
@@ -233,7 +233,7 @@ def gain(items: Sequence[Item], said: Sequence[str], cache: Path) -> dict[str, l
 
     base = Checkpoint.load(find_model(BASE))
     before = captions(base, items, base.options.beam_size, cache)
-    found = compare([item.captions for item in items], before, said, java=False).metrics
+    found = compare([item.captions for item in items], before, hypotheses, java=False).metrics
     return {name: [found[name].value, found[name].low, found[name].high] for name in GAINED}
 
 
@@ -266,10 +266,10 @@ def speed(runs: Path, results: Path) -> None:
     for captioner, row in zip(captioners, rows, strict=True):
         captioner.options = replace(captioner.options, beam_size=row["beam"])
     found = measure(captioners, prepared, BATCH, rounds=3)
-    told = {row["recipe"]: round(found.rate(place), 1) for place, row in enumerate(rows)}
+    rates = {row["recipe"]: round(found.rate(place), 1) for place, row in enumerate(rows)}
     with results.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"images_per_second": told, "machine": describe()}) + "\n")
-    print(json.dumps(told))
+        file.write(json.dumps({"images_per_second": rates, "machine": describe()}) + "\n")
+    print(json.dumps(rates))
 
 
 def write(results: Path) -> None:
@@ -291,16 +291,16 @@ def table(runs: Sequence[dict[str, Any]], names: Sequence[str], rates: dict[str,
     head = ["recipe", "seeds", "beam", *figures, "decoder", "images/s", "core minutes"]
     lines = [head, ["---"] * len(head)]
     for name in names:
-        own = [run for run in runs if run["recipe"] == name]
-        if not own:
+        recipe_runs = [run for run in runs if run["recipe"] == name]
+        if not recipe_runs:
             continue
-        parts = own[0]["parameters"]
+        parts = recipe_runs[0]["parameters"]
         lines.append([
-            f"`{name}`", str(len(own)), str(own[0]["beam"]),
-            *(spread([run["test"][figure] for run in own]) for figure in figures),
+            f"`{name}`", str(len(recipe_runs)), str(recipe_runs[0]["beam"]),
+            *(spread([run["test"][figure] for run in recipe_runs]) for figure in figures),
             f"{parts['decoder'] / 1e6:.1f} M",
             f"{rates[name]:.1f}" if name in rates else "",
-            taken(own),
+            taken(recipe_runs),
         ])  # fmt: skip
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -338,14 +338,14 @@ def added(runs: Sequence[dict[str, Any]]) -> str:
     head = ["recipe", "seeds", "beam", *MAIN_FIGURES, *(f"{name} minus base's (95 %)" for name in GAINED)]
     lines = [[*head, "dev CIDEr-D before, and after each epoch"], ["---"] * (len(head) + 1)]
     for name in (BASE, *OBJECTIVES):
-        own = [run for run in runs if run["recipe"] == name]
-        if not own:
+        recipe_runs = [run for run in runs if run["recipe"] == name]
+        if not recipe_runs:
             continue
-        first = own[0]
+        first = recipe_runs[0]
         gains = [first["gain"][figure] for figure in GAINED] if "gain" in first else []
         lines.append([
-            f"`{name}`", str(len(own)), str(first["beam"]),
-            *(spread([run["test"][figure] for run in own]) for figure in MAIN_FIGURES),
+            f"`{name}`", str(len(recipe_runs)), str(first["beam"]),
+            *(spread([run["test"][figure] for run in recipe_runs]) for figure in MAIN_FIGURES),
             *(f"{value:+.3f} ({low:.3f} to {high:.3f})" for value, low, high in gains),
             *[""] * (len(GAINED) - len(gains)),
             ", ".join(f"{score:.3f}" for _, _, score in first["curve"]),

@@ -90,7 +90,7 @@ def test_arrays_of_every_kind(captioner: Captioner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "told"),
+    ("array", "scale"),
     [
         (np.linspace(0, 255, 48).reshape(4, 4, 3), "from 0 to 255"),
         (np.linspace(0, 255, 16, dtype=np.float32).reshape(4, 4), "from 0 to 255"),
@@ -98,10 +98,10 @@ def test_arrays_of_every_kind(captioner: Captioner) -> None:
         (np.linspace(-1, 1, 48).reshape(4, 4, 3), "from -1 to 1"),
     ],
 )
-def test_floats_of_another_scale_are_refused_in_one_line(captioner: Captioner, array: np.ndarray, told: str) -> None:
+def test_floats_of_another_scale_are_refused_in_one_line(captioner: Captioner, array: np.ndarray, scale: str) -> None:
     with pytest.raises(UnreadableImage) as caught:
         captioner.caption(array)
-    assert str(caught.value) == f"array: has float values {told}; give floats from 0 to 1, or uint8 from 0 to 255"
+    assert str(caught.value) == f"array: has float values {scale}; give floats from 0 to 1, or uint8 from 0 to 255"
 
 
 def test_floats_a_little_beyond_are_those_of_a_resized_picture(captioner: Captioner) -> None:
@@ -169,8 +169,11 @@ def test_an_unknown_option_is_told_with_near_ones(captioner: Captioner, files: l
 def test_several_captions_are_the_best_and_its_alternatives(captioner: Captioner, files: list[Path]) -> None:
     for caption in captioner.caption(files, num_captions=4, min_confidence=1.0):
         both = [caption, *caption.alternatives]
-        assert len({one.text for one in both}) == 4
-        assert all(one.uncertain and one.words and one.alternatives == () for one in caption.alternatives)
+        assert len({alternative.text for alternative in both}) == 4
+        assert all(
+            alternative.uncertain and alternative.words and alternative.alternatives == ()
+            for alternative in caption.alternatives
+        )
     assert captioner.caption(files[0]).alternatives == ()
 
 
@@ -183,8 +186,8 @@ def test_a_calibrated_confidence_keeps_the_order(tiny_checkpoint: Callable[..., 
         raw.caption(files, num_captions=3), calibrated.caption(files, num_captions=3), strict=True
     ):
         assert caption.text == plain.text
-        for one, other in zip((plain, *plain.alternatives), (caption, *caption.alternatives), strict=True):
-            assert other.confidence == pytest.approx(Calibration(2.0, -0.5)(one.confidence))
+        for first, second in zip((plain, *plain.alternatives), (caption, *caption.alternatives), strict=True):
+            assert second.confidence == pytest.approx(Calibration(2.0, -0.5)(first.confidence))
 
 
 @pytest.mark.parametrize("mode", [{}, {"sample": True}])
@@ -200,11 +203,11 @@ def test_captions_below_the_least_confidence_are_uncertain(
 @pytest.mark.parametrize("mode", [{}, {"sample": True}])
 def test_every_caption_begins_with_the_prefix(captioner: Captioner, files: list[Path], mode: dict[str, Any]) -> None:
     for caption in captioner.caption(files, prefix="The dog's", num_captions=3, max_length=8, **mode):
-        for one in (caption, *caption.alternatives):
-            assert one.text.startswith("The dog's")
+        for spoken in (caption, *caption.alternatives):
+            assert spoken.text.startswith("The dog's")
             # What the user said is no merit of the model.
-            logs = [word.log_probability for word in one.words[3:]]
-            assert one.confidence <= math.exp(sum(logs) / (len(logs) + 1)) + 1e-6 or len(one.words) == 8
+            logs = [word.log_probability for word in spoken.words[3:]]
+            assert spoken.confidence <= math.exp(sum(logs) / (len(logs) + 1)) + 1e-6 or len(spoken.words) == 8
 
 
 def test_a_caption_that_is_all_prefix_is_sure(captioner: Captioner, files: list[Path]) -> None:
@@ -335,8 +338,8 @@ def test_models_and_devices_that_are_not_there(tiny_file: Path, tmp_path: Path) 
 
 def test_any_iterable_of_pictures_will_do(captioner: Captioner, files: list[Path]) -> None:
     expected = captioner.caption(files)
-    said = captioner.caption(file for file in files)
-    assert [caption.text for caption in said] == [caption.text for caption in expected]
+    captions = captioner.caption(file for file in files)
+    assert [caption.text for caption in captions] == [caption.text for caption in expected]
     assert captioner.caption([]) == []
 
 
@@ -352,9 +355,9 @@ METHODS = ("gradient", "attention", "occlusion")
 @pytest.mark.parametrize("method", METHODS)
 def test_attend_says_what_caption_says_and_where_from(captioner: Captioner, files: list[Path], method: str) -> None:
     plain = captioner.caption(files)
-    for seen, caption in zip(captioner.attend(files, method=method), plain, strict=True):
-        assert (seen.text, seen.confidence) == (caption.text, pytest.approx(caption.confidence))
-        for word, same in zip(seen.words, caption.words, strict=True):
+    for attended, caption in zip(captioner.attend(files, method=method), plain, strict=True):
+        assert (attended.text, attended.confidence) == (caption.text, pytest.approx(caption.confidence))
+        for word, same in zip(attended.words, caption.words, strict=True):
             assert (word.text, word.log_probability) == (same.text, pytest.approx(same.log_probability, abs=1e-4))
             assert word.attention is not None and word.attention.shape == captioner.grid
             assert word.attention.min() >= 0
@@ -374,10 +377,10 @@ def test_attention_of_a_batch_is_that_of_its_pictures_one_by_one(
 ) -> None:
     tiny_checkpoint(decoder).save(tmp_path / "model.safetensors")
     captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
-    for one, file in zip(captioner.attend(files, method=method), files, strict=True):
+    for attended, file in zip(captioner.attend(files, method=method), files, strict=True):
         alone = captioner.attend(file, method=method)
-        assert one.text == alone.text
-        for word, same in zip(one.words, alone.words, strict=True):
+        assert attended.text == alone.text
+        for word, same in zip(attended.words, alone.words, strict=True):
             np.testing.assert_allclose(word.attention, same.attention, atol=0.02)
 
 
@@ -388,9 +391,9 @@ def test_words_have_the_share_of_a_sentinel_where_there_is_one(
     captioner = Captioner.of(tiny_checkpoint(decoder), decoder, torch.device("cpu"))
     plain = captioner.caption(files[0])
     method = "occlusion" if decoder == "merge" else "gradient"
-    seen = captioner.attend(files[0], method=method)
+    attended = captioner.attend(files[0], method=method)
     given = captioner.attend(files[0], method=method, caption=plain.text)
-    for words in zip(plain.words, seen.words, given.words, strict=True):
+    for words in zip(plain.words, attended.words, given.words, strict=True):
         shares = [word.sentinel for word in words]
         if decoder == "adaptive":
             assert shares[1:] == pytest.approx([shares[0]] * 2, abs=0.01)  # where words are given, in bfloat16
@@ -410,10 +413,10 @@ def test_a_sentence_of_ones_own(captioner: Captioner, files: list[Path]) -> None
 
 
 def test_the_models_own_sentence_given_back_is_the_same(captioner: Captioner, files: list[Path]) -> None:
-    own = captioner.attend(files[1])
-    given = captioner.attend(files[1], caption=own.text)
-    assert [word.text for word in given.words] == [word.text for word in own.words]
-    for word, same in zip(given.words, own.words, strict=True):
+    free = captioner.attend(files[1])
+    given = captioner.attend(files[1], caption=free.text)
+    assert [word.text for word in given.words] == [word.text for word in free.words]
+    for word, same in zip(given.words, free.words, strict=True):
         assert word.log_probability == pytest.approx(same.log_probability, abs=1e-3)
         np.testing.assert_allclose(word.attention, same.attention, atol=1e-3)
 
@@ -433,15 +436,17 @@ def test_words_the_model_does_not_know_are_marked_and_keep_their_attention(
 
 
 @pytest.mark.parametrize(
-    ("caption", "told"),
+    ("caption", "message"),
     [
         ("", "has no words"),
         (" .,! ", "has no words"),
         ("a " * 41, "has 41 words and this model can say 40"),
     ],
 )
-def test_sentences_that_cannot_be_looked_at(captioner: Captioner, files: list[Path], caption: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_sentences_that_cannot_be_looked_at(
+    captioner: Captioner, files: list[Path], caption: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
         captioner.attend(files[0], caption=caption)
 
 
@@ -475,7 +480,7 @@ def test_heatmaps_have_the_size_of_the_picture(captioner: Captioner, files: list
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"caption": 5}, "a caption is a sentence, not 5"),
         ({"method": None}, "method must be one of .*, not 'None'"),
@@ -483,9 +488,9 @@ def test_heatmaps_have_the_size_of_the_picture(captioner: Captioner, files: list
     ],
 )
 def test_what_attend_cannot_do_is_told_even_without_pictures(
-    captioner: Captioner, options: dict[str, Any], told: str
+    captioner: Captioner, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         captioner.attend([], **options)
 
 
@@ -523,7 +528,7 @@ def test_an_int8_model_decodes_in_bfloat16_where_that_pays(
         assert all(word.attention.sum() == pytest.approx(1, abs=1e-3) for word in caption.words)
     arrays = np.stack([small.prepare(file) for file in files])
     words = ["a", "dog", "runs"]
-    one, other = (captioner.log_probabilities(arrays, words) for captioner in (small, whole))
-    assert one.dtype == np.float32
-    np.testing.assert_allclose(one, other, atol=0.5)
+    pruned, full = (captioner.log_probabilities(arrays, words) for captioner in (small, whole))
+    assert pruned.dtype == np.float32
+    np.testing.assert_allclose(pruned, full, atol=0.5)
     assert all(0 < caption.confidence <= 1 for caption in small.caption(files, sample=True, seed=3))

@@ -91,7 +91,7 @@ def toy_package(tmp_path: Path) -> Path:
 
 def test_an_import_inside_a_function_counts(toy_package):
     found = floors.upward(floors.read_imports(floors.read_modules(toy_package)))
-    assert [str(each) for each in found] == [
+    assert [str(arrow) for arrow in found] == [
         f"{toy_package}/capcli/decoding/beam.py:2: capcli.decoding.beam -> capcli.cli.caption"
     ]
 

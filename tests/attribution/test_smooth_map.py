@@ -51,8 +51,8 @@ def test_the_centre_of_mass_follows_the_weights(weights: np.ndarray, size: tuple
     heat = heatmap(weights, size).astype(float)
     for axis in (0, 1):
         expected, found = (
-            (one.sum(1 - axis) * (np.arange(one.shape[axis]) + 0.5) / one.shape[axis]).sum() / one.sum()
-            for one in (weights, heat)
+            (mass.sum(1 - axis) * (np.arange(mass.shape[axis]) + 0.5) / mass.shape[axis]).sum() / mass.sum()
+            for mass in (weights, heat)
         )
         assert abs(found - expected) < 0.5 / weights.shape[axis] + 0.5 / size[1 - axis]
 
@@ -64,8 +64,8 @@ def test_inside_the_picture_the_centre_of_mass_is_that_of_the_weights(size: tupl
     heat = heatmap(weights, size).astype(float)
     for axis in (0, 1):
         expected, found = (
-            (one.sum(1 - axis) * (np.arange(one.shape[axis]) + 0.5) / one.shape[axis]).sum() / one.sum()
-            for one in (weights, heat)
+            (mass.sum(1 - axis) * (np.arange(mass.shape[axis]) + 0.5) / mass.shape[axis]).sum() / mass.sum()
+            for mass in (weights, heat)
         )
         assert found == pytest.approx(expected, abs=1e-5)
 

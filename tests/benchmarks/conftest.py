@@ -15,10 +15,10 @@ from preloaded import ForkServer
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Thirty small pictures, each of one colour."""
     folder = tmp_path_factory.mktemp("pictures")
-    made = [folder / f"{number:02}.png" for number in range(30)]
-    for number, path in enumerate(made):
+    paths = [folder / f"{number:02}.png" for number in range(30)]
+    for number, path in enumerate(paths):
         Image.new("RGB", (40, 30), (8 * number, 255 - 8 * number, 128)).save(path)
-    return made
+    return paths
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def run_script(preloaded: ForkServer) -> Callable[..., subprocess.CompletedProce
     def run(*asked: object) -> subprocess.CompletedProcess[str]:
         arguments = [*map(str, asked)]
         run = preloaded.start(program, arguments, Path.cwd(), os.environ)
-        out, told = (content.decode() for content in run.communicate())
-        return subprocess.CompletedProcess(arguments, run.wait(), out, told)
+        out, err = (content.decode() for content in run.communicate())
+        return subprocess.CompletedProcess(arguments, run.wait(), out, err)
 
     return run

@@ -33,9 +33,9 @@ def read(file: Path) -> list[dict[str, str]]:
 def test_every_round_has_every_picture_once_and_all_rounds_every_source(pictures: list[Path]) -> None:
     order = shuffle(say(pictures, *SOURCES), seed=1)
     rounds = [order[start : start + len(pictures)] for start in range(0, len(order), len(pictures))]
-    for one in rounds:
-        assert sorted(remark.picture for remark in one) == pictures
-        assert {remark.source for remark in one} == set(SOURCES)
+    for remarks in rounds:
+        assert sorted(remark.picture for remark in remarks) == pictures
+        assert {remark.source for remark in remarks} == set(SOURCES)
     assert {(remark.source, remark.picture) for remark in order} == {
         (source, picture) for source in SOURCES for picture in pictures
     }
@@ -119,12 +119,12 @@ def test_the_script_captions_in_batches_mixes_blind_and_reads_marks(
 
     sheets = tmp_path / "sheets"
     asked = ("--count", 20, "--model", tiny_file, "--people", "--seed", 3, "-o", sheets)
-    made = run_script(SCRIPT, "sheet", pictures[0].parent, *asked)
-    assert (made.returncode, made.stdout) == (
+    result = run_script(SCRIPT, "sheet", pictures[0].parent, *asked)
+    assert (result.returncode, result.stdout) == (
         0,
         f"{sheets}: 40 captions of 20 pictures on 4 pages; fill in marks.csv\n",
-    ), made.stderr
-    assert made.stderr == "tiny: 16 of 20 pictures\ntiny: 20 of 20 pictures\n"
+    ), result.stderr
+    assert result.stderr == "tiny: 16 of 20 pictures\ntiny: 20 of 20 pictures\n"
     key = read_key(sheets / "key.csv")
     assert sorted(source for source, _ in key.values()) == [PEOPLE] * 20 + ["tiny"] * 20
     for row in read(sheets / "key.csv"):

@@ -64,10 +64,10 @@ def test_data_without_objects_with_two_labels_or_missing_is_refused(dataset: Wri
 def test_whole_labels_are_chosen_by_their_names_and_single_pictures_left_out() -> None:
     things = [thing(f"{label}{number}", label) for label in "abcdefgh" for number in range(3)] + [thing("z", "z")]
     everything = choose(things, None)
-    assert sorted(one.label for one in everything) == sorted("abcdefgh" * 3)
+    assert sorted(item.label for item in everything) == sorted("abcdefgh" * 3)
     some = choose(things, 10)
     assert some == everything[:9]
-    assert {one.label for one in choose(things[::-1], 10)} == {one.label for one in some}
+    assert {item.label for item in choose(things[::-1], 10)} == {item.label for item in some}
 
 
 def test_a_limit_below_the_first_label_and_labels_of_one_picture_are_refused() -> None:
@@ -84,8 +84,8 @@ def test_the_nearest_neighbour_is_that_of_comparing_each_pair(rows: int, monkeyp
     vectors = generator.normal(size=(40, 5))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     labels = generator.integers(4, size=40).astype(str)
-    near = [max((vectors[one] @ vectors[other], other) for other in range(40) if other != one)[1] for one in range(40)]
-    expected = [labels[other] == labels[one] for one, other in enumerate(near)]
+    near = [max((vectors[row] @ vectors[other], other) for other in range(40) if other != row)[1] for row in range(40)]
+    expected = [labels[other] == labels[row] for row, other in enumerate(near)]
     assert 0 < sum(expected) < 40
     assert find_right(vectors, labels).tolist() == expected
 

@@ -39,8 +39,8 @@ def graph() -> bytes:
     inputs = [helper.make_tensor_value_info("pictures", onnx.TensorProto.UINT8, ["n", 8, 8, 3])]
     outputs = [helper.make_tensor_value_info("regions", onnx.TensorProto.FLOAT, ["n", 6, 8, 8])]
     weights = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in held.items()]
-    made = helper.make_graph(nodes, "encoder", inputs, outputs, weights)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    encoder = helper.make_graph(nodes, "encoder", inputs, outputs, weights)
+    model = helper.make_model(encoder, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
 
 
@@ -54,10 +54,10 @@ def regions(content: bytes) -> Any:
 @pytest.mark.parametrize("way", [Way(), Way(ranges="whole"), Way(ranges="percentile"), Way(bits=8)], ids=str)
 def test_a_quantized_graph_computes_nearly_the_same(graph: bytes, way: Way) -> None:
     changed = quantized(graph, way, sample(graph, PICTURES))
-    kinds = [one.data_type for one in onnx.load_from_string(changed).graph.initializer]
+    kinds = [tensor.data_type for tensor in onnx.load_from_string(changed).graph.initializer]
     assert kinds.count(onnx.TensorProto.UINT8 if way.bits == 8 else onnx.TensorProto.INT8) >= 4
-    true, told = regions(graph), regions(changed)
-    assert 0 < np.linalg.norm(told - true) / np.linalg.norm(true) < 0.05
+    true, approximate = regions(graph), regions(changed)
+    assert 0 < np.linalg.norm(approximate - true) / np.linalg.norm(true) < 0.05
 
 
 def test_groups_that_stay_float32_are_not_rounded(graph: bytes) -> None:

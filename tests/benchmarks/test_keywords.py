@@ -8,9 +8,9 @@ from nouns import LEAST, Nouns, derive
 
 
 def test_nouns_are_told_from_adjectives_and_verbs_by_where_they_stand() -> None:
-    said = ["A brown dog is in the snow.", "A dog and two dogs on a bench.", "The brown bench is in the snow."] * LEAST
-    assert set(derive([*said, *["A brown cat sits."] * LEAST])) >= {"dog", "snow", "bench"}
-    assert not {"brown", "sits", "dogs", "two", "is"} & set(derive(said))
+    texts = ["A brown dog is in the snow.", "A dog and two dogs on a bench.", "The brown bench is in the snow."] * LEAST
+    assert set(derive([*texts, *["A brown cat sits."] * LEAST])) >= {"dog", "snow", "bench"}
+    assert not {"brown", "sits", "dogs", "two", "is"} & set(derive(texts))
 
 
 def test_nouns_of_a_caption_are_singular_each_once_and_two_words_may_be_one() -> None:
@@ -28,8 +28,8 @@ def test_a_regression_finds_the_feature_of_a_word_and_its_probability() -> None:
     assert list(np.abs(weight).argmax(1)) == [1, 2]
     scores = pooled @ weight.T + bias
     knots = keywords.calibrate(scores, right > 0)
-    told = np.interp(scores, *knots.T)
+    probabilities = np.interp(scores, *knots.T)
     assert (np.diff(knots, axis=0) >= 0).all()
     for least in (0.2, 0.5, 0.8):
-        chosen = (told > least - 0.1) & (told < least + 0.1)
-        assert abs(right[chosen].mean() - told[chosen].mean()) < 0.03
+        chosen = (probabilities > least - 0.1) & (probabilities < least + 0.1)
+        assert abs(right[chosen].mean() - probabilities[chosen].mean()) < 0.03

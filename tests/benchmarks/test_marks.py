@@ -52,8 +52,8 @@ def test_the_interval_of_a_difference_is_smaller_for_equal_pictures_than_for_str
     key |= {40 + place: ("old", picture) for place, picture in enumerate(pictures)}
 
     def spread(old: list[str]) -> float:
-        said = ["signed", "wrong"] * 20 + old
-        write(marks, *(f"{number},{mark}," for number, mark in enumerate(said)))
+        all_marks = ["signed", "wrong"] * 20 + old
+        write(marks, *(f"{number},{mark}," for number, mark in enumerate(all_marks)))
         (line,) = [line for line in report(key, [marks]) if line.startswith("| old less new | 40 |")]
         low, high = line.split("(")[1].split(")")[0].split(" to ")
         return float(high) - float(low)
@@ -72,9 +72,9 @@ def test_what_has_no_mark_is_counted_and_left_out(marks: Path) -> None:
 
 def test_two_readers_are_compared_by_their_equal_marks_and_kappa(tmp_path: Path) -> None:
     # Half agree by chance alone, and three of four do: kappa (3/4 - 1/2) / (1 - 1/2).
-    one = write(tmp_path / "one.csv", "1,signed,", "2,signed,", "3,wrong,", "4,wrong,")
-    two = write(tmp_path / "two.csv", "1,signed,", "2,signed,", "3,wrong,", "4,signed,")
-    lines = list(report(KEY, [one, two]))
+    first = write(tmp_path / "one.csv", "1,signed,", "2,signed,", "3,wrong,", "4,wrong,")
+    second = write(tmp_path / "two.csv", "1,signed,", "2,signed,", "3,wrong,", "4,signed,")
+    lines = list(report(KEY, [first, second]))
     assert "## one.csv\n" in lines and "## two.csv\n" in lines
     assert "one.csv and two.csv agree on 3 of 4 captions: 75 % (30 to 95); kappa 0.50.\n" in lines
     assert lines[-4:-1] == ["| signed | 2 | 0 | 0 |", "| partly | 0 | 0 | 0 |", "| wrong | 1 | 0 | 1 |"]

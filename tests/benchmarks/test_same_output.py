@@ -26,7 +26,7 @@ def test_a_file_that_differs_is_named_with_its_lines(sides: tuple[Path, Path]) -
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "changed_lines"),
     [
         (b"A dog.\r\n", ["  -A dog.", r"  +A dog.\r"]),
         (b"A dog.\xff\n", ["  -A dog.", r"  +A dog.\xff"]),
@@ -34,9 +34,9 @@ def test_a_file_that_differs_is_named_with_its_lines(sides: tuple[Path, Path]) -
     ],
     ids=["end of line", "no UTF-8", "no end"],
 )
-def test_no_byte_is_too_small(sides: tuple[Path, Path], content: bytes, told: list[str]) -> None:
+def test_no_byte_is_too_small(sides: tuple[Path, Path], content: bytes, changed_lines: list[str]) -> None:
     (sides[1] / "texts" / "a.txt").write_bytes(content)
-    assert list(differences(*sides)) == ["\n".join(["\ntexts/a.txt:", *told])]
+    assert list(differences(*sides)) == ["\n".join(["\ntexts/a.txt:", *changed_lines])]
 
 
 def test_a_file_of_one_commit_alone_differs_and_a_record_does_not(sides: tuple[Path, Path]) -> None:

@@ -47,8 +47,8 @@ def test_without_a_card_there_is_no_hash_to_compare(model: Path) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_that_are_no_numbers(model: Path, value: float) -> None:
     changed(model, "decoder.bias", torch.full((12,), value).half())
-    told = found(model)
-    assert [name for name, check in told.items() if check.passed is False] == ["hash", "values"]
+    results = found(model)
+    assert [name for name, check in results.items() if check.passed is False] == ["hash", "values"]
 
 
 def test_one_changed_weight_changes_the_hash_alone(model: Path) -> None:
@@ -57,12 +57,12 @@ def test_one_changed_weight_changes_the_hash_alone(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tensor", "told"),
+    ("tensor", "finding"),
     [(None, "lacks 'decoder.bias'"), (torch.zeros(13).half(), "(13,), not (12,)"), (torch.zeros(12).int(), "type I32")],
 )
-def test_tensors_that_do_not_fit(model: Path, tensor: torch.Tensor | None, told: str) -> None:
+def test_tensors_that_do_not_fit(model: Path, tensor: torch.Tensor | None, finding: str) -> None:
     changed(model, "decoder.bias", tensor)
     contents = found(model)["contents"]
     assert contents.passed is False
-    assert told in contents.finding
+    assert finding in contents.finding
     assert str(model) not in contents.finding

@@ -117,15 +117,15 @@ def test_numbers_are_what_the_api_gives(attend: Attend, folder: Path, small_file
     assert attend("in/turned.jpg", "-o", "out", "--as", "json").exit_code == 0
     assert attend("in/turned.jpg", "-o", "out", "--as", "npz").exit_code == 0
     caption = Captioner.load(small_file, "cpu").attend("in/turned.jpg")
-    told = json.loads((folder / "out" / "turned.json").read_text())
-    assert told["caption"] == caption.text
-    assert [word["word"] for word in told["words"]] == [word.text for word in caption.words]
-    assert DEFAULT_METHOD in json.dumps(told)
-    assert "[30, 40]" in json.dumps(told)  # upright
+    document = json.loads((folder / "out" / "turned.json").read_text())
+    assert document["caption"] == caption.text
+    assert [word["word"] for word in document["words"]] == [word.text for word in caption.words]
+    assert DEFAULT_METHOD in json.dumps(document)
+    assert "[30, 40]" in json.dumps(document)  # upright
     with np.load(folder / "out" / "turned.npz", allow_pickle=False) as arrays:
         held = [arrays[name] for name in arrays.files]
     maps = np.stack([word.attention for word in caption.words])
-    assert any(one.shape == maps.shape and np.allclose(one, maps, atol=1e-5) for one in held)
+    assert any(array.shape == maps.shape and np.allclose(array, maps, atol=1e-5) for array in held)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -135,7 +135,7 @@ def test_the_method_is_the_one_asked_for(attend: Attend, folder: Path, small_fil
     maps = np.stack([word.attention for word in expected.words])
     with np.load(folder / "out" / "a.npz", allow_pickle=False) as arrays:
         held = [arrays[name] for name in arrays.files]
-    assert any(one.shape == maps.shape and np.allclose(one, maps, atol=1e-5) for one in held)
+    assert any(array.shape == maps.shape and np.allclose(array, maps, atol=1e-5) for array in held)
 
 
 def test_stems_that_collide_keep_their_endings(attend: Attend, folder: Path) -> None:
@@ -246,8 +246,8 @@ def test_a_sentinels_share_of_each_word_is_told(
     model = ("--model", "adaptive.safetensors", "--device", "cpu")
     for kind in ("npz", "json"):
         assert attend("in/a.jpg", "-o", "out", "--as", kind, *model).exit_code == 0
-    told = json.loads((folder / "out" / "a.json").read_text())["words"]
-    shares = [word["sentinel"] for word in told]
+    words = json.loads((folder / "out" / "a.json").read_text())["words"]
+    shares = [word["sentinel"] for word in words]
     assert shares
     assert all(0 < share < 1 for share in shares)
     with np.load(folder / "out" / "a.npz", allow_pickle=False) as arrays:
@@ -255,7 +255,7 @@ def test_a_sentinels_share_of_each_word_is_told(
     result = CliRunner().invoke(app, ["caption", "in/a.jpg", "--with-words", "--format", "jsonl", *model])
     assert result.exit_code == 0
     row = json.loads(result.stdout)
-    assert [word["word"] for word in row["words"]] == [word["word"] for word in told]
+    assert [word["word"] for word in row["words"]] == [word["word"] for word in words]
     assert [word["sentinel"] for word in row["words"]] == pytest.approx(shares, abs=1e-4)
 
 
@@ -374,7 +374,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(attend: Attend, folder: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ["--method", "attention"],
@@ -385,7 +385,7 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(attend: Attend, folder: 
     ],
 )
 def test_drawings_that_were_made_otherwise_are_not_gone_on_with(
-    attend: Attend, folder: Path, arguments: list[str], told: str
+    attend: Attend, folder: Path, arguments: list[str], message: str
 ) -> None:
     attend("in", "-o", "out", "--as", "json", *SENTENCE)
     (folder / "out" / "b.json").unlink()
@@ -394,7 +394,7 @@ def test_drawings_that_were_made_otherwise_are_not_gone_on_with(
     asked = ("in", "-o", "out", "--as", "json", *sentence, *arguments)
     refused = attend(*asked, "--resume")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert refused.stderr.startswith(f"capcli: error: {told}")
+    assert refused.stderr.startswith(f"capcli: error: {message}")
     assert states(folder / "out") == before
     assert attend(*asked, "--resume-anyway").stdout == "in/b.png\tout/b.json\n"
     # Of another kind nothing is there yet.
@@ -432,7 +432,7 @@ def test_no_picture_is_replaced_through_a_link(attend: Attend, folder: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["in"], "-o DIR says where to write; --terminal draws in the terminal instead"),
         (["-o", "out"], "name photographs or folders of them, or --from-file LIST"),
@@ -479,14 +479,14 @@ def test_no_picture_is_replaced_through_a_link(attend: Attend, folder: Path) -> 
     ],
 )
 def test_what_cannot_be_done_exits_2_and_makes_nothing(
-    attend: Attend, folder: Path, arguments: list[str], told: str | None
+    attend: Attend, folder: Path, arguments: list[str], message: str | None
 ) -> None:
     result = attend(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith("capcli: error: ")
-    if told is not None:
-        assert line == f"capcli: error: {told}"
+    if message is not None:
+        assert line == f"capcli: error: {message}"
     assert files(folder) == ["in/a.jpg", "in/b.png", "in/deep/a.jpg"]
     assert not (folder / "out").exists()
 
@@ -494,10 +494,10 @@ def test_what_cannot_be_done_exits_2_and_makes_nothing(
 def test_a_model_without_attention_is_refused_before_anything_is_made(
     attend: Attend, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Captioner.__init__
+    initialize = Captioner.__init__
 
     def blind(self: Captioner, *parts: Any) -> None:
-        made(self, *parts)
+        initialize(self, *parts)
         self.methods = ("occlusion",)
 
     monkeypatch.setattr(Captioner, "__init__", blind)
@@ -679,10 +679,10 @@ def test_doubt_is_counted(attend: Attend, folder: Path) -> None:
 
 
 def test_every_option_is_one_of_the_command() -> None:
-    told = CliRunner().invoke(app, ["attend", "--help"], env={"COLUMNS": "200"}).stdout
+    help_text = CliRunner().invoke(app, ["attend", "--help"], env={"COLUMNS": "200"}).stdout
     for options in (AttendOptions, DecodingOptions, InputOptions, ModelOptions):
         for field in dataclasses.fields(options):
-            assert f"--{field.name.rstrip('_').replace('_', '-')}" in told
+            assert f"--{field.name.rstrip('_').replace('_', '-')}" in help_text
 
 
 @pytest.mark.parametrize("arguments", [["attend", "--help"], ["attend", "/no/such/file.jpg", "-o", "x"]])

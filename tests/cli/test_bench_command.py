@@ -42,8 +42,8 @@ def forked_turns(preloaded: ForkServer, monkeypatch: pytest.MonkeyPatch) -> list
         program = f"import runpy\nrunpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
         start = time.perf_counter()
         run = preloaded.start(program, [module, *rest], Path.cwd(), os.environ, stdin=given)
-        printed, told = run.communicate()
-        assert run.returncode == 0, told
+        printed, errors = run.communicate()
+        assert run.returncode == 0, errors
         return printed, time.perf_counter() - start
 
     for user in ("bench", "turns"):
@@ -59,10 +59,14 @@ def test_a_machine_is_measured(tiny_checkpoint: Any, tmp_path: Path, forked_turn
     assert done.exit_code == 0, done.stderr
     # Once beforehand, and the turns of a round.
     assert forked_turns == ["capcli", "capcli.speed.turns", "capcli.speed.turns", "capcli"]
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     for name in ("images_per_second", "first_caption_seconds", "encoder_images_per_second", "peak_memory_bytes"):
-        assert told[name]["median"] > 0, name
-    one = told["rounds"][0]
-    assert told["times_the_encoder"]["median"] == pytest.approx(one["rate"] / one["encoder"])
-    assert (told["model"]["name"], told["model"]["device"], told["timed_on"][:15]) == ("tiny", "cpu", "4 made pictures")
-    assert told["encoder"].startswith("mobilenet_v3_small of 64 x 64 pixels")
+        assert report[name]["median"] > 0, name
+    first_round = report["rounds"][0]
+    assert report["times_the_encoder"]["median"] == pytest.approx(first_round["rate"] / first_round["encoder"])
+    assert (report["model"]["name"], report["model"]["device"], report["timed_on"][:15]) == (
+        "tiny",
+        "cpu",
+        "4 made pictures",
+    )
+    assert report["encoder"].startswith("mobilenet_v3_small of 64 x 64 pixels")

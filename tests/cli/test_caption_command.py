@@ -109,14 +109,14 @@ def test_options_given_replace_the_model_s_own(fake: FakeCaptioner, folder: Path
 
 
 def test_every_decoding_option_is_one_of_the_command(fake: FakeCaptioner) -> None:
-    told = CliRunner().invoke(app, ["caption", "--help"], env={"COLUMNS": "200"}).stdout
+    help_text = CliRunner().invoke(app, ["caption", "--help"], env={"COLUMNS": "200"}).stdout
     for options in (DecodingOptions, InputOptions, OutputOptions, ModelOptions):
         for field in dataclasses.fields(options):
-            assert f"--{field.name.replace('_', '-')}" in told
+            assert f"--{field.name.replace('_', '-')}" in help_text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ["0.png", "--model", "absent"],
@@ -135,10 +135,10 @@ def test_every_decoding_option_is_one_of_the_command(fake: FakeCaptioner) -> Non
         ),
     ],
 )
-def test_what_cannot_be_done_exits_2(fake: FakeCaptioner, folder: Path, arguments: list[str], told: str) -> None:
+def test_what_cannot_be_done_exits_2(fake: FakeCaptioner, folder: Path, arguments: list[str], message: str) -> None:
     result = run(fake, *arguments, *(["-o", "rows.jsonl"] if "absent" in arguments else []))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == f"capcli: error: {told}\n"
+    assert result.stderr == f"capcli: error: {message}\n"
     assert not (folder / "rows.jsonl").exists()
 
 
@@ -183,7 +183,7 @@ def test_a_resumed_batch_is_cut_where_it_was(fake: FakeCaptioner, folder: Path) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--beam-size", "5"], "with --beam-size 3; you ask for 5"),
         (["--prefix", "a dog"], "without --prefix; you ask for 'a dog'"),
@@ -192,7 +192,7 @@ def test_a_resumed_batch_is_cut_where_it_was(fake: FakeCaptioner, folder: Path) 
 )
 @pytest.mark.parametrize("done", [2, 5])
 def test_rows_that_were_made_otherwise_are_not_gone_on_with(
-    fake: FakeCaptioner, folder: Path, arguments: list[str], told: str, done: int
+    fake: FakeCaptioner, folder: Path, arguments: list[str], message: str, done: int
 ) -> None:
     run(fake, *(f"{i}.png" for i in range(done)), "-o", "rows.csv")
     before = Path("rows.csv").read_bytes()
@@ -200,7 +200,7 @@ def test_rows_that_were_made_otherwise_are_not_gone_on_with(
         refused = run(fake, ".", "-o", "rows.csv", flag, *arguments)
         assert (refused.exit_code, refused.stdout) == (2, "")
         advice = "--resume-anyway goes on all the same, --overwrite begins anew"
-        assert refused.stderr == f"capcli: error: rows.csv was made {told}; {advice}\n"
+        assert refused.stderr == f"capcli: error: rows.csv was made {message}; {advice}\n"
         assert Path("rows.csv").read_bytes() == before
     assert run(fake, ".", "-o", "rows.csv", "--resume-anyway", *arguments).exit_code == 0
     assert Path("rows.csv").read_bytes().startswith(before)

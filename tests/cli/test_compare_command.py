@@ -27,7 +27,7 @@ def test_two_files_are_compared(scored_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["said.jsonl", *REFERENCES], "Missing argument 'B'"),
         (["said.jsonl", "said.jsonl"], "Missing option '--references'"),
@@ -40,9 +40,9 @@ def test_two_files_are_compared(scored_folder: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_done_exits_2(scored_folder: Path, arguments: list[str], told: str) -> None:
+def test_what_cannot_be_done_exits_2(scored_folder: Path, arguments: list[str], message: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith("capcli: error: ")
-    assert told in line
+    assert message in line

@@ -83,8 +83,8 @@ def test_with_data_captions_are_scored_before_and_after() -> None:
     assert float(change.rstrip(",")) == pytest.approx(float(after) - float(before), abs=0.0011)
     assert " to " in row
     assert "scored on data, dev, 4 images" in done.stdout
-    told = [line.partition(": captioned 4,")[0] for line in done.stderr.splitlines()[1:3]]
-    assert told == ["capcli: whole", "capcli: small"]
+    prefixes = [line.partition(": captioned 4,")[0] for line in done.stderr.splitlines()[1:3]]
+    assert prefixes == ["capcli: whole", "capcli: small"]
     scores = Checkpoint.load("small.safetensors").scores
     assert scores["data dev"]["images"] == 4
     assert scores["data dev"]["CIDEr-D"] == pytest.approx(float(after), abs=0.001)
@@ -151,8 +151,8 @@ def test_only_what_says_nearly_the_same_keeps_its_confidence() -> None:
 def test_a_pruned_model_is_smaller_and_the_output_says_that_it_is_not_faster() -> None:
     done = run(*PRUNE)
     assert done.exit_code == 0, done.stderr
-    told, wrote = done.stderr.splitlines()
-    assert told.startswith("capcli: pruned without fine-tuning")
+    notice, wrote = done.stderr.splitlines()
+    assert notice.startswith("capcli: pruned without fine-tuning")
     assert wrote == "capcli: wrote small.safetensors"
     assert Path("small.safetensors").stat().st_size < 0.65 * Path("whole.safetensors").stat().st_size
     checkpoint = Checkpoint.load("small.safetensors")
@@ -228,8 +228,8 @@ def test_with_data_the_pruned_model_is_fine_tuned_and_scored(tuned: tuple[str, .
     assert found.origin["fine_tuning"]["recipe"]["decoder"]["name"] == "transformer"
     assert zero_share("small.safetensors") >= 0.5 - 1e-5
     assert Path("run/log.csv").is_file()
-    told = CliRunner().invoke(app, ["models", "show", "small.safetensors"]).stdout
-    assert "flickr8k, data" in told
+    shown = CliRunner().invoke(app, ["models", "show", "small.safetensors"]).stdout
+    assert "flickr8k, data" in shown
     # The run is done, so it is not run again; its weights are asked for in another type.
     again = run("--prune", "0.5", "--int8", "-o", "other.safetensors", *tuned)
     assert again.exit_code == 0, again.stderr
@@ -254,7 +254,7 @@ def test_data_without_fine_tuning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         *(
             (["--prune", share, "-o", "small.safetensors"], f"above 0 and below 1, such as 0.5, not {share}")
@@ -275,12 +275,12 @@ def test_data_without_fine_tuning() -> None:
         ([*INT8, "--split", "dev"], "add --data DATASET"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_written(arguments: list[str], told: str) -> None:
+def test_what_is_wrong_is_told_before_anything_is_written(arguments: list[str], message: str) -> None:
     done = run(*arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("capcli: error: ")
-    assert told in line
+    assert message in line
     assert sorted(path.name for path in Path().iterdir()) == ["data", "whole.safetensors"]
 
 
@@ -289,10 +289,10 @@ def test_a_model_that_is_not_there() -> None:
 
 
 def test_every_option_is_one_of_the_command() -> None:
-    told = CliRunner().invoke(app, ["compress", "-h"], env={"COLUMNS": "200"}).stdout
+    help_text = CliRunner().invoke(app, ["compress", "-h"], env={"COLUMNS": "200"}).stdout
     for options in (CompressOptions, MeasureOptions):
         for field in dataclasses.fields(options):
-            assert f"--{field.name.replace('_', '-')}" in told
+            assert f"--{field.name.replace('_', '-')}" in help_text
 
 
 def test_what_cannot_be_measured_is_refused_before_anything_is_written(

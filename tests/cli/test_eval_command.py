@@ -51,10 +51,10 @@ def test_a_data_set_is_captioned_and_scored(fake: FakeCaptioner, scored_folder: 
 def test_captions_made_elsewhere_give_the_same_figures(fake: FakeCaptioner, scored_folder: Path) -> None:
     run_eval(fake, "data", "-o", "made.json")
     assert run_score(*SAID, "-o", "read.json").exit_code == 0
-    made, read = (json.loads(Path(name).read_text()) for name in ("made.json", "read.json"))
+    expected, read = (json.loads(Path(name).read_text()) for name in ("made.json", "read.json"))
     for key in ("metrics", "intervals", "hashes"):
-        assert made[key] == read[key]
-    assert fake.seen == 4
+        assert expected[key] == read[key]
+    assert fake.captioned == 4
 
 
 @pytest.mark.parametrize(("split", "images"), [("test", 4), ("train", 1), ("all", 5)])
@@ -83,7 +83,7 @@ def test_kept_captions_are_not_made_again(fake: FakeCaptioner, scored_folder: Pa
     fake.batches.clear()
     resumed = run_eval(fake, *keep, "--resume")
     assert resumed.stderr.startswith("capcli: captioned 2, skipped 2, failed 0, ")
-    assert fake.seen == 2
+    assert fake.captioned == 2
     assert Path("rows.jsonl").read_text() == "".join(rows)
     assert without_speed(resumed.stdout) == without_speed(whole.stdout)
     assert run_eval(fake, *keep, "--overwrite").stderr.startswith("capcli: captioned 4, skipped 0")
@@ -98,9 +98,9 @@ def without_speed(table: str) -> str:
 
 
 def test_kept_captions_can_be_scored_later(fake: FakeCaptioner, scored_folder: Path) -> None:
-    made = run_eval(fake, "data", "--predictions-out", "rows.jsonl").stdout
+    expected = run_eval(fake, "data", "--predictions-out", "rows.jsonl").stdout
     read = run_score("rows.jsonl", "--references", "data").stdout
-    assert read == without_speed(made).replace("base on", "rows.jsonl on")
+    assert read == without_speed(expected).replace("base on", "rows.jsonl on")
 
 
 def test_an_interrupt_keeps_what_is_done_and_scores_nothing(
@@ -120,20 +120,20 @@ def test_an_interrupt_keeps_what_is_done_and_scores_nothing(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--beam-size", "4"], "rows.jsonl was made with --beam-size 3; you ask for 4; --resume-anyway goes on "),
         (["--sample", "--seed", "4"], "rows.jsonl was made without --sample; you ask for it; --resume-anyway "),
     ],
 )
 def test_captions_made_otherwise_are_not_gone_on_with(
-    fake: FakeCaptioner, scored_folder: Path, options: list[str], told: str
+    fake: FakeCaptioner, scored_folder: Path, options: list[str], message: str
 ) -> None:
     run_eval(fake, "data", "--predictions-out", "rows.jsonl")
     rows = Path("rows.jsonl").read_bytes()
     result = run_eval(fake, "data", "--predictions-out", "rows.jsonl", "--resume", *options)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert told in result.stderr
+    assert message in result.stderr
     assert Path("rows.jsonl").read_bytes() == rows
     assert run_eval(fake, "data", "--predictions-out", "rows.jsonl", "--resume-anyway", *options).exit_code == 0
     assert Path("rows.jsonl").read_bytes() == rows
@@ -149,7 +149,7 @@ def test_images_without_captions_are_counted_and_not_captioned(fake: FakeCaption
     assert result.exit_code == 0
     assert result.stdout.startswith("base on coco, 3 images\n")
     assert "capcli: 2 images have no references and are left out, first 3.png" in result.stderr.splitlines()
-    assert fake.seen == 3
+    assert fake.captioned == 3
 
 
 def test_a_picture_that_cannot_be_read_is_told_and_not_scored(fake: FakeCaptioner, scored_folder: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_data_set_without_any_of_its_pictures_is_told_before_the_model_is_load
 ) -> None:
     Path("none.csv").write_text("image,caption\nx.png,a dog\ny.png,a cat\n")
     result = run_eval(fake, "none.csv", "--allow-missing")
-    assert (result.exit_code, result.stdout, fake.seen) == (2, "", 0)
+    assert (result.exit_code, result.stdout, fake.captioned) == (2, "", 0)
     assert "none of its images is on disk, first x.png" in result.stderr
 
 
@@ -186,7 +186,7 @@ def test_people_who_were_alone_with_their_picture_are_refused_before_the_model_i
 ) -> None:
     Path("one.csv").write_text("image,caption\ndata/0.png,a dog\ndata/1.png,a cat\n")
     result = run_eval(fake, "one.csv", "--human")
-    assert (result.exit_code, result.stdout, fake.seen) == (2, "", 0)
+    assert (result.exit_code, result.stdout, fake.captioned) == (2, "", 0)
     assert "no image has two references" in result.stderr
     assert run_eval(fake, "one.csv").exit_code == 0
 
@@ -206,7 +206,7 @@ def test_every_report_is_written(fake: FakeCaptioner, scored_folder: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "Missing argument 'DATASET'"),
         (["data", "--split", "dev"], "data: has no dev split; its images are in test (4), train (1)"),
@@ -218,12 +218,14 @@ def test_every_report_is_written(fake: FakeCaptioner, scored_folder: Path) -> No
         (["data", "--training", "absent.txt"], "absent.txt: no such file or folder"),
     ],
 )
-def test_what_cannot_be_done_exits_2(fake: FakeCaptioner, scored_folder: Path, arguments: list[str], told: str) -> None:
+def test_what_cannot_be_done_exits_2(
+    fake: FakeCaptioner, scored_folder: Path, arguments: list[str], message: str
+) -> None:
     result = run_eval(fake, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith("capcli: error: ")
-    assert told in line
+    assert message in line
 
 
 def test_a_missing_picture_of_the_data_set_is_told(fake: FakeCaptioner, scored_folder: Path) -> None:
@@ -239,10 +241,10 @@ def test_a_missing_picture_of_the_data_set_is_told(fake: FakeCaptioner, scored_f
 
 
 def test_every_option_is_one_of_the_command() -> None:
-    told = CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"}).stdout
+    help_text = CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"}).stdout
     for options in (DatasetOptions, ScoringOptions, ReportOptions, DecodingOptions, ModelOptions):
         for field in dataclasses.fields(options):
-            assert f"--{field.name.replace('_', '-')}" in told
+            assert f"--{field.name.replace('_', '-')}" in help_text
 
 
 def test_wrong_arguments_import_no_torch(scored_folder: Path) -> None:

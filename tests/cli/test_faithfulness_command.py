@@ -46,10 +46,10 @@ def test_all_methods_are_measured_on_the_dev_split(run: Run) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "tiny on captions, dev"
     assert [line.split()[0] for line in lines[2:6]] == ["gradient", "attention", "occlusion", "random"]
-    told = json.loads(Path("out/faithfulness.json").read_text())
-    assert (told["images"] + told["images_without_content_words"], told["split"]) == (4, "dev")
-    assert told["decoding"]["min_length"] == 4
-    assert len(told["model"]["sha256"]) == 64
+    report = json.loads(Path("out/faithfulness.json").read_text())
+    assert (report["images"] + report["images_without_content_words"], report["split"]) == (4, "dev")
+    assert report["decoding"]["min_length"] == 4
+    assert len(report["model"]["sha256"]) == 64
     assert ElementTree.parse("out/faithfulness.svg").getroot().tag.endswith("svg")
 
 
@@ -68,9 +68,9 @@ def test_a_picture_that_cannot_be_read_is_told_and_left_out(run: Run) -> None:
     done = run("data/captions.csv", "--method", "gradient", "-o", "out")
     assert done.exit_code == 1
     assert "capcli: data/1.png: is not a picture capcli can read\n" in done.stderr.replace("\\", "/")
-    told = json.loads(Path("out/faithfulness.json").read_text())
-    assert told["images"] + told["images_without_content_words"] == 3
-    assert [Path(path).name for path in told["unreadable"]] == ["1.png"]
+    report = json.loads(Path("out/faithfulness.json").read_text())
+    assert report["images"] + report["images_without_content_words"] == 3
+    assert [Path(path).name for path in report["unreadable"]] == ["1.png"]
 
 
 def test_where_no_picture_can_be_read_that_is_what_is_told(run: Run) -> None:
@@ -104,7 +104,7 @@ def test_figures_that_are_there_are_kept(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((), "Missing argument 'DATASET'"),
         (("data/captions.csv", "--words", "dog"), "No such option: --words"),
@@ -119,10 +119,10 @@ def test_figures_that_are_there_are_kept(run: Run) -> None:
         (("data/captions.csv", "--method", "guess"), "method must be one of"),
     ],
 )
-def test_what_does_not_fit_is_one_line(run: Run, arguments: tuple[str, ...], told: str) -> None:
+def test_what_does_not_fit_is_one_line(run: Run, arguments: tuple[str, ...], message: str) -> None:
     done = run(*arguments)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
     assert not Path("out").exists()

@@ -37,7 +37,7 @@ def test_a_film_is_captioned_where_its_scene_changes(fake: FakeCaptioner, film: 
     assert result.stdout == ("00:00:00.000\tbrightness 40\n00:00:03.000\tbrightness 220\n00:00:06.000\tbrightness 40\n")
     assert result.exit_code == 0
     assert result.stderr.startswith("capcli: captioned 3 scenes in 00:00:07.500, looked at 8 frames, ")
-    assert fake.seen == 3
+    assert fake.captioned == 3
 
 
 def test_equal_captions_one_after_another_are_one(fake: FakeCaptioner, film: Path) -> None:
@@ -48,7 +48,7 @@ def test_equal_captions_one_after_another_are_one(fake: FakeCaptioner, film: Pat
         (3, 6, "brightness 220"),
         (6, 7.5, "brightness 40"),
     ]
-    assert fake.seen == 8
+    assert fake.captioned == 8
 
 
 def test_the_ending_of_the_output_decides_and_nothing_is_lost(fake: FakeCaptioner, film: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_film_is_known_by_its_first_bytes(fake: FakeCaptioner, film: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("film.mp4", "--sidecar", "txt"), "--sidecar is of photographs"),
         (("film.mp4", "--keywords", "3"), "--keywords is of photographs"),
@@ -93,13 +93,15 @@ def test_a_film_is_known_by_its_first_bytes(fake: FakeCaptioner, film: Path) -> 
         (("film.mp4", "--every", "0"), "every"),
     ],
 )
-def test_what_does_not_fit_is_one_line(fake: FakeCaptioner, film: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_what_does_not_fit_is_one_line(
+    fake: FakeCaptioner, film: Path, arguments: tuple[str, ...], message: str
+) -> None:
     Image.new("RGB", (9, 9)).save("photo.png")
     result = run(fake, "caption", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert told in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert not fake.seen
+    assert not fake.captioned
 
 
 def test_films_among_photographs_are_counted_and_the_line_says_what_to_do(fake: FakeCaptioner, film: Path) -> None:
@@ -158,6 +160,6 @@ def test_a_camera_that_is_not_there_is_told_before_the_model_is_loaded(fake: Fak
     result = run(fake, "live", "--camera", "/dev/video77")
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 1)
     assert run(fake, "live", "--open").stderr == "capcli: error: --open opens the page in the browser: add --page\n"
-    told = "capcli: error: --port is where the page is served: add --page\n"
-    assert run(fake, "live", "--port", "8766").stderr == told
+    message = "capcli: error: --port is where the page is served: add --page\n"
+    assert run(fake, "live", "--port", "8766").stderr == message
     assert not fake.loaded

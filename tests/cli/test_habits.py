@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["0.png"], "0.png is no command; this captions it: capcli caption 0.png"),
         (
@@ -40,10 +40,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["captoin", "0.png"], "No such command 'captoin'. Did you mean 'caption'?"),
     ],
 )
-def test_a_picture_in_the_place_of_a_command_is_told_its_command(folder: Path, arguments: list[str], told: str) -> None:
+def test_a_picture_in_the_place_of_a_command_is_told_its_command(
+    folder: Path, arguments: list[str], message: str
+) -> None:
     (folder / "two words").mkdir()
     result = run(*arguments)
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {told}\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {message}\n")
 
 
 def test_a_command_goes_before_a_file_of_its_name(folder: Path) -> None:
@@ -52,7 +54,7 @@ def test_a_command_goes_before_a_file_of_its_name(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["caption", "0.png", "-o", "a.csv", "--output", "b.csv"], "--output is given 2 times, and takes one value"),
         (["caption", "0.png", *["--beam-size", "3"] * 3], "--beam-size is given 3 times, and takes one value"),
@@ -62,9 +64,9 @@ def test_a_command_goes_before_a_file_of_its_name(folder: Path) -> None:
         ),
     ],
 )
-def test_a_second_value_never_replaces_the_first_in_silence(folder: Path, arguments: list[str], told: str) -> None:
+def test_a_second_value_never_replaces_the_first_in_silence(folder: Path, arguments: list[str], message: str) -> None:
     result = run(*arguments)
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {told}\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {message}\n")
 
 
 def test_what_may_be_said_twice_may(folder: Path) -> None:
@@ -80,7 +82,7 @@ def test_help_is_a_command_too(command: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "message"),
     [
         (["captoin"], "has no command captoin; did you mean caption?"),
         (["xyzzy"], "has no command xyzzy; there are caption, attend, merge, search, duplicates, review, apply, "),
@@ -88,10 +90,10 @@ def test_help_is_a_command_too(command: list[str]) -> None:
         (["caption", "more"], "caption has no command more; leave it out"),
     ],
 )
-def test_help_for_what_is_not_there_says_what_is(names: list[str], told: str) -> None:
+def test_help_for_what_is_not_there_says_what_is(names: list[str], message: str) -> None:
     result = run("help", *names)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert told in result.stderr
+    assert message in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -32,9 +32,9 @@ def run(fake: FakeCaptioner, *arguments: str) -> Result:
 def test_rows_and_sidecars_hold_the_keywords(fake: FakeCaptioner, folder: Path) -> None:
     Path("words.txt").write_text("nature\n\tSky\n\tNight\n")
     kinds = [argument for kind in ("txt", "json", "xmp") for argument in ("--sidecar", kind)]
-    told = run(fake, "day.png", "night.png", "-q", "--keywords", "2", "--vocabulary", "words.txt", *kinds)
-    assert told.stdout == "day.png\tbrightness 250\t[keywords] Sky\nnight.png\tbrightness 10\t[keywords] Night\n"
-    assert told.stderr == "capcli: the model does not know 1 of 3 words of the vocabulary, and never gives: 'nature'\n"
+    done = run(fake, "day.png", "night.png", "-q", "--keywords", "2", "--vocabulary", "words.txt", *kinds)
+    assert done.stdout == "day.png\tbrightness 250\t[keywords] Sky\nnight.png\tbrightness 10\t[keywords] Night\n"
+    assert done.stderr == "capcli: the model does not know 1 of 3 words of the vocabulary, and never gives: 'nature'\n"
     assert Path("day.txt").read_text() == "brightness 250\n[keywords] Sky\n"
     assert json.loads(Path("day.json").read_text())["keywords"][0]["path"] == ["nature", "Sky"]
     assert "<rdf:li>nature|Night</rdf:li>" in Path("night.xmp").read_text()
@@ -43,9 +43,9 @@ def test_rows_and_sidecars_hold_the_keywords(fake: FakeCaptioner, folder: Path) 
 def test_without_the_option_nothing_is_said_of_keywords(fake: FakeCaptioner, folder: Path) -> None:
     Path("model.keywords").unlink()
     assert "keyword" not in run(fake, "day.png", "--format", "csv").stdout
-    told = run(fake, "day.png", "--keywords", "2")
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert told.stderr.startswith("capcli: error: model knows no keywords") and told.stderr.count("\n") == 1
+    done = run(fake, "day.png", "--keywords", "2")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("capcli: error: model knows no keywords") and done.stderr.count("\n") == 1
 
 
 def test_a_run_goes_on_with_the_same_keywords_alone(fake: FakeCaptioner, folder: Path) -> None:
@@ -62,5 +62,5 @@ def test_a_run_goes_on_with_the_same_keywords_alone(fake: FakeCaptioner, folder:
 
 
 def test_only_drawings_with_a_place_for_them_take_keywords(fake: FakeCaptioner, folder: Path) -> None:
-    told = CliRunner().invoke(app, ["attend", "day.png", "-o", "maps", "--keywords", "2"], obj=fake.load)
-    assert (told.exit_code, told.stdout) == (2, "") and "only --as html, npz and json show keywords" in told.stderr
+    done = CliRunner().invoke(app, ["attend", "day.png", "-o", "maps", "--keywords", "2"], obj=fake.load)
+    assert (done.exit_code, done.stdout) == (2, "") and "only --as html, npz and json show keywords" in done.stderr

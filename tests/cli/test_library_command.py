@@ -99,8 +99,8 @@ def test_a_library_is_resumed_as_rows_are(fake: Matching, folder: Path) -> None:
 
 def test_a_library_is_looked_into_and_checked(fake: Matching, folder: Path) -> None:
     run(fake, "caption", "in", "-o", "photos.db")
-    told = run(fake, "library", "info", "photos.db").stdout
-    assert [line.split()[:2] for line in told.splitlines()[1:5]] == [
+    info = run(fake, "library", "info", "photos.db").stdout
+    assert [line.split()[:2] for line in info.splitlines()[1:5]] == [
         ["pictures", "4"],
         ["captioned", "3"],
         ["uncertain", "0"],
@@ -140,10 +140,10 @@ def test_a_search_uses_the_index_of_a_library_while_it_is_up_to_date(
     assert "`capcli library index photos.db` makes searches of it faster" in done.stderr
     assert json.loads(run(fake, "library", "info", "photos.db", "--json").stdout)["index"] is None
 
-    made = run(fake, "library", "index", "photos.db")
-    assert (made.exit_code, made.stdout) == (0, "")
-    assert made.stderr.splitlines()[0].startswith("capcli: indexed 3 vectors in photos.db.usearch (0.0 MB)")
-    assert "compares every vector" in made.stderr.splitlines()[1]
+    indexed = run(fake, "library", "index", "photos.db")
+    assert (indexed.exit_code, indexed.stdout) == (0, "")
+    assert indexed.stderr.splitlines()[0].startswith("capcli: indexed 3 vectors in photos.db.usearch (0.0 MB)")
+    assert "compares every vector" in indexed.stderr.splitlines()[1]
     by_index = run(fake, "search", "luminous", "photos.db")
     assert (by_index.stdout, by_index.stderr) == (done.stdout, "")
     state = json.loads(run(fake, "library", "info", "photos.db", "--json").stdout)["index"]
@@ -153,12 +153,12 @@ def test_a_search_uses_the_index_of_a_library_while_it_is_up_to_date(
 
     Image.new("RGB", (9, 6), (250,) * 3).save("in/250.png")
     run(fake, "caption", "in", "-o", "photos.db", "--resume")
-    told = "does not have the library's present vectors"
-    assert f"not used: it {told}" in run(fake, "library", "info", "photos.db").stdout
+    reason = "does not have the library's present vectors"
+    assert f"not used: it {reason}" in run(fake, "library", "info", "photos.db").stdout
     done = run(fake, "search", "luminous", "photos.db", "-f")
     assert done.stdout.splitlines()[0] == f"{folder / 'in' / '250.png'}"
     assert done.stderr.count("\n") == 1
-    assert told in done.stderr
+    assert reason in done.stderr
     assert run(fake, "search", "luminous", "photos.db", "--exact").stderr == ""
     assert "indexed 4 vectors" in run(fake, "library", "index", "photos.db").stderr
     assert run(fake, "search", "luminous", "photos.db").stderr == ""
@@ -231,7 +231,7 @@ def test_an_edited_table_is_taken_back(fake: Matching, folder: Path) -> None:
 
 def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) -> None:
     run(fake, "caption", "in", "-o", "photos.db")
-    told = run(fake, "library", "export", "--help").stdout
+    help_text = run(fake, "library", "export", "--help").stdout
     for name in ("photos.csv", "photos.jsonl"):
         export = ("library", "export", "photos.db", "-o", name)
         Path(name).touch()  # as mktemp does; an empty file holds nothing to lose
@@ -242,7 +242,7 @@ def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) 
         assert Path(name).read_bytes() == before
         assert run(fake, *export, "--overwrite").exit_code == 0
     for impossible in ("vtt", "srt", "library", "sidecars", "--on ray"):
-        assert impossible not in told.split("Options:")[1]
+        assert impossible not in help_text.split("Options:")[1]
     refused = run(fake, "library", "export", "photos.db", "-o", "more.csv", "--part-rows", "5")
     assert (refused.exit_code, "--part-rows is of Parquet" in refused.stderr) == (2, True)
     assert not Path("more.csv").exists()

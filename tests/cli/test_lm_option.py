@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_language: Calla
     return tmp_path
 
 
-def told(*arguments: str) -> str:
+def refusal(*arguments: str) -> str:
     result = CliRunner().invoke(app, [*arguments, "--device", "cpu"])
     assert (result.exit_code, result.stdout) == (2, ""), result.output
     assert result.stderr.startswith("capcli: error: ") and result.stderr.count("\n") == 1
@@ -42,9 +42,9 @@ def test_a_language_model_changes_captions_and_not_what_they_are_worth(folder: P
     files = sorted(folder.glob("*.png"))
     alone, beside = Captioner.load(small_file, "cpu"), Captioner.load(small_file, "cpu", folder / "lm.safetensors")
     plain = alone.caption(files)
-    assert [str(one) for one in beside.caption(files, lm_rescore=0.0)] == [str(one) for one in plain]
+    assert [str(caption) for caption in beside.caption(files, lm_rescore=0.0)] == [str(caption) for caption in plain]
     led = beside.caption(files, lm_weight=5.0, lm_rescore=0.0)
-    assert [str(one) for one in led] != [str(one) for one in plain]
+    assert [str(caption) for caption in led] != [str(caption) for caption in plain]
     for file, caption in zip(files, led, strict=True):
         again = alone.attend(file, caption=caption.text, method="attention")
         assert [w.log_probability for w in caption.words] == pytest.approx(
@@ -58,7 +58,7 @@ def test_captions_of_the_command_are_those_of_the_api(folder: Path, small_file: 
     name = option.removeprefix("--").replace("-", "_")
     beside = Captioner.load(small_file, "cpu", language_model=folder / "lm.safetensors")
     expected = beside.caption(folder / "0.png", **{"lm_rescore": 0.0, name: 4.0})
-    weights = [part for one, value in {"--lm-rescore": "0", option: "4"}.items() for part in (one, value)]
+    weights = [part for flag, value in {"--lm-rescore": "0", option: "4"}.items() for part in (flag, value)]
     given = ["0.png", "--model", str(small_file), "--lm", "lm.safetensors", "--device", "cpu"]
     result = CliRunner().invoke(app, ["caption", *given, *weights])
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"{expected}\n", "")
@@ -76,15 +76,15 @@ def test_eval_says_which_language_model_there_was(folder: Path, small_file: Path
 def test_what_cannot_be_done_is_one_line(folder: Path, small_file: Path) -> None:
     model = ("--model", str(small_file))
     needs = "needs a language model: add --lm FILE, in Python language_model="
-    assert f"lm-weight {needs}" in told("caption", "0.png", *model, "--lm-weight", "0.5")
-    assert f"lm-rescore {needs}" in told("eval", "captions.csv", *model, "--lm-rescore", "0.5")
-    assert "absent.safetensors: no such model file" in told("caption", "0.png", *model, "--lm", "absent.safetensors")
-    assert "lm is a language model and sees no pictures" in told("caption", "0.png", "--model", "lm.safetensors")
-    assert "no language model but sees pictures" in told("caption", "0.png", *model, "--lm", str(small_file))
-    assert "max-length must be at most 5 with this language model, not 6" in told(
+    assert f"lm-weight {needs}" in refusal("caption", "0.png", *model, "--lm-weight", "0.5")
+    assert f"lm-rescore {needs}" in refusal("eval", "captions.csv", *model, "--lm-rescore", "0.5")
+    assert "absent.safetensors: no such model file" in refusal("caption", "0.png", *model, "--lm", "absent.safetensors")
+    assert "lm is a language model and sees no pictures" in refusal("caption", "0.png", "--model", "lm.safetensors")
+    assert "no language model but sees pictures" in refusal("caption", "0.png", *model, "--lm", str(small_file))
+    assert "max-length must be at most 5 with this language model, not 6" in refusal(
         "caption", "0.png", *model, "--lm", "short.safetensors"
     )
-    assert "leads a search and no sampling" in told("caption", "0.png", *model, "--lm", "lm.safetensors", "--sample")
+    assert "leads a search and no sampling" in refusal("caption", "0.png", *model, "--lm", "lm.safetensors", "--sample")
 
 
 def test_options_are_those_of_the_model_and_a_weight(folder: Path, small_file: Path) -> None:

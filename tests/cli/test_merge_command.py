@@ -28,7 +28,7 @@ def run(*arguments: object, fake: FakeCaptioner | None = None) -> Result:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with pictures in `photos` and a folder below it, some of them broken, and with three shards of them."""
     place = tmp_path_factory.mktemp("made")
     (place / "photos" / "more").mkdir(parents=True)
@@ -44,9 +44,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(sharded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, a copy of that."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(sharded, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -98,10 +98,10 @@ def test_a_run_goes_on_with_what_was_merged(folder: Path) -> None:
     assert run("merge", "merged.jsonl", *MADE).exit_code == 0
     before, fake = Path("merged.jsonl").read_bytes(), FakeCaptioner()
     caption("merged.jsonl", "--resume", fake=fake)
-    assert fake.seen == 0
+    assert fake.captioned == 0
     assert Path("merged.jsonl").read_bytes() == before
-    told = caption("merged.jsonl", "--resume", "--beam-size", 1, code=2)
-    assert "with --beam-size 3; you ask for 1" in told.stderr
+    result = caption("merged.jsonl", "--resume", "--beam-size", 1, code=2)
+    assert "with --beam-size 3; you ask for 1" in result.stderr
 
 
 def tables(library: Path) -> dict[str, list[Any]]:
@@ -127,8 +127,8 @@ def test_a_shard_goes_on_where_it_stopped_and_is_no_other(folder: Path) -> None:
     assert "half a row" in refused("merged.jsonl", *MADE)
     caption(first, "--shard", f"1/{SHARDS}", "--resume")
     assert Path(first).read_bytes() == whole
-    told = caption(first, "--shard", f"2/{SHARDS}", "--resume", code=2)
-    assert f"was made with --shard 1/{SHARDS}; you ask for 2/{SHARDS}" in told.stderr
+    result = caption(first, "--shard", f"2/{SHARDS}", "--resume", code=2)
+    assert f"was made with --shard 1/{SHARDS}; you ask for 2/{SHARDS}" in result.stderr
     assert run("merge", "merged.jsonl", *MADE).exit_code == 0
 
 
@@ -137,8 +137,8 @@ def test_a_shard_that_goes_on_knows_the_failures_without_rows_of_before(folder: 
     caption("part.tsv", *how)
     whole = Path("part.tsv").read_bytes()
     Path("part.tsv").write_bytes(b"".join(whole.splitlines(keepends=True)[:9]))
-    told = caption("part.tsv", *how, "--resume").stderr
-    assert "4 failed before" in told
+    stderr = caption("part.tsv", *how, "--resume").stderr
+    assert "4 failed before" in stderr
     assert Path("part.tsv").read_bytes() == whole
     assert run("merge", "merged.tsv", "part.tsv").exit_code == 0
     assert Path("merged.tsv").read_bytes() == whole
@@ -153,7 +153,7 @@ def test_other_places_and_spellings_of_a_folder_make_the_same_shards(
     run("caption", "-r", folder / "elsewhere" / "mounted", "-o", MADE[-1], "--shard", last, "--batch-size", 4)
     names = [[Path(json.loads(row)["path"]).name for row in lines(Path(place, MADE[-1]))] for place in (folder, ".")]
     assert names[0] == names[1]
-    assert run("merge", "merged.jsonl", *(folder / one for one in MADE[:-1]), MADE[-1]).exit_code == 0
+    assert run("merge", "merged.jsonl", *(folder / shard for shard in MADE[:-1]), MADE[-1]).exit_code == 0
 
 
 def lines(path: Path) -> list[bytes]:
@@ -215,9 +215,9 @@ BREAK: dict[str, tuple[Callable[[], object], str]] = {
 
 @pytest.mark.parametrize("what", BREAK)
 def test_what_does_not_fit_together_is_one_line_and_makes_nothing(folder: Path, what: str) -> None:
-    do, told = BREAK[what]
+    do, message = BREAK[what]
     do()
-    assert told in refused("merged.jsonl", *MADE)
+    assert message in refused("merged.jsonl", *MADE)
     assert not list(folder.glob("*merged*"))
 
 
@@ -239,7 +239,7 @@ def test_an_output_that_is_there_stays_unless_it_is_to_go(folder: Path) -> None:
 
 @pytest.mark.parametrize("shard", ["0/4", "5/4", "x/y"])
 def test_a_shard_that_is_none_captions_nothing(folder: Path, shard: str) -> None:
-    told = run("caption", "-r", "photos", "--shard", shard)
-    assert told.exit_code == 2
-    assert told.stderr.count("\n") == 1
+    result = run("caption", "-r", "photos", "--shard", shard)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
     assert run("caption", "--watch", "photos", "--shard", "1/2").exit_code == 2

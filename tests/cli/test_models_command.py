@@ -75,8 +75,8 @@ def test_an_installation_without_weights_says_so(folder: Path, monkeypatch: pyte
 def test_show_prints_facts_scores_and_card(folder: Path) -> None:
     done = run("show", "alpha")
     assert done.exit_code == 0
-    for told in ("mobilenet_v3_small, 64 x 64 pixels", "transformer, width 16", "8 words", "mostly float16"):
-        assert told in done.stdout
+    for fact in ("mobilenet_v3_small, 64 x 64 pixels", "transformer, width 16", "8 words", "mostly float16"):
+        assert fact in done.stdout
     assert "dev flickr8k    0.500" in done.stdout
     assert done.stdout.endswith((folder / "alpha.md").read_text())
     assert "\x1b" not in done.stdout
@@ -93,7 +93,7 @@ def test_show_takes_any_file(folder: Path) -> None:
 def test_json_holds_the_same(folder: Path) -> None:
     listed = json.loads(run("list", "--json").stdout)
     shown = json.loads(run("show", "alpha", "--json").stdout)
-    assert [one["model"] for one in listed] == ["alpha", "beta"]
+    assert [entry["model"] for entry in listed] == ["alpha", "beta"]
     assert shown.pop("card").startswith("# Model card: alpha")
     assert shown == listed[0]
     assert listed[1]["stored"] == "int8"
@@ -117,9 +117,9 @@ def test_a_damaged_model_fails(folder: Path) -> None:
     assert done.exit_code == 1
     assert ": not sound\n" in done.stdout
     assert "hash     FAILED" in done.stdout
-    told = json.loads(run("verify", "alpha", "--json").stdout)
-    assert told["sound"] is False
-    assert [one["check"] for one in told["checks"] if one["passed"] is False] == ["hash"]
+    report = json.loads(run("verify", "alpha", "--json").stdout)
+    assert report["sound"] is False
+    assert [check["check"] for check in report["checks"] if check["passed"] is False] == ["hash"]
 
 
 def test_models_stand_side_by_side(folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_with_data_their_captions_are_scored(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["show", "absent"], "absent: no such model file, and no shipped model of that name; shipped: alpha, beta"),
         (["verify", "0.png"], "0.png: not a whole safetensors file"),
@@ -162,18 +162,18 @@ def test_with_data_their_captions_are_scored(folder: Path, tmp_path: Path) -> No
         (["shwo", "alpha"], "No such command 'shwo'"),
     ],
 )
-def test_what_is_wrong_is_one_line(folder: Path, arguments: list[str], told: str) -> None:
+def test_what_is_wrong_is_one_line(folder: Path, arguments: list[str], message: str) -> None:
     done = run(*arguments)
     assert (done.exit_code, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("capcli: error: ")
-    assert told in line
+    assert message in line
 
 
 def test_every_option_is_one_of_the_command() -> None:
-    told = CliRunner().invoke(app, ["models", "compare", "-h"], env={"COLUMNS": "200"}).stdout
+    help_text = CliRunner().invoke(app, ["models", "compare", "-h"], env={"COLUMNS": "200"}).stdout
     for field in dataclasses.fields(MeasureOptions):
-        assert f"--{field.name.replace('_', '-')}" in told
+        assert f"--{field.name.replace('_', '-')}" in help_text
 
 
 @pytest.mark.parametrize(

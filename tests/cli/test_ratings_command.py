@@ -47,12 +47,12 @@ def test_ratings_are_reported_as_a_table_as_json_as_csv_and_as_a_page(folder: Pa
     assert done.stdout.startswith("a.jsonl and b.jsonl: 2 raters, 4 pictures, 40 judgements\n")
     assert "METEOR is left out: not asked for" in done.stderr
     report = json.loads(Path("r.json").read_text())
-    means = {(one["system"], one["scale"]): one for one in report["means"]}
+    means = {(mean["system"], mean["scale"]): mean for mean in report["means"]}
     assert (means["a.jsonl", "adequacy"]["value"], means["b.jsonl", "adequacy"]["value"]) == (4.5, 3.0)
     assert report["differences"][0]["value"] == -1.5
     (choice,) = report["preferences"]
     assert (choice["for_a"], choice["pictures_a"], choice["value"], choice["p"]) == (8, 4, 1.0, 0.125)
-    along = {(one["metric"], one["scale"]): one for one in report["metrics"]}
+    along = {(metric["metric"], metric["scale"]): metric for metric in report["metrics"]}
     assert along["ROUGE-L", "adequacy"]["scores"]["tau-b"]["value"] > 0.5
     assert along["ROUGE-L", "preference"]["scores"]["agrees"]["value"] == 1
     assert report["agreement"]["preference"]["why"] == "not defined: every judgement is the same"
@@ -90,7 +90,7 @@ def test_two_captions_of_one_picture_are_said(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ("--references", "few.json"),
@@ -103,12 +103,12 @@ def test_two_captions_of_one_picture_are_said(folder: Path) -> None:
         (("-o", "ratings.jsonl", "--overwrite"), "-o ratings.jsonl would replace a file that is read; name another"),
     ],
 )
-def test_ratings_that_cannot_be_scored_are_one_line(folder: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_ratings_that_cannot_be_scored_are_one_line(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     Path("few.json").write_text(json.dumps({"0.png": ["x y"], "1.png": ["y z"]}))
     write_said(Path("other.jsonl"), {f"{i}.png": "something else" for i in range(4)})
     done = score(*arguments)
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 def test_pictures_without_references_are_left_out_if_asked(folder: Path) -> None:
@@ -119,22 +119,22 @@ def test_pictures_without_references_are_left_out_if_asked(folder: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "empty.jsonl: no such file or directory"),
         ("", "empty.jsonl: holds no ratings yet; capcli review --rate takes some"),
         ("x\n", "empty.jsonl, line 1: broken JSON; a line of ratings is one JSON object"),
     ],
 )
-def test_a_file_that_holds_no_ratings_is_one_line(folder: Path, content: str | None, told: str) -> None:
+def test_a_file_that_holds_no_ratings_is_one_line(folder: Path, content: str | None, message: str) -> None:
     if content is not None:
         Path("empty.jsonl").write_text(content)
     done = run("score", "--ratings", "empty.jsonl")
-    assert (done.exit_code, done.stderr) == (2, f"capcli: error: {told}\n")
+    assert (done.exit_code, done.stderr) == (2, f"capcli: error: {message}\n")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--rate", "a.jsonl"), "a preference is between two systems; name another file, or --scale adequacy-fluency"),
         (("--rate", "a.jsonl", "a.jsonl"), "a.jsonl is named twice; name each file of captions once"),
@@ -152,13 +152,13 @@ def test_a_file_that_holds_no_ratings_is_one_line(folder: Path, content: str | N
         (("--rate", "a.jsonl", "same.jsonl", "--pictures", "data"), "the systems say the same of every picture"),
     ],
 )
-def test_a_rating_that_is_impossible_is_one_line(folder: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_a_rating_that_is_impossible_is_one_line(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     pytest.importorskip("uvicorn")
     Path("same.jsonl").write_text(Path("a.jsonl").read_text())
     before = Path("said.jsonl").read_bytes()
     done = run("review", *arguments)
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert told in done.stderr
+    assert message in done.stderr
     assert Path("said.jsonl").read_bytes() == before
 
 

@@ -44,7 +44,7 @@ def test_white_space_reaches_the_tokenizer(scored_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("captions", "message"),
     [
         ({"0.png": "x"}, "3 images with references have no prediction, first 1.png; --allow-missing scores the rest"),
         (
@@ -57,10 +57,12 @@ def test_white_space_reaches_the_tokenizer(scored_folder: Path) -> None:
         ),
     ],
 )
-def test_captions_and_references_that_do_not_fit_together(scored_folder: Path, said: dict[str, str], told: str) -> None:
-    write_said(scored_folder / "said.jsonl", said)
+def test_captions_and_references_that_do_not_fit_together(
+    scored_folder: Path, captions: dict[str, str], message: str
+) -> None:
+    write_said(scored_folder / "said.jsonl", captions)
     result = run(*SAID)
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {told}\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {message}\n")
 
 
 def test_two_captions_of_one_image_are_refused_always(scored_folder: Path) -> None:
@@ -96,7 +98,7 @@ def test_a_single_image_says_why_cider_is_nothing(scored_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "Missing argument 'CAPTIONS'"),
         (["said.jsonl"], "Missing option '--references'"),
@@ -109,12 +111,12 @@ def test_a_single_image_says_why_cider_is_nothing(scored_folder: Path) -> None:
         ([*SAID, "--training", "absent.txt"], "absent.txt: no such file or folder"),
     ],
 )
-def test_what_cannot_be_done_exits_2(scored_folder: Path, arguments: list[str], told: str) -> None:
+def test_what_cannot_be_done_exits_2(scored_folder: Path, arguments: list[str], message: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith("capcli: error: ")
-    assert told in line
+    assert message in line
 
 
 def test_a_report_that_is_there_is_replaced_only_if_that_is_asked_for(scored_folder: Path) -> None:
@@ -134,10 +136,10 @@ def test_a_report_that_is_there_is_replaced_only_if_that_is_asked_for(scored_fol
 
 
 def test_every_option_is_one_of_the_command() -> None:
-    told = CliRunner().invoke(app, ["score", "--help"], env={"COLUMNS": "200"}).stdout
+    help_text = CliRunner().invoke(app, ["score", "--help"], env={"COLUMNS": "200"}).stdout
     for options in (ReferenceOptions, ScoringOptions, ReportOptions):
         for field in dataclasses.fields(options):
-            assert f"--{field.name.replace('_', '-')}" in told
+            assert f"--{field.name.replace('_', '-')}" in help_text
 
 
 def test_scoring_imports_no_torch(scored_folder: Path) -> None:

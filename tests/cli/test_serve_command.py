@@ -19,12 +19,12 @@ def run(*arguments: str) -> Result:
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     result = run()
-    told = f'capcli: error: capcli serve needs {package}: pip install "capcli[serve]"\n'
-    assert (result.exit_code, result.stdout, result.stderr) == (2, "", told)
+    message = f'capcli: error: capcli serve needs {package}: pip install "capcli[serve]"\n'
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--port", "65536"], "less than or equal to 65535"),
         (["--queue", "0"], "greater than or equal to 1"),
@@ -33,7 +33,7 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         (["--keywords", "3"], "No such option: --keywords"),
     ],
 )
-def test_options_that_cannot_be_are_refused_before_anything_is_loaded(arguments: list[str], told: str) -> None:
+def test_options_that_cannot_be_are_refused_before_anything_is_loaded(arguments: list[str], message: str) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
-    assert told in result.stderr
+    assert message in result.stderr

@@ -112,10 +112,10 @@ def test_fine_tuning_needs_no_recipe_and_tells_what_it_brought(model: Path, mine
     result = run("--from", model, "--data", mine, "--run", tmp_path / "run", "-o", tmp_path / "mine.safetensors")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{tmp_path / 'mine.safetensors'}\n"
-    told = TOLD.search(result.stderr)
-    assert told, result.stderr
+    match = TOLD.search(result.stderr)
+    assert match, result.stderr
     aside = [image for image in mine.parent.glob("*.png") if is_held_out(image, 0.2)]
-    assert int(told[1]) == len(aside) > 0
+    assert int(match[1]) == len(aside) > 0
     assert "capcli: confidence is the mean probability of a caption's words: " in result.stderr
     assert model.read_bytes() == before
     tuned, first = Checkpoint.load(tmp_path / "mine.safetensors"), Checkpoint.load(model)
@@ -131,9 +131,9 @@ def test_what_training_brought_is_told_of_pictures_that_it_did_not_see(model: Pa
         "-o", tmp_path / "mine.safetensors",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    told = TOLD.search(result.stderr)
-    assert told, result.stderr
-    assert 1 <= float(told[5]) < float(told[4]) / 2
+    match = TOLD.search(result.stderr)
+    assert match, result.stderr
+    assert 1 <= float(match[5]) < float(match[4]) / 2
 
 
 @pytest.mark.slow
@@ -166,13 +166,13 @@ def test_pictures_kept_out_are_neither_trained_on_nor_chosen_by(model: Path, min
         csv.writer(file).writerows(rows)
     for row in rows[1:]:
         (other / row[0]).write_bytes((mine.parent / row[0]).read_bytes())
-    one = train_model(None, [mine], start=str(model), output=tmp_path / "one.safetensors", run=tmp_path / "run1")
-    two = train_model(
+    first = train_model(None, [mine], start=str(model), output=tmp_path / "one.safetensors", run=tmp_path / "run1")
+    second = train_model(
         None, [other / "mine.csv"], start=str(model), output=tmp_path / "two.safetensors", run=tmp_path / "run2"
     )
-    assert one.gains["mine"].pictures == two.gains["mine"].pictures == len(aside)
-    assert one.gains["mine"].perplexity[1] != two.gains["mine"].perplexity[1]
-    models = [Checkpoint.load(trained.file).model for trained in (one, two)]
+    assert first.gains["mine"].pictures == second.gains["mine"].pictures == len(aside)
+    assert first.gains["mine"].perplexity[1] != second.gains["mine"].perplexity[1]
+    models = [Checkpoint.load(trained.file).model for trained in (first, second)]
     assert models[0].vocabulary.words == models[1].vocabulary.words
     for name, tensor in models[0].state_dict().items():
         assert torch.equal(tensor, models[1].state_dict()[name]), name
@@ -194,8 +194,8 @@ def test_a_model_is_given_a_matcher_and_says_what_it_said(model: Path, tmp_path:
     assert matching.scores[name] == first.scores[name]
     assert matching.scores["dev mine"].keys() == {"recall"}
     images = sorted(data.parent.glob("*-0.png"))
-    said = [[caption.text for caption in Captioner.load(file, "cpu").caption(images)] for file in (model, target)]
-    assert said[0] == said[1]
+    captions = [[caption.text for caption in Captioner.load(file, "cpu").caption(images)] for file in (model, target)]
+    assert captions[0] == captions[1]
 
 
 def test_a_dev_split_is_said_to_have_chosen(model: Path, tmp_path: Path) -> None:
@@ -230,16 +230,16 @@ def test_neither_a_recipe_nor_a_model_is_one_line(mine: Path) -> None:
 def test_perplexity_is_that_of_the_log_probabilities(model: Path, mine: Path, tmp_path: Path) -> None:
     items = read_dataset(mine).items[:5]
     first = Checkpoint.load(model)
-    told = measure_gain(first, first, items, torch.device("cpu"))
-    assert told.perplexity[0] == told.perplexity[1]
-    assert (told.cider_d.value, told.pictures) == (0, 5)
+    gain = measure_gain(first, first, items, torch.device("cpu"))
+    assert gain.perplexity[0] == gain.perplexity[1]
+    assert (gain.cider_d.value, gain.pictures) == (0, 5)
     captioner = Captioner.load(model, device="cpu")
     arrays = [captioner.prepare(item.image)[None] for item in items]
-    said = [tokenize(item.captions[0]) for item in items]
+    captions = [tokenize(item.captions[0]) for item in items]
     logs = np.concatenate(
-        [captioner.log_probabilities(array, words)[0] for array, words in zip(arrays, said, strict=True)]
+        [captioner.log_probabilities(array, words)[0] for array, words in zip(arrays, captions, strict=True)]
     )
-    assert told.perplexity[0] == pytest.approx(float(np.exp(-logs.mean())), rel=0.02)
+    assert gain.perplexity[0] == pytest.approx(float(np.exp(-logs.mean())), rel=0.02)
 
 
 def test_of_a_caption_that_is_too_long_for_the_decoder_the_first_words_count(
@@ -247,9 +247,9 @@ def test_of_a_caption_that_is_too_long_for_the_decoder_the_first_words_count(
 ) -> None:
     checkpoint = tiny_checkpoint(max_length=6)
     items = read_dataset(table(tmp_path, "long", ["a dog runs on the grass on the grass"])).items[:1]
-    told = measure_gain(checkpoint, checkpoint, items, torch.device("cpu"))
+    gain = measure_gain(checkpoint, checkpoint, items, torch.device("cpu"))
     checkpoint.save(tmp_path / "model.safetensors", torch.float32)
     captioner = Captioner.load(tmp_path / "model.safetensors", device="cpu")
     array = captioner.prepare(items[0].image)[None]
     logs = captioner.log_probabilities(array, tokenize("a dog runs on the grass"))[0]
-    assert told.perplexity[0] == pytest.approx(float(np.exp(-logs[:6].mean())), rel=0.02)
+    assert gain.perplexity[0] == pytest.approx(float(np.exp(-logs[:6].mean())), rel=0.02)

@@ -125,10 +125,10 @@ def test_every_other_model_is_scored_against_the_first(data: Callable[..., Path]
     assert (small.settings["compare"], again.settings["compare"]) == (("mine", "small"), ("mine", "again"))
     assert [pair.reference.name for pair in small.a.pairs] == ["0.png", "2.png"]
     assert found.unreadable == 1
-    assert all(one.value == 0 for one in again.differences.metrics.values())
-    told = json.loads(json.dumps(found.to_json()))["models"]
-    assert ["against_the_first" in one for one in told] == [False, True, True]
-    assert told[1]["against_the_first"]["differences"]["CIDEr-D"]["a"] == small.differences.metrics["CIDEr-D"].a
+    assert all(difference.value == 0 for difference in again.differences.metrics.values())
+    entries = json.loads(json.dumps(found.to_json()))["models"]
+    assert ["against_the_first" in entry for entry in entries] == [False, True, True]
+    assert entries[1]["against_the_first"]["differences"]["CIDEr-D"]["a"] == small.differences.metrics["CIDEr-D"].a
 
 
 @pytest.mark.slow

@@ -29,8 +29,8 @@ class ToyDecoder(Decoder):
     ) -> tuple[Tensor, Tensor | None, list[tuple[int, ...]]]:
         state = [(*prefix, int(token)) for prefix, token in zip(state, tokens, strict=True)]
         rows = torch.stack([self.row(prefix) for prefix in state])
-        seen = torch.nn.functional.one_hot(torch.tensor([len(p) - 2 for p in state]) % self.regions, self.regions)
-        return rows, seen[:, None, None].float() if self.attends else None, state
+        attention = torch.nn.functional.one_hot(torch.tensor([len(p) - 2 for p in state]) % self.regions, self.regions)
+        return rows, attention[:, None, None].float() if self.attends else None, state
 
     def reorder(self, state: list[tuple[int, ...]], index: Tensor) -> list[tuple[int, ...]]:
         return [state[i] for i in index.tolist()]

@@ -37,8 +37,8 @@ def plain(beams: int, longest: int, penalty: float, **options: Any) -> DecodingO
 
 def every_caption(words: int, longest: int) -> list[list[int]]:
     """All captions of 1 to `longest` words."""
-    said = range(len(SPECIALS), len(SPECIALS) + words)
-    return [list(c) for n in range(1, longest + 1) for c in itertools.product(said, repeat=n)]
+    tokens = range(len(SPECIALS), len(SPECIALS) + words)
+    return [list(c) for n in range(1, longest + 1) for c in itertools.product(tokens, repeat=n)]
 
 
 @torch.no_grad()
@@ -75,9 +75,9 @@ def test_a_wide_beam_finds_what_exhaustive_search_finds(
 def permitted(caption: list[int], given: int, n: int) -> bool:
     """Whether no word after the `given` first ones repeats the word before it or completes a second run of n."""
 
-    def repeats(said: list[int]) -> bool:
-        runs = [said[start : start + n] for start in range(len(said) - n + 1)]
-        return said[-1:] == said[-2:-1] or (runs != [] and runs[-1] in runs[:-1])
+    def repeats(tokens: list[int]) -> bool:
+        runs = [tokens[start : start + n] for start in range(len(tokens) - n + 1)]
+        return tokens[-1:] == tokens[-2:-1] or (runs != [] and runs[-1] in runs[:-1])
 
     return not n or not any(repeats(caption[:length]) for length in range(given + 1, len(caption) + 1))
 
@@ -201,13 +201,14 @@ def test_a_beam_of_one_is_greedy(toy: Toy, numbered: Regions, penalty: float, en
         assert found[0].score == pytest.approx(score(decoder, numbered(picture), found[0].tokens, penalty), abs=1e-5)
 
 
-def same(one: Hypothesis, other: Hypothesis) -> None:
-    assert one.tokens == other.tokens
-    assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-4)
-    assert one.end_log_probability == pytest.approx(other.end_log_probability, abs=1e-4)
-    assert one.score == pytest.approx(other.score, abs=1e-4)
-    if one.attention is not None and other.attention is not None:
-        np.testing.assert_allclose(one.attention, other.attention, rtol=1e-3, atol=1e-4)
+def same(first: Hypothesis, second: Hypothesis) -> None:
+    assert first.tokens == second.tokens
+    assert first.log_probabilities == pytest.approx(second.log_probabilities, abs=1e-4)
+    assert first.end_log_probability == pytest.approx(second.end_log_probability, abs=1e-4)
+    assert first.score == pytest.approx(second.score, abs=1e-4)
+    assert (first.attention is None) == (second.attention is None)
+    if first.attention is not None and second.attention is not None:
+        np.testing.assert_allclose(first.attention, second.attention, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("beams", [1, 2, 5])
@@ -216,8 +217,8 @@ def test_a_batch_is_its_pictures_one_by_one(toy: Toy, numbered: Regions, beams: 
     together = beam_search(decoder, numbered(*range(6)), options)
     for picture in range(6):
         (alone,) = beam_search(decoder, numbered(picture), options)
-        for one, other in zip(together[picture], alone, strict=True):
-            same(one, other)
+        for batched, single in zip(together[picture], alone, strict=True):
+            same(batched, single)
 
 
 @pytest.mark.parametrize("name", sorted(decoders()))
@@ -227,8 +228,8 @@ def test_a_batch_is_its_pictures_one_by_one_with_real_decoders(name: str, tiny_s
     together = beam_search(decoder, regions, plain(3, 8, 1.0))
     for picture in range(4):
         (alone,) = beam_search(decoder, regions[picture : picture + 1], plain(3, 8, 1.0))
-        for one, other in zip(together[picture], alone, strict=True):
-            same(one, other)
+        for batched, single in zip(together[picture], alone, strict=True):
+            same(batched, single)
 
 
 @pytest.mark.parametrize("beams", [1, 3])
@@ -304,8 +305,8 @@ def test_a_sentinels_shares_are_those_of_their_words(tiny_settings: Any, shaken:
     regions = torch.randn(2, 6, 10, generator=torch.Generator().manual_seed(6))
     for picture, hypotheses in enumerate(beam_search(decoder, regions, plain(3, 6, 1.0))):
         for hypothesis in hypotheses:
-            (told,) = teacher_force(decoder, regions[picture : picture + 1], [hypothesis.tokens])
-            np.testing.assert_allclose(hypothesis.sentinel, told.sentinel, rtol=1e-3, atol=1e-4)
+            (forced,) = teacher_force(decoder, regions[picture : picture + 1], [hypothesis.tokens])
+            np.testing.assert_allclose(hypothesis.sentinel, forced.sentinel, rtol=1e-3, atol=1e-4)
 
 
 def test_a_decoder_without_attention(toy: Toy, numbered: Regions) -> None:

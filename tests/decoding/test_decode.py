@@ -45,16 +45,16 @@ def test_captions_keep_all_limits(
         assert 1 <= len(hypotheses) <= count
         assert len({tuple(h.tokens) for h in hypotheses}) == len(hypotheses)
         for hypothesis in hypotheses:
-            said = hypothesis.tokens
-            assert said[: len(prefix)] == prefix
-            assert 1 <= len(said) <= longest
-            assert len(said) >= options.min_length or hypothesis.end_log_probability is None
-            runs = [tuple(said[start : start + n]) for start in range(len(said) - n + 1)]
+            caption = hypothesis.tokens
+            assert caption[: len(prefix)] == prefix
+            assert 1 <= len(caption) <= longest
+            assert len(caption) >= options.min_length or hypothesis.end_log_probability is None
+            runs = [tuple(caption[start : start + n]) for start in range(len(caption) - n + 1)]
             # Runs that end within the prefix are the user's own.
-            own = max(0, len(prefix) - n + 1)
-            assert not n or not any(run in runs[:place] for place, run in enumerate(runs) if place >= own)
-            pairs = list(itertools.pairwise(said))[max(0, len(prefix) - 1) :]
-            assert not n or all(one != other for one, other in pairs)
+            first_run = max(0, len(prefix) - n + 1)
+            assert not n or not any(run in runs[:place] for place, run in enumerate(runs) if place >= first_run)
+            pairs = list(itertools.pairwise(caption))[max(0, len(prefix) - 1) :]
+            assert not n or all(before != after for before, after in pairs)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -44,8 +44,8 @@ def logs(decoder: Decoder, regions: Tensor, caption: list[int]) -> list[float]:
     """Log-probabilities of the words of one picture's caption, and of its end."""
     state, found = decoder.start(regions), []
     for token, target in itertools.pairwise([START, *caption, END]):
-        said, _, state = decoder.step(torch.tensor([token]), state)
-        found.append(float(said[0, target]))
+        log_probabilities, _, state = decoder.step(torch.tensor([token]), state)
+        found.append(float(log_probabilities[0, target]))
     return found
 
 
@@ -61,22 +61,22 @@ def earned(expected: Float32Array, caption: list[int]) -> float:
 def test_captions_are_ranked_by_the_decoder_and_by_what_is_expected(toy: Toy, numbered: Regions, high: float) -> None:
     decoder, expected = toy(WORDS, end=0.5), drawn(2, high)
     found = decode(decoder, numbered(1, 2), options(WEIGHT), expected=expected)
-    for picture, (hypotheses, own) in enumerate(zip(found, expected, strict=True), 1):
+    for picture, (hypotheses, row) in enumerate(zip(found, expected, strict=True), 1):
         assert len(hypotheses) > 10
-        for one in hypotheses:
-            told = logs(decoder, numbered(picture), one.tokens)
+        for hypothesis in hypotheses:
+            reference = logs(decoder, numbered(picture), hypothesis.tokens)
             # What the model says of its words stays its own.
-            assert [*one.log_probabilities, one.end_log_probability] == pytest.approx(told, abs=1e-5)
-            assert one.score == pytest.approx(sum(told) + WEIGHT * earned(own, one.tokens), abs=1e-5)
+            assert [*hypothesis.log_probabilities, hypothesis.end_log_probability] == pytest.approx(reference, abs=1e-5)
+            assert hypothesis.score == pytest.approx(sum(reference) + WEIGHT * earned(row, hypothesis.tokens), abs=1e-5)
 
 
 def test_a_wide_beam_finds_the_best_of_all_captions(toy: Toy, numbered: Regions) -> None:
-    said = range(FIRST, FIRST + WORDS)
-    every = [list(c) for n in range(1, LONGEST + 1) for c in itertools.product(said, repeat=n)]
+    tokens = range(FIRST, FIRST + WORDS)
+    every = [list(c) for n in range(1, LONGEST + 1) for c in itertools.product(tokens, repeat=n)]
     decoder, expected = toy(WORDS), drawn(3)
     found = decode(decoder, numbered(1, 2, 3), options(WEIGHT), expected=expected)
-    for picture, (hypotheses, own) in enumerate(zip(found, expected, strict=True), 1):
-        scores = [sum(logs(decoder, numbered(picture), one)) + WEIGHT * earned(own, one) for one in every]
+    for picture, (hypotheses, row) in enumerate(zip(found, expected, strict=True), 1):
+        scores = [sum(logs(decoder, numbered(picture), caption)) + WEIGHT * earned(row, caption) for caption in every]
         assert hypotheses[0].tokens == every[int(np.argmax(scores))]
 
 
@@ -96,7 +96,7 @@ def test_a_search_does_not_stop_at_a_caption_that_a_beam_in_view_beats(
         for count in (1, 32)
     )
     # Who is asked for all captions does not stop before all are found.
-    assert [one[0].tokens for one in few] == [one[0].tokens for one in many]
+    assert [hypotheses[0].tokens for hypotheses in few] == [hypotheses[0].tokens for hypotheses in many]
 
 
 def test_a_word_that_is_expected_is_said_and_one_that_is_not_is_avoided(toy: Toy, numbered: Regions) -> None:
@@ -115,5 +115,5 @@ def test_without_weight_nothing_changes(toy: Toy, numbered: Regions, beams: int)
         decode(toy(7), numbered(*range(5)), options(0, beams), expected=expected)
         for expected in (None, drawn(5, 2, words=7))
     ]
-    first, second = ([[one.tokens for one in each] for each in one] for one in found)
+    first, second = ([[hypothesis.tokens for hypothesis in hypotheses] for hypotheses in result] for result in found)
     assert first == second

@@ -46,22 +46,22 @@ def wide(longest: int, beams: int = 32, **options: Any) -> DecodingOptions:
 
 
 def every_caption(longest: int) -> list[list[int]]:
-    said = range(len(SPECIALS), len(VOCABULARY))
-    return [list(c) for n in range(1, longest + 1) for c in itertools.product(said, repeat=n)]
+    tokens = range(len(SPECIALS), len(VOCABULARY))
+    return [list(c) for n in range(1, longest + 1) for c in itertools.product(tokens, repeat=n)]
 
 
 @torch.no_grad()
 def of_language(checkpoint: Checkpoint, caption: list[int]) -> float:
     """The language model's log-probability of a caption and its end, by teacher forcing in its own words."""
     model = checkpoint.model
-    own = model.vocabulary.encode([VOCABULARY.words[token] for token in caption])
-    said, _ = model.decoder(model.encoder(torch.zeros(1)), torch.tensor([[START, *own]]))
-    return float(sum(said[0, place, token] for place, token in enumerate([*own, END])))
+    tokens = model.vocabulary.encode([VOCABULARY.words[token] for token in caption])
+    log_probabilities, _ = model.decoder(model.encoder(torch.zeros(1)), torch.tensor([[START, *tokens]]))
+    return float(sum(log_probabilities[0, place, token] for place, token in enumerate([*tokens, END])))
 
 
 def of_captioner(toy: Any, picture: int, caption: list[int]) -> float:
-    said = [START, *caption, END]
-    return float(sum(toy.row((picture, *said[:n]))[said[n]] for n in range(1, len(said))))
+    tokens = [START, *caption, END]
+    return float(sum(toy.row((picture, *tokens[:n]))[tokens[n]] for n in range(1, len(tokens))))
 
 
 @pytest.mark.parametrize(("weight", "penalty"), [(0.3, 0.0), (0.3, 1.0), (2.0, 0.7)])
@@ -79,11 +79,11 @@ def test_a_wide_fused_beam_is_exhaustive(
             for caption in every_caption(2)
         }
         ranked = sorted(expected, key=lambda caption: -expected[caption])
-        assert [tuple(one.tokens) for one in hypotheses] == ranked
-        assert [one.score for one in hypotheses] == pytest.approx([expected[one] for one in ranked], abs=1e-4)
-        for one in hypotheses:
-            logs = [*one.log_probabilities, one.end_log_probability]
-            assert sum(logs) == pytest.approx(of_captioner(decoder, picture, one.tokens), abs=1e-4)
+        assert [tuple(h.tokens) for h in hypotheses] == ranked
+        assert [h.score for h in hypotheses] == pytest.approx([expected[caption] for caption in ranked], abs=1e-4)
+        for hypothesis in hypotheses:
+            logs = [*hypothesis.log_probabilities, hypothesis.end_log_probability]
+            assert sum(logs) == pytest.approx(of_captioner(decoder, picture, hypothesis.tokens), abs=1e-4)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
@@ -128,8 +128,8 @@ def test_a_fused_batch_is_its_pictures_one_by_one(
     together = decode(decoder, regions, options, language=language)
     for picture in range(3):
         (alone,) = decode(decoder, regions[picture : picture + 1], options, language=language)
-        assert [one.tokens for one in together[picture]] == [one.tokens for one in alone]
-        assert [one.score for one in together[picture]] == pytest.approx([one.score for one in alone], abs=1e-4)
+        assert [h.tokens for h in together[picture]] == [h.tokens for h in alone]
+        assert [h.score for h in together[picture]] == pytest.approx([h.score for h in alone], abs=1e-4)
 
 
 @pytest.mark.parametrize("weight", [0.8, -0.8])
@@ -141,12 +141,12 @@ def test_rescoring_adds_to_the_scores_of_what_the_search_found(
     options = wide(4, 5, length_penalty=0.7, lm_rescore=weight)
     for before, after in zip(plain, decode(decoder, regions, options, language=language), strict=True):
         expected = {
-            tuple(one.tokens): one.score + weight * of_language(checkpoint, one.tokens) / (len(one.tokens) + 1) ** 0.7
-            for one in before
+            tuple(h.tokens): h.score + weight * of_language(checkpoint, h.tokens) / (len(h.tokens) + 1) ** 0.7
+            for h in before
         }
-        assert [tuple(one.tokens) for one in after] == sorted(expected, key=lambda caption: -expected[caption])
-        assert [one.score for one in after] == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-4)
-        assert {tuple(one.log_probabilities) for one in after} == {tuple(one.log_probabilities) for one in before}
+        assert [tuple(h.tokens) for h in after] == sorted(expected, key=lambda caption: -expected[caption])
+        assert [h.score for h in after] == pytest.approx(sorted(expected.values(), reverse=True), abs=1e-4)
+        assert {tuple(h.log_probabilities) for h in after} == {tuple(h.log_probabilities) for h in before}
 
 
 def test_rescoring_chooses_among_the_whole_beam(toy: Toy, numbered: Regions, language: LanguageModel) -> None:
@@ -162,12 +162,12 @@ def test_rescoring_chooses_among_the_whole_beam(toy: Toy, numbered: Regions, lan
 
 def test_words_are_the_same_whatever_their_index(language: LanguageModel, checkpoint: Checkpoint) -> None:
     model = checkpoint.model
-    said, _ = language.step(np.array([START]), language.start(1))
-    own, _, _ = model.decoder.step(torch.tensor([START]), model.decoder.start(model.encoder(torch.zeros(1))))
+    mapped, _ = language.step(np.array([START]), language.start(1))
+    unmapped, _, _ = model.decoder.step(torch.tensor([START]), model.decoder.start(model.encoder(torch.zeros(1))))
     same = {"a": "a", "dog": "<unknown>", "runs": "runs", "<end>": "<end>"}
     for word, other in same.items():
-        assert float(said[0, VOCABULARY.words.index(word)]) == pytest.approx(
-            float(own[0, model.vocabulary.words.index(other)])
+        assert float(mapped[0, VOCABULARY.words.index(word)]) == pytest.approx(
+            float(unmapped[0, model.vocabulary.words.index(other)])
         )
 
 

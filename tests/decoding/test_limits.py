@@ -13,17 +13,17 @@ from capcli.words.vocabulary import END
 A, B, C = 4, 5, 6
 
 
-def next_words(said: list[int], prefix: tuple[int, ...] = (), **options: Any) -> set[int]:
+def next_words(tokens: list[int], prefix: tuple[int, ...] = (), **options: Any) -> set[int]:
     """Of the words A, B, C and the end those that may follow."""
     log_probabilities = torch.randn(1, 7).log_softmax(-1)
-    left = allowed(log_probabilities, torch.tensor([said], dtype=torch.long), DecodingOptions(**options), prefix)
+    left = allowed(log_probabilities, torch.tensor([tokens], dtype=torch.long), DecodingOptions(**options), prefix)
     kept = left > -torch.inf
     assert torch.equal(left[kept], log_probabilities[kept])
     return set(kept[0].nonzero().flatten().tolist())
 
 
 @pytest.mark.parametrize(
-    ("said", "n", "expected"),
+    ("tokens", "n", "expected"),
     [
         ([], 0, {A, B, C}),
         ([A], 0, {A, B, C, END}),
@@ -35,13 +35,13 @@ def next_words(said: list[int], prefix: tuple[int, ...] = (), **options: Any) ->
         ([A, B, C, A, C], 3, {A, B, END}),
     ],
 )
-def test_neither_a_run_nor_the_word_just_said_is_repeated(said: list[int], n: int, expected: set[int]) -> None:
-    assert next_words(said, no_repeat_ngram=n) == expected
+def test_neither_a_run_nor_the_word_just_said_is_repeated(tokens: list[int], n: int, expected: set[int]) -> None:
+    assert next_words(tokens, no_repeat_ngram=n) == expected
 
 
-@pytest.mark.parametrize(("said", "ends"), [([A], False), ([A, B], False), ([A, B, C], True)])
-def test_the_end_comes_after_the_shortest_caption(said: list[int], ends: bool) -> None:
-    assert (END in next_words(said, min_length=3)) == ends
+@pytest.mark.parametrize(("tokens", "ends"), [([A], False), ([A, B], False), ([A, B, C], True)])
+def test_the_end_comes_after_the_shortest_caption(tokens: list[int], ends: bool) -> None:
+    assert (END in next_words(tokens, min_length=3)) == ends
 
 
 def test_nothing_but_the_end_comes_after_the_longest_caption() -> None:

@@ -26,7 +26,7 @@ class Wants:
         return torch.nn.functional.one_hot(regions[:, 0, 0].long(), 12).float()
 
     def embed(self, sentences: Sequence[Sequence[int]]) -> Tensor:
-        return torch.stack([torch.zeros(12).index_fill(0, torch.tensor(one), 1.0) for one in sentences])
+        return torch.stack([torch.zeros(12).index_fill(0, torch.tensor(sentence), 1.0) for sentence in sentences])
 
 
 def found(toy: Toy, regions: Tensor, **options: Any) -> list[list[Hypothesis]]:
@@ -34,7 +34,7 @@ def found(toy: Toy, regions: Tensor, **options: Any) -> list[list[Hypothesis]]:
     return decode(toy(8, end=1.0), regions, chosen, matcher=Wants())  # type: ignore[arg-type]
 
 
-def said(hypotheses: list[Hypothesis]) -> list[list[int]]:
+def tokens_of(hypotheses: list[Hypothesis]) -> list[list[int]]:
     return [hypothesis.tokens for hypothesis in hypotheses]
 
 
@@ -43,19 +43,19 @@ def test_what_the_beam_has_in_view_is_ordered_by_score_and_likeness(toy: Toy, nu
     regions = numbered(5, 6, 7, 8)
     plain = found(toy, regions, num_captions=6)
     for number, before, after in zip((5, 6, 7, 8), plain, found(toy, regions, rerank=weight), strict=True):
-        best = max(before, key=lambda one: one.score + weight * (number in one.tokens))
-        assert said(after) == [best.tokens]
+        best = max(before, key=lambda hypothesis: hypothesis.score + weight * (number in hypothesis.tokens))
+        assert tokens_of(after) == [best.tokens]
         assert after[0].log_probabilities == best.log_probabilities
     moved = found(toy, regions, num_captions=6, rerank=weight)
-    assert [sorted(said(each)) for each in moved] == [sorted(said(each)) for each in plain]
-    assert any(said(one) != said(other) for one, other in zip(moved, plain, strict=True))
+    assert [sorted(tokens_of(beam)) for beam in moved] == [sorted(tokens_of(beam)) for beam in plain]
+    assert any(tokens_of(reranked) != tokens_of(ranked) for reranked, ranked in zip(moved, plain, strict=True))
 
 
 def test_what_was_drawn_is_ordered_too(toy: Toy, numbered: Regions) -> None:
     drawn = found(toy, numbered(5), sample=True, num_captions=8)[0]
     moved = found(toy, numbered(5), sample=True, num_captions=8, rerank=100.0)[0]
-    assert sorted(said(moved)) == sorted(said(drawn))
-    holds = [5 in one.tokens for one in moved]
+    assert sorted(tokens_of(moved)) == sorted(tokens_of(drawn))
+    holds = [5 in hypothesis.tokens for hypothesis in moved]
     assert any(holds) and holds == sorted(holds, reverse=True)
 
 

@@ -116,8 +116,8 @@ def test_a_sentinels_shares_are_those_of_their_words(tiny_settings: Any, shaken:
     regions = torch.randn(2, 6, 10, generator=seeded())
     for picture, captions in enumerate(draw(decoder, regions, 3, 5)):
         for drawn in captions:
-            (told,) = teacher_force(decoder, regions[picture : picture + 1], [drawn.tokens])
-            np.testing.assert_allclose(drawn.sentinel, told.sentinel, rtol=1e-3, atol=1e-4)
+            (forced,) = teacher_force(decoder, regions[picture : picture + 1], [drawn.tokens])
+            np.testing.assert_allclose(drawn.sentinel, forced.sentinel, rtol=1e-3, atol=1e-4)
 
 
 def test_a_decoder_without_attention(toy: Toy, numbered: Regions) -> None:
@@ -141,4 +141,4 @@ def test_the_first_caption_drawn_is_kept_when_more_are_asked_for(toy: Toy, numbe
     decoder, regions = toy(9), numbered(*range(5))
     first = sample_distinct(decoder, regions, free(5), range(5))
     more = sample_distinct(decoder, regions, free(5, num_captions=3), range(5))
-    assert all(one.tokens in [h.tokens for h in captions] for (one,), captions in zip(first, more, strict=True))
+    assert all(single.tokens in [h.tokens for h in captions] for (single,), captions in zip(first, more, strict=True))

@@ -30,28 +30,28 @@ def regions() -> Tensor:
 
 @pytest.mark.parametrize("gradients", [False, True])
 def test_words_are_as_likely_as_under_teacher_forcing(decoder: Decoder, regions: Tensor, gradients: bool) -> None:
-    for row, told in enumerate(teacher_force(decoder, regions, CAPTIONS, gradients=gradients)):
+    for row, forced in enumerate(teacher_force(decoder, regions, CAPTIONS, gradients=gradients)):
         words = [START, *CAPTIONS[row], END]
         log_probabilities, attention = decoder(regions[row : row + 1], torch.tensor([words[:-1]]))
         expected = log_probabilities[0].gather(1, torch.tensor(words[1:]).unsqueeze(1)).squeeze(1)
-        np.testing.assert_allclose(told.log_probabilities, expected, rtol=1e-4, atol=1e-4)
-        assert told.attention is not None and attention is not None
-        assert told.attention.shape == (len(CAPTIONS[row]), *decoder.heads, R)
-        np.testing.assert_allclose(told.attention.mean((1, 2)), attention[0, :-1], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(forced.log_probabilities, expected, rtol=1e-4, atol=1e-4)
+        assert forced.attention is not None and attention is not None
+        assert forced.attention.shape == (len(CAPTIONS[row]), *decoder.heads, R)
+        np.testing.assert_allclose(forced.attention.mean((1, 2)), attention[0, :-1], rtol=1e-4, atol=1e-5)
 
 
 def test_relevance_is_the_slope_of_a_word_by_a_gate_of_its_own_step(decoder: Decoder, regions: Tensor) -> None:
     decoder = decoder.double()
     regions = regions[:1].double()
     words, step = CAPTIONS[0], 2
-    told = teacher_force(decoder, regions, [words], gradients=True)[0]
-    assert told.relevance is not None
+    forced = teacher_force(decoder, regions, [words], gradients=True)[0]
+    assert forced.relevance is not None
     with torch.no_grad():
         state = decoder.start(regions)
         for token in [START, *words][:step]:
             _, _, state = decoder.attend(torch.tensor([token]), state)
 
-        def said(place: tuple[int, int, int], gate: float) -> float:
+        def log_probability(place: tuple[int, int, int], gate: float) -> float:
             gates = torch.ones(1, *decoder.heads, R, dtype=torch.double)
             gates[(0, *place)] = gate
             log_probabilities, _, _ = decoder.attend(torch.tensor([words[step - 1]]), state, gates)
@@ -59,20 +59,20 @@ def test_relevance_is_the_slope_of_a_word_by_a_gate_of_its_own_step(decoder: Dec
 
         layers, heads = decoder.heads
         for place in [(0, 0, 0), (layers - 1, heads - 1, R - 1), (0, heads - 1, 3)]:
-            slope = (said(place, 1.05) - said(place, 0.95)) / 0.1
-            assert float(told.relevance[(step, *place)]) == pytest.approx(slope, rel=2e-2, abs=2e-4)
+            slope = (log_probability(place, 1.05) - log_probability(place, 0.95)) / 0.1
+            assert float(forced.relevance[(step, *place)]) == pytest.approx(slope, rel=2e-2, abs=2e-4)
 
 
 def test_a_caption_is_the_same_alone_and_among_longer_ones(decoder: Decoder, regions: Tensor) -> None:
     together = teacher_force(decoder, regions, CAPTIONS, gradients=True)
     for row, caption in enumerate(CAPTIONS):
         alone = teacher_force(decoder, regions[row : row + 1], [caption], gradients=True)[0]
-        for one, other in (
+        for batched, single in (
             (together[row].log_probabilities, alone.log_probabilities),
             (together[row].attention, alone.attention),
             (together[row].relevance, alone.relevance),
         ):
-            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(batched, single, rtol=1e-4, atol=1e-5)
 
 
 def test_regions_from_inference_mode_have_gradients_too(decoder: Decoder, regions: Tensor) -> None:
@@ -89,21 +89,21 @@ def test_a_decoder_without_attention_tells_probabilities_alone(
     toy: Callable[..., Any], numbered: Callable[..., Tensor]
 ) -> None:
     blind = toy(5, attends=False)
-    told = teacher_force(blind, numbered(1), [[5, 6]], gradients=True)[0]
+    forced = teacher_force(blind, numbered(1), [[5, 6]], gradients=True)[0]
     expected = [float(blind.row(prefix)[word]) for prefix, word in (((1, 1), 5), ((1, 1, 5), 6), ((1, 1, 5, 6), END))]
-    assert told.log_probabilities.tolist() == pytest.approx(expected)
-    assert told.attention is None
-    assert told.relevance is None
+    assert forced.log_probabilities.tolist() == pytest.approx(expected)
+    assert forced.attention is None
+    assert forced.relevance is None
 
 
 def test_shares_of_a_sentinel_are_those_of_the_steps(
     tiny_settings: Callable[..., dict[str, Any]], shaken: Callable[..., Any], regions: Tensor
 ) -> None:
     decoder = shaken(build_decoder(tiny_settings("adaptive"), D, GRID, V)).requires_grad_(False)
-    for row, told in enumerate(teacher_force(decoder, regions, CAPTIONS)):
+    for row, forced in enumerate(teacher_force(decoder, regions, CAPTIONS)):
         state, shares = decoder.start(regions[row : row + 1]), []
         for word in [START, *CAPTIONS[row]][: len(CAPTIONS[row])]:
             _, _, state = decoder.step(torch.tensor([word]), state)
             shares.append(float(decoder.sentinel(state)))
-        assert told.sentinel is not None
-        assert told.sentinel.tolist() == pytest.approx(shares, abs=1e-5)
+        assert forced.sentinel is not None
+        assert forced.sentinel.tolist() == pytest.approx(shares, abs=1e-5)

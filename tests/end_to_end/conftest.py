@@ -251,11 +251,11 @@ def make_pictures() -> Callable[[Path, int], list[Path]]:
 
     def make(folder: Path, count: int) -> list[Path]:
         folder.mkdir(parents=True)
-        made = [folder / f"img{number}.png" for number in range(count)]
-        for number, path in enumerate(made):
+        paths = [folder / f"img{number}.png" for number in range(count)]
+        for number, path in enumerate(paths):
             pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(path)
-        return made
+        return paths
 
     return make
 

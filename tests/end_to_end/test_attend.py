@@ -54,8 +54,8 @@ def test_a_sentence_of_one_s_own_leads_to_what_it_names(capcli: Run, examples: P
     asked = ("--as", "npz", "--caption", "a man and a zebracorn", "--words", "man,zebracorn")
     done = capcli("attend", examples / "photographer.jpg", "-o", "raw", *asked, cwd=tmp_path)
     assert done.returncode == 0
-    (told,) = done.stderr.splitlines()
-    assert told.startswith("capcli: the model does not know the word 'zebracorn'")
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("capcli: the model does not know the word 'zebracorn'")
     with np.load(tmp_path / "raw" / "photographer.npz", allow_pickle=False) as raw:
         maps, size, words = raw["attention"], tuple(raw["size"]), list(raw["words"])
     with Image.open(examples / "photographer.jpg") as picture:
@@ -73,12 +73,12 @@ def test_ctrl_c_ends_it_after_the_picture_in_hand(fork: Fork, examples: Path, tm
     for number in range(60):
         shutil.copy(examples / "cat.jpg", tmp_path / "in" / f"{number}.jpg")
     reading, writing = os.pipe()
-    with open(reading, encoding="utf-8") as told, open(writing, "wb") as stdout:  # noqa: PTH123 - descriptors
+    with open(reading, encoding="utf-8") as stream, open(writing, "wb") as stdout:  # noqa: PTH123 - descriptors
         process = fork("attend", "in", "-o", "out", cwd=tmp_path, stdout=stdout)
         stdout.close()
-        first = told.readline()
+        first = stream.readline()
         process.send_signal(signal.SIGINT)
-        rows = [first, *told]
+        rows = [first, *stream]
     errors = process.communicate()[1].decode()
     assert process.returncode == 130
     assert errors.splitlines()[-1].startswith(f"capcli: interrupted: captioned {len(rows)}, skipped 0, failed 0")

@@ -46,7 +46,7 @@ def caption(text: str = TEXT, grid: tuple[int, int] = GRID) -> Caption:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
     """Pages of a photograph, a panorama, a tower and a dot, and their index, in a folder HTML could trip over."""
-    made = tmp_path_factory.mktemp("pages <&> #more?")
+    pages = tmp_path_factory.mktemp("pages <&> #more?")
     photograph = Image.open(examples / "rocket.jpg").convert("RGB").resize((512, 384))
     pictures = {
         "photograph": photograph,
@@ -57,20 +57,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
     entries = []
     for name, picture in pictures.items():
         content = page(picture, caption(), name=f"{name}.jpg", method="gradient", model="base", index="index.html")
-        (made / f"{name}.html").write_bytes(content)
+        (pages / f"{name}.html").write_bytes(content)
         entries.append(Entry(f"{name}.jpg", f"{name}.html", f"The {name} & more.", len(name) / 10, thumbnail(picture)))
     odd = os.fsdecode(b"caf\xe9 %41?#.html")
     try:
-        (made / odd).write_bytes(b"<!doctype html><title>reached</title>")
+        (pages / odd).write_bytes(b"<!doctype html><title>reached</title>")
     except OSError:  # file systems that take no such name
         odd = "cafe %41?#.html"
-        (made / odd).write_bytes(b"<!doctype html><title>reached</title>")
+        (pages / odd).write_bytes(b"<!doctype html><title>reached</title>")
     entries.append(Entry("odd", odd, "Odd.", None, None))
     entries.append(Entry("broken.jpg", error="is truncated"))
-    (made / "index.html").write_bytes(index(entries, title="Where base looked"))
+    (pages / "index.html").write_bytes(index(entries, title="Where base looked"))
     long = Caption("x" * 60 + " and " + "word " * 39, caption("x" * 60 + " and " + "word " * 39).words, 0.1)
-    (made / "long.html").write_bytes(page(photograph, long, name="n" * 200, method="gradient", model="base"))
-    return made
+    (pages / "long.html").write_bytes(page(photograph, long, name="n" * 200, method="gradient", model="base"))
+    return pages
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def photograph(browser: Chromium, folder: Path) -> Iterator[Path]:
     assert browser.chrome.get_log("browser") == []
 
 
-def seen(browser: Chromium) -> Image.Image:
+def composite(browser: Chromium) -> Image.Image:
     """The picture with what the canvas lays over it, as the browser composites them."""
     uri = browser.ask(
         """(() => {
@@ -107,7 +107,7 @@ def shown(browser: Chromium) -> str:
     return browser.ask("document.getElementById('heat').toDataURL()")
 
 
-def told(browser: Chromium) -> str:
+def word_text(browser: Chromium) -> str:
     return browser.ask("document.getElementById('word').textContent")
 
 
@@ -129,7 +129,7 @@ def test_it_fetches_nothing(browser: Chromium, folder: Path) -> None:
 def agrees(browser: Chromium, weights: np.ndarray, opacity: float) -> None:
     picture = image(browser.ask("document.images[0].src"))
     mine = np.asarray(overlay(picture, heatmap(weights, picture.size, BOX), opacity), int)
-    difference = np.abs(np.asarray(seen(browser), int) - mine)
+    difference = np.abs(np.asarray(composite(browser), int) - mine)
     assert difference.mean() < 1
     assert difference.max() <= 6
 
@@ -157,13 +157,13 @@ def test_heads_and_their_means_agree_with_overlay(
 ) -> None:
     from selenium.webdriver.support.select import Select
 
-    before = told(browser)
+    before = word_text(browser)
     select = Select(browser.chrome.find_element("id", "heads"))
     select.select_by_value(choice)
     weights = caption().words[0].heads
     assert weights is not None
     agrees(browser, weights[heads].mean((0, 1)), OPACITY)
-    assert before != told(browser) == f"a: 67 %, {select.first_selected_option.text}"
+    assert before != word_text(browser) == f"a: 67 %, {select.first_selected_option.text}"
 
 
 def test_the_slider_sets_the_opacity(browser: Chromium, photograph: Path) -> None:
@@ -187,7 +187,7 @@ def test_pointing_at_a_word_moves_the_heatmap(browser: Chromium, photograph: Pat
         word = browser.chrome.find_elements("css selector", "[role=radio]")[place]
         ActionChains(browser.chrome, duration=20).move_to_element(word).perform()
         assert checked(browser) == place
-        assert told(browser).startswith(f"{WORDS[place]}: ")
+        assert word_text(browser).startswith(f"{WORDS[place]}: ")
         found.add(shown(browser))
     assert len(found) == 3
 
@@ -202,7 +202,7 @@ def test_keys_go_from_word_to_word(browser: Chromium, photograph: Path) -> None:
         browser.press(key)
         assert checked(browser) == place
         assert browser.ask(f"document.activeElement === document.querySelectorAll('[role=radio]')[{place}]")
-        assert told(browser).startswith(f"{WORDS[place]}: ")
+        assert word_text(browser).startswith(f"{WORDS[place]}: ")
 
 
 def test_a_finger_taps_words_and_slides_over_them(browser: Chromium, folder: Path) -> None:
@@ -317,7 +317,7 @@ def test_the_table_has_what_the_heatmaps_show(browser: Chromium, photograph: Pat
     rows = browser.ask("[...document.querySelectorAll('tbody tr')].map(row => row.innerText.split('\\t'))")
     assert [row[0] for row in rows] == WORDS
     assert [row[1] for row in rows] == ["unknown" if word == "zyzzyva" else "67 %" for word in WORDS]
-    assert told(browser) == f"a: 67 %, strongest: {rows[0][2]}"
+    assert word_text(browser) == f"a: 67 %, strongest: {rows[0][2]}"
 
 
 @pytest.mark.parametrize("name", ["photograph", "panorama", "tower", "dot", "long", "index"])

@@ -207,10 +207,10 @@ def done(run: Callable[..., subprocess.CompletedProcess[bytes]], corpus: Corpus)
 @pytest.fixture(scope="module")
 def alone(run: Callable[..., subprocess.CompletedProcess[bytes]], examples: Path, empty: Path) -> dict[str, str]:
     """Captions of the examples by file name without its ending, from a run with no bad files."""
-    told = run(examples, "--format", "jsonl", cwd=empty).stdout.splitlines()
-    said = {Path(row["path"]).stem: row["caption"] for row in map(json.loads, told)}
-    assert len(set(said.values())) == len(said) == len(list(examples.glob("*.jpg")))
-    return said
+    lines = run(examples, "--format", "jsonl", cwd=empty).stdout.splitlines()
+    captions = {Path(row["path"]).stem: row["caption"] for row in map(json.loads, lines)}
+    assert len(set(captions.values())) == len(captions) == len(list(examples.glob("*.jpg")))
+    return captions
 
 
 @pytest.fixture(scope="module")
@@ -242,8 +242,8 @@ def test_every_row_is_either_captions_or_an_error_with_its_reason(rows: list[dic
 def test_every_good_picture_gets_the_caption_it_gets_alone(
     rows: list[dict[str, Any]], corpus: Corpus, alone: dict[str, str]
 ) -> None:
-    said = {row["path"]: row.get("caption") for row in rows}
-    assert {path: said[path] for path in corpus.good} == {path: alone[stem] for path, stem in corpus.good.items()}
+    captions = {row["path"]: row.get("caption") for row in rows}
+    assert {path: captions[path] for path in corpus.good} == {path: alone[stem] for path, stem in corpus.good.items()}
 
 
 def test_nothing_is_said_of_what_is_no_picture(rows: list[dict[str, Any]], corpus: Corpus) -> None:

@@ -66,8 +66,8 @@ def test_unreadable_files_cost_one_line_each_and_the_rest_goes_on(
     done = caption(".", "--batch-size", batch_size, cwd=folder, variables=SIDE)
     assert done.returncode == 1
     alone = caption(examples / "astronaut.jpg", examples / "cat.jpg", variables=SIDE).stdout.decode().splitlines()
-    said = [row.split("\t")[1] for row in alone]
-    assert done.stdout.decode().splitlines() == [f"a.jpg\t{said[0]}", f"z.jpg\t{said[1]}"]
+    captions = [row.split("\t")[1] for row in alone]
+    assert done.stdout.decode().splitlines() == [f"a.jpg\t{captions[0]}", f"z.jpg\t{captions[1]}"]
     *errors, _ = done.stderr.decode().splitlines()
     assert [line.split(": ")[:2] for line in errors] == [
         ["capcli", name] for name in ("bomb.png", "empty.jpg", "text.jpg", "truncated.jpg")
@@ -82,8 +82,8 @@ def test_json_accounts_for_every_file_once(capcli: Run, captions: dict[str, str]
     rows = {row["path"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == len(rows) == 6
-    said = {path: row["caption"] for path, row in rows.items() if "caption" in row}
-    assert said == {"a.jpg": captions["astronaut"], "z.jpg": captions["cat"]}
+    by_path = {path: row["caption"] for path, row in rows.items() if "caption" in row}
+    assert by_path == {"a.jpg": captions["astronaut"], "z.jpg": captions["cat"]}
     assert all(("caption" in row) != ("error" in row) for row in rows.values())
 
 

@@ -51,11 +51,11 @@ def test_a_signal_lets_the_batch_in_hand_end(
     process = start(*asked, "rows.json", variables=SLOWLY)
     eventually(grown(tmp_path / "rows.json"))
     process.send_signal(number)
-    _, told = process.communicate()
+    _, errors = process.communicate()
     assert process.returncode == 128 + number
     done = len(json.loads((tmp_path / "rows.json").read_bytes()))
     assert done in (4, 8)
-    assert told.startswith(f"capcli: interrupted: captioned {done}, skipped 0, failed 0, ".encode())
+    assert errors.startswith(f"capcli: interrupted: captioned {done}, skipped 0, failed 0, ".encode())
     assert caption(*asked, "rows.json", "--resume").returncode == 0
     assert (tmp_path / "rows.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
 

@@ -58,11 +58,11 @@ def test_a_caption_below_the_least_confidence_is_marked(several: list[dict[str, 
 def test_a_draw_depends_on_its_seed_and_not_on_the_batch(capcli: Run, examples: Path) -> None:
     pictures = (examples / "cat.jpg", examples / "coffee.jpg")
     drawn = ("caption", *pictures, "--format", "jsonl", "--sample", "--temperature", 1.2)
-    said = [
+    captions = [
         [row["caption"] for row in rows(capcli(*drawn, "--seed", seed, "--batch-size", batch_size))]
         for seed, batch_size in ((3, 1), (3, 2), (4, 2))
     ]
-    assert said[0] == said[1] != said[2]
+    assert captions[0] == captions[1] != captions[2]
 
 
 @pytest.mark.slow
@@ -81,5 +81,5 @@ def test_heic_and_avif_are_pictures_like_others(capcli: Run, examples: Path, tmp
     with Image.open(examples / "cat.jpg") as cat:
         cat.save(tmp_path / "a.heic", quality=95)
         cat.save(tmp_path / "b.avif", quality=95)
-    said = [row["caption"] for row in rows(capcli("caption", tmp_path, "--format", "jsonl"))]
-    assert [bool(re.search(r"\b(cat|kitten)\b", caption)) for caption in said] == [True, True]
+    captions = [row["caption"] for row in rows(capcli("caption", tmp_path, "--format", "jsonl"))]
+    assert [bool(re.search(r"\b(cat|kitten)\b", caption)) for caption in captions] == [True, True]

@@ -87,11 +87,11 @@ def test_kept_captions_score_the_same_without_torch(
     assert done.stdout == table.replace(speed[0], "").replace("base on", "rows.jsonl on")
     assert "numpy" in imported
     assert "torch" not in imported
-    made, read = (json.loads((place / "report.json").read_text()) for place in (folder, tmp_path))
+    expected, read = (json.loads((place / "report.json").read_text()) for place in (folder, tmp_path))
     # The last digit depends on where in memory the sums are taken.
-    for name, value in made["metrics"].items():
+    for name, value in expected["metrics"].items():
         assert read["metrics"][name] == (None if value is None else pytest.approx(value, rel=1e-12)), name
-    assert made["hashes"] == read["hashes"]
+    assert expected["hashes"] == read["hashes"]
 
 
 @pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)

@@ -38,13 +38,13 @@ def forms(words: Iterable[str]) -> set[str]:
 
 def find_faults(photograph: dict[str, Any], caption: str) -> list[str]:
     """What keeps a caption from being right, one clause each; empty for a right caption."""
-    said = set(re.findall(r"[a-z]+", caption.lower()))
+    words = set(re.findall(r"[a-z]+", caption.lower()))
     enough = forms(photograph["one_of"])
     absent = set[str]()
     for word in photograph["none_of"]:
         absent |= forms(MANIFEST["groups"][word[1:]] if word.startswith("@") else [word])
-    wrong = said & (absent - enough - forms(photograph.get("allowed", [])))
-    faults = [] if said & enough else [f"has none of: {', '.join(photograph['one_of'])}"]
+    wrong = words & (absent - enough - forms(photograph.get("allowed", [])))
+    faults = [] if words & enough else [f"has none of: {', '.join(photograph['one_of'])}"]
     return faults + ([f"not in the picture: {', '.join(sorted(wrong))}"] if wrong else [])
 
 

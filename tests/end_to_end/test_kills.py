@@ -85,8 +85,8 @@ def kill(process: Process, place: Path, chance: random.Random) -> bool:
             pass
         ended(process, chance.uniform(0, 1.5 * BATCH_SECONDS))
     process.kill()
-    _, told = process.communicate()
-    assert process.returncode in (-signal.SIGKILL, 0, 1), told
+    _, errors = process.communicate()
+    assert process.returncode in (-signal.SIGKILL, 0, 1), errors
     return process.returncode == -signal.SIGKILL
 
 
@@ -191,14 +191,14 @@ def test_the_shipped_model_killed_twice(
 ) -> None:
     make_pictures(tmp_path / "pictures", 32)
     # Threads that other programs keep from their cores wait for each other, which can take minutes.
-    one = {"OMP_NUM_THREADS": "1"}
+    one_thread = {"OMP_NUM_THREADS": "1"}
     options = ("--batch-size", 4, "--beam-size", 1, "--format", "jsonl", "--resume", "-o")
     asked: list[Any] = ["caption", "pictures", *options]
-    assert capcli(*asked, "undisturbed", cwd=tmp_path, **one).returncode == 0
+    assert capcli(*asked, "undisturbed", cwd=tmp_path, **one_thread).returncode == 0
 
     chance, rows = random.Random(4), tmp_path / "rows"
     for _ in range(2):
-        process = fork(*asked, rows, cwd=tmp_path, variables=one)
+        process = fork(*asked, rows, cwd=tmp_path, variables=one_thread)
         before = progress(tmp_path)
         while progress(tmp_path) == before and not ended(process, 0.01):
             pass
@@ -206,5 +206,5 @@ def test_the_shipped_model_killed_twice(
         process.kill()
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-    assert capcli(*asked, rows, cwd=tmp_path, **one).returncode == 0
+    assert capcli(*asked, rows, cwd=tmp_path, **one_thread).returncode == 0
     assert rows.read_bytes() == (tmp_path / "undisturbed").read_bytes()

@@ -29,8 +29,13 @@ def test_the_int8_model_is_at_most_60_percent_and_the_output_says_how_fast(compr
     printed, file = compressed
     assert file.stat().st_size <= 0.6 * find_model("base").stat().st_size
     # What base expects of a picture goes along.
-    words, own = (ExpectedWords.of_model(one) for one in (file, find_model("base")))
-    assert words is not None and own is not None and words.words == own.words and words.share == own.share > 0
+    words, base_words = (ExpectedWords.of_model(model) for model in (file, find_model("base")))
+    assert (
+        words is not None
+        and base_words is not None
+        and words.words == base_words.words
+        and words.share == base_words.share > 0
+    )
     assert printed.startswith("base -> small.safetensors\n")
     assert any(line.startswith(("faster: ", "slower: ", "neither ")) for line in printed.splitlines())
     assert "not scored: --data DATASET" in printed
@@ -42,10 +47,10 @@ def test_it_captions_and_attends_like_any_other(
 ) -> None:
     done = capcli("caption", examples, "--model", compressed[1])
     assert done.returncode == 0
-    said = {Path(path).stem: text for path, text in (line.split("\t") for line in done.stdout.splitlines())}
-    assert said.keys() == captions.keys()
+    texts = {Path(path).stem: text for path, text in (line.split("\t") for line in done.stdout.splitlines())}
+    assert texts.keys() == captions.keys()
     # Rounding turns a caption here and there, never all of them.
-    assert sum(said[name] == captions[name] for name in said) >= 2
+    assert sum(texts[name] == captions[name] for name in texts) >= 2
     drawn = capcli("attend", examples / "cat.jpg", "--model", compressed[1], "-o", tmp_path / "maps")
     assert drawn.returncode == 0, drawn.stderr
 

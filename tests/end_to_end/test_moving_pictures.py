@@ -62,7 +62,7 @@ def test_the_shipped_model_captions_a_film_of_photographs(capcli: Callable[..., 
         np.asarray(ImageOps.fit(Image.open(EXAMPLES / f"{name}.jpg").convert("RGB"), (320, 240)))
         for name in ("coffee", "photographer")
     ]
-    film = write_film(tmp_path / "film.mp4", [one for one in photographs for _ in range(20)], rate=5)
+    film = write_film(tmp_path / "film.mp4", [photograph for photograph in photographs for _ in range(20)], rate=5)
     done = capcli("caption", film, "--format", "jsonl")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(row["start"], row["end"]) for row in rows] == [(0, 4), (4, 8)]
@@ -124,21 +124,21 @@ def test_a_terminal_shows_the_picture_and_is_left_as_it_was(live: Live) -> None:
     ours, theirs = pty.openpty()
     process = live(stdout=theirs, variables={"TERM": "xterm-256color", "COLORTERM": "truecolor"})
     os.close(theirs)
-    seen = b""
-    while b"Ctrl-C ends it" not in seen:
-        seen += os.read(ours, 1 << 16)
+    output = b""
+    while b"Ctrl-C ends it" not in output:
+        output += os.read(ours, 1 << 16)
     process.send_signal(signal.SIGINT)
     try:
         while part := os.read(ours, 1 << 16):
-            seen += part
+            output += part
     except OSError:  # nobody holds the other side any more
         pass
     process.wait(20)
     os.close(ours)
-    assert seen.startswith(b"\x1b[?1049h\x1b[?25l")
-    assert seen.endswith(b"\x1b[?25h\x1b[?1049l")
-    assert "▀".encode() in seen
-    assert b"A picture of " in seen
+    assert output.startswith(b"\x1b[?1049h\x1b[?25l")
+    assert output.endswith(b"\x1b[?25h\x1b[?1049l")
+    assert "▀".encode() in output
+    assert b"A picture of " in output
     assert process.returncode == 130
 
 

@@ -29,7 +29,7 @@ OTHER = ("on_white.webp", "cmyk.jpg", "gray16.png", "gray16.tif", "palette.png",
 
 
 @pytest.fixture(scope="module")
-def said(capcli: Run, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def cat_captions(capcli: Run, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Captions by file name of the cat in all its modes."""
     folder = tmp_path_factory.mktemp("modes")
     with Image.open(examples / "cat.jpg") as file:
@@ -61,14 +61,14 @@ def said(capcli: Run, examples: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.slow
-def test_every_mode_is_captioned(said: dict[str, str]) -> None:
-    assert sorted(said) == sorted(SAME + OTHER)
+def test_every_mode_is_captioned(cat_captions: dict[str, str]) -> None:
+    assert sorted(cat_captions) == sorted(SAME + OTHER)
 
 
-def test_equal_pixels_get_equal_captions_however_they_are_stored(said: dict[str, str]) -> None:
-    assert {said[name] for name in SAME} == {said["plain.png"]}
+def test_equal_pixels_get_equal_captions_however_they_are_stored(cat_captions: dict[str, str]) -> None:
+    assert {cat_captions[name] for name in SAME} == {cat_captions["plain.png"]}
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_it_stays_a_cat(said: dict[str, str], name: str) -> None:
-    assert re.search(r"\b(cat|kitten)\b", said[name].lower()), said[name]
+def test_it_stays_a_cat(cat_captions: dict[str, str], name: str) -> None:
+    assert re.search(r"\b(cat|kitten)\b", cat_captions[name].lower()), cat_captions[name]

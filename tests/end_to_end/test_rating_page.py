@@ -31,8 +31,8 @@ Serve = Callable[..., "tuple[str, subprocess.Popen[str]]"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, said in SAID.items():
-        rows = [{"path": picture, "caption": text} for picture, text in said.items()]
+    for name, captions in SAID.items():
+        rows = [{"path": picture, "caption": text} for picture, text in captions.items()]
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
     for picture in ("cat.jpg", "coffee.jpg"):
         shutil.copy(EXAMPLES / picture, tmp_path)
@@ -79,7 +79,7 @@ def test_a_preference_is_given_by_keys_alone(browser: Chromium, serve: Serve, fo
     shown(browser, "Question 1 of 2")
     browser.press(RIGHT)
     shown(browser, "Question 2 of 2")
-    assert [one["value"] for one in stored(folder)][1:4] == [0, None, None]
+    assert [judgement["value"] for judgement in stored(folder)][1:4] == [0, None, None]
     browser.press("k")
     shown(browser, "Question 1 of 2, answered")
     assert browser.ask("document.querySelector('[aria-pressed=true]').value") == "2"
@@ -98,7 +98,10 @@ def test_grades_are_given_by_two_digits_or_by_radios(browser: Chromium, serve: S
     assert browser.ask("document.getElementById('unsent').textContent") == "Not stored yet."
     browser.press("5")
     shown(browser, "Question 2 of 4")
-    assert [(one["scale"], one["value"]) for one in stored(folder)] == [("adequacy", 4), ("fluency", 5)]
+    assert [(judgement["scale"], judgement["value"]) for judgement in stored(folder)] == [
+        ("adequacy", 4),
+        ("fluency", 5),
+    ]
     browser.press(ENTER)
     browser.wait("document.getElementById('problem').textContent === 'Choose adequacy and fluency first.'")
     assert browser.ask("document.activeElement.name") == "adequacy"
@@ -107,13 +110,13 @@ def test_grades_are_given_by_two_digits_or_by_radios(browser: Chromium, serve: S
     assert len(stored(folder)) == 2
     browser.press(ENTER)
     shown(browser, "Question 3 of 4")
-    assert [one["value"] for one in stored(folder)][2:] == [2, 3]
+    assert [judgement["value"] for judgement in stored(folder)][2:] == [2, 3]
     # A digit is for the scale that has the focus.
     browser.press(ENTER)
     browser.wait("document.activeElement.name === 'adequacy'")
     browser.press("1", "5")
     shown(browser, "Question 4 of 4")
-    assert [one["value"] for one in stored(folder)][4:] == [1, 5]
+    assert [judgement["value"] for judgement in stored(folder)][4:] == [1, 5]
 
 
 def test_a_screen_reader_and_every_eye_can_use_it(browser: Chromium, serve: Serve) -> None:
@@ -166,7 +169,7 @@ def test_an_answer_outlives_the_server(browser: Chromium, serve: Serve, folder: 
     assert browser.ask("document.getElementById('unsent').textContent") == "Not stored yet."
     browser.press(ENTER)
     shown(browser, "Question 2 of 4")
-    assert [one["value"] for one in stored(folder)] == [3, 2]
+    assert [judgement["value"] for judgement in stored(folder)] == [3, 2]
 
 
 def test_two_raters_at_once_lose_nothing(browser: Chromium, serve: Serve, folder: Path) -> None:
@@ -180,4 +183,4 @@ def test_two_raters_at_once_lose_nothing(browser: Chromium, serve: Serve, folder
     shown(browser, "Question 2 of 2")
     browser.press("2")
     browser.wait("document.activeElement.id === 'nothing'")
-    assert [one["rater"] for one in stored(folder)] == ["Ann", "Bob", "Ann"]
+    assert [judgement["rater"] for judgement in stored(folder)] == ["Ann", "Bob", "Ann"]

@@ -35,8 +35,8 @@ def page(capcli: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"{number}.jpg"
         Image.fromarray(noise.integers(0, 255, (300, 400, 3), dtype=np.uint8)).save(folder / name)
         references[name] = [" ".join(noise.choice(_WORDS, 8)) for _ in range(3)]
-        said = " ".join(references[name][0].split()[: number % 9])
-        rows.append({"path": name, "caption": said, "confidence": number % 9 / 10})
+        caption = " ".join(references[name][0].split()[: number % 9])
+        rows.append({"path": name, "caption": caption, "confidence": number % 9 / 10})
     rows[0]["caption"] = '<script>alert("x")</script> & a very' + "long" * 40 + "word"
     (folder / "references.json").write_text(json.dumps(references))
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))

@@ -231,42 +231,42 @@ def test_it_shows_where_the_model_looked_and_leaves_no_process_behind(
     shown(browser, "cat.jpg")
     browser.wait("document.getElementById('picture').naturalWidth > 0")
     assert workers(server.pid) == []
-    said = "document.getElementById('said').textContent"
-    seen = "document.getElementById('heat').classList.contains('shown')"
+    status_text = "document.getElementById('said').textContent"
+    heat_shown = "document.getElementById('heat').classList.contains('shown')"
     browser.press("h")
-    browser.wait(f"{said}.startsWith('“A”: the model gives it ') && {seen}", 180)
+    browser.wait(f"{status_text}.startsWith('“A”: the model gives it ') && {heat_shown}", 180)
     (worker,) = workers(server.pid)
     places = ("document.getElementById('heat')", "document.getElementById('picture')")
     heat, picture = (browser.ask(f"JSON.stringify({place}.getBoundingClientRect())") for place in places)
     assert heat == picture
     assert browser.ask("getComputedStyle(document.getElementById('heat')).transitionDuration") == "0s"
     browser.press(RIGHT, RIGHT)
-    browser.wait(f"{said}.startsWith('“Rex”: the model does not know this word.')")
+    browser.wait(f"{status_text}.startsWith('“Rex”: the model does not know this word.')")
     assert find_violations(browser) == []
     # One stop on the way, and two ways out.
     browser.press(TAB)
     assert browser.ask("document.activeElement.id") == "caption"
-    browser.wait(f"!{seen}")
+    browser.wait(f"!{heat_shown}")
     browser.press(ESCAPE, "h")
     assert browser.ask("document.activeElement.textContent") == "Rex"
-    browser.wait(seen)
+    browser.wait(heat_shown)
     browser.press(ESCAPE)
     assert browser.ask("document.activeElement.id") == "name"
-    browser.wait(f"!{seen}")
+    browser.wait(f"!{heat_shown}")
     browser.press("h", "j")
     shown(browser, "astronaut.jpg")
     assert browser.ask("document.activeElement.id") == "name"
-    assert not browser.ask(seen)
+    assert not browser.ask(heat_shown)
     looked = "document.getElementById('looked').textContent"
     browser.point("#words button")
     browser.wait(f"{looked} === 'No heatmap: the picture has changed since it was captioned; caption it again.'")
-    assert not browser.ask(seen)
+    assert not browser.ask(heat_shown)
     browser.press("j")
     shown(browser, "rocket.jpg")
     browser.point("#words button:last-of-type")
-    browser.wait(f"{looked}.startsWith('“ball”') && {seen}")
+    browser.wait(f"{looked}.startsWith('“ball”') && {heat_shown}")
     browser.press(ESCAPE)
-    browser.wait(f"!{seen}")
+    browser.wait(f"!{heat_shown}")
     assert workers(server.pid) == [worker]
     server.kill()
     server.wait()

@@ -120,8 +120,8 @@ def test_clients_that_are_slow_torn_or_gone_are_ended_and_the_server_goes_on(ser
     # Half a request and then nothing, half a head, and nothing at all.
     half, silent, head = send(address, BODY[:40], len(BODY)), connect(address), connect(address)
     head.sendall(HEAD[:30].encode())
-    told = (408, "the request did not arrive within 2 s")
-    assert [sentence(receive(each)) for each in (half, head, silent)] == [told] * 3
+    expected = (408, "the request did not arrive within 2 s")
+    assert [sentence(receive(client)) for client in (half, head, silent)] == [expected] * 3
     # Half a request, and the client is gone.
     send(address, BODY[:40], len(BODY)).close()
     garbage = connect(address)
@@ -161,7 +161,7 @@ def test_at_twice_of_what_it_can_no_request_stays_without_an_answer(serve: Serve
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--port", "{taken}"], "port {taken} is taken; --port 0 takes a free one, or end the other program"),
         (["--host", "203.0.113.1"], "--host 203.0.113.1 is no address of this computer; 127.0.0.1 is this computer"),
@@ -173,13 +173,13 @@ def test_at_twice_of_what_it_can_no_request_stays_without_an_answer(serve: Serve
     ],
 )
 def test_what_it_cannot_begin_with_is_one_line(
-    capcli_serve: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str], told: str
+    capcli_serve: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str], message: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = str(other.getsockname()[1])
-        done = capcli_serve(*(each.format(taken=taken) for each in arguments))
+        done = capcli_serve(*(argument.format(taken=taken) for argument in arguments))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith("capcli: error: " + told.format(taken=taken))
+    assert done.stderr.startswith("capcli: error: " + message.format(taken=taken))
 
 
 @pytest.fixture
@@ -205,12 +205,12 @@ def test_the_shipped_model_answers_as_the_command_does(command: str, environment
             assert server.stdout is not None
             address = server.stdout.readline().strip()
             connection = send(address, serve_load.make_body("coffee.jpg", picture.read_bytes()))
-            status, told = receive(connection)
+            status, answer = receive(connection)
         finally:
             server.terminate()
     done = subprocess.run([command, "caption", picture, "--format", "jsonl"], env=environment, capture_output=True)
     row = {"name": "coffee.jpg", **json.loads(done.stdout)}
-    assert (status, told["model"]) == (200, row.pop("model"))
+    assert (status, answer["model"]) == (200, row.pop("model"))
     row.pop("path")
-    assert told["results"] == [{**row, "confidence": pytest.approx(row["confidence"], abs=1e-5)}]
+    assert answer["results"] == [{**row, "confidence": pytest.approx(row["confidence"], abs=1e-5)}]
     assert server.returncode == 0

@@ -46,8 +46,8 @@ def test_every_caption_is_a_sentence(captions: dict[str, str]) -> None:
     ],
 )
 def test_a_caption_names_what_is_there(captions: dict[str, str], name: str, words: str) -> None:
-    said = set(re.findall(r"[a-z]+", captions[name].lower()))
-    assert said & set(words.split()), captions[name]
+    caption_words = set(re.findall(r"[a-z]+", captions[name].lower()))
+    assert caption_words & set(words.split()), captions[name]
 
 
 def test_different_photographs_get_different_captions(captions: dict[str, str]) -> None:

@@ -25,9 +25,9 @@ needs_exiftool = pytest.mark.skipif(
 def photos(make_pictures: MakePictures, tmp_path: Path) -> Path:
     """A folder with two pictures of one stem, and two with another in folders of their own."""
     photos = tmp_path / "photos"
-    made = make_pictures(photos, 4)
+    paths = make_pictures(photos, 4)
     (photos / "deep" / "er").mkdir(parents=True)
-    for path, name in zip(made, ("a.jpg", "a.png", "deep/b.png", "deep/er/b.png"), strict=True):
+    for path, name in zip(paths, ("a.jpg", "a.png", "deep/b.png", "deep/er/b.png"), strict=True):
         path.rename(photos / name)
     return photos
 
@@ -66,9 +66,9 @@ def test_every_picture_has_a_sidecar_of_its_own(
     record = [f".capcli-{kind}.origin.json"] if apart else []
     assert others(place) == sorted([*record, *(f"{name}.{kind}" for name in ("a.jpg", "a.png", "deep/b", "deep/er/b"))])
     assert states(photos) == before
-    said = [json.loads(line)["caption"] for line in done.stdout.splitlines()]
+    captions = [json.loads(line)["caption"] for line in done.stdout.splitlines()]
     contents = [(place / f"{name}.{kind}").read_text("utf-8") for name in ("a.jpg", "a.png", "deep/b", "deep/er/b")]
-    for sentence, content in zip(said, contents, strict=True):
+    for sentence, content in zip(captions, contents, strict=True):
         assert json.dumps(sentence) in content if kind == "json" else sentence in content
 
 
@@ -132,9 +132,9 @@ def test_a_sidecar_of_another_program_is_left_as_it_is(caption: Caption, photos:
 @needs_exiftool
 def test_exiftool_reads_what_is_written(caption: Caption, photos: Path) -> None:
     done = caption("photos/deep", "--sidecar", "xmp", "--format", "jsonl")
-    said = json.loads(done.stdout)["caption"]
-    told = exiftool("-j", "-validate", "-warning", "-Description", "-AltTextAccessibility", photos / "deep" / "b.xmp")
-    assert (told["Description"], told["AltTextAccessibility"], told["Validate"]) == (said, said, "OK")
+    text = json.loads(done.stdout)["caption"]
+    tags = exiftool("-j", "-validate", "-warning", "-Description", "-AltTextAccessibility", photos / "deep" / "b.xmp")
+    assert (tags["Description"], tags["AltTextAccessibility"], tags["Validate"]) == (text, text, "OK")
 
 
 @needs_exiftool
@@ -144,10 +144,10 @@ def test_a_caption_joins_what_exiftool_wrote(caption: Caption, photos: Path, nam
     before = states(photos)
     exiftool(sidecar, "-Rating=4", "-Subject=alpha", "-Subject=beta", "-Title=Mine", "-Location=Brno")
     done = caption(photos / name, "--sidecar", "xmp", "--format", "jsonl")
-    said = json.loads(done.stdout)["caption"]
-    told = exiftool("-j", sidecar)
-    assert (told["Rating"], told["Subject"], told["Title"], told["Location"]) == (4, ["alpha", "beta"], "Mine", "Brno")
-    assert (told["Description"], told["AltTextAccessibility"]) == (said, said)
+    text = json.loads(done.stdout)["caption"]
+    tags = exiftool("-j", sidecar)
+    assert (tags["Rating"], tags["Subject"], tags["Title"], tags["Location"]) == (4, ["alpha", "beta"], "Mine", "Brno")
+    assert (tags["Description"], tags["AltTextAccessibility"]) == (text, text)
     assert states(photos) == before
 
 
@@ -156,9 +156,9 @@ def test_words_of_a_person_are_not_replaced(caption: Caption, photos: Path) -> N
     sidecar = photos / "deep" / "b.xmp"
     exiftool(sidecar, "-XMP-dc:Description=My own words", "-XMP-dc:Description-de=Meine Worte")
     done = caption("photos/deep", "--sidecar", "xmp", "--format", "jsonl")
-    told = exiftool("-j", "-Description", "-Description-de", "-AltTextAccessibility", sidecar)
-    assert (told["Description"], told["Description-de"]) == ("My own words", "Meine Worte")
-    assert told["AltTextAccessibility"] == json.loads(done.stdout)["caption"]
+    tags = exiftool("-j", "-Description", "-Description-de", "-AltTextAccessibility", sidecar)
+    assert (tags["Description"], tags["Description-de"]) == ("My own words", "Meine Worte")
+    assert tags["AltTextAccessibility"] == json.loads(done.stdout)["caption"]
     caption("photos/deep", "--sidecar", "xmp", "--overwrite")
-    told = exiftool("-j", "-Description", "-Description-de", sidecar)
-    assert (told["Description"], told["Description-de"]) == (json.loads(done.stdout)["caption"], "Meine Worte")
+    tags = exiftool("-j", "-Description", "-Description-de", sidecar)
+    assert (tags["Description"], tags["Description-de"]) == (json.loads(done.stdout)["caption"], "Meine Worte")

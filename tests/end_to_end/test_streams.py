@@ -42,7 +42,7 @@ def test_a_wrong_path_is_told_before_torch_is_imported(imports: Imports) -> None
 def test_captions_and_attention_need_no_torch_on_a_cpu(
     imports: Imports, examples: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    places = [str(tmp_path / one) if one in ("photos.db", "maps") else one for one in arguments]
+    places = [str(tmp_path / argument) if argument in ("photos.db", "maps") else argument for argument in arguments]
     done, imported = imports(*places, "--device", "cpu", examples / "cat.jpg")
     assert done.returncode == 0
     assert "onnxruntime" in imported
@@ -79,11 +79,11 @@ def test_on_a_terminal_progress_stays_out_of_stdout(start_quickly: Start, captio
     master, follower = os.openpty()
     with open(follower, "wb", buffering=0) as terminal:  # noqa: PTH123 - a descriptor
         process = start_quickly(examples, "--batch-size", 2, variables={"TERM": "xterm"}, stderr=terminal)
-        told = process.communicate()[0]
+        printed = process.communicate()[0]
     shown = os.read(master, 100_000)
     os.close(master)
     assert process.returncode == 0
-    assert told == caption(examples).stdout != b""
+    assert printed == caption(examples).stdout != b""
     assert b"2/5" in shown
 
 
@@ -114,8 +114,8 @@ def test_results_are_not_lost_in_a_closed_stdout(
     variables = {**environment, "PYTHONPROFILEIMPORTTIME": "1"}
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=variables, stderr=subprocess.PIPE, encoding="utf-8")
     assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines(keepends=True) if not line.startswith("import time:")]
-    assert said == [CLOSED]
+    errors = [line for line in done.stderr.splitlines(keepends=True) if not line.startswith("import time:")]
+    assert errors == [CLOSED]
     assert not any(line.endswith(" torch\n") for line in done.stderr.splitlines(keepends=True))
     assert list(tmp_path.iterdir()) == []
 

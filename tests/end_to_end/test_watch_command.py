@@ -27,7 +27,7 @@ def watched(tmp_path: Path) -> Path:
     return folder
 
 
-def told(process: subprocess.Popen[bytes]) -> bytes:
+def next_line(process: subprocess.Popen[bytes]) -> bytes:
     """The next line on stderr."""
     stream: IO[bytes] | None = process.stderr
     assert stream is not None
@@ -53,7 +53,7 @@ def test_pictures_are_captioned_as_they_arrive_and_only_once(
     asked: list[Any] = ["--watch", "watched", "-o", "rows.jsonl"]
     file = tmp_path / "rows.jsonl"
     process = start(*asked)
-    assert told(process) == b"capcli: watching watched; Ctrl-C ends it\n"
+    assert next_line(process) == b"capcli: watching watched; Ctrl-C ends it\n"
 
     shutil.copy(first, watched)
     eventually(lambda: file.exists() and len(rows(file)) == 1)
@@ -74,7 +74,7 @@ def test_pictures_are_captioned_as_they_arrive_and_only_once(
     assert all("caption" in row for row in found)
 
     again = start(*asked, "--resume")
-    assert told(again) == b"capcli: watching watched; Ctrl-C ends it\n"
+    assert next_line(again) == b"capcli: watching watched; Ctrl-C ends it\n"
     shutil.copy(late, watched)
     eventually(lambda: len(rows(file)) == 4)
     assert interrupted(again).startswith(b"capcli: interrupted: captioned 1, skipped 3, failed 0")
@@ -85,13 +85,13 @@ def test_pictures_are_captioned_as_they_arrive_and_only_once(
 def test_what_is_there_already_comes_first_and_folders_below_are_asked_for(
     start: Start, eventually: Eventually, make_pictures: MakePictures, watched: Path, tmp_path: Path
 ) -> None:
-    made = make_pictures(tmp_path / "camera", 3)
-    shutil.copy(made[0], watched)
+    pictures = make_pictures(tmp_path / "camera", 3)
+    shutil.copy(pictures[0], watched)
     process = start("--watch", "watched", "-r", "--sidecar", "txt", "--format", "jsonl", "-o", "rows.jsonl")
-    assert told(process) == b"capcli: watching watched; Ctrl-C ends it\n"
+    assert next_line(process) == b"capcli: watching watched; Ctrl-C ends it\n"
     eventually(lambda: len(rows(tmp_path / "rows.jsonl")) == 1)
     shutil.copytree(tmp_path / "camera", watched / "new")
-    eventually((watched / "new" / made[2].with_suffix(".txt").name).exists)
+    eventually((watched / "new" / pictures[2].with_suffix(".txt").name).exists)
     eventually(lambda: len(rows(tmp_path / "rows.jsonl")) == 4)
     interrupted(process)
 
@@ -99,7 +99,7 @@ def test_what_is_there_already_comes_first_and_folders_below_are_asked_for(
 @pytest.mark.slow
 def test_a_folder_that_goes_away_ends_the_watch(start: Start, watched: Path) -> None:
     process = start("--watch", "watched")
-    told(process)
+    next_line(process)
     watched.rmdir()
     _, last = process.communicate()
     assert (process.returncode, last) == (

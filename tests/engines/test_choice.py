@@ -57,13 +57,13 @@ def unable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_graphs_are_made_once_and_kept(tiny_file: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Captioner.load(tiny_file, "cpu").engine == "torch", "auto makes no one wait for graphs"
-    made = Captioner.load(tiny_file, engine="onnx")
-    assert (made.engine, made.notes) == ("onnx", ())
+    captioner = Captioner.load(tiny_file, engine="onnx")
+    assert (captioner.engine, captioner.notes) == ("onnx", ())
     monkeypatch.setattr(export, "export_graphs", lambda model: pytest.fail("made again"))
     assert Captioner.load(tiny_file, engine="onnx").engine == "onnx"
     auto, in_torch = Captioner.load(tiny_file, "cpu"), Captioner.load(tiny_file, "cpu", engine="torch")
     assert (auto.engine, in_torch.engine) == ("onnx", "torch")
-    assert [one.text for one in auto.caption_arrays(PICTURES)] == [o.text for o in in_torch.caption_arrays(PICTURES)]
+    assert [c.text for c in auto.caption_arrays(PICTURES)] == [c.text for c in in_torch.caption_arrays(PICTURES)]
 
 
 @pytest.mark.slow
@@ -93,18 +93,18 @@ def test_a_cache_that_cannot_be_written(tiny_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("packages", "told"),
+    ("packages", "message"),
     [
         (("onnxruntime",), "ONNX Runtime is not installed: pip install onnxruntime; torch takes over"),
         (("onnx",), "graphs are made with onnx, which is not installed: pip install onnx; torch takes over"),
     ],
 )
 def test_a_package_that_is_not_installed(
-    tiny_file: Path, cache: Path, missing: Callable[..., None], packages: tuple[str, ...], told: str
+    tiny_file: Path, cache: Path, missing: Callable[..., None], packages: tuple[str, ...], message: str
 ) -> None:
     missing(*packages)
     captioner = Captioner.load(tiny_file, engine="onnx")
-    assert (captioner.engine, captioner.device, captioner.notes) == ("torch", "cpu", (told,))
+    assert (captioner.engine, captioner.device, captioner.notes) == ("torch", "cpu", (message,))
     assert Captioner.load(tiny_file, "cpu").notes == (), "nobody asked for it"
 
 
@@ -120,9 +120,9 @@ def test_graphs_that_onnx_runtime_does_not_take(tiny_file: Path, cache: Path, mo
     """As one too old for them."""
     Captioner.load(tiny_file, engine="onnx")
     (kept,) = cache.glob("*.graphs")
-    made = graphs.Graphs.from_bytes(kept.read_bytes())
-    made.parts["step"] = graphs.Graph(b"\x08\x63", made.parts["step"].weights)  # type: ignore[index]
-    kept.write_bytes(made.to_bytes())
+    exported = graphs.Graphs.from_bytes(kept.read_bytes())
+    exported.parts["step"] = graphs.Graph(b"\x08\x63", exported.parts["step"].weights)  # type: ignore[index]
+    kept.write_bytes(exported.to_bytes())
     captioner = Captioner.load(tiny_file, engine="onnx")
     assert captioner.engine == "torch" and "ONNX Runtime does not take tiny.safetensors" in captioner.notes[0]
     assert Captioner.load(tiny_file, "cpu").notes == ()
@@ -156,9 +156,10 @@ def test_smaller_files_hold_the_same_weights(
     object.__setattr__(checkpoint, "quantized", change.get("quantized", False))
     object.__setattr__(checkpoint, "pruned", change.get("pruned", False))
     checkpoint.save(tmp_path / "small.safetensors")
-    one, other = (Captioner.load(tmp_path / "small.safetensors", "cpu", engine=name) for name in ("onnx", "torch"))
-    assert (one.engine, other.engine) == ("onnx", "torch")
-    assert [each.text for each in one.caption_arrays(PICTURES)]
+    onnx, in_torch = (Captioner.load(tmp_path / "small.safetensors", "cpu", engine=name) for name in ("onnx", "torch"))
+    assert (onnx.engine, in_torch.engine) == ("onnx", "torch")
+    captions = [[caption.text for caption in captioner.caption_arrays(PICTURES)] for captioner in (onnx, in_torch)]
+    assert captions[0] == captions[1]
     weights = Checkpoint.load(tmp_path / "small.safetensors").model.state_dict()
     read = choice.read_weights(tmp_path / "small.safetensors", {name: tuple(v.shape) for name, v in weights.items()})
     for name, value in weights.items():
@@ -187,24 +188,24 @@ def test_scales_that_make_weights_no_numbers(tiny_checkpoint: Any, tmp_path: Pat
     shapes = {name: tuple(value.shape) for name, value in checkpoint.model.state_dict().items()}
     with safe_open(tmp_path / "small.safetensors", "numpy") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-        told = file.metadata()
+        metadata = file.metadata()
     broken = next(name for name in tensors if name.endswith(SCALE))
     tensors[broken] = np.full_like(tensors[broken], scale)
-    save_file(tensors, tmp_path / "small.safetensors", told)
+    save_file(tensors, tmp_path / "small.safetensors", metadata)
     with pytest.raises(NotFinite, match=r"small\.safetensors: holds weights that are not finite numbers"):
         choice.read_weights(tmp_path / "small.safetensors", shapes)
 
 
 @pytest.mark.parametrize(
-    ("device", "engine", "told"),
+    ("device", "engine", "message"),
     [
         ("cpu", "tensorflow", "engine must be one of auto, onnx, torch, not 'tensorflow'"),
         ("cuda", "onnx", "--engine onnx computes on the CPU, not on cuda"),
         ("gpu", "auto", "no device named 'gpu'"),
     ],
 )
-def test_what_cannot_be_asked_for(tiny_file: Path, device: str, engine: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_what_cannot_be_asked_for(tiny_file: Path, device: str, engine: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         Captioner.load(tiny_file, device, engine=engine)
 
 
@@ -222,8 +223,8 @@ def test_a_computer_without_torch(
         options = needing if "method" in needing else {"options": captioner.options.replace(**needing)}
         with pytest.raises(UsageError, match="need torch; torch is not installed: pip install torch torchvision"):
             work(PICTURES, **options)
-    for engine, told in (("auto", "other needs torch here"), ("onnx", "the graphs of other are made with torch")):
-        with pytest.raises(UsageError, match=f"^{told}; torch is not installed: pip install torch torchvision$"):
+    for engine, reason in (("auto", "other needs torch here"), ("onnx", "the graphs of other are made with torch")):
+        with pytest.raises(UsageError, match=f"^{reason}; torch is not installed: pip install torch torchvision$"):
             Captioner.load(tmp_path / "other.safetensors", engine=engine)
 
 
@@ -259,9 +260,11 @@ def test_base_says_in_onnx_what_it_says_in_torch() -> None:
     in_torch = Captioner(TorchEngine(checkpoint, torch.device("cpu"), exact=True), checkpoint.manner, "base", file)
     arrays = np.stack([onnx.prepare(photograph) for photograph in photographs])
     np.testing.assert_allclose(onnx.encode(arrays), in_torch.encode(arrays).numpy(), atol=1e-3)
-    for one, other in zip(*(each.attend_arrays(arrays, method="attention") for each in (onnx, in_torch)), strict=True):
-        assert one.text == other.text
-        assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
-        for word, same_word in zip(one.words, other.words, strict=True):
+    for found, expected in zip(
+        *(captioner.attend_arrays(arrays, method="attention") for captioner in (onnx, in_torch)), strict=True
+    ):
+        assert found.text == expected.text
+        assert found.confidence == pytest.approx(expected.confidence, abs=1e-4)
+        for word, same_word in zip(found.words, expected.words, strict=True):
             np.testing.assert_allclose(word.attention, same_word.attention, atol=1e-4)
     np.testing.assert_allclose(onnx.picture_vectors(arrays), in_torch.picture_vectors(arrays), atol=1e-4)

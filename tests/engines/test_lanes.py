@@ -37,9 +37,9 @@ def test_pictures_are_shared_evenly(pictures: int) -> None:
     shares: list[int] = []
 
     def work(part: slice) -> list[int]:
-        own = list(range(pictures))[part]
-        shares.append(len(own))
-        return own
+        numbers = list(range(pictures))[part]
+        shares.append(len(numbers))
+        return numbers
 
     assert Lanes(3).share(work, pictures) == list(range(pictures))
     assert max(shares) - min(shares) <= 1

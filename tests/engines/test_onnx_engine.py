@@ -41,8 +41,8 @@ def engines(checkpoint: Checkpoint) -> tuple[OnnxEngine, TorchEngine]:
     def sentences() -> SentenceEncoder:
         assert checkpoint.model.config.matcher is not None
         config = build_options(MatcherConfig, checkpoint.model.config.matcher)
-        own = {name.removeprefix("matcher."): one for name, one in weights.items() if name.startswith("matcher.")}
-        return SentenceEncoder(config, checkpoint.model.vocabulary, own)
+        state = {name.removeprefix("matcher."): value for name, value in weights.items() if name.startswith("matcher.")}
+        return SentenceEncoder(config, checkpoint.model.vocabulary, state)
 
     return OnnxEngine(graphs, weights, lambda: in_torch, sentences), in_torch
 
@@ -61,10 +61,10 @@ def build(shaken: Any) -> Callable[..., Checkpoint]:
     return build
 
 
-def same(one: list[list[Hypothesis]], other: list[list[Hypothesis]]) -> None:
+def same(found: list[list[Hypothesis]], expected: list[list[Hypothesis]]) -> None:
     """Asserts that captions, their probabilities and their attention are the same."""
-    assert [[h.tokens for h in each] for each in one] == [[h.tokens for h in each] for each in other]
-    for a, b in zip((h for each in one for h in each), (h for each in other for h in each), strict=True):
+    assert [[h.tokens for h in beam] for beam in found] == [[h.tokens for h in beam] for beam in expected]
+    for a, b in zip((h for beam in found for h in beam), (h for beam in expected for h in beam), strict=True):
         np.testing.assert_allclose(a.log_probabilities, b.log_probabilities, rtol=1e-3, atol=1e-4)
         assert (a.end_log_probability is None) == (b.end_log_probability is None)
         for mine, theirs in ((a.attention, b.attention), (a.sentinel, b.sentinel)):
@@ -89,10 +89,10 @@ def test_every_decoder_says_in_onnx_what_it_says_in_torch(build: Any, variant: d
     traced = onnx.trace(onnx.encode(PICTURES[:3]), captions)
     for mine, theirs in zip(traced, in_torch.trace(in_torch.encode(PICTURES[:3]), captions), strict=True):
         for name in ("log_probabilities", "attention", "sentinel"):
-            one, other = getattr(mine, name), getattr(theirs, name)
-            assert (one is None) == (other is None)
-            if one is not None:
-                np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+            found, reference = getattr(mine, name), getattr(theirs, name)
+            assert (found is None) == (reference is None)
+            if found is not None:
+                np.testing.assert_allclose(found, reference, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("encoder", ["mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5"])
@@ -114,8 +114,8 @@ def matching(tiny_settings: Any) -> tuple[OnnxEngine, TorchEngine]:
 def test_pictures_and_sentences_have_the_same_vectors(matching: tuple[OnnxEngine, TorchEngine]) -> None:
     onnx, in_torch = matching
     assert onnx.matches
-    one, other = onnx.picture_vectors(onnx.encode(PICTURES)), in_torch.picture_vectors(in_torch.encode(PICTURES))
-    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+    found, expected = onnx.picture_vectors(onnx.encode(PICTURES)), in_torch.picture_vectors(in_torch.encode(PICTURES))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     sentences = [[4, 5], [6, 7, 8]]
     np.testing.assert_allclose(onnx.sentence_vectors(sentences), in_torch.sentence_vectors(sentences), atol=1e-6)
 
@@ -135,9 +135,9 @@ def test_gradients_are_those_of_torch(matching: tuple[OnnxEngine, TorchEngine]) 
     captions = [[4, 5, 6]] * len(PICTURES)
     mine = onnx.trace(onnx.encode(PICTURES), captions, gradients=True)
     theirs = in_torch.trace(in_torch.encode(PICTURES), captions, gradients=True)
-    for one, other in zip(mine, theirs, strict=True):
-        assert one.relevance is not None and other.relevance is not None
-        np.testing.assert_allclose(one.relevance, other.relevance, rtol=1e-2, atol=1e-5)
+    for found, expected in zip(mine, theirs, strict=True):
+        assert found.relevance is not None and expected.relevance is not None
+        np.testing.assert_allclose(found.relevance, expected.relevance, rtol=1e-2, atol=1e-5)
 
 
 def test_rows_may_go_to_other_pictures(build: Any, tiny_settings: Any, variant: dict[str, Any]) -> None:
@@ -148,12 +148,12 @@ def test_rows_may_go_to_other_pictures(build: Any, tiny_settings: Any, variant: 
     index, tokens = np.array([2, 0, 0, 1]), np.array([4, 5, 6, 7])
     state = speaker.reorder(speaker.start(regions), np.array([0, 0, 1, 1, 2, 2]))
     _, _, state = speaker.step(np.array([4, 5, 6, 7, 8, 9]), state)
-    said, _, _ = speaker.step(tokens, speaker.reorder(state, index * 2))
+    found, _, _ = speaker.step(tokens, speaker.reorder(state, index * 2))
     with torch.no_grad():
         held = decoder.begin(torch.from_numpy(regions), 2)
         _, _, held = decoder.step(torch.tensor([4, 5, 6, 7, 8, 9]), held)
         expected, _, _ = decoder.step(torch.from_numpy(tokens), decoder.reorder(held, torch.from_numpy(index * 2)))
-    np.testing.assert_allclose(said, expected.numpy(), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -185,11 +185,11 @@ def lanes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts = []
     real = Lanes.each
 
-    def each(self: Lanes, work: Any, parts: Any, lanes: int) -> Any:
+    def count_lanes(self: Lanes, work: Any, parts: Any, lanes: int) -> Any:
         counts.extend([lanes] * (lanes > 1))
         return real(self, work, parts, lanes)
 
-    monkeypatch.setattr(Lanes, "each", each)
+    monkeypatch.setattr(Lanes, "each", count_lanes)
     return counts
 
 
@@ -198,28 +198,31 @@ def test_a_captioner_is_the_same_with_either(build: Any, tiny_settings: Any) -> 
     onnx, in_torch = (Captioner(engine, checkpoint.manner, "tiny") for engine in engines(checkpoint))
     assert (onnx.engine, onnx.device, onnx.precision) == ("onnx", "cpu", ("float32", "float32"))
     for method in ("attention", "gradient", "occlusion"):
-        one, other = (each.attend_arrays(PICTURES, method=method) for each in (onnx, in_torch))
-        assert [caption.text for caption in one] == [caption.text for caption in other]
-        for mine, theirs in zip(one, other, strict=True):
+        found, expected = (captioner.attend_arrays(PICTURES, method=method) for captioner in (onnx, in_torch))
+        assert [caption.text for caption in found] == [caption.text for caption in expected]
+        for mine, theirs in zip(found, expected, strict=True):
             for word, same_word in zip(mine.words, theirs.words, strict=True):
                 np.testing.assert_allclose(word.attention, same_word.attention, rtol=2e-2, atol=1e-3)
-    given = [each.attend_arrays(PICTURES[:1], caption="a dog runs", method="attention")[0] for each in (onnx, in_torch)]
+    given = [
+        captioner.attend_arrays(PICTURES[:1], caption="a dog runs", method="attention")[0]
+        for captioner in (onnx, in_torch)
+    ]
     assert given[0].confidence == pytest.approx(given[1].confidence, abs=1e-4)
 
 
 def test_memory_that_is_too_small_is_known() -> None:
-    told = "bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 411041792"
-    assert out_of_memory(RuntimeError(told)) and out_of_memory(MemoryError())
+    message = "bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 411041792"
+    assert out_of_memory(RuntimeError(message)) and out_of_memory(MemoryError())
     assert not out_of_memory(RuntimeError("shapes do not fit"))
 
 
 def test_graphs_are_the_same_bytes_each_time(build: Any, tiny_settings: Any) -> None:
     checkpoint = build("squeezenet1_1", tiny_settings("gru"))
-    made = export_graphs(checkpoint.model).to_bytes()
-    assert made == export_graphs(checkpoint.model).to_bytes()
+    exported = export_graphs(checkpoint.model).to_bytes()
+    assert exported == export_graphs(checkpoint.model).to_bytes()
     # They hold no weights, so a model of other weights has the same ones.
     other = dataclasses.replace(checkpoint, model=CaptioningModel(checkpoint.model.config, checkpoint.model.vocabulary))
-    assert made == export_graphs(other.model).to_bytes()
+    assert exported == export_graphs(other.model).to_bytes()
 
 
 def test_the_model_stays_as_it_is(build: Any, tiny_settings: Any) -> None:

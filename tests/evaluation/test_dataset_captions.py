@@ -79,7 +79,7 @@ def test_what_is_kept_is_not_captioned_again(
     keep.write_text("".join(keep.read_text().splitlines(keepends=True)[:2]))
     fake.batches.clear()
     resumed = caption(keep, retry_failed=True)
-    assert fake.seen == 1
+    assert fake.captioned == 1
     assert [row.caption for row in resumed.predictions] == [row.caption for row in whole.predictions]
 
 
@@ -102,8 +102,10 @@ def test_other_weights_under_the_same_name_are_refused(
     keep = tmp_path / "rows.jsonl"
     caption(keep)
     tiny_checkpoint("lstm").save(model.model)
-    told = r"rows\.jsonl was made with --model m \(SHA-256 \w{12}\); you ask for m \(SHA-256 \w{12}\); --resume-anyway"
-    with pytest.raises(UsageError, match=told):
+    message = (
+        r"rows\.jsonl was made with --model m \(SHA-256 \w{12}\); you ask for m \(SHA-256 \w{12}\); --resume-anyway"
+    )
+    with pytest.raises(UsageError, match=message):
         caption(keep, retry_failed=True)
 
 
@@ -121,8 +123,10 @@ def test_one_file_keeps_what_one_model_made_of_several_splits(
     caption: Callable[..., Captioned], references: References, tmp_path: Path
 ) -> None:
     keep = tmp_path / "rows.jsonl"
-    one, rest = (dataclasses.replace(references, items=items) for items in (references.items[:1], references.items[1:]))
-    caption(keep, of=one)
+    first, rest = (
+        dataclasses.replace(references, items=items) for items in (references.items[:1], references.items[1:])
+    )
+    caption(keep, of=first)
     with pytest.raises(UsageError, match="was made with --beam-size 2; you ask for 4"):
         caption(keep, of=rest, decoding={"beam_size": 4}, retry_failed=True)
     caption(keep, of=rest, retry_failed=True)

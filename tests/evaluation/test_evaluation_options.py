@@ -18,7 +18,7 @@ FILE = Path("p.jsonl")
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"split": "tset"}, "split must be one of test, dev, train, all, held-out, not 'tset'"),
         ({"predictions_out": Path("x.csv")}, "--predictions-out x.csv holds JSON lines; let its name end in .jsonl"),
@@ -28,10 +28,10 @@ FILE = Path("p.jsonl")
         ({"resume": True, "overwrite": True, "predictions_out": FILE}, "contradict each other"),
     ],
 )
-def test_options_that_make_no_sense_together(options: dict[str, Any], told: str) -> None:
+def test_options_that_make_no_sense_together(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         DatasetOptions(**options)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [ReferenceOptions, FaithfulnessOptions])
@@ -42,7 +42,7 @@ def test_only_a_model_has_a_held_out_split(options: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reports", "told"),
+    ("reports", "message"),
     [
         ({"output": "refs.json"}, "-o refs.json would replace a file that is read"),
         ({"html": "./refs.json"}, "--html refs.json would replace a file that is read"),
@@ -53,13 +53,13 @@ def test_only_a_model_has_a_held_out_split(options: Any) -> None:
     ],
 )
 def test_reports_that_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reports: dict[str, str], told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reports: dict[str, str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     options = ReportOptions(**{name: Path(path) for name, path in reports.items()})
     with pytest.raises(UsageError) as caught:
         check_reports(options.named(), (FILE, Path("refs.json"), Path("train.txt"), None))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_file_of_the_data_set_is_never_replaced(tmp_path: Path) -> None:

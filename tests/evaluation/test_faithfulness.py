@@ -88,14 +88,14 @@ def test_falls_are_those_of_the_mean_word_whatever_the_number_of_words(measured:
 
 
 def test_curves_run_from_the_whole_picture_to_none_of_it(measured: Check) -> None:
-    found = [one.curves for one in measured.methods.values()] + [measured.random_curves]
-    for one in found:
-        assert len(one.deletion) == len(one.insertion) == len(FRACTIONS)
-        assert one.deletion[0] == pytest.approx(one.insertion[-1])
-        assert one.deletion[-1] == pytest.approx(one.insertion[0])
-        assert one.deletion[0] == pytest.approx(found[0].deletion[0])
-        assert one.deletion_area.value == pytest.approx(
-            np.interp(np.linspace(0, 1, 10001), FRACTIONS, one.deletion).mean(), abs=1e-3
+    found = [method.curves for method in measured.methods.values()] + [measured.random_curves]
+    for curve in found:
+        assert len(curve.deletion) == len(curve.insertion) == len(FRACTIONS)
+        assert curve.deletion[0] == pytest.approx(curve.insertion[-1])
+        assert curve.deletion[-1] == pytest.approx(curve.insertion[0])
+        assert curve.deletion[0] == pytest.approx(found[0].deletion[0])
+        assert curve.deletion_area.value == pytest.approx(
+            np.interp(np.linspace(0, 1, 10001), FRACTIONS, curve.deletion).mean(), abs=1e-3
         )
     true, false = (measured.methods[name].curves for name in ("true", "false"))
     assert true.deletion_area.value < false.deletion_area.value  # type: ignore[operator]
@@ -157,9 +157,9 @@ def test_it_is_plain_json_and_a_plot_and_a_table(measured: Check, capsys: pytest
     assert svg.tag.endswith("svg")
     assert {"true", "false", "flat", "random"} <= {text.text for text in svg.iter() if text.tag.endswith("text")}
     print_check(measured, "a model on pictures")
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "a model on pictures"
-    assert [line.split()[0] for line in told[2:6]] == ["true", "false", "flat", "random"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a model on pictures"
+    assert [line.split()[0] for line in lines[2:6]] == ["true", "false", "flat", "random"]
 
 
 @pytest.mark.parametrize("method", METHODS)

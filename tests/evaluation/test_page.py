@@ -24,12 +24,12 @@ def report(count: int = 40, confidence: bool = True, image: Path | None = None, 
     words = ("dog", "cat", "runs", "sits", "grass")
     captions = [" ".join(words[(n * step) % 5] for step in range(1, 6)) for n in range(count)]
     items = [Reference(f"{n}.jpg", (text, "a dog"), None, image) for n, text in enumerate(captions)]
-    made = [
+    predictions = [
         Prediction((f"{n}.jpg",), text[: n % 20], f"p, line {n}", n / count if confidence else None)
         for n, text in enumerate(captions)
     ]
     references = References(Path("r.json"), "pets", "test", tuple(items))
-    return evaluate(references, made, SCORING, **options)
+    return evaluate(references, predictions, SCORING, **options)
 
 
 class Tags(HTMLParser):
@@ -102,7 +102,7 @@ def test_people_and_captions_on_the_same_references() -> None:
     content = page(people).decode()
     tags(page(people))
     assert people.human is not None
-    person, captions = (one.metrics["ROUGE-L"] for one in (people.human.person, people.human.captions))
+    person, captions = (scores.metrics["ROUGE-L"] for scores in (people.human.person, people.human.captions))
     assert f'{person.value:.3f}</td><td>{person.low:.3f} to {person.high:.3f}</td><td class="number">' in content
     assert f"{captions.value:.3f}</td></tr>" in content
     assert "cannot be compared" in content

@@ -62,7 +62,7 @@ def test_folders_tell_equal_names_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "made", "told"),
+    ("names", "predicted", "message"),
     [
         (["a/1.jpg", "b/1.jpg"], ["1.jpg"], "p.jsonl, line 1: 1.jpg fits 2 images, such as a/1.jpg and b/1.jpg"),
         (["a.jpg", "a.png"], ["a"], "p.jsonl, line 1: a fits 2 images, such as a.jpg and a.png"),
@@ -78,9 +78,9 @@ def test_folders_tell_equal_names_apart() -> None:
         ),
     ],
 )
-def test_nothing_is_matched_by_guessing(names: list[str], made: list[str], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
-        match(references(*names), predictions(*made))
+def test_nothing_is_matched_by_guessing(names: list[str], predicted: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        match(references(*names), predictions(*predicted))
 
 
 def test_what_is_missing_is_counted_in_words() -> None:

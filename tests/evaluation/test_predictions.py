@@ -60,11 +60,11 @@ def test_what_capcli_writes_is_read_back(tmp_path: Path, form: str, ending: str,
     file = tmp_path / f"rows.{ending}"
     file.write_bytes(mark + content.replace(b"\n", newline))
     good, unsure, *failed = read_predictions(file)
-    told = form not in ("tsv", "text")
+    structured = form not in ("tsv", "text")
     assert (good.names[-1], good.caption) == (str(Path("a/x, y.jpg")), 'A "dog".')
     assert (unsure.names[-1], unsure.caption) == ("c.jpg", "A cat.")
-    assert (good.confidence, good.model) == ((0.25, "base") if told else (None, None))
-    accounted = told and form != "coco"
+    assert (good.confidence, good.model) == ((0.25, "base") if structured else (None, None))
+    accounted = structured and form != "coco"
     assert [(row.caption, row.error) for row in failed] == ([(None, "is empty (0 bytes)")] if accounted else [])
 
 
@@ -98,7 +98,7 @@ def test_a_single_row_is_no_mapping(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("p.jsonl", '{"image": "a", "caption": "x"}\n{"image": ', "p.jsonl, line 2: broken JSON"),
         ("p.json", '[\n{"image": "a"\n"caption": "x"}]', "p.json, line 3: broken JSON"),
@@ -124,12 +124,12 @@ def test_a_single_row_is_no_mapping(tmp_path: Path) -> None:
         ("absent.csv", None, "absent.csv: no such file or directory"),
     ],
 )
-def test_what_is_broken_is_told_with_its_line(tmp_path: Path, name: str, text: str | None, told: str) -> None:
+def test_what_is_broken_is_told_with_its_line(tmp_path: Path, name: str, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(DatasetError) as caught:
         read_predictions(tmp_path / name)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -108,7 +108,7 @@ def test_splits(
 
 
 @pytest.mark.parametrize(
-    ("splits", "wanted", "told"),
+    ("splits", "wanted", "message"),
     [
         (["train", "val"], None, "has no test split; its images are in train (1), dev (1): choose with --split"),
         (["train"], "test", "has no test split; its images are in train (1)"),
@@ -116,15 +116,15 @@ def test_splits(
     ],
 )
 def test_a_split_that_is_not_there(
-    write: Callable[[str, Any], Path], splits: list[str], wanted: str | None, told: str
+    write: Callable[[str, Any], Path], splits: list[str], wanted: str | None, message: str
 ) -> None:
     rows = "".join(f"{number}.jpg,A dog.,{split}\n" for number, split in enumerate(splits))
-    with pytest.raises(UsageError, match=told.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(UsageError, match=message.replace("(", r"\(").replace(")", r"\)")):
         read_references(write("r.csv", f"image,caption,split\n{rows}"), wanted)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("r.json", '{"images": [],\n"annotations": [}', "r.json, line 2: broken JSON"),
         ("r.json", {"images": [{"id": 1}, {"id": 1}], "annotations": []}, "two images have the id 1"),
@@ -143,10 +143,10 @@ def test_a_split_that_is_not_there(
         ("r.png", "", "not a dataset; tried"),
     ],
 )
-def test_what_is_broken_is_told(write: Callable[[str, Any], Path], name: str, content: Any, told: str) -> None:
+def test_what_is_broken_is_told(write: Callable[[str, Any], Path], name: str, content: Any, message: str) -> None:
     with pytest.raises(DatasetError) as caught:
         read_references(write(name, content))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -165,14 +165,14 @@ def test_training_captions_are_those_of_the_train_split(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("t.txt", "\n", "t.txt: has no captions"),
         ("t.csv", "image,caption,split\na,A dog.,val\nc,A cow.,test\n", "t.csv: has no train split"),
     ],
 )
-def test_no_training_captions(write: Callable[[str, Any], Path], name: str, content: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_no_training_captions(write: Callable[[str, Any], Path], name: str, content: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         read_training_captions(write(name, content))
 
 
@@ -225,8 +225,8 @@ def test_images_without_references_are_counted(
 
 
 def test_empty_references_are_counted(write: Callable[[str, Any], Path]) -> None:
-    one = write("one.json", COCO)
-    assert read_references(one).notes == ["1 reference is empty and left out, first of a.jpg"]
+    single = write("one.json", COCO)
+    assert read_references(single).notes == ["1 reference is empty and left out, first of a.jpg"]
     several = write("several.csv", "image,caption\na.jpg,\na.jpg,A dog.\na.jpg, \nb.jpg,\n")
     assert read_references(several).notes == [
         "1 image has no references and is left out, first b.jpg",
@@ -235,7 +235,7 @@ def test_empty_references_are_counted(write: Callable[[str, Any], Path]) -> None
 
 
 @pytest.mark.parametrize(
-    ("captions", "told"),
+    ("captions", "pattern"),
     [
         (
             ["<start> A dog . <end>"],
@@ -247,9 +247,9 @@ def test_empty_references_are_counted(write: Callable[[str, Any], Path]) -> None
         (["A dog.<|endoftext|>"], "first <|endoftext|> of a.jpg".replace("|", r"\|")),
     ],
 )
-def test_special_tokens_are_noted(write: Callable[[str, Any], Path], captions: list[str], told: str) -> None:
+def test_special_tokens_are_noted(write: Callable[[str, Any], Path], captions: list[str], pattern: str) -> None:
     (note,) = read_references(write("r.json", {"a.jpg": captions, "b.jpg": ["I <3 cats > dogs [sic]."]})).notes
-    assert re.search(told, note)
+    assert re.search(pattern, note)
 
 
 def test_flickr30k_needs_no_pictures(write: Callable[[str, Any], Path], tmp_path: Path) -> None:

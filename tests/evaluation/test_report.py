@@ -33,8 +33,8 @@ def references(names: Sequence[str] = tuple(CAPTIONS)) -> References:
     return References(Path("r.json"), "pets", "test", tuple(Reference(name, CAPTIONS[name]) for name in names))
 
 
-def predictions(said: dict[str, str] = SAID, confidence: float | None = 0.5) -> list[Prediction]:
-    return [Prediction((name,), text, f"p, line {n}", confidence) for n, (name, text) in enumerate(said.items(), 1)]
+def predictions(captions: dict[str, str] = SAID, confidence: float | None = 0.5) -> list[Prediction]:
+    return [Prediction((name,), text, f"p, line {n}", confidence) for n, (name, text) in enumerate(captions.items(), 1)]
 
 
 def report(**options: Any) -> Report:
@@ -105,16 +105,16 @@ def test_missing_captions_are_refused_unless_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("caption", "told"),
+    ("caption", "note"),
     [
         ("", "1 caption is empty and scored as such, like the COCO toolkit does, first a.jpg"),
         ("一只狗", "1 caption is in another script, first a.jpg; tokenizer and METEOR are made for English"),
         ("собака 2", "1 caption is in another script, first a.jpg; tokenizer and METEOR are made for English"),
     ],
 )
-def test_odd_captions_are_scored_and_told(caption: str, told: str) -> None:
+def test_odd_captions_are_scored_and_told(caption: str, note: str) -> None:
     odd = evaluate(references(), predictions(SAID | {"a.jpg": caption}), SCORING)
-    assert odd.notes == [told]
+    assert odd.notes == [note]
     assert odd.scores.per_image["CIDEr-D"][0] == 0
 
 
@@ -157,14 +157,14 @@ def test_names_that_mislead_are_explained() -> None:
     assert "not hashed" in report().to_json()["definitions"]["data_sha256"]
 
 
-@pytest.mark.parametrize(("images", "told"), [(1, False), (2, True), (29, True), (30, False)])
-def test_intervals_of_few_images_are_said_to_be_too_narrow(images: int, told: bool) -> None:
+@pytest.mark.parametrize(("images", "noted"), [(1, False), (2, True), (29, True), (30, False)])
+def test_intervals_of_few_images_are_said_to_be_too_narrow(images: int, noted: bool) -> None:
     names = [f"{n}.jpg" for n in range(images)]
     there = References(Path("r.json"), "r", None, tuple(Reference(name, ("A dog.",)) for name in names))
-    said = predictions(dict.fromkeys(names, "A dog runs."))
-    for found in (evaluate(there, said, SCORING), compare(there, said, said, SCORING)):
+    predicted = predictions(dict.fromkeys(names, "A dog runs."))
+    for found in (evaluate(there, predicted, SCORING), compare(there, predicted, predicted, SCORING)):
         note = "fewer than 30 images: their intervals are too narrow"
-        assert (note in found.footnotes) == (note in found.to_json()["notes"]) == told
+        assert (note in found.footnotes) == (note in found.to_json()["notes"]) == noted
 
 
 @pytest.fixture
@@ -204,17 +204,17 @@ def test_versions_of_meteor_and_java_are_told(meteor: None) -> None:
 
 @pytest.mark.parametrize(("human", "total"), [(False, 3), (True, 3 + 2 * 2 * 3)])
 def test_progress_is_told(meteor: None, human: bool, total: int) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     options = ScoringOptions(human=human, bootstrap_samples=100)
-    evaluate(references(), predictions(), options, progress=lambda done, of: told.append((done, of)))
-    assert told == [(done, total) for done in range(1, total + 1)]
+    evaluate(references(), predictions(), options, progress=lambda done, of: calls.append((done, of)))
+    assert calls == [(done, total) for done in range(1, total + 1)]
 
 
 def test_progress_of_a_comparison_is_told(meteor: None) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     options = ScoringOptions(bootstrap_samples=100)
-    compare(references(), predictions(), predictions(), options, progress=lambda done, of: told.append((done, of)))
-    assert told == [(done, 6) for done in range(1, 7)]
+    compare(references(), predictions(), predictions(), options, progress=lambda done, of: calls.append((done, of)))
+    assert calls == [(done, 6) for done in range(1, 7)]
 
 
 def test_people_need_two_references() -> None:
@@ -252,14 +252,14 @@ def compared(a: dict[str, str] = SAID, b: dict[str, str] = SAID, **options: Any)
 def test_differences_are_b_minus_a() -> None:
     better = SAID | {"c.jpg": "A man rides a red bike down the street."}
     content = json.loads(json_report(compared(SAID, better).to_json()))
-    told = content["differences"]["CIDEr-D"]
-    assert told["difference"] > 0
-    assert told["b"] == pytest.approx(told["a"] + told["difference"])
-    assert told["b"] == pytest.approx(
+    cider = content["differences"]["CIDEr-D"]
+    assert cider["difference"] > 0
+    assert cider["b"] == pytest.approx(cider["a"] + cider["difference"])
+    assert cider["b"] == pytest.approx(
         evaluate(references(), predictions(better), SCORING).scores.metrics["CIDEr-D"].value
     )
-    assert 0 < told["p"] <= 1
-    assert told["interval"][0] <= told["difference"] <= told["interval"][1]
+    assert 0 < cider["p"] <= 1
+    assert cider["interval"][0] <= cider["difference"] <= cider["interval"][1]
     assert content["unavailable"].keys() == {"METEOR", "SPICE", "identical"}
     assert content["hashes"]["predictions_a_sha256"] != content["hashes"]["predictions_b_sha256"]
 

@@ -28,8 +28,8 @@ def references(images: int = 3) -> References:
     return References(Path("r.json"), "pets", "test", tuple(items))
 
 
-def predictions(images: int = 3, said: str = "A {} runs.") -> list[Prediction]:
-    return [Prediction((f"{n}.jpg",), said.format(WORDS[n % 6]), f"p, line {n + 1}") for n in range(images)]
+def predictions(images: int = 3, template: str = "A {} runs.") -> list[Prediction]:
+    return [Prediction((f"{n}.jpg",), template.format(WORDS[n % 6]), f"p, line {n + 1}") for n in range(images)]
 
 
 def report(scoring: ScoringOptions = SCORING) -> Report:
@@ -40,8 +40,8 @@ def compared(images: int = 3, b: str = "A {} runs.", **settings: object) -> Comp
     return compare(references(images), predictions(images), predictions(images, b), SCORING, settings=settings)
 
 
-def printed(capsys: pytest.CaptureFixture[str], told: Report | Comparison) -> list[str]:
-    print_report(told) if isinstance(told, Report) else print_comparison(told)
+def printed(capsys: pytest.CaptureFixture[str], result: Report | Comparison) -> list[str]:
+    print_report(result) if isinstance(result, Report) else print_comparison(result)
     return capsys.readouterr().out.splitlines()
 
 
@@ -124,12 +124,12 @@ def test_one_image_gives_no_interval_and_no_p_value(capsys: pytest.CaptureFixtur
 
 
 def test_square_brackets_of_the_help_are_no_markup() -> None:
-    told = CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"}).stdout
-    assert "(needs capcli[java])" in told
+    help_text = CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"}).stdout
+    assert "(needs capcli[java])" in help_text
 
 
 def test_captions_that_were_made_tell_how_fast(capsys: pytest.CaptureFixture[str]) -> None:
     run = {"model": {"name": "base", "sha256": "0"}, "decoding": {}, "device": "cpu", "images_per_second": 12.34}
-    told = evaluate(references(), predictions(), SCORING, system="base", run=run)
-    assert printed(capsys, told)[-1] == "12.3 images/s captioned on cpu, loading left out"
+    result = evaluate(references(), predictions(), SCORING, system="base", run=run)
+    assert printed(capsys, result)[-1] == "12.3 images/s captioned on cpu, loading left out"
     assert "images/s" not in "".join(printed(capsys, report()))

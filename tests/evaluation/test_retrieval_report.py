@@ -44,11 +44,11 @@ def folder(tiny_checkpoint: Callable[..., Checkpoint], tmp_path_factory: pytest.
 
 def test_figures_are_those_of_the_captioner_s_similarities(folder: Path) -> None:
     model = ModelOptions(model=str(folder / "matching.safetensors"), device="cpu", batch_size=2)
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     with Session(model) as session:
         references = dataset_references(folder / "data")
-        found = measure_retrieval(references, session, progress=lambda *done: told.append(done))
-    assert found is not None and told == [(2, 3), (3, 3)]
+        found = measure_retrieval(references, session, progress=lambda *done: calls.append(done))
+    assert found is not None and calls == [(2, 3), (3, 3)]
     captioner = Captioner.load(model.model, "cpu")
     images = [folder / "data" / f"{number}.png" for number in range(3)]
     alike = captioner.similarities(images, [caption for captions in CAPTIONS for caption in captions])
@@ -85,33 +85,35 @@ def test_they_are_in_the_table_the_json_and_the_page(folder: Path) -> None:
 def test_the_model_is_loaded_once_and_sees_each_picture_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    seen, loaded = list[int](), list[str]()
+    batch_sizes, loaded = list[int](), list[str]()
     encode, load = Captioner.encode, Captioner.load
-    monkeypatch.setattr(Captioner, "encode", lambda self, arrays: seen.append(len(arrays)) or encode(self, arrays))
+    monkeypatch.setattr(
+        Captioner, "encode", lambda self, arrays: batch_sizes.append(len(arrays)) or encode(self, arrays)
+    )
     monkeypatch.setattr(Captioner, "load", lambda model, *rest: loaded.append(model) or load(model, *rest))
     command = ["eval", str(folder / "data"), "--model", str(folder / "matching.safetensors"), "--batch-size", "2"]
     command += ["--retrieval", "--no-java", "--bootstrap-samples", "100"]
     keep = ["--predictions-out", str(tmp_path / "rows.jsonl")]
     whole = CliRunner().invoke(app, [*command, *keep, "-o", str(tmp_path / "whole.json")])
     assert whole.exit_code == 0, whole.stderr
-    assert (sum(seen), len(loaded)) == (3, 1)
+    assert (sum(batch_sizes), len(loaded)) == (3, 1)
     # What an earlier run captioned is looked at again for its vector alone.
     rows = (tmp_path / "rows.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "rows.jsonl").write_text("".join(rows[:2]))
     resumed = CliRunner().invoke(app, [*command, *keep, "--resume", "-o", str(tmp_path / "resumed.json")])
     assert resumed.exit_code == 0, resumed.stderr
-    assert (sum(seen), len(loaded)) == (6, 2)
+    assert (sum(batch_sizes), len(loaded)) == (6, 2)
     figures = [json.loads((tmp_path / name).read_text())["retrieval"] for name in ("whole.json", "resumed.json")]
     assert figures[0] == figures[1]
 
 
 def test_retrieval_needs_a_matcher(folder: Path, tiny_file: Path) -> None:
-    def told(*arguments: str | Path) -> str:
+    def refusal(*arguments: str | Path) -> str:
         result = CliRunner().invoke(app, ["eval", *map(str, arguments), "--retrieval"])
         assert (result.exit_code, result.stdout) == (2, "")
         return result.stderr
 
-    assert told(folder / "data", "--model", tiny_file) == (
+    assert refusal(folder / "data", "--model", tiny_file) == (
         f"capcli: error: --retrieval is by a matcher, and {tiny_file} has none: "
         f"`capcli train matching --from {tiny_file} --data DATA` gives it one\n"
     )
@@ -125,9 +127,9 @@ def test_re_ranking_needs_a_matcher(folder: Path, tiny_file: Path) -> None:
         return result.exit_code, result.stderr
 
     assert caption(folder / "matching.safetensors")[0] == 0
-    code, told = caption(tiny_file)
+    code, message = caption(tiny_file)
     assert code == 2
-    assert told.strip().endswith(
+    assert message.strip().endswith(
         "rerank needs a model with a matcher: `capcli train matching --from MODEL --data DATA` gives it one"
     )
 

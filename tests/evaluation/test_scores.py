@@ -88,25 +88,25 @@ def toolkit(references: list[list[str]], hypotheses: list[str]) -> tuple[Tokeniz
     return truth, tokenizer.tokenize({i: [{"caption": caption}] for i, caption in enumerate(hypotheses)})
 
 
-def toolkit_scores(truth: Tokenized, said: Tokenized) -> tuple[dict[str, float], dict[str, list[float]]]:
+def toolkit_scores(truth: Tokenized, candidates: Tokenized) -> tuple[dict[str, float], dict[str, list[float]]]:
     """The toolkit's corpus scores, and those of each image."""
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.rouge.rouge import Rouge
 
-    bleu, bleu_each = Bleu(4).compute_score(truth, said, verbose=0)
-    rouge, rouge_each = Rouge().compute_score(truth, said)
-    cider, cider_each = Cider().compute_score(truth, said)
+    bleu, bleu_each = Bleu(4).compute_score(truth, candidates, verbose=0)
+    rouge, rouge_each = Rouge().compute_score(truth, candidates)
+    cider, cider_each = Cider().compute_score(truth, candidates)
     totals = {f"BLEU-{n}": value for n, value in enumerate(bleu, 1)} | {"ROUGE-L": rouge, "CIDEr-D": cider}
     return totals, {"BLEU-4": bleu_each[3], "ROUGE-L": rouge_each, "CIDEr-D": cider_each}
 
 
-def agree(references: list[list[str]], hypotheses: list[str], truth: Tokenized, said: Tokenized) -> None:
-    totals, each = toolkit_scores(truth, said)
+def agree(references: list[list[str]], hypotheses: list[str], truth: Tokenized, candidates: Tokenized) -> None:
+    totals, per_image = toolkit_scores(truth, candidates)
     scores = score(references, hypotheses, java=False, samples=0)
     assert {name: scores.metrics[name].value for name in totals} == pytest.approx(totals, abs=1e-9)
-    for name, own in each.items():
-        np.testing.assert_allclose(scores.per_image[name], own, atol=1e-9)
+    for name, expected in per_image.items():
+        np.testing.assert_allclose(scores.per_image[name], expected, atol=1e-9)
 
 
 @pytest.mark.java
@@ -124,7 +124,7 @@ def test_equals_the_coco_toolkit_where_captions_depend_on_their_neighbours(java:
 @pytest.mark.java
 def test_equals_the_coco_toolkit_on_references_against_each_other_and_on_subsets(java: None) -> None:
     references, hypotheses = [captions[1:] for captions in REFERENCES], [captions[0] for captions in REFERENCES]
-    truth, said = toolkit(references, hypotheses)
+    truth, candidates = toolkit(references, hypotheses)
     draw = random.Random(0)
     for _ in range(20):
         subset = draw.sample(range(len(references)), draw.randint(2, len(references)))
@@ -132,7 +132,7 @@ def test_equals_the_coco_toolkit_on_references_against_each_other_and_on_subsets
             [references[i] for i in subset],
             [hypotheses[i] for i in subset],
             {i: truth[i] for i in subset},
-            {i: said[i] for i in subset},
+            {i: candidates[i] for i in subset},
         )
 
 
@@ -157,7 +157,7 @@ def test_all_metrics_are_reported_in_order() -> None:
     scores = score(REFERENCES, HYPOTHESES, java=False, samples=20)
     assert tuple(scores.metrics) == METRICS
     assert tuple(scores.per_image) == ("BLEU-4", "ROUGE-L", "CIDEr-D")
-    assert {len(own) for own in scores.per_image.values()} == {8}
+    assert {len(column) for column in scores.per_image.values()} == {8}
     assert (scores.images, scores.samples, scores.seed, scores.left_out) == (8, 20, 0, 0)
     for name, metric in scores.metrics.items():
         assert (metric.value is None) == (metric.why is not None) == (name in ("METEOR", "SPICE", "identical"))
@@ -227,9 +227,9 @@ def test_seeds_repeat_intervals() -> None:
 
 
 def test_captions_compared_with_themselves() -> None:
-    own = values(REFERENCES, HYPOTHESES)
+    expected = values(REFERENCES, HYPOTHESES)
     for name, difference in compare(REFERENCES, HYPOTHESES, HYPOTHESES, java=False, samples=50).metrics.items():
-        assert difference == Difference(own[name], own[name], 0.0, 0.0, 1.0)
+        assert difference == Difference(expected[name], expected[name], 0.0, 0.0, 1.0)
         assert difference.value == 0.0
 
 
@@ -279,7 +279,7 @@ def test_captions_are_scored_on_the_references_that_people_are_scored_on() -> No
 def test_a_system_that_copies_a_person_is_as_good_as_one() -> None:
     copied = ["a dog runs on grass", "the cat sits", "one man rides a bike"]
     both = human([[caption, caption] for caption in copied], copied, java=False, samples=20)
-    person, captions = ([metric.value for metric in one.metrics.values()] for one in (both.person, both.captions))
+    person, captions = ([metric.value for metric in scores.metrics.values()] for scores in (both.person, both.captions))
     assert person == captions
 
 
@@ -304,7 +304,7 @@ def test_equal_systems_differ_significantly_in_one_case_of_twenty(images: int) -
     counts = Counter(dict.fromkeys(("BLEU-1", "CIDEr-D", "distinct-1", "distinct-2", "vocabulary"), 0))
     for seed in range(100):
         references, a, b = ([caption() for _ in range(images)] for _ in range(3))
-        differences = compare([[one] for one in references], a, b, java=False, samples=100, seed=seed).metrics
+        differences = compare([[text] for text in references], a, b, java=False, samples=100, seed=seed).metrics
         counts.update(name for name in counts if (differences[name].p or 0) <= 0.05)
     # Of 100 cases 5 are expected; more than 11 has a probability below 0.005.
     assert max(counts.values()) <= 11

@@ -22,9 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(name: str, said: dict[str, str | None]) -> Path:
+def write(name: str, captions: dict[str, str | None]) -> Path:
     rows = (
-        {"path": path, **({"error": "is empty"} if text is None else {"caption": text})} for path, text in said.items()
+        {"path": path, **({"error": "is empty"} if text is None else {"caption": text})}
+        for path, text in captions.items()
     )
     Path(name).parent.mkdir(exist_ok=True)
     Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -36,7 +37,7 @@ def test_pictures_that_one_system_lacks_are_left_out_and_said() -> None:
     b = write("b.jsonl", {"photos/0.jpg": "b 0", "photos/1.jpg": None, "photos/2.jpg": "", "photos/3.jpg": "b 3"})
     systems = read_systems([a, b])
     assert systems.names == ("a.jsonl", "b.jsonl")
-    assert [(one.image, one.captions) for one in systems.pictures] == [
+    assert [(picture.image, picture.captions) for picture in systems.pictures] == [
         ("photos/0.jpg", {"a.jsonl": "a 0", "b.jsonl": "b 0"}),
         ("photos/2.jpg", {"a.jsonl": "a 2", "b.jsonl": ""}),
     ]
@@ -61,7 +62,7 @@ def test_names_that_differ_are_one_picture_whichever_file_comes_first(folder: Pa
 def test_pictures_are_found_from_the_rows_and_by_their_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a = write("photos/a.jsonl", {"0.jpg": "a", "9.jpg": "gone"})
     systems = read_systems([a])
-    assert [one.path for one in systems.pictures] == [Path("photos/0.jpg")]
+    assert [picture.path for picture in systems.pictures] == [Path("photos/0.jpg")]
     assert systems.notes == ("1 picture is not on the disk and left out, first 9.jpg",)
     b = write("b.jsonl", {"0.jpg": "b"})
     with pytest.raises(UsageError, match="--pictures names their folder"):

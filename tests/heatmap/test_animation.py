@@ -25,8 +25,8 @@ def frames(content: bytes) -> list[Image.Image]:
     return [frame.convert("RGB") for frame in ImageSequence.Iterator(Image.open(io.BytesIO(content)))]
 
 
-def difference(one: Image.Image, other: Image.Image) -> np.ndarray:
-    return np.abs(np.asarray(one, float) - np.asarray(other, float)).mean(2)
+def difference(image: Image.Image, other: Image.Image) -> np.ndarray:
+    return np.abs(np.asarray(image, float) - np.asarray(other, float)).mean(2)
 
 
 def dog() -> Caption:
@@ -42,7 +42,7 @@ def test_words_light_up_one_after_another(photograph: Image.Image, kind: str) ->
     found = frames(content)
     assert len(found) == 4
     area = (0, 0, *photograph.size)
-    wanted = [photograph, *(overlay(photograph, one.heatmap(photograph.size)) for one in dog().words)]
+    wanted = [photograph, *(overlay(photograph, word.heatmap(photograph.size)) for word in dog().words)]
     for frame, right in zip(found, wanted, strict=True):
         assert difference(frame.crop(area), right).mean() < 8
 

@@ -31,8 +31,8 @@ def simulated(kind: str) -> np.ndarray:
     """What people with a dichromacy see of the colours: float 256 x 3 in [0, 1]."""
     rgb = colours() / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(linear @ np.array(DICHROMACIES[kind]).T, 0, 1)
-    return np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    perceived = np.clip(linear @ np.array(DICHROMACIES[kind]).T, 0, 1)
+    return np.where(perceived <= 0.0031308, 12.92 * perceived, 1.055 * perceived ** (1 / 2.4) - 0.055)
 
 
 def steps(lab: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ def photograph() -> Image.Image:
 
 
 def inside(drawn: Image.Image, number: int, size: tuple[int, int], words: list[str]) -> Image.Image:
-    labels = [(one, "50 %") for one in words]
+    labels = [(word, "50 %") for word in words]
     return drawn.crop(layout(size, " ".join(words), labels, drawn.width).panels[number].picture)
 
 

@@ -17,8 +17,8 @@ words = st.one_of(
     st.text(string.ascii_letters, min_size=1, max_size=60),
     st.text(alphabet=st.characters(), min_size=1, max_size=90),
 )
-told = st.sampled_from(["62 %", "<1 %", "100 %", "unknown"])
-labels = st.lists(st.tuples(words, told), max_size=40)
+probabilities = st.sampled_from(["62 %", "<1 %", "100 %", "unknown"])
+labels = st.lists(st.tuples(words, probabilities), max_size=40)
 
 
 def boxes(places: Layout) -> list[Box]:
@@ -41,9 +41,9 @@ def test_nothing_is_cut_off_and_nothing_overlaps(
     for box in found:
         assert 0 < box.left <= box.right < width
         assert 0 < box.top < box.bottom < places.size[1]
-    for one, other in combinations(found, 2):
-        across = min(one.right, other.right) - max(one.left, other.left)
-        down = min(one.bottom, other.bottom) - max(one.top, other.top)
+    for first, second in combinations(found, 2):
+        across = min(first.right, second.right) - max(first.left, second.left)
+        down = min(first.bottom, second.bottom) - max(first.top, second.top)
         assert across <= 0 or down <= 0
 
 
@@ -62,7 +62,7 @@ def test_there_is_a_panel_for_the_picture_and_each_word_all_alike(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.tuples(st.text(string.ascii_letters, min_size=1, max_size=60), told), min_size=1, max_size=40),
+    st.lists(st.tuples(st.text(string.ascii_letters, min_size=1, max_size=60), probabilities), min_size=1, max_size=40),
     sizes,
     st.sampled_from([NARROWEST, 1200]),
 )
@@ -108,8 +108,8 @@ def test_the_picture_in_front_is_called_so() -> None:
 
 
 def test_unknown_is_explained_where_it_is_shown() -> None:
-    def legend(told: str) -> str:
-        return " ".join(line.text for line in layout((640, 480), "", [("dog", told)]).legend)
+    def legend(probability: str) -> str:
+        return " ".join(line.text for line in layout((640, 480), "", [("dog", probability)]).legend)
 
     assert LEGEND_UNKNOWN in legend("unknown")
     assert LEGEND_UNKNOWN not in legend("62 %")

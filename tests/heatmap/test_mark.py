@@ -19,12 +19,12 @@ from capcli.heatmap.options import KINDS
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
-    made = [tmp_path / "in" / name for name in ("a.jpg", f"{'b' * 200}.jpg")]
-    made[0].parent.mkdir()
-    for path in made:
+    paths = [tmp_path / "in" / name for name in ("a.jpg", f"{'b' * 200}.jpg")]
+    paths[0].parent.mkdir()
+    for path in paths:
         # A profile of its own must not push the mark out of the way.
         Image.linear_gradient("L").convert("RGB").save(path, icc_profile=b"x" * 20_000)
-    return made
+    return paths
 
 
 @pytest.mark.parametrize("sentence", [caption(["a", "dog"]), caption(["x" * 9000])])

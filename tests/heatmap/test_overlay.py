@@ -48,7 +48,7 @@ def test_the_strongest_place_at_full_opacity_is_the_last_colour(photograph: Imag
 
 def test_weak_places_show_the_picture_and_strong_ones_the_colour(photograph: Image.Image) -> None:
     heat = heatmap(peak(3, 3), photograph.size)
-    drawn, before = (np.asarray(one).astype(float) for one in (overlay(photograph, heat), photograph))
+    drawn, before = (np.asarray(image).astype(float) for image in (overlay(photograph, heat), photograph))
     weak, strong = heat < 0.02, heat > 0.9
 
     def likeness(place: np.ndarray) -> float:

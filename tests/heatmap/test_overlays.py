@@ -21,9 +21,9 @@ def names(words: list[str]) -> list[str]:
 def test_there_is_a_picture_at_its_own_resolution_for_each_word(size: tuple[int, int]) -> None:
     picture = Image.fromarray(skimage.data.chelsea()).resize(size)
     words = [word("a", weights=peak(0, 0)), word("cat", weights=peak(5, 2))]
-    for (name, drawn), one in zip(overlays(picture, caption(words), opacity=0.6), words, strict=True):
-        assert name.endswith(f"-{one.text}.png")
-        assert drawn.tobytes() == overlay(picture, one.heatmap(size), 0.6).tobytes()
+    for (name, drawn), expected in zip(overlays(picture, caption(words), opacity=0.6), words, strict=True):
+        assert name.endswith(f"-{expected.text}.png")
+        assert drawn.tobytes() == overlay(picture, expected.heatmap(size), 0.6).tobytes()
 
 
 def test_names_are_numbered_words() -> None:

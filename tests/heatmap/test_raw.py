@@ -56,44 +56,44 @@ def test_npz_has_all_there_is_without_pickle(sentence: Caption) -> None:
     assert held["words"].tolist() == ["a", "zyzzyva", "runs"]
     assert held["known"].tolist() == [True, False, True]
     assert held["log_probabilities"].tolist() == pytest.approx([math.log(0.9), -math.inf, math.log(1e-9)])
-    for place, one in enumerate(sentence.words):
-        assert one.attention is not None
-        assert one.heads is not None
-        assert (held["attention"][place] == one.attention).all()
-        assert (held["heads"][place] == one.heads).all()
+    for place, expected in enumerate(sentence.words):
+        assert expected.attention is not None
+        assert expected.heads is not None
+        assert (held["attention"][place] == expected.attention).all()
+        assert (held["heads"][place] == expected.heads).all()
     assert held["attention"].dtype == held["heads"].dtype == np.float32
 
 
 def test_json_has_the_same_and_is_strict(sentence: Caption) -> None:
-    held, told = loaded(raw.npz(sentence, **FACTS)), strict(raw.json(sentence, **FACTS))
+    held, document = loaded(raw.npz(sentence, **FACTS)), strict(raw.json(sentence, **FACTS))
     for name in ("caption", "path", "model", "method", "confidence", "size", "box", "grid"):
-        assert told[name] == held[name].tolist()
-    assert [one["word"] for one in told["words"]] == held["words"].tolist()
-    assert [one["known"] for one in told["words"]] == [True, False, True]
-    assert [one["log_probability"] for one in told["words"]] == [
+        assert document[name] == held[name].tolist()
+    assert [word["word"] for word in document["words"]] == held["words"].tolist()
+    assert [word["known"] for word in document["words"]] == [True, False, True]
+    assert [word["log_probability"] for word in document["words"]] == [
         pytest.approx(math.log(0.9), abs=1e-6),
         None,
         pytest.approx(math.log(1e-9), abs=1e-6),
     ]
     for name in ("attention", "heads"):
-        assert np.allclose([one[name] for one in told["words"]], held[name], atol=1e-7)
+        assert np.allclose([word[name] for word in document["words"]], held[name], atol=1e-7)
 
 
 def test_the_docstring_names_every_field(sentence: Caption) -> None:
     documented = raw.__doc__ or ""
-    sentence = replace(sentence, words=tuple(replace(one, sentinel=0.5) for one in sentence.words))
-    told = strict(raw.json(sentence, **FACTS))
-    for name in {*loaded(raw.npz(sentence, **FACTS)), *told, *told["words"][0]}:
+    sentence = replace(sentence, words=tuple(replace(word, sentinel=0.5) for word in sentence.words))
+    document = strict(raw.json(sentence, **FACTS))
+    for name in {*loaded(raw.npz(sentence, **FACTS)), *document, *document["words"][0]}:
         assert f"`{name}`" in documented
 
 
 def test_both_say_what_made_them_first_and_whether_the_caption_is_in_doubt(sentence: Caption) -> None:
     for doubted in (False, True):
-        one = dataclasses.replace(sentence, uncertain=doubted)
-        held, told = loaded(raw.npz(one, **FACTS)), strict(raw.json(one, **FACTS))
-        assert next(iter(held)) == next(iter(told)) == "generator"
-        assert (held["generator"].item(), told["generator"]) == (b"capcli attend", "capcli attend")
-        assert (held["uncertain"].item(), told["uncertain"]) == (doubted, doubted)
+        variant = dataclasses.replace(sentence, uncertain=doubted)
+        held, document = loaded(raw.npz(variant, **FACTS)), strict(raw.json(variant, **FACTS))
+        assert next(iter(held)) == next(iter(document)) == "generator"
+        assert (held["generator"].item(), document["generator"]) == (b"capcli attend", "capcli attend")
+        assert (held["uncertain"].item(), document["uncertain"]) == (doubted, doubted)
 
 
 def test_heads_are_left_out_where_there_are_none() -> None:
@@ -106,13 +106,13 @@ def test_a_sentinel_is_told_where_there_is_one(sentence: Caption) -> None:
     assert "sentinel" not in loaded(raw.npz(sentence, **FACTS))
     assert "sentinel" not in strict(raw.json(sentence, **FACTS))["words"][0]
     shares = (0.25, 0.0, 1 / 3)
-    words = [replace(one, sentinel=share) for one, share in zip(sentence.words, shares, strict=True)]
+    words = [replace(word, sentinel=share) for word, share in zip(sentence.words, shares, strict=True)]
     adaptive = caption(words, sentence.text)
     held = loaded(raw.npz(adaptive, **FACTS))["sentinel"]
     assert held.dtype == np.float32
     assert held.tolist() == pytest.approx(shares)
-    told = strict(raw.json(adaptive, **FACTS))["words"]
-    assert [one["sentinel"] for one in told] == pytest.approx(shares, abs=1e-7)
+    entries = strict(raw.json(adaptive, **FACTS))["words"]
+    assert [entry["sentinel"] for entry in entries] == pytest.approx(shares, abs=1e-7)
 
 
 def test_a_caption_without_words_can_be_kept() -> None:
@@ -132,7 +132,7 @@ def test_a_path_with_bytes_that_are_no_text_comes_back() -> None:
 @given(st.lists(st.text(min_size=1).filter(lambda text: not text.endswith("\x00")), min_size=1, max_size=5))
 def test_words_come_back_whatever_they_are(words: list[str]) -> None:
     assert loaded(raw.npz(caption(words), **FACTS))["words"].tolist() == words
-    assert [one["word"] for one in strict(raw.json(caption(words), **FACTS))["words"]] == words
+    assert [word["word"] for word in strict(raw.json(caption(words), **FACTS))["words"]] == words
 
 
 def test_it_is_the_same_every_time(sentence: Caption) -> None:

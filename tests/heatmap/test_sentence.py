@@ -10,11 +10,11 @@ from capcli.words.tokens import detokenize
 
 
 @pytest.mark.parametrize(
-    ("share", "told"),
+    ("share", "expected"),
     [(0.624, "62 %"), (0.999, "100 %"), (1.0, "100 %"), (0.005, "1 %"), (0.0049, "<1 %"), (None, "unknown")],
 )
-def test_probabilities_are_told_in_whole_percent(share: float | None, told: str) -> None:
-    assert probability(word("dog", share)) == told
+def test_probabilities_are_told_in_whole_percent(share: float | None, expected: str) -> None:
+    assert probability(word("dog", share)) == expected
 
 
 def test_words_are_found_in_the_sentence_as_it_is_spelt() -> None:

@@ -69,10 +69,10 @@ def test_lines_fit_and_leave_the_terminal_as_it_was(
 
 
 def test_each_character_is_two_pixels_of_the_overlay(photograph: Image.Image) -> None:
-    one = word("cat", weights=peak(5, 2))
-    shown = pixels(list(render(photograph, caption([one]), 50)))
+    cat = word("cat", weights=peak(5, 2))
+    shown = pixels(list(render(photograph, caption([cat]), 50)))
     small = photograph.resize(shown.shape[1::-1], Image.Resampling.LANCZOS, reducing_gap=3.0)
-    assert (shown == np.asarray(overlay(small, one.heatmap(small.size)))).all()
+    assert (shown == np.asarray(overlay(small, cat.heatmap(small.size)))).all()
 
 
 def test_with_256_colours_it_looks_much_the_same(photograph: Image.Image) -> None:
@@ -120,7 +120,7 @@ def test_no_picture_is_higher_than_asked_for(height: int) -> None:
 def test_below_each_panel_stand_its_word_and_probability(photograph: Image.Image) -> None:
     words = [word("a", 0.62), word("zyzzyva", None), word("'s", 0.001)]
     text = " ".join(map(plain, render(photograph, caption(words), 120)))
-    assert [one.strip() for one in re.findall(r"\S+  (?:<?\d+ %|unknown)", text)] == [
+    assert [label.strip() for label in re.findall(r"\S+  (?:<?\d+ %|unknown)", text)] == [
         "a  62 %",
         "zyzzyva  unknown",
         "'s  <1 %",
@@ -144,7 +144,7 @@ def test_of_an_endless_word_beginning_and_end_are_there(photograph: Image.Image)
 
 def test_without_colour_shades_show_the_heat_alone(photograph: Image.Image) -> None:
     lines = list(render(photograph, caption([word("cat", weights=peak(6, 0))]), 40, colour="none"))[:-1]
-    levels = np.array([[SHADES.index(one) for one in line] for line in lines])
+    levels = np.array([[SHADES.index(character) for character in line] for line in lines])
     assert levels[-1, 0] == len(SHADES) - 1
     assert (levels[:3] == 0).all()
     assert (levels[:, -10:] == 0).all()

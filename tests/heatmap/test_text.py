@@ -22,7 +22,7 @@ def test_any_text_can_be_drawn_on_one_line(text: str) -> None:
 @settings(deadline=None)
 @given(st.text(string.printable))
 def test_ascii_stays_as_it_is(text: str) -> None:
-    assert drawable(text) == "".join(one for one in " ".join(text.split()) if one.isprintable())
+    assert drawable(text) == "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 @pytest.mark.parametrize(

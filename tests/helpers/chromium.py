@@ -111,7 +111,7 @@ class Chromium:
         events = [json.loads(entry["message"])["message"] for entry in self.chrome.get_log("performance")]
         sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
         # The browser's own start page may still be loading.
-        urls = [one["request"]["url"] for one in sent if one["documentURL"] == page.as_uri()]
+        urls = [request["request"]["url"] for request in sent if request["documentURL"] == page.as_uri()]
         assert page.as_uri() in urls
         return [url for url in urls if not url.startswith("data:") and url != page.as_uri()]
 

@@ -80,7 +80,9 @@ def anchors(file: Path) -> set[str]:
         if heading := re.fullmatch(r"#+ +(.*?) *", text):
             slug = re.sub(r"[^\w\- ]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading[1])).lower().replace(" ", "-")
             numbered = (f"{slug}-{number}" for number in range(1, 100))
-            found.add(slug if slug not in found else next(each for each in numbered if each not in found))
+            found.add(
+                slug if slug not in found else next(candidate for candidate in numbered if candidate not in found)
+            )
     return found
 
 
@@ -124,7 +126,9 @@ def refusal(words: list[str], *, whole: bool = True) -> str | None:
 def option_names() -> set[str]:
     """The names of all options of all commands of capcli."""
     names = {"--help", "-h", "--version", "-V", "--install-completion", "--show-completion"}
-    return names.union(*(each.names for name in option_tables.commands() for each in option_tables.options_of(name)))
+    return names.union(
+        *(option.names for name in option_tables.commands() for option in option_tables.options_of(name))
+    )
 
 
 def refusal_of_script(words: list[str]) -> str | None:
@@ -132,7 +136,7 @@ def refusal_of_script(words: list[str]) -> str | None:
     script = REPOSITORY / words[0]
     if not script.is_file():
         return f"no such script: {words[0]}"
-    parse, said = ArgumentParser.parse_args, io.StringIO()
+    parse, stderr = ArgumentParser.parse_args, io.StringIO()
 
     def parse_and_stop(parser: ArgumentParser, *arguments: Any) -> None:
         parse(parser, *arguments)
@@ -142,7 +146,7 @@ def refusal_of_script(words: list[str]) -> str | None:
         mock.patch.object(ArgumentParser, "parse_args", parse_and_stop),
         mock.patch.object(sys, "argv", list(words)),
         mock.patch.object(sys, "path", [str(script.parent), *sys.path]),
-        contextlib.redirect_stderr(said),
+        contextlib.redirect_stderr(stderr),
     ]
     with contextlib.ExitStack() as stack:
         for patch in patches:
@@ -152,7 +156,7 @@ def refusal_of_script(words: list[str]) -> str | None:
         except _Parsed:
             return None
         except SystemExit:
-            return said.getvalue().strip()
+            return stderr.getvalue().strip()
     return "it ends without reading its command line"
 
 

@@ -98,6 +98,6 @@ class FakeCaptioner:
         return 0.5 + len(together) / 1000
 
     @property
-    def seen(self) -> int:
-        """How many pictures it has seen."""
+    def captioned(self) -> int:
+        """How many pictures it has captioned."""
         return sum(self.batches)

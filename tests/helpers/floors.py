@@ -142,14 +142,14 @@ def room_of(module: str) -> str:
 def upward(imports: list[Import]) -> list[Import]:
     """Those imports that lead from a room to one above it."""
     floor = {room: number for number, room in enumerate(FLOORS)}
-    return [each for each in imports if floor[room_of(each.target)] < floor[room_of(each.source)]]
+    return [edge for edge in imports if floor[room_of(edge.target)] < floor[room_of(edge.source)]]
 
 
 def circles(imports: list[Import]) -> list[list[str]]:
     """Sets of modules that each import all others of their set, in the end: the strongly connected ones."""
     targets: dict[str, set[str]] = {}
-    for each in imports:
-        targets.setdefault(each.source, set()).add(each.target)
+    for edge in imports:
+        targets.setdefault(edge.source, set()).add(edge.target)
     reached = {module: _reach(module, targets) for module in targets}
     found = {
         frozenset(other for other in reach if module in reached.get(other, ()))
@@ -265,7 +265,7 @@ def main() -> None:
     modules = read_modules(Path(__file__).parents[2])
     imports = read_imports(modules)
     for title, lines in (
-        ("arrows that point up", [str(each) for each in upward(imports)]),
+        ("arrows that point up", [str(edge) for edge in upward(imports)]),
         ("circles", [" <-> ".join(circle) for circle in circles(imports)]),
         ("modules that should load without torch", loading_torch(modules)),
         (f"functions of more than {LONGEST_FUNCTION} lines", long_functions(modules)),

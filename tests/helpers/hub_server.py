@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     shared: Hub
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *told: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Nobody reads it."""
 
     def do_HEAD(self) -> None:
@@ -120,20 +120,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tell(self, name: str, model: Model, rest: list[str], *, body: bool) -> None:
         if rest[:1] == ["tree"]:
-            told: object = [
+            payload: object = [
                 {"type": "file", "path": file, "oid": about["blobId"], **about}
                 for file, about in ((file, describe(content)) for file, content in model.files.items())
             ]
-            for one in told:  # type: ignore[attr-defined]
-                if "lfs" in one:
-                    one["lfs"]["oid"] = one["lfs"].pop("sha256")
+            for entry in payload:  # type: ignore[attr-defined]
+                if "lfs" in entry:
+                    entry["lfs"]["oid"] = entry["lfs"].pop("sha256")
         else:
             siblings = [{"rfilename": file, **describe(content)} for file, content in model.files.items()]
-            told = {
+            payload = {
                 "id": name, "modelId": name, "sha": model.commit, "private": False, "gated": bool(model.refusal),
                 "cardData": {"license": model.licence}, "siblings": siblings, "tags": [], "downloads": 0, "likes": 0,
             }  # fmt: skip
-        self._send(200, json.dumps(told).encode(), {"Content-Type": "application/json"}, body=body)
+        self._send(200, json.dumps(payload).encode(), {"Content-Type": "application/json"}, body=body)
 
     def _give(self, model: Model, name: str, *, body: bool) -> None:
         content = model.files.get(name)

@@ -44,15 +44,17 @@ def commands() -> dict[str, Any]:
 
 def options_of(command: str) -> list[Option]:
     """The options of a command, in the order of its help."""
-    found = [each for each in commands()[command].params if each.param_type_name == "option" and not each.hidden]
+    found = [
+        option for option in commands()[command].params if option.param_type_name == "option" and not option.hidden
+    ]
     return [
         Option(
-            tuple(sorted(each.opts, key=len)),
-            "" if each.is_flag else each.metavar or "VALUE",
-            _describe(each),
-            each.rich_help_panel or "Options",
+            tuple(sorted(option.opts, key=len)),
+            "" if option.is_flag else option.metavar or "VALUE",
+            _describe(option),
+            option.rich_help_panel or "Options",
         )
-        for each in found
+        for option in found
     ]
 
 
@@ -70,7 +72,7 @@ def table(command: str, *groups: str) -> str:
         if not groups or option.group in groups:
             *short, name = option.names
             value = option.value.replace("|", "\\|")
-            names = ", ".join(f"`{each}`" for each in [*short, f"{name} {value}".strip()])
+            names = ", ".join(f"`{spelling}`" for spelling in [*short, f"{name} {value}".strip()])
             lines.append(f"| {names} | {mark_up(option.text)} |")
     return "\n".join(lines) + "\n"
 
@@ -89,8 +91,8 @@ def _walk(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     if inner is None:
         yield name, command
         return
-    for word, each in inner.items():
-        yield from _walk(each, f"{name} {word}".strip())
+    for word, subcommand in inner.items():
+        yield from _walk(subcommand, f"{name} {word}".strip())
 
 
 def _describe(option: Any) -> str:

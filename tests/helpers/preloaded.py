@@ -103,10 +103,10 @@ class ForkedRun:
 
     def __init__(self, stdin: bytes, stdout: IO[bytes] | None, stderr: IO[bytes] | None) -> None:
         self._kept: list[IO[bytes]] = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115 - closed by communicate
-        given, out, told = self._kept
+        given, out, errors = self._kept
         given.write(stdin)
         given.seek(0)
-        self.files = [given, stdout or out, stderr or told]
+        self.files = [given, stdout or out, stderr or errors]
         self.returncode: int | None = None
 
     def wait(self, timeout: float | None = None) -> int:
@@ -136,10 +136,10 @@ class ForkedRun:
         self.connection.close()
         for file in self._kept:
             file.seek(0)
-        _, out, told = (file.read() for file in self._kept)
+        _, out, errors = (file.read() for file in self._kept)
         for file in self._kept:
             file.close()
-        return out, told
+        return out, errors
 
 
 def _serve(listener: socket.socket, modules: Sequence[str]) -> None:

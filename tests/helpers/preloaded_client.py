@@ -41,10 +41,10 @@ def ask(address: str, request: tuple[str, list[str], str, dict[str, str]], files
 
 def ended(connection: socket) -> int:
     """Waits for the program's exit code, negative for a signal."""
-    told = connection.recv(4)
-    if len(told) < 4:
+    code = connection.recv(4)
+    if len(code) < 4:
         raise EOFError("the server is gone")
-    return int.from_bytes(told, "big", signed=True)
+    return int.from_bytes(code, "big", signed=True)
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ def stage() -> str:
 
 def objective() -> str:
     """The keys of `[[stage]]` that some objectives have."""
-    return _table({name: each.settings for name, each in objectives().items()}, "objective", besides=StageRecipe)
+    return _table({name: kind.settings for name, kind in objectives().items()}, "objective", besides=StageRecipe)
 
 
 def _table(kinds: Mapping[str, type], title: str = "", besides: type | None = None) -> str:
@@ -72,10 +72,10 @@ def _cells(field: dataclasses.Field[Any], hint: Any) -> tuple[str, ...]:
     return f"`{field.name}`", _values(field.metadata, hint), mark_up(field.metadata["help"]), _default(field.default)
 
 
-def _values(told: Mapping[str, Any], hint: Any) -> str:
-    if told["choices"]:
-        return ", ".join(f"`{choice}`" for choice in told["choices"])
-    least, above, most, below = (told[end] for end in ("min", "above", "max", "below"))
+def _values(metadata: Mapping[str, Any], hint: Any) -> str:
+    if metadata["choices"]:
+        return ", ".join(f"`{choice}`" for choice in metadata["choices"])
+    least, above, most, below = (metadata[end] for end in ("min", "above", "max", "below"))
     lower = f"{least:g}" if least is not None else f"above {above:g}" if above is not None else ""
     upper = f"{most:g}" if most is not None else f"below {below:g}" if below is not None else ""
     if lower or upper:

@@ -22,11 +22,11 @@ def word(text: str, probability: float | None = 0.5, weights: Float32Array | Non
     """A word whose weights are in the centre unless told; without a probability one that the model does not know."""
     weights = peak(3, 3) if weights is None else weights
     log = -math.inf if probability is None else math.log(probability)
-    each = np.broadcast_to(weights, (3, 8, *weights.shape)) if heads else None
-    return Word(text, log, weights, each, known=probability is not None)
+    head_weights = np.broadcast_to(weights, (3, 8, *weights.shape)) if heads else None
+    return Word(text, log, weights, head_weights, known=probability is not None)
 
 
 def caption(words: Sequence[str | Word], text: str | None = None) -> Caption:
     """A caption of these words, spelt with spaces between them unless told."""
-    made = tuple(one if isinstance(one, Word) else word(one) for one in words)
-    return Caption(" ".join(one.text for one in made) if text is None else text, made, 0.5)
+    as_words = tuple(item if isinstance(item, Word) else word(item) for item in words)
+    return Caption(" ".join(item.text for item in as_words) if text is None else text, as_words, 0.5)

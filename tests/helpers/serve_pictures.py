@@ -26,9 +26,9 @@ def data_url(content: bytes) -> str:
 
 def error_of(answer: Any) -> tuple[int, str]:
     """The status of a refusal, and its sentence; every refusal is JSON of the same shape."""
-    told = answer.json()["error"]
-    assert set(told) == {"message", "type", "param", "code"}
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
     assert answer.headers["content-type"] == "application/json"
-    assert told["message"].count("\n") == 0
-    assert told["code"]
-    return answer.status_code, told["message"]
+    assert error["message"].count("\n") == 0
+    assert error["code"]
+    return answer.status_code, error["message"]

@@ -30,14 +30,14 @@ def grey(pixels: UInt8Array) -> UInt8Array:
     return np.asarray(Image.fromarray(pixels).convert("L"))
 
 
-def distance(one: object, other: object) -> float:
+def distance(actual: object, expected: object) -> float:
     """The mean difference of two pictures in levels of 255; grey ones count as RGB. A number for each is an array."""
-    arrays = [np.asarray(picture, float) for picture in (one, other)]
+    arrays = [np.asarray(picture, float) for picture in (actual, expected)]
     first, second = (np.stack([array] * 3, axis=-1) if array.ndim == 2 else array for array in arrays)
     assert first.shape == second.shape
     return float(np.abs(first - second).mean())
 
 
-def seen(path: Path) -> UInt8Array:
+def read_pixels(path: Path) -> UInt8Array:
     """The pixels that capcli reads, uint8 H x W x 3."""
     return np.asarray(read_picture(path))

@@ -60,18 +60,18 @@ def _byte_pairs(*specials: str, **named: object) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=160,
         special_tokens=["<pad>", "<s>", "</s>", *specials],
         initial_alphabet=[*string.ascii_letters, *string.digits, *"Ġ'.,:\n"],
         show_progress=False,
     )
-    made.train_from_iterator(SENTENCES, trainer)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
     known = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<pad>"}
-    return PreTrainedTokenizerFast(tokenizer_object=made, **{**known, **named})
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **{**known, **named})
 
 
 def _blip() -> tuple[Any, list[Any]]:

@@ -42,8 +42,8 @@ class Fixed(Decoder[tuple[int, int]]):
         self, tokens: torch.Tensor, state: tuple[int, int], gates: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, None, tuple[int, int]]:
         rows, length = state
-        said = [*self.caption, END if self.ends else self.caption[-1]][min(length, len(self.caption))]
-        return self._row(said).expand(rows, -1), None, (rows, length + 1)
+        word = [*self.caption, END if self.ends else self.caption[-1]][min(length, len(self.caption))]
+        return self._row(word).expand(rows, -1), None, (rows, length + 1)
 
     def reorder(self, state: tuple[int, int], index: torch.Tensor) -> tuple[int, int]:
         return (len(index), state[1])

@@ -90,7 +90,7 @@ def run(child: subprocess.Popen[str], hub: Hub, tmp_path: Path) -> Run:
 
 def files(**changes: bytes | None) -> dict[str, bytes]:
     """Contents of a model whose weights are none; nothing loads them here."""
-    made: dict[str, bytes | None] = {
+    contents: dict[str, bytes | None] = {
         "config.json": json.dumps({"model_type": "blip"}).encode(),
         "model.safetensors": os.urandom(1) * 300_000,
         "preprocessor_config.json": b"{}",
@@ -100,7 +100,7 @@ def files(**changes: bytes | None) -> dict[str, bytes]:
         "run.py": b"print('owned')",
         **{name.replace("__", "."): content for name, content in changes.items()},
     }
-    return {name: content for name, content in made.items() if content is not None}
+    return {name: content for name, content in contents.items() if content is not None}
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_a_small_file_that_is_not_the_hubs_is_refused(run: Run, hub: Hub) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "told"),
+    ("name", "code", "message"),
     [
         ("hf:me", 2, "'hf:me' is no model's name; it is hf:OWNER/NAME, or hf:OWNER/NAME@REVISION"),
         ("hf:me/blip/../x", 2, "is no model's name"),
@@ -180,7 +180,7 @@ def test_a_small_file_that_is_not_the_hubs_is_refused(run: Run, hub: Hub) -> Non
         ("hf:me/half", 2, "hf:me/half lacks tokenizer.json"),
     ],
 )
-def test_models_that_are_refused(name: str, code: int, told: str, run: Run, hub: Hub) -> None:
+def test_models_that_are_refused(name: str, code: int, message: str, run: Run, hub: Hub) -> None:
     hub.models |= {
         "me/private": Model(files(), refusal="private"),
         "me/gated": Model(files(), refusal="gated"),
@@ -194,7 +194,7 @@ def test_models_that_are_refused(name: str, code: int, told: str, run: Run, hub:
     }
     done = run("pull", name)
     assert done.code == code
-    assert done.err.startswith("capcli: error: ") and told in " ".join(done.err.split()), done.err
+    assert done.err.startswith("capcli: error: ") and message in " ".join(done.err.split()), done.err
     assert len(done.err.splitlines()) == 1
     if "half" not in name:
         assert not any("GET" in asked and asked.endswith("safetensors") for asked in hub.asked)
@@ -223,9 +223,9 @@ def test_revisions_lie_side_by_side(run: Run, hub: Hub) -> None:
     hub.models["me/blip"] = Model(files(model__safetensors=b"other" * 2000))
     second = hub.models["me/blip"].commit
     assert run("pull", f"hf:me/blip@{second}").code == 0
-    told = {one: json.loads(run("show", f"hf:me/blip@{one[:9]}", "--json").out) for one in (first, second)}
-    assert [told[one]["revision"] for one in (first, second)] == [first, second]
-    assert told[first]["sha256"] != told[second]["sha256"]
+    facts = {commit: json.loads(run("show", f"hf:me/blip@{commit[:9]}", "--json").out) for commit in (first, second)}
+    assert [facts[commit]["revision"] for commit in (first, second)] == [first, second]
+    assert facts[first]["sha256"] != facts[second]["sha256"]
     # What main was when it was pulled.
     assert json.loads(run("show", "hf:me/blip", "--json").out)["revision"] == first
     assert run("pull", "hf:me/blip").code == 0

@@ -74,7 +74,7 @@ def test_a_model_is_found_by_main_by_revision_or_alone(cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"config__json": None}, "is only half there: .* has no config.json; `capcli models pull hf:me/git` goes on"),
         ({"config__json": "["}, "config.json: cannot be read"),
@@ -101,9 +101,9 @@ def test_a_model_is_found_by_main_by_revision_or_alone(cache: Path) -> None:
         ({"model__safetensors__index__json": "{}"}, "names no weights"),
     ],
 )
-def test_models_that_cannot_be_used_are_refused_in_a_line(changes: dict[str, Any], told: str, cache: Path) -> None:
+def test_models_that_cannot_be_used_are_refused_in_a_line(changes: dict[str, Any], message: str, cache: Path) -> None:
     make(cache / "models--me--git" / "snapshots" / COMMIT, **changes)
-    with pytest.raises(ModelError, match=told) as refused:
+    with pytest.raises(ModelError, match=message) as refused:
         Repository.find("hf:me/git")
     assert len(str(refused.value).splitlines()) == 1
 
@@ -123,8 +123,8 @@ def test_the_identity_is_that_of_the_content(cache: Path, tmp_path: Path) -> Non
 
 
 def test_own_options_are_the_checkpoints(cache: Path, tmp_path: Path) -> None:
-    told = '{"num_beams": 4, "length_penalty": 0.5, "do_sample": true, "temperature": 0.7}'
-    options = own_options(Repository.find(make(tmp_path / "a", generation_config__json=told)))
+    config = '{"num_beams": 4, "length_penalty": 0.5, "do_sample": true, "temperature": 0.7}'
+    options = own_options(Repository.find(make(tmp_path / "a", generation_config__json=config)))
     assert (options.beam_size, options.length_penalty, options.sample, options.no_repeat_ngram) == (4, 0.5, False, 0)
     odd = own_options(Repository.find(make(tmp_path / "b", generation_config__json='{"num_beams": "many"}')))
     assert odd.beam_size == 1

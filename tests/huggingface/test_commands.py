@@ -75,8 +75,8 @@ def test_rows_resume_and_origin(run: Callable[..., Any], here: Path, blip: Path)
 
 def test_a_library_has_no_vectors_and_is_searched_by_its_words(run: Callable[..., Any], here: Path) -> None:
     run("caption", "0.png", "1.png", "-o", "photos.db", "--prefix", "a dog")
-    told = CliRunner().invoke(app, ["library", "info", "photos.db", "--json"])
-    assert json.loads(told.stdout)["vectors"] == 0
+    info = CliRunner().invoke(app, ["library", "info", "photos.db", "--json"])
+    assert json.loads(info.stdout)["vectors"] == 0
     done = run("search", "a dog", "photos.db", "--json")
     assert len(json.loads(done.stdout)) == 2
     assert "has no vectors by" in done.stderr

@@ -48,9 +48,9 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
 
         def load(kind: str) -> HuggingFaceCaptioner:
             if kind not in loaded:
-                made = Captioner.load(save_tiny(kind, root / kind), device="cpu")
-                assert isinstance(made, HuggingFaceCaptioner)
-                loaded[kind] = made
+                captioner = Captioner.load(save_tiny(kind, root / kind), device="cpu")
+                assert isinstance(captioner, HuggingFaceCaptioner)
+                loaded[kind] = captioner
             return loaded[kind]
 
         yield load
@@ -74,7 +74,7 @@ def test_captions_are_the_same_alone_and_in_a_batch(kind: str, load: Loader, pic
     captioner = load(kind)
     together = captioner.caption(pictures, max_length=5)
     alone = [captioner.caption(picture, max_length=5) for picture in pictures]
-    assert [one.text for one in together] == [one.text for one in alone]
+    assert [caption.text for caption in together] == [caption.text for caption in alone]
     for caption, other in zip(together, alone, strict=True):
         assert 1 <= len(caption.words) <= 5
         assert [word.text for word in caption.words] == tokenize(caption.text)
@@ -94,11 +94,11 @@ def test_log_probabilities_of_the_search_are_those_of_another_pass(
     chosen = captioner.options.replace(max_length=5, **options)
     found = captioner.captioned(batch, chosen)
     asked = captioner.engine.ask(batch, chosen)
-    told = captioner.engine.look(asked, [said.ids for _, said in found])
-    for (_, said), one in zip(found, told, strict=True):
-        np.testing.assert_allclose(said.logs, one.log_probabilities[:-1], atol=2e-3)
-        if said.end is not None:
-            np.testing.assert_allclose(said.end, one.log_probabilities[-1], atol=2e-3)
+    rescored = captioner.engine.look(asked, [sequence.ids for _, sequence in found])
+    for (_, sequence), looked in zip(found, rescored, strict=True):
+        np.testing.assert_allclose(sequence.logs, looked.log_probabilities[:-1], atol=2e-3)
+        if sequence.end is not None:
+            np.testing.assert_allclose(sequence.end, looked.log_probabilities[-1], atol=2e-3)
 
 
 @each_kind
@@ -107,10 +107,10 @@ def test_captions_are_those_of_a_plain_script(kind: str, load: Loader, pictures:
     loaded = captioner.engine.loaded
     batch = np.stack([captioner.prepare(pictures[3])])
     asked = captioner.engine.ask(batch, captioner.options)
-    made = generate(loaded, kind, asked, max_new_tokens=9, min_new_tokens=8, num_beams=1, do_sample=False)
-    new = [one for one in made[0].tolist() if one not in loaded.tokenizer.all_special_ids][-6:]
-    ((_, said),) = captioner.captioned(batch, captioner.options.replace(beam_size=1, min_length=8))
-    assert " ".join(map(str, new[:4])) in " ".join(map(str, said.ids))
+    generated = generate(loaded, kind, asked, max_new_tokens=9, min_new_tokens=8, num_beams=1, do_sample=False)
+    new = [token for token in generated[0].tolist() if token not in loaded.tokenizer.all_special_ids][-6:]
+    ((_, sequence),) = captioner.captioned(batch, captioner.options.replace(beam_size=1, min_length=8))
+    assert " ".join(map(str, new[:4])) in " ".join(map(str, sequence.ids))
 
 
 @each_kind
@@ -136,25 +136,25 @@ def test_attention_is_what_generate_tells(kind: str, load: Loader, pictures: lis
     captioner = load(kind)
     batch = np.stack([captioner.prepare(pictures[0])])
     chosen = captioner.options.replace(max_length=4, beam_size=1)
-    ((_, said),) = captioner.captioned(batch, chosen)
+    ((_, sequence),) = captioner.captioned(batch, chosen)
     asked = captioner.engine.ask(batch, chosen)
-    (looked,) = captioner.engine.look(asked, [said.ids], attention=True)
+    (looked,) = captioner.engine.look(asked, [sequence.ids], attention=True)
     model = captioner.model
     model.set_attn_implementation("eager")
     try:
-        made = generate(
+        generated = generate(
             captioner.engine.loaded, kind, asked, max_new_tokens=12, num_beams=1, do_sample=False,
             output_attentions=True, return_dict_in_generate=True,
         )  # fmt: skip
     finally:
         model.set_attn_implementation("sdpa")
-    plain = made.sequences[0, 1:].tolist()
+    plain = generated.sequences[0, 1:].tolist()
     first = 0
-    alike = min(len(said.ids), len(made.cross_attentions) - first)
-    alike = next((place for place in range(alike) if plain[first + place] != said.ids[place]), alike)
+    alike = min(len(sequence.ids), len(generated.cross_attentions) - first)
+    alike = next((place for place in range(alike) if plain[first + place] != sequence.ids[place]), alike)
     assert alike >= 3
     for place in range(alike):
-        layers = torch.stack([layer[0, :, -1] for layer in made.cross_attentions[first + place]])
+        layers = torch.stack([layer[0, :, -1] for layer in generated.cross_attentions[first + place]])
         np.testing.assert_allclose(looked.attention[place], layers.mean((0, 1)), atol=1e-5)
 
 
@@ -164,10 +164,10 @@ def test_relevance_is_the_gradient_by_small_steps(kind: str, load: Loader, pictu
     captioner = load(kind)
     batch = np.stack([captioner.prepare(pictures[0])])
     chosen = captioner.options.replace(max_length=4)
-    ((_, said),) = captioner.captioned(batch, chosen)
+    ((_, sequence),) = captioner.captioned(batch, chosen)
     asked = captioner.engine.ask(batch, chosen)
     plain, with_gradients = (
-        captioner.engine.look(asked, [said.ids], attention=True, gradients=wanted)[0] for wanted in (False, True)
+        captioner.engine.look(asked, [sequence.ids], attention=True, gradients=wanted)[0] for wanted in (False, True)
     )
     np.testing.assert_allclose(plain.log_probabilities, with_gradients.log_probabilities, atol=1e-4)
     np.testing.assert_allclose(plain.attention, with_gradients.attention, atol=1e-5)
@@ -189,18 +189,20 @@ def test_a_sentence_of_the_users_own_has_maps_and_probabilities(
     captioner = load(kind)
     caption = captioner.attend(pictures[0], caption="A dog's ball runs!", method="occlusion")
     assert [word.text for word in caption.words] == ["a", "dog", "'s", "ball", "runs"]
-    told = captioner.log_probabilities(captioner.prepare(pictures[0])[None], ["a", "dog", "'s", "ball", "runs"])
-    np.testing.assert_allclose([word.log_probability for word in caption.words], told[0, :-1], atol=1e-3)
-    assert told.shape == (1, 6) and (told <= 0).all()
+    log_probabilities = captioner.log_probabilities(
+        captioner.prepare(pictures[0])[None], ["a", "dog", "'s", "ball", "runs"]
+    )
+    np.testing.assert_allclose([word.log_probability for word in caption.words], log_probabilities[0, :-1], atol=1e-3)
+    assert log_probabilities.shape == (1, 6) and (log_probabilities <= 0).all()
 
 
 @each_kind
 def test_draws_depend_on_picture_and_seed_alone(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     captioner = load(kind)
     how: dict[str, Any] = {"sample": True, "max_length": 4}
-    together = [one.text for one in captioner.caption(pictures, seed=1, **how)]
+    together = [caption.text for caption in captioner.caption(pictures, seed=1, **how)]
     assert together == [captioner.caption(picture, seed=1, **how).text for picture in pictures]
-    assert together != [one.text for one in captioner.caption(pictures, seed=2, **how)]
+    assert together != [caption.text for caption in captioner.caption(pictures, seed=2, **how)]
 
 
 def test_draws_are_drawn_by_probability(load: Loader, pictures: list[UInt8Array]) -> None:
@@ -228,7 +230,7 @@ def test_lengths_are_in_words(kind: str, options: dict[str, Any], load: Loader, 
 @each_kind
 def test_several_captions_differ_and_the_best_is_first(kind: str, load: Loader, pictures: list[UInt8Array]) -> None:
     best = load(kind).caption(pictures[0], num_captions=3, beam_size=2, max_length=4, length_penalty=1.0)
-    texts = [best.text, *(one.text for one in best.alternatives)]
+    texts = [best.text, *(alternative.text for alternative in best.alternatives)]
     assert len(texts) == len(set(texts)) <= 3
     drawn = load(kind).caption(pictures[0], num_captions=3, max_length=4, sample=True)
     assert len(drawn.alternatives) >= 1
@@ -281,7 +283,7 @@ def test_a_batch_that_does_not_fit_is_halved(
     load: Loader, monkeypatch: pytest.MonkeyPatch, pictures: list[UInt8Array]
 ) -> None:
     captioner = load("blip")
-    usual = [one.text for one in captioner.caption(pictures, max_length=4)]
+    usual = [caption.text for caption in captioner.caption(pictures, max_length=4)]
     sizes = []
 
     def short(loaded: Any, kind: str, asked: Any, **how: Any) -> Any:
@@ -292,7 +294,7 @@ def test_a_batch_that_does_not_fit_is_halved(
 
     monkeypatch.setattr(engine, "generate", short)
     monkeypatch.setattr(captioner, "fits", None)
-    assert [one.text for one in captioner.caption(pictures, max_length=4)] == usual
+    assert [caption.text for caption in captioner.caption(pictures, max_length=4)] == usual
     assert sizes[0] == 4 and captioner.fits == 1
 
 

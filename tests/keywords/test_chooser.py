@@ -42,11 +42,11 @@ def test_the_likeliest_come_first_and_none_below_the_floor() -> None:
 def test_a_vocabulary_restricts_the_words_and_spells_them(tmp_path: Path) -> None:
     chooser = by(tmp_path, "nature\n\tSkies\nArctic = polar bears, fog\n")
     (chosen,) = chooser.choose(np.array([[0.9, 0.9]], np.float32))
-    assert [(one.word, one.path, one.parents) for one in chosen] == [
+    assert [(keyword.word, keyword.path, keyword.parents) for keyword in chosen] == [
         ("Skies", ("nature", "Skies"), ("nature",)),
         ("Arctic", ("Arctic",), ()),
     ]
-    assert [one.probability for one in chosen] == pytest.approx([0.9, 0.45])
+    assert [keyword.probability for keyword in chosen] == pytest.approx([0.9, 0.45])
 
 
 def test_a_synonym_of_the_model_s_is_known_and_unknown_words_are_told_in_one_line(tmp_path: Path) -> None:
@@ -103,12 +103,12 @@ def test_the_api_gives_captions_keywords_and_leaves_them_as_they_are(tiny_file: 
     bias = np.array([0.9, 0.1, 0.5], np.float32)
     dataclasses.replace(HEAD, weight=np.zeros((3, width), np.float32), bias=bias).save(model)
     picture = np.full((20, 20, 3), 90, np.uint8)
-    plain, told = captioner.caption(picture), captioner.caption(picture, keywords=5)
-    assert plain.keywords is None and told.text == plain.text
-    assert [one.word for one in told.keywords or ()] == ["sky", "polar bear"]
+    plain, with_keywords = captioner.caption(picture), captioner.caption(picture, keywords=5)
+    assert plain.keywords is None and with_keywords.text == plain.text
+    assert [keyword.word for keyword in with_keywords.keywords or ()] == ["sky", "polar bear"]
     (tmp_path / "words.txt").write_text("Heaven\n")
-    (one,) = captioner.caption([picture], keywords=5, vocabulary=tmp_path / "words.txt")
-    assert [word.word for word in one.keywords or ()] == ["Heaven"]
+    (restricted,) = captioner.caption([picture], keywords=5, vocabulary=tmp_path / "words.txt")
+    assert [word.word for word in restricted.keywords or ()] == ["Heaven"]
     chooser = read_chooser(model, KeywordOptions(keywords=1))
     (drawn,) = captioner.attend_arrays(captioner.prepare(picture)[None], chooser=chooser)
     assert b"Keywords: sky <small>0.90</small></p>" in page(

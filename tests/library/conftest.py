@@ -21,8 +21,8 @@ def keep(tmp_path: Path) -> Keep:
         with LibraryFile(library, **how) as kept:
             todo = [path for path in captions if kept.state(path) is None]
             for path in todo:
-                said = captions[path]
-                kept.write(said if isinstance(said, Result) else make_kept(path, said))
+                caption = captions[path]
+                kept.write(caption if isinstance(caption, Result) else make_kept(path, caption))
         return todo
 
     return run

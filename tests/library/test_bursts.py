@@ -69,12 +69,14 @@ def test_one_of_a_burst_is_captioned_and_the_others_say_from_where(burst: Path) 
     done = caption(fake, "--one-per-burst", "--sidecar", "json")
     assert done.exit_code == 0, done.output
     assert "captioned 7 (3 by another picture of their burst)" in done.stderr
-    assert fake.seen == 4
+    assert fake.captioned == 4
     assert sources() == {**BURST, "b.png": None, "c.png": None, "d.png": "a1.png", "e.png": None}
-    said = rows()
+    by_name = rows()
     for name in ("a2.png", "a3.png", "d.png"):
-        assert (said[name]["caption"], said[name]["model"]) == (said["a1.png"]["caption"], "fake")
-        assert json.loads((burst / name).with_suffix(".json").read_text())["copied_from"] == said[name]["copied_from"]
+        assert (by_name[name]["caption"], by_name[name]["model"]) == (by_name["a1.png"]["caption"], "fake")
+        assert (
+            json.loads((burst / name).with_suffix(".json").read_text())["copied_from"] == by_name[name]["copied_from"]
+        )
     with reading(Path("photos.db")) as connection:  # so that a search finds them
         assert len(set(read_holders(connection))) == 7
     assert find_faults(Path("photos.db")) == []
@@ -85,7 +87,7 @@ def test_one_of_a_burst_is_captioned_and_the_others_say_from_where(burst: Path) 
 def test_without_the_option_each_is_captioned(burst: Path) -> None:
     fake = Matching()
     caption(fake)
-    assert (fake.seen, set(sources().values())) == (3, {None})
+    assert (fake.captioned, set(sources().values())) == (3, {None})
 
 
 @pytest.mark.parametrize(("first", "batch"), [(1, "2"), (2, "2"), (3, "2"), (2, "16")])

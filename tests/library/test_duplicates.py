@@ -35,16 +35,18 @@ def library(keep: Callable[..., Any], tmp_path: Path) -> Path:
         path = tmp_path / name
         path.write_text(content)
         vector = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-        made = make_kept(path, "a dog", vector, taken=taken)
-        assert made.facts is not None
-        results[path] = replace(made, facts=replace(made.facts, width=width))
+        result = make_kept(path, "a dog", vector, taken=taken)
+        assert result.facts is not None
+        results[path] = replace(result, facts=replace(result.facts, width=width))
     keep(results)
     return tmp_path / "photos.db"
 
 
 def names(library: Path, **options: float) -> list[tuple[str, list[str], set[str]]]:
     groups = find_duplicates(library, DuplicateOptions(**options))
-    return [(one.keep.name, [path.name for path in one.others], {path.name for path in one.same}) for one in groups]
+    return [
+        (group.keep.name, [path.name for path in group.others], {path.name for path in group.same}) for group in groups
+    ]
 
 
 def test_equal_and_nearly_equal_pictures_and_bursts_are_grouped(library: Path) -> None:
@@ -65,8 +67,8 @@ def test_a_missing_file_is_in_no_group(keep: Callable[..., Any], library: Path) 
 def test_sets_that_share_a_picture_are_one(pairs: list[tuple[int, int]]) -> None:
     sets = duplicates._Sets()
     expected = {number: {number} for number in range(10)}
-    for one, other in pairs:
-        sets.join(one, other)
-        joined = expected[one] | expected[other]
+    for first, second in pairs:
+        sets.join(first, second)
+        joined = expected[first] | expected[second]
         expected.update(dict.fromkeys(joined, joined))
     assert [sets.find(number) for number in range(10)] == [min(expected[number]) for number in range(10)]

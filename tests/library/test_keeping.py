@@ -26,10 +26,10 @@ Keep = Callable[..., list[Path]]
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
-    made = [tmp_path / f"{name}.jpg" for name in "abc"]
-    for path in made:
+    paths = [tmp_path / f"{name}.jpg" for name in "abc"]
+    for path in paths:
         path.write_text(path.name)
-    return made
+    return paths
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_a_run_that_came_to_nothing_leaves_no_library(library: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "told"),
+    ("statement", "message"),
     [
         ("UPDATE picture SET caption = ''", "a.jpg: its caption is empty"),
         ("UPDATE picture SET confidence = 2", "a.jpg: its confidence is not between 0 and 1"),
@@ -243,10 +243,10 @@ def test_a_run_that_came_to_nothing_leaves_no_library(library: Path) -> None:
     ],
 )
 def test_a_check_finds_what_is_broken(
-    keep: Keep, pictures: list[Path], library: Path, statement: str, told: str
+    keep: Keep, pictures: list[Path], library: Path, statement: str, message: str
 ) -> None:
     keep({pictures[0]: "a dog"})
     assert not find_faults(library)
     with sqlite3.connect(library) as connection:
         connection.execute(statement)
-    assert any(told in fault for fault in find_faults(library))
+    assert any(message in fault for fault in find_faults(library))

@@ -48,7 +48,7 @@ def save(library: Path, rows: Rows, separator: str = ",") -> Path:
     return table
 
 
-def told(library: Path) -> dict[str, tuple[str, str | None]]:
+def caption_and_status(library: Path) -> dict[str, tuple[str, str | None]]:
     return {result.path.stem: (result.captions[0], result.status) for result in read_results(library)}
 
 
@@ -66,9 +66,9 @@ def test_edits_come_back_from_a_table_that_was_sorted_cut_and_doubled(library: P
     done = take_back(library, save(library, rows, separator), "Ann")
     assert (done.changed, done.same, done.absent, done.refused) == (2, 2, 1, ())
     expected = {"a": ("Anna's dog.", "edited"), "b;\n": ("A b;\n.", "rejected"), "c": ("A c.", None)}
-    assert told(library) == {**expected, "d": ("A d.", None)}
+    assert caption_and_status(library) == {**expected, "d": ("A d.", None)}
     again = take_back(library, save(library, rows, separator), "Ann")
-    assert (again.refused, told(library)["a"]) == ((), ("Anna's dog.", "edited"))
+    assert (again.refused, caption_and_status(library)["a"]) == ((), ("Anna's dog.", "edited"))
     assert not find_faults(library)
 
 
@@ -77,7 +77,7 @@ def test_a_row_that_nobody_edited_takes_back_no_later_change(library: Path) -> N
     change(library, "a", "Bob's text.")
     done = take_back(library, save(library, rows), "Ann")
     assert (done.changed, done.same, done.refused) == (0, 4, ())
-    assert told(library)["a"] == ("Bob's text.", "edited")
+    assert caption_and_status(library)["a"] == ("Bob's text.", "edited")
 
 
 def test_conflicts_are_named_and_both_texts_are_kept(library: Path) -> None:
@@ -88,7 +88,7 @@ def test_conflicts_are_named_and_both_texts_are_kept(library: Path) -> None:
     done = take_back(library, save(library, rows), "Ann")
     assert (done.changed, done.same, len(done.refused)) == (0, 3, 1)
     assert all(part in done.refused[0] for part in ("line 2", "a.jpg", "Bob's text.", "Ann's text."))
-    assert told(library)["a"] == ("Bob's text.", "edited")
+    assert caption_and_status(library)["a"] == ("Bob's text.", "edited")
     with reading(library) as connection:
         (kept,) = connection.execute("SELECT new FROM history WHERE field = 'untaken'").fetchone()
     assert kept == "Ann's text."
@@ -101,8 +101,8 @@ def test_what_cannot_be_taken_is_named_and_the_rest_is_taken(library: Path) -> N
     strange = {**d, "path": "/nowhere.jpg"}
     done = take_back(library, save(library, [a, b, c, d, other, strange]), "Ann")
     assert (done.changed, len(done.refused)) == (1, 4)
-    assert told(library)["a"] == ("Anna's dog.", "edited")
-    assert [told(library)[name] for name in ("c", "d")] == [("A c.", None), ("A d.", None)]
+    assert caption_and_status(library)["a"] == ("Anna's dog.", "edited")
+    assert [caption_and_status(library)[name] for name in ("c", "d")] == [("A c.", None), ("A d.", None)]
 
 
 def test_a_table_without_versions_is_refused(library: Path) -> None:

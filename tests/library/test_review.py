@@ -81,25 +81,25 @@ def test_an_edit_is_stored_with_the_old_text_and_taken_back_step_by_step(library
 
 
 def test_the_second_of_two_changes_is_a_conflict_and_both_texts_are_kept(library: Path) -> None:
-    seen = row_of(library, "a")
-    decide(library, seen.id, seen.version, "accepted", "Ann's text.", "Ann")
+    row = row_of(library, "a")
+    decide(library, row.id, row.version, "accepted", "Ann's text.", "Ann")
     with pytest.raises(Conflict) as conflict:
-        decide(library, seen.id, seen.version, "accepted", "Bob's text.", "Bob")
+        decide(library, row.id, row.version, "accepted", "Bob's text.", "Bob")
     assert conflict.value.row.caption == row_of(library, "a").caption == "Ann's text."
-    found = read_row(library, seen.id)
+    found = read_row(library, row.id)
     assert found is not None
     assert (found[1][0].field, found[1][0].new, found[1][0].by) == ("untaken", "Bob's text.", "Bob")
     with pytest.raises(Conflict):
-        undo(library, seen.id, seen.version, "Bob")
+        undo(library, row.id, row.version, "Bob")
     # Who wants what is there already is in nobody's way.
-    assert decide(library, seen.id, seen.version, "accepted", "Ann's text.", "Bob").reviewer == "Ann"
+    assert decide(library, row.id, row.version, "accepted", "Ann's text.", "Bob").reviewer == "Ann"
 
 
 def test_texts_that_are_none_are_refused(library: Path) -> None:
-    seen = row_of(library, "a")
+    row = row_of(library, "a")
     for text in (" \n", "x" * 5001):
         with pytest.raises(NotChanged):
-            decide(library, seen.id, seen.version, "accepted", text, "Ann")
+            decide(library, row.id, row.version, "accepted", text, "Ann")
     with pytest.raises(NotChanged):
         decide(library, 99, 0, "accepted", "A dog.", "Ann")
     assert history(library) == []
@@ -134,8 +134,8 @@ def test_no_text_is_ever_lost(tmp_path_factory: pytest.TempPathFactory, changes:
     found = read_row(library, 1)
     assert found is not None
     row, entries = found
-    told = {entry.new for entry in entries} | {entry.old for entry in entries} | {row.caption}
-    assert written <= told
+    texts = {entry.new for entry in entries} | {entry.old for entry in entries} | {row.caption}
+    assert written <= texts
     assert version == row.version
     assert not find_faults(library)
 
@@ -174,5 +174,5 @@ def test_a_checked_caption_is_not_uncertain_and_an_edited_one_has_no_words_of_th
     keep({path: make_kept(path, "A dog.", uncertain=True, words=(("a", -1.0, None),))}, overwrite=True)
     row = row_of(library, "a")
     decide(library, row.id, row.version, "accepted", "Anna's dog.", "Ann")
-    (result,) = (one for one in read_results(library) if one.path == path)
+    (result,) = (stored for stored in read_results(library) if stored.path == path)
     assert (result.captions[0], result.status, result.uncertain, result.words) == ("Anna's dog.", "edited", False, None)

@@ -75,7 +75,7 @@ def change(library: Path, statement: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = tmp_path_factory.mktemp("made") / "photos.db"
     add(library, range(PICTURES))
     change(library, "UPDATE picture SET missing = 1 WHERE id % 50 = 0")
@@ -84,10 +84,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def library(made: Path, tmp_path: Path) -> Path:
-    for path in (made, index_path(made)):
+def library(indexed: Path, tmp_path: Path) -> Path:
+    for path in (indexed, index_path(indexed)):
         shutil.copy2(path, tmp_path)
-    return tmp_path / made.name
+    return tmp_path / indexed.name
 
 
 def find(library: Path, number: int = 5, words: tuple[str, ...] = (), without: int | None = None, **how: Any) -> Any:
@@ -271,9 +271,9 @@ STEPS = st.lists(
 
 
 @pytest.fixture(scope="module")
-def changed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def changed(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library that examples change one after the other."""
-    return Path(shutil.copy2(made, tmp_path_factory.mktemp("changed")))
+    return Path(shutil.copy2(indexed, tmp_path_factory.mktemp("changed")))
 
 
 @settings(max_examples=6)

@@ -23,11 +23,11 @@ PICTURES = (1, 2, BLOCK - 1, BLOCK, 2 * BLOCK + 5)
 
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
-    made = open_to_write(tmp_path_factory.mktemp("vectors") / "photos.db")
-    made.execute("INSERT INTO model (id, name, sha256) VALUES (1, 'a', 'a'), (2, 'b', 'b')")
+    database = open_to_write(tmp_path_factory.mktemp("vectors") / "photos.db")
+    database.execute("INSERT INTO model (id, name, sha256) VALUES (1, 'a', 'a'), (2, 'b', 'b')")
     for picture in PICTURES:
-        made.execute("INSERT INTO picture (id, path, error) VALUES (?, ?, '-')", (picture, str(picture)))
-    return made
+        database.execute("INSERT INTO picture (id, path, error) VALUES (?, ?, '-')", (picture, str(picture)))
+    return database
 
 
 STEPS = st.lists(

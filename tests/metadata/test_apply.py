@@ -69,11 +69,11 @@ def test_a_picture_gets_its_text_and_keeps_time_and_mode_and_undo_brings_back_ev
     before, state = files(), Path("photos/a.jpg").stat()
     write_rows("photos/a.jpg", "photos/b.png", keywords=["dog", "animal|cat"])
     assert apply("--into", "original").exit_code == 0
-    told = tags("photos/a.jpg")
-    assert {told[key] for key in ("XMP-dc:Description", "XMP-iptcCore:AltTextAccessibility")} == {DOG}
-    assert told["IPTC:Caption-Abstract"] == DOG
-    assert (told["XMP-dc:Subject"], told["IPTC:Keywords"]) == (["dog", "cat"], ["dog", "cat"])
-    assert told["XMP-lr:HierarchicalSubject"] == "animal|cat"
+    values = tags("photos/a.jpg")
+    assert {values[key] for key in ("XMP-dc:Description", "XMP-iptcCore:AltTextAccessibility")} == {DOG}
+    assert values["IPTC:Caption-Abstract"] == DOG
+    assert (values["XMP-dc:Subject"], values["IPTC:Keywords"]) == (["dog", "cat"], ["dog", "cat"])
+    assert values["XMP-lr:HierarchicalSubject"] == "animal|cat"
     assert not [name for name in tags("photos/b.png") if name.startswith("IPTC")]
     after = Path("photos/a.jpg").stat()
     assert (after.st_mtime_ns, after.st_mode) == (state.st_mtime_ns, state.st_mode)
@@ -110,16 +110,16 @@ def test_only_missing_looks_into_pictures_that_get_sidecars_and_into_these() -> 
 def test_what_a_camera_writes_into_every_picture_is_no_description() -> None:
     exiftool("-q", "-overwrite_original", "-IFD0:ImageDescription=OLYMPUS DIGITAL CAMERA", "photos/a.jpg")
     assert apply("--into", "original", "--only-missing").exit_code == 0
-    told = tags("photos/a.jpg")
-    assert (told["XMP-dc:Description"], told["IFD0:ImageDescription"]) == (DOG, "OLYMPUS DIGITAL CAMERA")
+    values = tags("photos/a.jpg")
+    assert (values["XMP-dc:Description"], values["IFD0:ImageDescription"]) == (DOG, "OLYMPUS DIGITAL CAMERA")
 
 
 def test_iptc_in_an_older_encoding_takes_any_letter_and_keeps_its_own() -> None:
     exiftool("-q", "-overwrite_original", "-IPTC:City=Besançon", "-IPTC:Keywords=été", "photos/a.jpg")
     write_rows("photos/a.jpg", caption="Žižkov", keywords=["漢"])
     assert apply("--into", "original").exit_code == 0
-    told = tags("photos/a.jpg")
-    assert (told["IPTC:City"], told["IPTC:Caption-Abstract"], told["IPTC:Keywords"]) == (
+    values = tags("photos/a.jpg")
+    assert (values["IPTC:City"], values["IPTC:Caption-Abstract"], values["IPTC:Keywords"]) == (
         "Besançon",
         "Žižkov",
         ["été", "漢"],
@@ -155,9 +155,9 @@ def test_keywords_join_the_text_of_a_sidecar() -> None:
     assert apply().exit_code == 0
     write_rows("photos/a.jpg", keywords=["dog", "animal|cat"])
     assert "written 1" in apply().stderr
-    told = tags("photos/a.xmp")
-    assert (told["XMP-dc:Description"], told["XMP-dc:Subject"]) == (DOG, ["dog", "cat"])
-    assert told["XMP-lr:HierarchicalSubject"] == "animal|cat"
+    values = tags("photos/a.xmp")
+    assert (values["XMP-dc:Description"], values["XMP-dc:Subject"]) == (DOG, ["dog", "cat"])
+    assert values["XMP-lr:HierarchicalSubject"] == "animal|cat"
     assert "up to date 1" in apply().stderr
 
 
@@ -184,25 +184,27 @@ def test_a_dry_run_tells_what_a_run_does_with_sidecars() -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "told"),
+    ("program", "message"),
     [
         ("while read line; do case $line in -ver) ;; -execute*) echo 12.45; echo {ready${line#-execute}}; "
          "echo {ready${line#-execute}} >&2;; esac; done", "exiftool '12.45' is too old, capcli needs 12.46"),
         ("exit 3", "ended without an answer"),
     ],
 )  # fmt: skip
-def test_an_exiftool_of_no_use_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch, program: str, told: str) -> None:
+def test_an_exiftool_of_no_use_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, program: str, message: str
+) -> None:
     (folder / "bin").mkdir()
     script = folder / "bin" / "exiftool"
     script.write_text(f"#!/bin/sh\n{program}\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
     refused = apply("--into", "original")
-    assert (refused.exit_code, told in refused.stderr, refused.stderr.count("\n")) == (2, True, 1)
+    assert (refused.exit_code, message in refused.stderr, refused.stderr.count("\n")) == (2, True, 1)
 
 
 @pytest.mark.parametrize(
-    ("fields", "arguments", "told"),
+    ("fields", "arguments", "message"),
     [
         ({"confidence": 0.5}, ["--min-confidence", "0.6"], "too uncertain 1"),
         ({"confidence": None}, ["--min-confidence", "0.1"], "too uncertain 1"),
@@ -214,11 +216,11 @@ def test_an_exiftool_of_no_use_is_told(folder: Path, monkeypatch: pytest.MonkeyP
         ({"path": "rows.jsonl"}, [], "exiftool cannot write it"),
     ],
 )
-def test_pictures_that_do_not_qualify_stay(fields: dict[str, object], arguments: list[str], told: str) -> None:
+def test_pictures_that_do_not_qualify_stay(fields: dict[str, object], arguments: list[str], message: str) -> None:
     write_rows("photos/a.jpg", **fields)
     before = files()
     done = apply("--into", "original", *arguments)
-    assert (done.exit_code, told in done.stderr) == (0 if "uncertain" in told else 1, True)
+    assert (done.exit_code, message in done.stderr) == (0 if "uncertain" in message else 1, True)
     assert files() == before
 
 
@@ -314,7 +316,7 @@ class Tampering:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ([], "its pixels would change"),
         (["-XMP-dc:Title=x"], "exiftool would change XMP-dc:Title too"),
@@ -322,11 +324,11 @@ class Tampering:
         (["-XMP-dc:Description=other"], "XMP-dc:Description would not read back as it was written"),
     ],
 )
-def test_nothing_but_what_was_asked_for_passes(tool: ExifTool, more: list[str], told: str) -> None:
+def test_nothing_but_what_was_asked_for_passes(tool: ExifTool, more: list[str], message: str) -> None:
     picture = Path("photos/a.jpg")
     before = Tags(tool.read(picture))
     tampering: Any = Tampering(tool, *more)
-    with pytest.raises(NotWritten, match=told):
+    with pytest.raises(NotWritten, match=message):
         embed(tampering, picture.read_bytes(), Wanted(DOG, [], before), before)
 
 

@@ -78,7 +78,7 @@ def test_an_existing_description_is_joined_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("templates", "told"),
+    ("templates", "message"),
     [
         ("{caption} ({town})", "line 1: no field is called {town}; there are caption, named"),
         ("\n{capton}", "line 2: no field is called {capton}; did you mean {caption}"),
@@ -88,8 +88,8 @@ def test_an_existing_description_is_joined_once(tmp_path: Path) -> None:
         ("# nothing", "holds no template"),
     ],
 )
-def test_templates_that_cannot_be_meant_are_refused(tmp_path: Path, templates: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_templates_that_cannot_be_meant_are_refused(tmp_path: Path, templates: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         text(tmp_path, templates, tags())
 
 

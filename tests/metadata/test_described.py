@@ -29,11 +29,11 @@ def test_rows_of_every_format_are_read(tmp_path: Path, name: str) -> None:
     file = tmp_path / f"rows.{'json' if name == 'coco' else 'txt' if name == 'text' else name}"
     file.write_bytes(form.begin + form.between.join(rows) + form.end)
     read = read_described(file)
-    assert [(one.path, one.caption, one.uncertain) for one in read] == [
+    assert [(described.path, described.caption, described.uncertain) for described in read] == [
         (Path("a\tb.jpg"), 'A "dog", running.', False),
         (Path("d.jpg"), "A cat.", True),
     ]
-    assert [one.confidence for one in read] == ([None, None] if name in ("text", "tsv") else [0.75, 0.25])
+    assert [described.confidence for described in read] == ([None, None] if name in ("text", "tsv") else [0.75, 0.25])
 
 
 def test_a_library_tells_captions_keywords_and_what_the_files_were(tmp_path: Path) -> None:
@@ -42,10 +42,10 @@ def test_a_library_tells_captions_keywords_and_what_the_files_were(tmp_path: Pat
     with LibraryFile(tmp_path / "photos.db") as library:
         library.write(make_kept(tmp_path / "a.jpg", "A cat.", keywords=words))
         library.write(Result(tmp_path / "b.jpg", error="is empty (0 bytes)"))
-    (one,) = read_described(tmp_path / "photos.db")
-    assert (one.path, one.caption, one.confidence) == (tmp_path / "a.jpg", "A cat.", 0.5)
-    assert one.keywords == ("animal|cat", "sofa")
-    assert (one.size, one.modified) == (1, pytest.approx((tmp_path / "a.jpg").stat().st_mtime))
+    (described,) = read_described(tmp_path / "photos.db")
+    assert (described.path, described.caption, described.confidence) == (tmp_path / "a.jpg", "A cat.", 0.5)
+    assert described.keywords == ("animal|cat", "sofa")
+    assert (described.size, described.modified) == (1, pytest.approx((tmp_path / "a.jpg").stat().st_mtime))
 
 
 def write(file: Path, *rows: dict[str, object]) -> Path:
@@ -58,12 +58,12 @@ def write(file: Path, *rows: dict[str, object]) -> Path:
 )
 def test_a_row_may_have_keywords_and_what_the_file_was(tmp_path: Path, words: list[object]) -> None:
     row = {"path": "a.jpg", "caption": "A dog.", "keywords": words, "size": 12, "mtime": 1.5}
-    (one,) = read_described(write(tmp_path / "rows.jsonl", row))
-    assert (one.keywords, one.size, one.modified) == (("dog", "animal|cat"), 12, 1.5)
+    (described,) = read_described(write(tmp_path / "rows.jsonl", row))
+    assert (described.keywords, described.size, described.modified) == (("dog", "animal|cat"), 12, 1.5)
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         ([{"path": "a.jpg", "error": "is empty"}], "holds no captions"),
         ([{"path": "a.jpg", "caption": " "}], "line 1: has no caption"),
@@ -73,6 +73,6 @@ def test_a_row_may_have_keywords_and_what_the_file_was(tmp_path: Path, words: li
         ([{"path": "a.jpg", "caption": "A dog."}, {"path": "./a.jpg", "caption": "A cat."}], "line 2: a.jpg has"),
     ],
 )
-def test_rows_that_say_nothing_sure_are_refused(tmp_path: Path, rows: list[dict[str, object]], told: str) -> None:
-    with pytest.raises(DatasetError, match=told):
+def test_rows_that_say_nothing_sure_are_refused(tmp_path: Path, rows: list[dict[str, object]], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
         read_described(write(tmp_path / "rows.jsonl", *rows))

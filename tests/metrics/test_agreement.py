@@ -35,21 +35,21 @@ def test_the_values_that_the_author_published(level: Level, published: float) ->
 
 def test_agreement_is_one_and_the_last_word_counts() -> None:
     pytest.importorskip("krippendorff")
-    said = [("Ann", "a", 3), ("Ann", "a", 1), ("Ann", "b", 2), ("Bob", "a", 1), ("Bob", "b", 2), ("Cem", "c", 5)]
-    found = krippendorff_alpha(said, LEVELS, "ordinal")
+    ratings = [("Ann", "a", 3), ("Ann", "a", 1), ("Ann", "b", 2), ("Bob", "a", 1), ("Bob", "b", 2), ("Cem", "c", 5)]
+    found = krippendorff_alpha(ratings, LEVELS, "ordinal")
     assert (found.alpha, found.units, found.raters) == (1.0, 2, 2)
 
 
 @pytest.mark.parametrize(
-    ("said", "units", "why"),
+    ("ratings", "units", "why"),
     [
         ([], 0, "not defined: nothing was judged by two raters"),
         ([("Ann", "a", 1), ("Bob", "b", 2)], 0, "not defined: nothing was judged by two raters"),
         ([("Ann", "a", 4), ("Bob", "a", 4), ("Bob", "b", 1)], 1, "not defined: every judgement is the same"),
     ],
 )
-def test_where_it_is_not_defined_it_says_why(said: list[tuple[str, str, int]], units: int, why: str) -> None:
-    found = krippendorff_alpha(said, LEVELS, "ordinal")
+def test_where_it_is_not_defined_it_says_why(ratings: list[tuple[str, str, int]], units: int, why: str) -> None:
+    found = krippendorff_alpha(ratings, LEVELS, "ordinal")
     assert (found.alpha, found.units, found.why) == (None, units, why)
 
 

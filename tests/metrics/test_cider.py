@@ -27,11 +27,11 @@ def test_equals_the_coco_toolkit() -> None:
     hypotheses[3] = []
     hypotheses[4] = ["unseen", "words", "a", "b"]
     hypotheses[5] = references[5][0]
-    total, each = scorer.Cider().compute_score(
+    total, per_image = scorer.Cider().compute_score(
         {i: [" ".join(words) for words in sentences] for i, sentences in enumerate(references)},
         {i: [" ".join(words)] for i, words in enumerate(hypotheses)},
     )
-    np.testing.assert_allclose(CiderD(references).score(hypotheses), each, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(CiderD(references).score(hypotheses), per_image, rtol=0, atol=1e-9)
     assert corpus_cider_d(references, hypotheses) == pytest.approx(total, abs=1e-9)
 
 

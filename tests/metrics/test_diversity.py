@@ -41,11 +41,11 @@ def test_no_words_at_all() -> None:
 )
 def test_repetition(sentence: str, repeats: bool) -> None:
     words = sentence.split()
-    own = length_statistics([words]).per_image()
-    assert own["repetition"] == [repeats]
-    assert own["length"] == [len(words)]
+    per_image = length_statistics([words]).per_image()
+    assert per_image["repetition"] == [repeats]
+    assert per_image["length"] == [len(words)]
 
 
 def test_copies_of_training_captions_are_equal_in_all_words() -> None:
-    own = identity_statistics([["a", "dog"], ["a", "dog", "runs"], []], [("a", "dog"), ("runs",)]).per_image()
-    np.testing.assert_array_equal(own["identical"], [1.0, 0.0, 0.0])
+    per_image = identity_statistics([["a", "dog"], ["a", "dog", "runs"], []], [("a", "dog"), ("runs",)]).per_image()
+    np.testing.assert_array_equal(per_image["identical"], [1.0, 0.0, 0.0])

@@ -64,10 +64,10 @@ def test_equals_the_programs_own_aggregation(meteor: Meteor) -> None:
     ]
 
     statistics = meteor.statistics(references, hypotheses)
-    for images, (total, each) in zip(corpora, expected, strict=True):
+    for images, (total, per_image) in zip(corpora, expected, strict=True):
         weights = np.bincount(images, minlength=30)[None].astype(float)
         assert statistics.scores(weights)[0, 0] == pytest.approx(total, abs=1e-9)
-        np.testing.assert_allclose(statistics.per_image()["METEOR"][images], each, atol=1e-9)
+        np.testing.assert_allclose(statistics.per_image()["METEOR"][images], per_image, atol=1e-9)
 
 
 @pytest.mark.java

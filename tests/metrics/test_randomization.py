@@ -19,7 +19,7 @@ def test_shuffles_are_exchanges_of_captions_within_images() -> None:
     exchanged = []
     for swaps in product([False, True], repeat=3):
         pairs = [(y, x) if swap else (x, y) for x, y, swap in zip(a, b, swaps, strict=True)]
-        first, second = (Diversity([one[side].split() for one in pairs]).scores(np.ones((1, 3))) for side in (0, 1))
+        first, second = (Diversity([pair[side].split() for pair in pairs]).scores(np.ones((1, 3))) for side in (0, 1))
         exchanged.append((second - first)[0])
     parts = [Diversity([caption.split() for caption in system]) for system in (a, b)]
     shuffled = shuffle(parts[:1], parts[1:], 3, 200, seed=0)

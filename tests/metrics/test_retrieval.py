@@ -19,7 +19,7 @@ def galleries(draw: st.DrawFn) -> tuple[np.ndarray, list[int]]:
 
 def first(scored: list[tuple[float, bool]]) -> int:
     """Place of the first right answer among (similarity, right), wrong ones first where similarities are equal."""
-    ordered = sorted(scored, key=lambda one: (-one[0], one[1]))
+    ordered = sorted(scored, key=lambda answer: (-answer[0], answer[1]))
     return next(place for place, (_, right) in enumerate(ordered, 1) if right)
 
 

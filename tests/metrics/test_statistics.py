@@ -50,10 +50,10 @@ def test_corpora_beside_each_other_keep_their_values(corpus: list[tuple[list[lis
     references, hypotheses = [references for references, _ in corpus], [words for _, words in corpus]
     ones, zeros = np.ones((1, len(corpus))), np.zeros((1, len(corpus)))
     reverse = [words[::-1] for words in hypotheses]
-    for one, other in zip(measured(references, hypotheses), measured(references, reverse), strict=True):
-        both = one.beside(other)
-        np.testing.assert_allclose(both.scores(np.concatenate([ones, zeros], axis=1)), one.scores(ones))
-        np.testing.assert_allclose(both.scores(np.concatenate([zeros, ones], axis=1)), other.scores(ones))
+    for forward, backward in zip(measured(references, hypotheses), measured(references, reverse), strict=True):
+        both = forward.beside(backward)
+        np.testing.assert_allclose(both.scores(np.concatenate([ones, zeros], axis=1)), forward.scores(ones))
+        np.testing.assert_allclose(both.scores(np.concatenate([zeros, ones], axis=1)), backward.scores(ones))
 
 
 def test_cider_keeps_its_document_frequencies_in_resamples() -> None:
@@ -74,11 +74,11 @@ def test_each_row_of_weights_is_a_corpus_of_its_own() -> None:
 def test_values_of_single_images_are_those_of_a_corpus_of_one() -> None:
     references = [[["a", "b", "c", "d", "e"]], [["a", "b"], ["c"]]]
     hypotheses = [["a", "b", "c", "d", "x"], ["c"]]
-    own = bleu_statistics(references, hypotheses).per_image()
+    per_image = bleu_statistics(references, hypotheses).per_image()
     for image in range(2):
         alone = bleu_statistics(references[image : image + 1], hypotheses[image : image + 1])
         expected = dict(zip(alone.names, alone.scores(np.ones((1, 1)))[0], strict=True))
-        assert {name: values[image] for name, values in own.items()} == pytest.approx(expected)
+        assert {name: values[image] for name, values in per_image.items()} == pytest.approx(expected)
 
 
 def test_average_of_corpora() -> None:

@@ -125,10 +125,10 @@ def test_any_classification_model_gives_what_it_classifies_by(name: str, tmp_pat
     encoder.load_pretrained(str(tmp_path / "weights.safetensors"))
     images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
     mean, std = (torch.tensor(three).view(3, 1, 1) for three in (encoder.config.mean, encoder.config.std))
-    seen: list[Tensor] = []
-    model.get_submodule(layer).register_forward_hook(lambda module, given, out: seen.append(out.clone()))
+    outputs: list[Tensor] = []
+    model.get_submodule(layer).register_forward_hook(lambda module, given, out: outputs.append(out.clone()))
     model((images / 255 - mean) / std)
-    expected = seen[0][:, 1:] if name == "vit_tiny_32" else seen[0].flatten(2).transpose(1, 2)
+    expected = outputs[0][:, 1:] if name == "vit_tiny_32" else outputs[0].flatten(2).transpose(1, 2)
     regions = encoder(images)
     scale = expected.abs().max()
     torch.testing.assert_close(regions / scale, expected / scale, rtol=1e-3, atol=1e-5)
@@ -170,7 +170,7 @@ def test_pictures_are_normalised_as_the_official_weights_want_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "told"),
+    ("name", "size", "message"),
     [
         ("inception_v3", 64, r"inception_v3 cannot see pictures of 64 pixels \(.*it was made for 299"),
         ("maxvit_t", 100, r"maxvit_t cannot see pictures of 100 pixels \(.*it was made for 224"),
@@ -178,8 +178,8 @@ def test_pictures_are_normalised_as_the_official_weights_want_them() -> None:
         ("alexnet", 32, r"alexnet cannot see pictures of 32 pixels \(.*it was made for 224"),
     ],
 )
-def test_pictures_of_a_size_that_a_model_cannot_see(name: str, size: int, told: str) -> None:
-    with shapes_only(), pytest.raises(UsageError, match=told) as caught:
+def test_pictures_of_a_size_that_a_model_cannot_see(name: str, size: int, message: str) -> None:
+    with shapes_only(), pytest.raises(UsageError, match=message) as caught:
         Encoder(EncoderConfig(name, size))
     assert "\n" not in str(caught.value)
 
@@ -310,10 +310,10 @@ def test_depthwise_gradients_in_mixed_precision(
     plain = nn.Conv2d(8, 8, kernel, stride, padding, dilation, 8, bias)
     mixed = DepthwiseConv2d.of(plain)
     images = torch.randn(2, 8, 9, 9)
-    one, other = images.clone().requires_grad_(), images.clone().requires_grad_()
-    expected = plain(one)
+    plain_images, mixed_images = images.clone().requires_grad_(), images.clone().requires_grad_()
+    expected = plain(plain_images)
     with torch.autocast("cpu", torch.bfloat16):
-        found = mixed(other)
+        found = mixed(mixed_images)
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), expected, rtol=2e-2, atol=2e-2)
     slope = torch.randn_like(expected).bfloat16()
@@ -321,7 +321,7 @@ def test_depthwise_gradients_in_mixed_precision(
     found.backward(slope)
     # The slope arrives in bfloat16; from there on the gradients are as exact as float32.
     torch.testing.assert_close(mixed.weight.grad, plain.weight.grad, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(other.grad, one.grad, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(mixed_images.grad, plain_images.grad, rtol=1e-2, atol=1e-2)
     if bias:
         torch.testing.assert_close(mixed.bias.grad, plain.bias.grad, rtol=1e-4, atol=1e-4)
 
@@ -361,8 +361,8 @@ def test_the_box_puts_regions_where_their_receptive_fields_are(name: str, size: 
     rows, columns = encoder.grid
     row, column = rows // 2, columns // 2  # whose receptive field lies in the picture as a whole
     image = torch.full((1, 3, size, size), 0.5, requires_grad=True)
-    (seen,) = torch.autograd.grad(encoder.trunk(image)[0, 0, row, column], image)
-    hill, places = seen.sum((0, 1)), torch.arange(size) + 0.5
+    (gradient,) = torch.autograd.grad(encoder.trunk(image)[0, 0, row, column], image)
+    hill, places = gradient.sum((0, 1)), torch.arange(size) + 0.5
     left, top, right, bottom = encoder.box
     centre = (top + (row + 0.5) * (bottom - top) / rows, left + (column + 0.5) * (right - left) / columns)
     for axis in (0, 1):

@@ -39,8 +39,8 @@ def test_padding_and_end_count_nothing(matcher: Matcher) -> None:
 
 
 def test_the_order_of_words_counts_and_that_of_regions_does_not(matcher: Matcher) -> None:
-    one, other = matcher.embed([[4, 5, 6], [6, 5, 4]])
-    assert (one @ other).item() < 0.999
+    first, second = matcher.embed([[4, 5, 6], [6, 5, 4]])
+    assert (first @ second).item() < 0.999
     regions = torch.randn(1, 4, 5)
     torch.testing.assert_close(matcher.pictures(regions[:, [2, 0, 3, 1]]), matcher.pictures(regions))
 
@@ -80,8 +80,8 @@ def test_a_model_file_holds_its_matcher(
     loaded = Checkpoint.load(file)
     assert loaded.model.config == checkpoint.model.config
     assert loaded.model.matcher is not None and checkpoint.model.matcher is not None
-    told, read = checkpoint.model.matcher.embed([[4, 5]]), loaded.model.matcher.embed([[4, 5]])
-    torch.testing.assert_close(read, told, rtol=0, atol=0.05 if quantized else 1e-6)
+    expected, read = checkpoint.model.matcher.embed([[4, 5]]), loaded.model.matcher.embed([[4, 5]])
+    torch.testing.assert_close(read, expected, rtol=0, atol=0.05 if quantized else 1e-6)
     assert (loaded.quantized, loaded.pruned) == (quantized, pruned)
     assert "matcher.states.weight_hh_l0_reverse" in layer_weights(loaded.model)
 
@@ -95,8 +95,8 @@ def test_a_stranger_s_matcher_is_checked(tiny_checkpoint: Callable[..., Checkpoi
     file, checkpoint = tmp_path / "model.safetensors", tiny_checkpoint()
     checkpoint.model.add_matcher(TINY)
     assert checkpoint.model.config.matcher is not None
-    for settings, told in (({"width": 16}, "do not fit its config"), ({"heads": -1}, "heads must be a whole number")):
+    for settings, reason in (({"width": 16}, "do not fit its config"), ({"heads": -1}, "heads must be a whole number")):
         checkpoint.model.config.matcher.update(settings)
         checkpoint.save(file)
-        with pytest.raises(ModelError, match=told):
+        with pytest.raises(ModelError, match=reason):
             Checkpoint.load(file)

@@ -99,7 +99,7 @@ def test_a_file_that_numpy_cannot_read_or_without_a_matcher_gives_none(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda tensors: tensors.pop("matcher.sentence.bias"), "it lacks 'matcher.sentence.bias'"),
         (lambda tensors: tensors.update({"matcher.sentence.bias": torch.zeros(9)}), r"is \(9,\), not \(8,\)"),
@@ -108,7 +108,7 @@ def test_a_file_that_numpy_cannot_read_or_without_a_matcher_gives_none(
     ],
 )
 def test_a_stranger_s_weights_are_checked(
-    matching_file: Callable[..., Path], change: Callable[[dict[str, torch.Tensor]], object], told: str
+    matching_file: Callable[..., Path], change: Callable[[dict[str, torch.Tensor]], object], message: str
 ) -> None:
     from safetensors import safe_open
 
@@ -117,5 +117,5 @@ def test_a_stranger_s_weights_are_checked(
         tensors, metadata = {name: content.get_tensor(name) for name in content.keys()}, content.metadata()  # noqa: SIM118
     change(tensors)
     write_safetensors(file, tensors, metadata)
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError, match=message):
         read_sentence_encoder(file)

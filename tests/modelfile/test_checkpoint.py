@@ -34,9 +34,9 @@ def test_a_round_trip_in_float32_is_exact(
     saved = tiny_checkpoint(decoder, region_layers=region_layers)
     saved.save(tmp_path / "model.safetensors", torch.float32)
     loaded = Checkpoint.load(tmp_path / "model.safetensors")
-    one, other = saved.model.state_dict(), loaded.model.state_dict()
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    before, after = saved.model.state_dict(), loaded.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
     assert (loaded.options, loaded.recipe, loaded.scores) == (saved.options, saved.recipe, saved.scores)
     assert loaded.model.config == saved.model.config
     assert loaded.model.vocabulary.words == saved.model.vocabulary.words
@@ -54,11 +54,11 @@ def test_the_calibration_comes_back(tiny_checkpoint: Build, calibration: Calibra
 
 
 def test_a_round_trip_in_float16_is_close(tiny_checkpoint: Build, tiny_file: Path) -> None:
-    one, other = tiny_checkpoint().model.state_dict(), Checkpoint.load(tiny_file).model.state_dict()
+    before, after = tiny_checkpoint().model.state_dict(), Checkpoint.load(tiny_file).model.state_dict()
     assert {tensor.dtype for tensor in load_file(tiny_file).values()} == {torch.float16}
-    assert {tensor.dtype for tensor in other.values()} == {torch.float32}
-    for name in one:
-        torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-6)
+    assert {tensor.dtype for tensor in after.values()} == {torch.float32}
+    for name in before:
+        torch.testing.assert_close(before[name], after[name], rtol=1e-3, atol=1e-6)
 
 
 def test_a_loaded_model_can_be_trained_and_saved_again(tiny_file: Path, tmp_path: Path) -> None:
@@ -268,11 +268,11 @@ def test_a_round_trip_in_int8_is_close_and_half_the_size(
     assert small.stat().st_size < 0.6 * whole.stat().st_size
     loaded = Checkpoint.load(small)
     assert (loaded.quantized, loaded.origin, Checkpoint.load(whole).quantized) == (True, {"model": "whole"}, False)
-    one, other = saved.model.state_dict(), loaded.model.state_dict()
-    assert one.keys() == other.keys()
-    for name in one:
-        assert other[name].dtype == torch.float32
-        assert (one[name] - other[name]).abs().max() <= one[name].abs().max() / 127
+    before, after = saved.model.state_dict(), loaded.model.state_dict()
+    assert before.keys() == after.keys()
+    for name in before:
+        assert after[name].dtype == torch.float32
+        assert (before[name] - after[name]).abs().max() <= before[name].abs().max() / 127
     loaded.save(again)
     first, second = load_file(small), load_file(again)
     assert all(torch.equal(first[name], second[name]) for name in first if first[name].dtype == torch.int8)
@@ -363,11 +363,11 @@ def test_a_pruned_model_is_smaller_and_comes_back_as_it_would_have(
     assert pruned_file.stat().st_size < (0.7 if pruned.quantized else 0.62) * dense.stat().st_size
     loaded = Checkpoint.load(pruned_file)
     assert (loaded.pruned, loaded.quantized, Checkpoint.load(dense).pruned) == (True, pruned.quantized, False)
-    one, other = Checkpoint.load(dense).model.state_dict(), loaded.model.state_dict()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    expected, found = Checkpoint.load(dense).model.state_dict(), loaded.model.state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
     loaded.save(again)
     third = Checkpoint.load(again).model.state_dict()
-    assert all(torch.equal(value, third[name]) for name, value in other.items())
+    assert all(torch.equal(value, third[name]) for name, value in found.items())
 
 
 def test_in_float32_a_pruned_model_comes_back_bit_for_bit(pruned: Checkpoint, tmp_path: Path) -> None:
@@ -393,7 +393,7 @@ BITS = EMBEDDING + KEPT
 
 
 @pytest.mark.parametrize(
-    ("told", "change"),
+    ("message", "change"),
     [
         ("weight': its bits tell", drop),
         ("weight': its bits tell", lambda t: t[BITS].bitwise_xor_(1)),
@@ -411,7 +411,7 @@ BITS = EMBEDDING + KEPT
     ],
 )
 def test_pruned_tensors_that_do_not_fit(
-    told: str, change: Callable[[dict[str, Tensor]], Any], pruned_file: Path, tmp_path: Path
+    message: str, change: Callable[[dict[str, Tensor]], Any], pruned_file: Path, tmp_path: Path
 ) -> None:
     tensors = load_file(pruned_file)
     before = tensors[EMBEDDING].numel()
@@ -422,7 +422,7 @@ def test_pruned_tensors_that_do_not_fit(
     described["left_out"] += before - tensors[EMBEDDING].numel()
     metadata = {"format": "capcli 1", "capcli": json.dumps(described)}
     save_file(tensors, tmp_path / "changed.safetensors", metadata)
-    refuse(tmp_path / "changed.safetensors", f"do not fit its config: .*{told}")
+    refuse(tmp_path / "changed.safetensors", f"do not fit its config: .*{message}")
 
 
 def test_bits_of_numbers_that_there_are_not(tiny_checkpoint: Build, tmp_path: Path) -> None:

@@ -67,10 +67,10 @@ def test_words_are_read_as_they_were_saved_up_to_int8(model: Path, words: Expect
 
 def test_what_is_expected_is_the_log_of_a_ratio_and_nothing_of_other_words(words: ExpectedWords) -> None:
     vocabulary = Vocabulary([*SPECIALS, "a", "dog", "ball"])
-    told = words.expect(np.zeros((2, words.weight.shape[1]), np.float32), vocabulary)
+    found = words.expect(np.zeros((2, words.weight.shape[1]), np.float32), vocabulary)
     # "zebra" is no word of the model's; it stands as the one that is never said.
     expected = [0, 0, 0, np.log(0.5 / 0.2), 0, np.log(0.05), np.log(1 / 0.2)]
-    np.testing.assert_allclose(told, [expected, expected], atol=1e-4)
+    np.testing.assert_allclose(found, [expected, expected], atol=1e-4)
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
@@ -82,11 +82,11 @@ def test_captions_say_what_is_expected_unless_it_has_no_weight(model: Path, word
     words.save(model)
     captioner = Captioner.load(model, "cpu", engine=engine)
     assert captioner.options == plain.options.replace(word_weight=9)
-    told = [word.text for word in captioner.caption(PICTURE).words]
-    assert "ball" in told and "dog" not in told
+    spoken = [word.text for word in captioner.caption(PICTURE).words]
+    assert "ball" in spoken and "dog" not in spoken
     without = captioner.caption(PICTURE, word_weight=0.0)
     assert (without.text, without.confidence) == (before.text, before.confidence)
-    drawn = [one.caption(PICTURE, sample=True, seed=3).text for one in (plain, captioner)]
+    drawn = [either.caption(PICTURE, sample=True, seed=3).text for either in (plain, captioner)]
     assert drawn[0] == drawn[1]
 
 
@@ -105,23 +105,23 @@ def test_they_are_known_before_a_run_so_that_none_is_gone_on_with_by_others(mode
 def test_where_they_change_nothing_a_run_goes_on_without_them(model: Path, words: ExpectedWords) -> None:
     place = ModelOptions(model=str(model))
     asked: list[DecodingKeywords] = [{"word_weight": 0.0}, {"sample": True}]
-    before = [read_origin(place, each) for each in asked]
+    before = [read_origin(place, options) for options in asked]
     words.save(model)
-    after = [read_origin(place, each) for each in asked]
-    assert [one.difference(new) for one, new in zip(before, after, strict=True)] == [None, None]
+    after = [read_origin(place, options) for options in asked]
+    assert [old.difference(new) for old, new in zip(before, after, strict=True)] == [None, None]
 
 
 def test_they_are_shown_and_verified_with_the_model(model: Path, words: ExpectedWords) -> None:
-    def told() -> tuple[str, dict[str, bool | None]]:
+    def inspect_model() -> tuple[str, dict[str, bool | None]]:
         facts = Facts.read("one", model)
         return facts.decoding, {check.name: check.passed for check in checks(facts)}
 
-    assert "words" not in told()[1]
+    assert "words" not in inspect_model()[1]
     place = words.save(model)
-    decoding, passed = told()
+    decoding, passed = inspect_model()
     assert "word_weight 9" in decoding and passed["words"] is True
     place.write_bytes(place.read_bytes().replace(b"capcli words 1", b"capcli words 2"))
-    assert told()[1]["words"] is False
+    assert inspect_model()[1]["words"] is False
 
 
 @pytest.mark.parametrize("wordy", [True, False])

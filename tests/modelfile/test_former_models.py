@@ -38,5 +38,5 @@ def test_a_model_of_the_former_base_captions_as_before(captioner: Captioner, opt
 
 def test_its_matcher_still_tells_pictures_and_sentences_apart(captioner: Captioner) -> None:
     picture = np.full((48, 48, 3), COLOURS["black"], np.uint8)
-    own, other = captioner.similarities([picture], ["everything here is black.", "everything here is yellow."])[0]
-    assert own > other
+    black, yellow = captioner.similarities([picture], ["everything here is black.", "everything here is yellow."])[0]
+    assert black > yellow

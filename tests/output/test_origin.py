@@ -49,7 +49,7 @@ def origins(output: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "difference"),
     [
         (of(options={**ORIGIN.options, "beam_size": 5}), "with --beam-size 3; you ask for 5"),
         (of(options={**ORIGIN.options, "length_penalty": 1.0}), "with --length-penalty 1.2; you ask for 1.0"),
@@ -64,12 +64,12 @@ def origins(output: Path) -> list[Any]:
         (of(pixels=2), "from pictures prepared by rules 1; this version of capcli prepares them by rules 2"),
     ],
 )
-def test_a_difference_is_refused_and_named(output: Path, asked: Origin, told: str) -> None:
+def test_a_difference_is_refused_and_named(output: Path, asked: Origin, difference: str) -> None:
     make(output)
     with pytest.raises(UsageError) as refused:
         record(output).check(asked)
     advice = "--resume-anyway goes on all the same, --overwrite begins anew"
-    assert str(refused.value) == f"{output} was made {told}; {advice}"
+    assert str(refused.value) == f"{output} was made {difference}; {advice}"
     assert refused.value.exit_code == 2
     assert record(output, anyway=True).check(asked) is None
     assert record(output, holds=False, resumes=False).check(asked) is None
@@ -77,14 +77,14 @@ def test_a_difference_is_refused_and_named(output: Path, asked: Origin, told: st
 
 def test_an_option_that_is_not_asked_for_any_more_is_named(output: Path) -> None:
     make(output, of(options={"sample": True, "prefix": "a dog"}, language_model=BASE))
-    for asked, told in (
+    for asked, difference in (
         (of(options={"sample": True, "prefix": "a dog"}), "with --lm base (SHA-256 aaaaaaaaaaaa); you ask for none"),
         (of(options={"prefix": "a dog"}, language_model=BASE), "with --sample; you do not ask for it"),
         (of(options={"sample": True}, language_model=BASE), "with --prefix 'a dog'; you ask for none"),
     ):
         with pytest.raises(UsageError) as refused:
             record(output).check(asked)
-        assert f"was made {told}; " in str(refused.value)
+        assert f"was made {difference}; " in str(refused.value)
 
 
 def test_the_same_model_under_another_name_and_another_version_are_no_difference(output: Path) -> None:
@@ -105,7 +105,7 @@ def test_an_output_from_before_is_gone_on_with(output: Path) -> None:
     before = record(output)
     assert before.check(ORIGIN) == (f"nothing says what made {output}; make sure that model and options are the same")
     before.begin()
-    assert [one["model"]["name"] for one in origins(output)] == ["base"]
+    assert [origin["model"]["name"] for origin in origins(output)] == ["base"]
     assert record(output).check(ORIGIN) is None
 
 
@@ -113,9 +113,12 @@ def test_who_goes_on_all_the_same_has_both_origins_in_the_record(output: Path) -
     make(output)
     other = of(options={**ORIGIN.options, "beam_size": 5})
     make(output, other, holds=True, resumes=True, anyway=True)
-    assert [one["options"]["beam_size"] for one in origins(output)] == [3, 5]
-    for asked, told in ((ORIGIN, "with --beam-size 5; you ask for 3"), (other, "with --beam-size 3; you ask for 5")):
-        with pytest.raises(UsageError, match=told):
+    assert [origin["options"]["beam_size"] for origin in origins(output)] == [3, 5]
+    for asked, difference in (
+        (ORIGIN, "with --beam-size 5; you ask for 3"),
+        (other, "with --beam-size 3; you ask for 5"),
+    ):
+        with pytest.raises(UsageError, match=difference):
             record(output).check(asked)
     make(output, other, holds=True, resumes=True, anyway=True)
     assert len(origins(output)) == 2
@@ -125,7 +128,7 @@ def test_an_output_made_anew_has_one_origin(output: Path) -> None:
     make(output)
     other = of(options={**ORIGIN.options, "beam_size": 5})
     make(output, other)
-    assert [one["options"]["beam_size"] for one in origins(output)] == [5]
+    assert [origin["options"]["beam_size"] for origin in origins(output)] == [5]
 
 
 def test_no_wrong_record_stands_beside_rows_while_they_are_replaced(output: Path) -> None:
@@ -169,8 +172,8 @@ def test_a_record_that_cannot_be_written_is_a_remark(output: Path) -> None:
     beside = record(output, holds=False, resumes=False)
     beside.check(ORIGIN)
     beside.begin()
-    told = beside.complete()
-    assert told is not None and told.endswith(f"a later --resume cannot compare what made {output}")
+    remark = beside.complete()
+    assert remark is not None and remark.endswith(f"a later --resume cannot compare what made {output}")
 
 
 def test_files_of_a_folder_have_a_record_for_each_kind(tmp_path: Path) -> None:
@@ -182,11 +185,11 @@ def test_files_of_a_folder_have_a_record_for_each_kind(tmp_path: Path) -> None:
 
     folder.mkdir()
     for name, method in (("grid", "gradient"), ("json", "attention")):
-        made = kind(name, method)
-        assert made.check(ORIGIN) is None
-        made.begin()
+        earlier = kind(name, method)
+        assert earlier.check(ORIGIN) is None
+        earlier.begin()
         (folder / f"a.{name}").touch()
-        made.complete()
+        earlier.complete()
     assert kind("grid", "gradient", resumes=True).check(ORIGIN) is None
     with pytest.raises(UsageError, match=r"maps was made with --method attention; you ask for gradient; --resume-any"):
         kind("json", "gradient", resumes=True).check(ORIGIN)

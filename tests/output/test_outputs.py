@@ -245,7 +245,7 @@ def test_rows_of_other_paths_are_remarked_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"format": "jsno"}, r"format must be one of .*; did you mean json\?"),
         ({"sidecar": ("xml",)}, "sidecar must be one of"),
@@ -259,8 +259,8 @@ def test_rows_of_other_paths_are_remarked_on() -> None:
         ({"output": Path("-")}, "without -o rows go to stdout"),
     ],
 )
-def test_options_that_make_no_sense_are_one_line(options: dict[str, object], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_options_that_make_no_sense_are_one_line(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         OutputOptions(**options)  # type: ignore[arg-type]
 
 

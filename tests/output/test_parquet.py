@@ -65,16 +65,16 @@ def run(
 
 
 def content(path: Path = OUT) -> dict[str, bytes]:
-    return {one.name: one.read_bytes() for one in path.iterdir()}
+    return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
 def test_rows_are_those_of_every_other_format() -> None:
     run(*PICTURES)
     rows = [row.fields for row in read_records(OUT)]
-    told = [json.loads(json.dumps(result_of(picture).row())) for picture in PICTURES]
-    plain = [{"uncertain": False} | row for row in told]
+    expected = [json.loads(json.dumps(result_of(picture).row())) for picture in PICTURES]
+    plain = [{"uncertain": False} | row for row in expected]
     assert [{"uncertain": False} | dict(row) for row in rows] == plain
-    assert [one.name for one in sorted(OUT.iterdir())] == [
+    assert [file.name for file in sorted(OUT.iterdir())] == [
         "_SUCCESS", "_manifest.json", *(f"part-0000{number}.parquet" for number in range(5))
     ]  # fmt: skip
     assert json.loads((OUT / "_manifest.json").read_text()) == {"origins": [], "pictures": 23, "failed": 2}
@@ -85,7 +85,7 @@ def test_others_read_the_folder_as_one_table() -> None:
     table = pyarrow.dataset.dataset(OUT).to_table()
     assert table["path"].to_pylist() == [str(picture) for picture in PICTURES]
     assert table.filter(pyarrow.dataset.field("confidence") > 0.4).num_rows == 21
-    assert [one.error for one in read_predictions(OUT)].count("is empty (0 bytes)") == 2
+    assert [prediction.error for prediction in read_predictions(OUT)].count("is empty (0 bytes)") == 2
 
 
 @pytest.mark.parametrize("stop", range(0, 23, 2))

@@ -187,10 +187,10 @@ def test_a_csv_that_a_spreadsheet_saved_is_gone_on_with(
 )
 def test_a_csv_that_cannot_be_gone_on_with_is_left_as_it_is(tmp_path: Path, content: bytes, why: str) -> None:
     (tmp_path / "rows").write_bytes(content)
-    with pytest.raises(UsageError, match="does not hold rows of this format") as told:
+    with pytest.raises(UsageError, match="does not hold rows of this format") as caught:
         opened(tmp_path / "rows", "csv", resume=True)
-    assert why in str(told.value)
-    assert "\n" not in str(told.value)
+    assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert (tmp_path / "rows").read_bytes() == content
 
 
@@ -336,11 +336,11 @@ def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
 @every_format
 def test_a_full_disk_is_one_line_and_loses_no_row(tmp_path: Path, form: str) -> None:
     path = tmp_path / "rows"
-    one = len(write(tmp_path / "one", form, CAPTIONED))
+    size = len(write(tmp_path / "one", form, CAPTIONED))
     rows = opened(path, form)
     rows.write(CAPTIONED)
     before = path.read_bytes()
-    with file_size_limit(one + 10), pytest.raises(CapcliError, match=r"too large; the rows it holds are whole"):
+    with file_size_limit(size + 10), pytest.raises(CapcliError, match=r"too large; the rows it holds are whole"):
         rows.write(Result(Path("long.jpg"), ("A dog " * 20,), (0.5,), "base"))
     assert path.read_bytes() == before
     rows.__exit__(RuntimeError, None, None)
@@ -350,9 +350,9 @@ def test_a_full_disk_is_one_line_and_loses_no_row(tmp_path: Path, form: str) -> 
 
 @pytest.mark.parametrize("place", ["absent/rows.jsonl", "."])
 def test_a_place_that_takes_no_file_is_one_line(tmp_path: Path, place: str) -> None:
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as caught:
         opened(tmp_path / place, "jsonl")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need privileges there")

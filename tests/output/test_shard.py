@@ -66,7 +66,9 @@ def test_a_picture_knows_how_many_are_computed_with_it_in_the_whole_run(total: i
     batches = [pictures[start : start + batch] for start in range(0, total, batch)]
     for share in (Share.of(Shard(number, of), pictures, Path("/all")) for number in range(1, of + 1)):
         together = share.together(batch)
-        assert all(together(one) == len(each) for each in batches for one in each if one in share.pictures)
+        assert all(
+            together(picture) == len(group) for group in batches for picture in group if picture in share.pictures
+        )
 
 
 def test_a_record_is_read_back(tmp_path: Path) -> None:

@@ -212,9 +212,9 @@ def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path, kind: str, c
 def test_a_sidecar_that_cannot_be_written_is_one_clause(tmp_path: Path, kind: str) -> None:
     (picture,) = pictures(tmp_path, "a.jpg")
     (tmp_path / f"a.{kind}").mkdir()
-    with pytest.raises(SidecarError, match="cannot be written") as told:
+    with pytest.raises(SidecarError, match="cannot be written") as caught:
         Sidecars(kind, None, tmp_path).write(captioned(picture))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     assert {path.name for path in tmp_path.iterdir()} == {"a.jpg", f"a.{kind}"}
 
 

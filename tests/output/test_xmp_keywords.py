@@ -77,5 +77,5 @@ def test_merging_takes_no_byte_away_and_adds_every_word(had: list[str], new: lis
     after = merge_xmp(before, "a", [Keyword(word, 1.0) for word in new])
     rest = iter(re.split(rb"(?<=>)|(?=<)", after))
     assert all(part in rest for part in re.split(rb"(?<=>)|(?=<)", before))
-    folded = {" ".join(one.casefold().split()) for one in items(after, SUBJECT)}
-    assert folded >= {" ".join(re.sub("[\ufffe\uffff]", "", one).casefold().split()) for one in new}
+    folded = {" ".join(word.casefold().split()) for word in items(after, SUBJECT)}
+    assert folded >= {" ".join(re.sub("[\ufffe\uffff]", "", word).casefold().split()) for word in new}

@@ -8,7 +8,7 @@ import pytest
 from colour_spaces import INKS, SPACES, Space, cmyk_profile, encode, grey_profile
 from PIL import Image, ImageCms
 from png_files import GREY, GREY_ALPHA, RGB, RGB_ALPHA, chunk, gamma, png, primaries, profile
-from stored_photograph import distance, grey, photograph, seen
+from stored_photograph import distance, grey, photograph, read_pixels
 
 from capcli.pictures.colour import transform_of
 from capcli.pictures.profile import coded_profile, rgb_profile
@@ -48,8 +48,8 @@ def test_an_embedded_profile_is_applied(tmp_path: Path, kind: str, space: Space)
     Image.fromarray(PIXELS).save(path, icc_profile=space.profile, **FORMATS[kind])
     # What the format itself loses is no matter here.
     stored = np.asarray(Image.open(path).convert("RGB")) / 255
-    assert distance(seen(path), space.to_srgb(stored)) < 0.5
-    assert distance(seen(path), PIXELS) > 4
+    assert distance(read_pixels(path), space.to_srgb(stored)) < 0.5
+    assert distance(read_pixels(path), PIXELS) > 4
 
 
 def test_a_profile_is_applied_where_a_jpeg_is_decoded_smaller(tmp_path: Path) -> None:
@@ -66,12 +66,12 @@ def test_a_grey_profile_is_applied(tmp_path: Path, kind: str, exponent: float) -
     path = tmp_path / f"a.{kind}"
     Image.fromarray(grey(PIXELS)).save(path, icc_profile=grey_profile(exponent))
     stored = np.asarray(Image.open(path)) / 255
-    assert distance(seen(path), 255 * encode(stored**exponent)) < 0.6
+    assert distance(read_pixels(path), 255 * encode(stored**exponent)) < 0.6
 
 
 def test_grey_pixels_follow_the_curve_of_an_rgb_profile(tmp_path: Path) -> None:
     Image.fromarray(grey(PIXELS)).save(tmp_path / "a.png", icc_profile=SPACES["prophoto"].profile)
-    assert distance(seen(tmp_path / "a.png"), 255 * encode((grey(PIXELS) / 255) ** 1.8)) < 1
+    assert distance(read_pixels(tmp_path / "a.png"), 255 * encode((grey(PIXELS) / 255) ** 1.8)) < 1
 
 
 @pytest.mark.parametrize("kind", ["jpg", "tif"])
@@ -79,9 +79,9 @@ def test_grey_pixels_follow_the_curve_of_an_rgb_profile(tmp_path: Path) -> None:
 def test_cmyk_has_the_inks_of_its_profile(tmp_path: Path, kind: str, ink: tuple[int, ...]) -> None:
     path = tmp_path / f"a.{kind}"
     Image.new("CMYK", (16, 16), ink).save(path, icc_profile=cmyk_profile())
-    assert seen(path)[8, 8].tolist() == pytest.approx(INKS[ink], abs=4)
+    assert read_pixels(path)[8, 8].tolist() == pytest.approx(INKS[ink], abs=4)
     Image.new("CMYK", (16, 16), ink).save(path)
-    assert seen(path)[8, 8].tolist() == [255 - level for level in ink[:3]]
+    assert read_pixels(path)[8, 8].tolist() == [255 - level for level in ink[:3]]
 
 
 def test_colours_are_converted_before_transparency_is_put_on_white(tmp_path: Path, space: Space) -> None:
@@ -92,7 +92,7 @@ def test_colours_are_converted_before_transparency_is_put_on_white(tmp_path: Pat
     expected = space.to_srgb(PIXELS / 255) * share + 255 * (1 - share)
     for kind, options in {"png": {}, "webp": {"lossless": True, "exact": True}, "tif": {}}.items():
         image.save(tmp_path / f"a.{kind}", icc_profile=space.profile, **options)
-        assert distance(seen(tmp_path / f"a.{kind}"), expected) < 0.8
+        assert distance(read_pixels(tmp_path / f"a.{kind}"), expected) < 0.8
 
 
 def test_a_palette_with_transparency_and_a_profile(tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_a_palette_with_transparency_and_a_profile(tmp_path: Path) -> None:
     clear = np.asarray(palette) == 3
     palette.save(tmp_path / "one.png", icc_profile=space.profile, transparency=3)
     expected = np.where(clear[..., None], 255, space.to_srgb(stored))
-    assert distance(seen(tmp_path / "one.png"), expected) < 0.6
+    assert distance(read_pixels(tmp_path / "one.png"), expected) < 0.6
     alphas = bytes([255, 128] * 16)
     palette.save(tmp_path / "many.png", icc_profile=space.profile, transparency=alphas)
     share = np.frombuffer(alphas, np.uint8)[np.asarray(palette)][..., None] / 255
-    assert distance(seen(tmp_path / "many.png"), space.to_srgb(stored) * share + 255 * (1 - share)) < 0.8
+    assert distance(read_pixels(tmp_path / "many.png"), space.to_srgb(stored) * share + 255 * (1 - share)) < 0.8
 
 
 def test_grey_with_alpha_and_a_profile(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_grey_with_alpha_and_a_profile(tmp_path: Path) -> None:
     image.save(tmp_path / "a.png", icc_profile=grey_profile(1.0))
     share = 128 / 255
     expected = 255 * encode(grey(PIXELS) / 255) * share + 255 * (1 - share)
-    assert distance(seen(tmp_path / "a.png"), expected) < 0.6
+    assert distance(read_pixels(tmp_path / "a.png"), expected) < 0.6
 
 
 @pytest.mark.parametrize("kind", ["png", "tif"])
@@ -132,14 +132,14 @@ def test_shadows_of_linear_16_bit_samples_are_smooth(tmp_path: Path, kind: str, 
     else:
         extra = {"extrasamples": ["unassalpha"]} if alpha else {}
         tifffile.imwrite(path, samples, photometric="rgb", iccprofile=linear, **extra)
-    assert distance(seen(path), dark) < 0.7  # cut to 8 bits first, they are 2 to 4 off
+    assert distance(read_pixels(path), dark) < 0.7  # cut to 8 bits first, they are 2 to 4 off
 
 
 def test_deep_grey_follows_its_profile(tmp_path: Path) -> None:
     dark = grey(PIXELS) // 4
     samples = np.rint(65535 * light(dark)).astype(np.uint16)
     (tmp_path / "a.png").write_bytes(png(samples, GREY, 16, profile(grey_profile(1.0))))
-    assert distance(seen(tmp_path / "a.png"), dark) < 0.7
+    assert distance(read_pixels(tmp_path / "a.png"), dark) < 0.7
 
 
 @pytest.mark.parametrize(
@@ -161,14 +161,14 @@ def test_a_profile_that_is_broken_or_for_other_pixels_does_not_count(tmp_path: P
     options = FORMATS[kind]
     Image.fromarray(PIXELS).save(tmp_path / f"with.{kind}", icc_profile=broken, **options)
     Image.fromarray(PIXELS).save(tmp_path / f"without.{kind}", **options)
-    assert distance(seen(tmp_path / f"with.{kind}"), seen(tmp_path / f"without.{kind}")) == 0
+    assert distance(read_pixels(tmp_path / f"with.{kind}"), read_pixels(tmp_path / f"without.{kind}")) == 0
 
 
 def test_a_profile_for_rgb_does_not_count_in_cmyk(tmp_path: Path) -> None:
     cmyk = Image.fromarray(PIXELS).convert("CMYK")
     cmyk.save(tmp_path / "with.tif", icc_profile=SPACES["prophoto"].profile)
     cmyk.save(tmp_path / "without.tif")
-    assert distance(seen(tmp_path / "with.tif"), seen(tmp_path / "without.tif")) == 0
+    assert distance(read_pixels(tmp_path / "with.tif"), read_pixels(tmp_path / "without.tif")) == 0
 
 
 def test_pixels_in_srgb_are_left_alone_and_cost_no_more_than_a_look() -> None:
@@ -194,7 +194,7 @@ def test_what_was_converted_is_not_converted_again() -> None:
 
 def test_the_square_for_a_model_has_the_same_colours(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.png", icc_profile=SPACES["prophoto"].profile)
-    assert (read_array(tmp_path / "a.png", 64) == to_array(Image.fromarray(seen(tmp_path / "a.png")), 64)).all()
+    assert (read_array(tmp_path / "a.png", 64) == to_array(Image.fromarray(read_pixels(tmp_path / "a.png")), 64)).all()
 
 
 @pytest.mark.parametrize("exponent", [1.0, 0.55556, 0.8])
@@ -204,7 +204,7 @@ def test_the_gamma_of_a_png_is_applied(tmp_path: Path, exponent: float, depth: i
     samples = np.rint(top * light(PIXELS) ** exponent)
     (tmp_path / "a.png").write_bytes(png(samples, RGB, depth, gamma(exponent)))
     stored = samples / top
-    assert distance(seen(tmp_path / "a.png"), 255 * encode(stored ** (1 / exponent))) < 0.7
+    assert distance(read_pixels(tmp_path / "a.png"), 255 * encode(stored ** (1 / exponent))) < 0.7
 
 
 def test_gamma_in_every_kind_of_png(tmp_path: Path) -> None:
@@ -212,19 +212,19 @@ def test_gamma_in_every_kind_of_png(tmp_path: Path) -> None:
     level = grey(PIXELS)
     expected = 255 * encode(level / 255)
     path.write_bytes(png(level, GREY, 8, gamma(1)))
-    assert distance(seen(path), expected) < 0.6
+    assert distance(read_pixels(path), expected) < 0.6
     path.write_bytes(png(level.astype(int) * 257, GREY, 16, gamma(1)))
-    assert distance(seen(path), expected) < 0.6
+    assert distance(read_pixels(path), expected) < 0.6
     opaque = np.full_like(level, 255)
     path.write_bytes(png(np.dstack([level, opaque]), GREY_ALPHA, 8, gamma(1)))
-    assert distance(seen(path), expected) < 0.6
+    assert distance(read_pixels(path), expected) < 0.6
     path.write_bytes(png(np.dstack([PIXELS, opaque]), RGB_ALPHA, 8, gamma(1)))
-    assert distance(seen(path), 255 * encode(PIXELS / 255)) < 0.6
+    assert distance(read_pixels(path), 255 * encode(PIXELS / 255)) < 0.6
 
 
 def test_primaries_of_a_png_are_applied_with_its_gamma(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(PIXELS, RGB, 8, gamma(1 / 2.2), primaries(*ADOBE_PRIMARIES)))
-    assert distance(seen(tmp_path / "a.png"), SPACES["adobe"].to_srgb(PIXELS / 255)) < 0.6
+    assert distance(read_pixels(tmp_path / "a.png"), SPACES["adobe"].to_srgb(PIXELS / 255)) < 0.6
 
 
 AS_THEY_ARE = {
@@ -245,19 +245,19 @@ AS_THEY_ARE = {
 @pytest.mark.parametrize("chunks", AS_THEY_ARE.values(), ids=AS_THEY_ARE)
 def test_where_a_png_means_srgb_or_nothing_its_pixels_are_as_they_are(tmp_path: Path, chunks: list[bytes]) -> None:
     (tmp_path / "a.png").write_bytes(png(PIXELS, RGB, 8, *chunks))
-    assert distance(seen(tmp_path / "a.png"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "a.png"), PIXELS) == 0
 
 
 def test_the_code_points_of_a_png_go_before_all_else(tmp_path: Path) -> None:
     p3 = chunk(b"cICP", bytes([12, 13, 0, 1]))
     path = tmp_path / "a.png"
     path.write_bytes(png(PIXELS, RGB, 8, p3))
-    alone = seen(path)
+    alone = read_pixels(path)
     assert distance(alone, PIXELS) > 2
     path.write_bytes(png(PIXELS, RGB, 8, p3, profile(SPACES["prophoto"].profile)))
-    assert distance(seen(path), alone) == 0
+    assert distance(read_pixels(path), alone) == 0
     path.write_bytes(png(PIXELS, RGB, 8, p3, gamma(1)))
-    assert distance(seen(path), alone) == 0
+    assert distance(read_pixels(path), alone) == 0
 
 
 def pq(nits: np.ndarray) -> np.ndarray:
@@ -278,10 +278,10 @@ def test_high_dynamic_range_has_white_where_screens_have_it(
     samples = np.rint(65535 * encoded(203 * light(PIXELS)))
     code = chunk(b"cICP", bytes([1, transfer, 0, 1]))
     (tmp_path / "a.png").write_bytes(png(samples, RGB, 16, code))
-    assert distance(seen(tmp_path / "a.png"), PIXELS) < 0.7
+    assert distance(read_pixels(tmp_path / "a.png"), PIXELS) < 0.7
     bright = np.rint(65535 * encoded(np.full((8, 8, 3), 900.0)))
     (tmp_path / "bright.png").write_bytes(png(bright, RGB, 16, code))
-    assert (seen(tmp_path / "bright.png") == 255).all()
+    assert (read_pixels(tmp_path / "bright.png") == 255).all()
 
 
 def with_code_points(avif: bytes, primaries: int, transfer: int) -> bytes:
@@ -295,12 +295,12 @@ def test_the_code_points_of_an_avif_are_applied(tmp_path: Path) -> None:
     plain = path.read_bytes()
     stored = np.asarray(Image.open(path)) / 255
     path.write_bytes(with_code_points(plain, 1, 8))
-    assert distance(seen(path), SPACES["linear"].to_srgb(stored)) < 0.7
+    assert distance(read_pixels(path), SPACES["linear"].to_srgb(stored)) < 0.7
     path.write_bytes(with_code_points(plain, 2, 8))
-    assert distance(seen(path), SPACES["linear"].to_srgb(stored)) < 0.7
+    assert distance(read_pixels(path), SPACES["linear"].to_srgb(stored)) < 0.7
     for primaries_and_transfer in ((1, 13), (1, 1), (1, 6), (2, 2)):
         path.write_bytes(with_code_points(plain, *primaries_and_transfer))
-        assert distance(seen(path), 255 * stored) == 0
+        assert distance(read_pixels(path), 255 * stored) == 0
 
 
 def test_the_code_points_of_a_heic_are_applied(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_the_code_points_of_a_heic_are_applied(tmp_path: Path) -> None:
     path = tmp_path / "a.heic"
     Image.fromarray(PIXELS).save(path, **FORMATS["heic"], color_primaries=1, transfer_characteristics=8)
     stored = np.asarray(Image.open(path).convert("RGB")) / 255
-    assert distance(seen(path), SPACES["linear"].to_srgb(stored)) < 0.7
+    assert distance(read_pixels(path), SPACES["linear"].to_srgb(stored)) < 0.7
 
 
 def test_the_profile_of_a_jpeg_2000_is_applied(tmp_path: Path) -> None:
@@ -323,16 +323,16 @@ def test_the_profile_of_a_jpeg_2000_is_applied(tmp_path: Path) -> None:
     path.write_bytes(
         content[:header] + grown.to_bytes(4, "big") + content[header + 4 : at] + box + content[at + length :]
     )
-    assert distance(seen(path), space.to_srgb(PIXELS / 255)) < 0.5
+    assert distance(read_pixels(path), space.to_srgb(PIXELS / 255)) < 0.5
 
 
 def test_profiles_made_of_numbers_are_those_of_the_specifications() -> None:
     """A colour space described by its primaries is the published one."""
     points = tuple(zip(ADOBE_PRIMARIES[::2], ADOBE_PRIMARIES[1::2], strict=True))
-    made = rgb_profile(points, 2.2)
-    assert made is not None
+    icc_profile = rgb_profile(points, 2.2)
+    assert icc_profile is not None
     image = Image.fromarray(PIXELS)
-    image.info["icc_profile"] = made
+    image.info["icc_profile"] = icc_profile
     assert distance(upright_rgb(image), SPACES["adobe"].to_srgb(PIXELS / 255)) < 0.5
     image.info["icc_profile"] = coded_profile(12, 4)
     assert distance(upright_rgb(image), SPACES["display p3"].to_srgb(PIXELS / 255)) < 0.5
@@ -347,10 +347,10 @@ def test_large_pictures_of_deep_samples_are_converted_part_by_part(
     for name, chunks in (("plain", ()), ("managed", (profile(given),))):
         path = tmp_path / f"{name}.png"
         path.write_bytes(png(pixels.astype(int) * 257, RGB if channels == "rgb" else GREY, 16, *chunks))
-        whole = seen(path)
+        whole = read_pixels(path)
         with monkeypatch.context() as patch:
             patch.setattr("capcli.pictures.samples._AT_ONCE", 1000)
-            assert distance(seen(path), whole) == 0
+            assert distance(read_pixels(path), whole) == 0
 
 
 def test_a_profile_of_no_known_type_does_not_count() -> None:

@@ -16,9 +16,9 @@ SIDEWAYS = 6
 
 
 def exif(**moments: str) -> Image.Exif:
-    made = Image.Exif()
-    made.get_ifd(ExifTags.IFD.Exif).update({ExifTags.Base[name]: moment for name, moment in moments.items()})
-    return made
+    tags = Image.Exif()
+    tags.get_ifd(ExifTags.IFD.Exif).update({ExifTags.Base[name]: moment for name, moment in moments.items()})
+    return tags
 
 
 def picture(width: int = 40, height: int = 30) -> Image.Image:
@@ -34,13 +34,13 @@ def test_the_same_pixels_have_one_hash(tmp_path: Path) -> None:
     changed.save(tmp_path / "d.png")
     a, b, c, d = (read_described(tmp_path / name, 8)[1] for name in ("a.png", "b.bmp", "c.tif", "d.png"))
     assert a.pixels == b.pixels == c.pixels != d.pixels
-    assert {(one.width, one.height) for one in (a, b, c, d)} == {(40, 30)}
+    assert {(facts.width, facts.height) for facts in (a, b, c, d)} == {(40, 30)}
 
 
 def turned() -> Image.Exif:
-    made = Image.Exif()
-    made[ExifTags.Base.Orientation] = SIDEWAYS
-    return made
+    tags = Image.Exif()
+    tags[ExifTags.Base.Orientation] = SIDEWAYS
+    return tags
 
 
 def test_a_reduced_jpeg_tells_its_whole_size_and_the_array_is_the_same(tmp_path: Path) -> None:

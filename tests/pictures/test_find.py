@@ -47,7 +47,7 @@ def test_names_that_differ_in_their_digits_alone_come_in_the_order_of_all_names(
 ) -> None:
     root = tmp_path_factory.mktemp("alike")
     make(root, *alike, *(["img_1.jpg"] if other else []))
-    assert names(find_pictures([root]), root) == sorted({one.name for one in root.iterdir()}, key=natural)
+    assert names(find_pictures([root]), root) == sorted({path.name for path in root.iterdir()}, key=natural)
 
 
 def test_pictures_by_their_folders_are_the_same(tree: Path) -> None:
@@ -425,11 +425,11 @@ def test_pictures_come_before_the_folders_behind_them_are_looked_into(tmp_path: 
 def test_each_iteration_looks_anew_and_can_be_remembered(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", "sub/b.jpg")
     found = find_pictures([tmp_path], recursive=True)
-    seen = found.remember()
-    one, other = iter(found), iter(found)
-    assert (next(one), next(other)) == (tmp_path / "a.jpg", tmp_path / "a.jpg")
-    assert list(one) == list(other) == [tmp_path / "sub" / "b.jpg"]
-    assert seen == {tmp_path / "a.jpg", tmp_path / "sub" / "b.jpg"}
+    remembered = found.remember()
+    first, second = iter(found), iter(found)
+    assert (next(first), next(second)) == (tmp_path / "a.jpg", tmp_path / "a.jpg")
+    assert list(first) == list(second) == [tmp_path / "sub" / "b.jpg"]
+    assert remembered == {tmp_path / "a.jpg", tmp_path / "sub" / "b.jpg"}
 
 
 PLACES = ["", "a", "a/b", "c", "link", "a/1.jpg", "a/b/2.jpg", "c/.4.jpg"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from stored_photograph import distance, grey, photograph, seen
+from stored_photograph import distance, grey, photograph, read_pixels
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_picture
@@ -40,7 +40,7 @@ def test_the_end_alone_may_be_missing(tmp_path: Path, kind: str, missing: int) -
     whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
     whole.write_bytes(jpeg(kind))
     cut.write_bytes(jpeg(kind)[:-missing])
-    assert distance(seen(cut), seen(whole)) == 0
+    assert distance(read_pixels(cut), read_pixels(whole)) == 0
     smaller = read_picture(cut, at_least=16)
     assert distance(smaller, read_picture(whole, at_least=16)) == 0
     assert smaller.size < read_picture(cut).size
@@ -89,8 +89,8 @@ def test_xmp_does_not_turn_a_picture_and_exif_beside_it_does(tmp_path: Path, kin
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
     image = Image.fromarray(PIXELS)
     image.save(path, **options)
-    assert distance(seen(path), PIXELS) < 8
+    assert distance(read_pixels(path), PIXELS) < 8
     exif = Image.Exif()
     exif[0x0112] = 3
     image.save(path, exif=exif.tobytes(), **options)
-    assert distance(seen(path), PIXELS[::-1, ::-1]) < 8
+    assert distance(read_pixels(path), PIXELS[::-1, ::-1]) < 8

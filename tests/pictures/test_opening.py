@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stored_photograph import distance, photograph, seen
+from stored_photograph import distance, photograph, read_pixels
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_picture, upright_size
@@ -68,21 +68,21 @@ def with_clean_aperture(content: bytes, *numbers: int) -> bytes:
 def test_an_avif_is_cut_to_its_clean_aperture(tmp_path: Path) -> None:
     path = tmp_path / "a.avif"
     path.write_bytes(avif())
-    whole = seen(path)
+    whole = read_pixels(path)
     middle = whole[18:54, 24:72]
     path.write_bytes(with_clean_aperture(avif(), 48, 1, 36, 1, 0, 1, 0, 1))
-    assert distance(seen(path), middle) == 0
+    assert distance(read_pixels(path), middle) == 0
     assert upright_size(path) == (48, 36)
     path.write_bytes(with_clean_aperture(avif(), 96, 2, 72, 2, -24, 1, -18, 1))
-    assert distance(seen(path), whole[:36, :48]) == 0
+    assert distance(read_pixels(path), whole[:36, :48]) == 0
 
 
 def test_an_avif_is_cut_before_it_is_turned(tmp_path: Path) -> None:
     path = tmp_path / "a.avif"
     path.write_bytes(avif())
-    whole = seen(path)
+    whole = read_pixels(path)
     path.write_bytes(with_clean_aperture(avif(orientation=6), 48, 1, 36, 1, -24, 1, -18, 1))
-    assert distance(seen(path), np.rot90(whole[:36, :48], -1)) == 0
+    assert distance(read_pixels(path), np.rot90(whole[:36, :48], -1)) == 0
     assert upright_size(path) == (36, 48)
 
 
@@ -121,13 +121,13 @@ def psd(pixels: np.ndarray, depth: int = 8, *, layers: int | None = None) -> byt
 def test_photoshop_files_are_read_and_a_saved_selection_is_no_transparency(tmp_path: Path) -> None:
     path = tmp_path / "a.psd"
     path.write_bytes(psd(PIXELS))
-    assert distance(seen(path), PIXELS) == 0
+    assert distance(read_pixels(path), PIXELS) == 0
     clear = np.dstack([PIXELS, np.zeros((HEIGHT, WIDTH), np.uint8)])
     for layers in (None, 1):
         path.write_bytes(psd(clear, layers=layers))
-        assert distance(seen(path), PIXELS) == 0
+        assert distance(read_pixels(path), PIXELS) == 0
     path.write_bytes(psd(clear, layers=-1))
-    assert (seen(path) == 255).all()
+    assert (read_pixels(path) == 255).all()
 
 
 def test_a_photoshop_file_of_16_bits_says_so(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from colour_spaces import SPACES
 from PIL import Image, PngImagePlugin
 from png_files import GREY, PALETTE, RGB, chunk, gamma, png, profile, transparent
-from stored_photograph import distance, grey, photograph, seen
+from stored_photograph import distance, grey, photograph, read_pixels
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_picture, upright_size
@@ -31,7 +31,7 @@ def test_a_transparent_grey_is_white_at_any_depth(tmp_path: Path, depth: int) ->
     clear = int(np.median(samples))
     (tmp_path / "a.png").write_bytes(png(samples, GREY, depth, transparent(clear)))
     expected = np.where(samples == clear, 255, np.rint(samples / top * 255))
-    assert distance(seen(tmp_path / "a.png"), expected) < 0.01
+    assert distance(read_pixels(tmp_path / "a.png"), expected) < 0.01
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -41,7 +41,7 @@ def test_a_transparent_colour_is_white_and_its_neighbours_are_not(tmp_path: Path
     neighbour = clear + np.array([0, 0, 1])
     samples[0, :2] = clear, neighbour
     (tmp_path / "a.png").write_bytes(png(samples, RGB, depth, transparent(*clear)))
-    shown = seen(tmp_path / "a.png")
+    shown = read_pixels(tmp_path / "a.png")
     assert (shown[0, 0] == 255).all()
     assert (shown[40, 40] == 255).all()
     assert distance(shown[0, 1], neighbour / (2**depth - 1) * 255) < 1
@@ -56,11 +56,11 @@ def test_the_transparency_of_colours_that_a_palette_lacks_does_not_matter(tmp_pa
     shown = []
     for alphas in (bytes([0, 255] * 16), bytes([0, 255] * 16 + [0] * 200)):
         path.write_bytes(png(np.asarray(palette), PALETTE, 8, colours, chunk(b"tRNS", alphas)))
-        shown.append(seen(path))
+        shown.append(read_pixels(path))
     assert distance(*shown) == 0
     assert (shown[0][np.asarray(palette) % 2 == 0] == 255).all()
     path.write_bytes(png(np.asarray(palette), PALETTE, 8, colours, chunk(b"tRNS", bytes(300))))
-    assert distance(seen(path), palette.convert("RGB")) == 0
+    assert distance(read_pixels(path), palette.convert("RGB")) == 0
 
 
 BESIDE = {
@@ -83,7 +83,7 @@ BESIDE = {
 def test_what_is_broken_or_long_beside_the_pixels_does_not_lose_them(tmp_path: Path, beside: str, behind: bool) -> None:
     path, odd = tmp_path / "a.png", BESIDE[beside]
     path.write_bytes(png(PIXELS, RGB, 8, after=odd) if behind else png(PIXELS, RGB, 8, odd))
-    assert distance(seen(path), PIXELS) == 0
+    assert distance(read_pixels(path), PIXELS) == 0
     assert upright_size(path) == PIXELS.shape[1::-1]
 
 
@@ -91,19 +91,19 @@ def test_what_is_sound_still_counts_beside_what_is_broken(tmp_path: Path) -> Non
     path = tmp_path / "a.png"
     broken = BESIDE["a text"]
     path.write_bytes(png(PIXELS, RGB, 8, broken, gamma(1)))
-    with_gamma = seen(path)
+    with_gamma = read_pixels(path)
     assert distance(with_gamma, PIXELS) > 20
     path.write_bytes(png(PIXELS, RGB, 8, gamma(1)))
-    assert distance(seen(path), with_gamma) == 0
+    assert distance(read_pixels(path), with_gamma) == 0
     path.write_bytes(png(PIXELS, RGB, 8, broken, profile(SPACES["prophoto"].profile)))
-    assert distance(seen(path), SPACES["prophoto"].to_srgb(PIXELS / 255)) < 0.5
+    assert distance(read_pixels(path), SPACES["prophoto"].to_srgb(PIXELS / 255)) < 0.5
     path.write_bytes(png(PIXELS, RGB, 8, broken, chunk(b"eXIf", EXIF)))
-    assert distance(seen(path), np.rot90(PIXELS)) == 0
+    assert distance(read_pixels(path), np.rot90(PIXELS)) == 0
     raw = f"\nexif\n{len(EXIF)}\n{EXIF.hex()}\n".encode()
     path.write_bytes(png(PIXELS, RGB, 8, broken, chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(raw))))
-    assert distance(seen(path), np.rot90(PIXELS)) == 0
+    assert distance(read_pixels(path), np.rot90(PIXELS)) == 0
     path.write_bytes(png(LEVELS, GREY, 8, broken, transparent(int(LEVELS[40, 40]))))
-    assert (seen(path)[40, 40] == 255).all()
+    assert (read_pixels(path)[40, 40] == 255).all()
 
 
 def test_a_profile_of_more_than_a_megabyte_is_applied(tmp_path: Path) -> None:
@@ -112,18 +112,18 @@ def test_a_profile_of_more_than_a_megabyte_is_applied(tmp_path: Path) -> None:
     long = space.profile + bytes(np.random.default_rng(0).integers(0, 256, 2_000_000, np.uint8))
     long = len(long).to_bytes(4, "big") + long[4:]
     (tmp_path / "a.png").write_bytes(png(PIXELS, RGB, 8, profile(long)))
-    assert distance(seen(tmp_path / "a.png"), space.to_srgb(PIXELS / 255)) < 0.5
+    assert distance(read_pixels(tmp_path / "a.png"), space.to_srgb(PIXELS / 255)) < 0.5
 
 
 def test_a_profile_that_is_a_bomb_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(PIXELS, RGB, 8, profile(bytes(30_000_000))))
-    assert distance(seen(tmp_path / "a.png"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "a.png"), PIXELS) == 0
 
 
 @pytest.mark.parametrize("missing", [1, 4, 8, 12])
 def test_the_end_may_be_missing(tmp_path: Path, missing: int) -> None:
     (tmp_path / "a.png").write_bytes(png(PIXELS, RGB, 8)[:-missing])
-    assert distance(seen(tmp_path / "a.png"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "a.png"), PIXELS) == 0
 
 
 @pytest.mark.parametrize("broken", ["IHDR", "PLTE", "IDAT"])
@@ -135,7 +135,7 @@ def test_a_wrong_checksum_of_the_pixels_themselves_is_damage_or_shows_them(tmp_p
     content[at + 4 + length] ^= 1
     (tmp_path / "a.png").write_bytes(content)
     try:
-        assert distance(seen(tmp_path / "a.png"), palette.convert("RGB")) == 0
+        assert distance(read_pixels(tmp_path / "a.png"), palette.convert("RGB")) == 0
     except UnreadableImage as error:
         assert error.reason.startswith("is damaged")
 

@@ -29,7 +29,7 @@ Make = Callable[..., ReadingProcess]
 @pytest.fixture
 def make() -> Iterator[Make]:
     """Starts a process; `change` is Python that changes how its worker reads, e.g. the function `read`."""
-    made = []
+    processes = []
 
     def process(
         change: str = "", *, patience: float = 120, large: AbstractContextManager[object] | None = None
@@ -43,14 +43,14 @@ def make() -> Iterator[Make]:
             worker.main()
         """
         command = [sys.executable, "-c", program] if change else worker_command()
-        made.append(ReadingProcess(command, patience, large or nullcontext()))
-        made[-1].start()
-        return made[-1]
+        processes.append(ReadingProcess(command, patience, large or nullcontext()))
+        processes[-1].start()
+        return processes[-1]
 
     yield process
-    for one in made:
-        one.close()
-        one.reap()
+    for reading in processes:
+        reading.close()
+        reading.reap()
 
 
 @pytest.fixture
@@ -67,16 +67,16 @@ def test_one_process_reads_many(make: Make, wanted: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "told"),
+    ("end", "reason"),
     [
         ("os._exit(7)", "exit code 7"),
         pytest.param("os.kill(os.getpid(), signal.SIGKILL)", "signal 9", marks=posix),
         ("raise SystemError", "exit code 1"),
     ],
 )
-def test_a_crash_tells_how_the_process_ended(make: Make, wanted: bytes, end: str, told: str) -> None:
+def test_a_crash_tells_how_the_process_ended(make: Make, wanted: bytes, end: str, reason: str) -> None:
     process = make(f"exec('def read(*args, **options): {end}')")
-    with pytest.raises(Crash, match=f"^{told}$"):
+    with pytest.raises(Crash, match=f"^{reason}$"):
         process.read(wanted)
     assert process.pid is None
 

@@ -213,9 +213,9 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 def test_an_orientation_behind_the_pixels_of_a_png_counts(tmp_path: Path, kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
-    told = exif.tobytes().removeprefix(b"Exif\0\0")
-    raw = f"\nexif\n{len(told)}\n{told.hex()}\n".encode()
-    late = {"eXIf": told, "zTXt": b"Raw profile type exif\0\0" + zlib.compress(raw)}[kind]
+    block = exif.tobytes().removeprefix(b"Exif\0\0")
+    raw = f"\nexif\n{len(block)}\n{block.hex()}\n".encode()
+    late = {"eXIf": block, "zTXt": b"Raw profile type exif\0\0" + zlib.compress(raw)}[kind]
     scene().save(tmp_path / "a.png")
     png = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(png[:-12] + chunk(kind.encode(), late) + png[-12:])
@@ -310,12 +310,12 @@ def test_a_truncated_file(tmp_path: Path, kind: str) -> None:
             read_picture(half, at_least=16)
 
 
-@pytest.mark.parametrize(("name", "told"), [("a.cr2", "raw files"), ("a.jxl", "JPEG XL"), ("a.svg", "drawings")])
+@pytest.mark.parametrize(("name", "kind"), [("a.cr2", "raw files"), ("a.jxl", "JPEG XL"), ("a.svg", "drawings")])
 def test_a_file_of_a_kind_that_is_left_out_in_folders_gives_the_same_reason(
-    tmp_path: Path, name: str, told: str
+    tmp_path: Path, name: str, kind: str
 ) -> None:
     (tmp_path / name).write_bytes(b"\xff\x0a nothing that Pillow reads")
-    assert reason(tmp_path / name).startswith(f"is not a picture capcli can read ({told}")
+    assert reason(tmp_path / name).startswith(f"is not a picture capcli can read ({kind}")
 
 
 @settings(deadline=None, max_examples=60)

@@ -160,8 +160,8 @@ def test_a_picture_in_memory_is_read_as_its_file_is(tmp_path: Path, pool: Readin
     reading = pool.read(path.read_bytes(), 16, proportions=proportions, described=True).result()
     assert reading.array is not None and reading.facts is not None
     np.testing.assert_array_equal(reading.array, expected)
-    told = read_described(path, 16, proportions=proportions)[1]
-    assert reading.facts == replace(told, mtime=0)
+    facts = read_described(path, 16, proportions=proportions)[1]
+    assert reading.facts == replace(facts, mtime=0)
 
 
 @pytest.mark.parametrize(

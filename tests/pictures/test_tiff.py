@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from colour_spaces import SPACES, cmyk_profile
 from PIL import Image
-from stored_photograph import distance, grey, photograph, seen
+from stored_photograph import distance, grey, photograph, read_pixels
 
 from capcli.errors import UnreadableImage
 from capcli.pictures.read import read_picture, upright_size
@@ -58,7 +58,7 @@ def test_white_may_be_the_least_16_bit_sample(
     samples = scaled(255 - LEVELS, f"{order}u2", 65535)
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, samples, photometric="miniswhite", byteorder=order, **compression, **layout)
-    assert distance(seen(path), LEVELS) == 0
+    assert distance(read_pixels(path), LEVELS) == 0
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS, ids=names)
@@ -71,14 +71,14 @@ def test_the_channels_of_16_bit_rgb_may_lie_apart(
     path = tmp_path / "a.tif"
     options = {"photometric": "rgb", "planarconfig": "separate", "byteorder": order}
     tifffile.imwrite(path, samples, **options, **compression, **layout)
-    assert distance(seen(path), PIXELS) == 0
+    assert distance(read_pixels(path), PIXELS) == 0
 
 
 def packed_tiff(samples: np.ndarray, bits: int, order: str, photometric: int) -> bytes:
     """A TIFF of grey samples that are packed, in either order of the bytes of its numbers."""
     width = samples.shape[1]
-    each = np.unpackbits(samples.astype(">u2").view(np.uint8).reshape(-1, width, 2), axis=-1)[..., 16 - bits :]
-    strip = np.packbits(each.reshape(len(samples), -1), axis=1).tobytes()
+    unpacked = np.unpackbits(samples.astype(">u2").view(np.uint8).reshape(-1, width, 2), axis=-1)[..., 16 - bits :]
+    strip = np.packbits(unpacked.reshape(len(samples), -1), axis=1).tobytes()
     strip_at = 8 + 2 + 12 * 9 + 4
     tags = [(256, width), (257, len(samples)), (258, bits), (259, 1), (262, photometric), (273, strip_at), (277, 1)]
     tags += [(278, len(samples)), (279, len(strip))]
@@ -95,14 +95,14 @@ def test_grey_of_any_number_of_bits_is_scaled(tmp_path: Path, bits: int, order: 
     stored = samples.byteswap() if (bits, order) == (16, "<") else samples
     (tmp_path / "a.tif").write_bytes(packed_tiff(stored, bits, order, photometric))
     shown = samples / (2**bits - 1) * 255
-    assert distance(seen(tmp_path / "a.tif"), np.rint(shown if photometric == 1 else 255 - shown)) < 0.01
+    assert distance(read_pixels(tmp_path / "a.tif"), np.rint(shown if photometric == 1 else 255 - shown)) < 0.01
 
 
 @pytest.mark.parametrize("bits", [10, 12])
 def test_rgb_of_12_bits_is_scaled(tmp_path: Path, bits: int) -> None:
     samples = scaled(PIXELS, "u2", 2**bits - 1)
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", bitspersample=bits)
-    assert distance(seen(tmp_path / "a.tif"), PIXELS) < 0.01
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS) < 0.01
 
 
 @pytest.mark.parametrize("dtype", ["u4", ">u4", "u8", "u2", ">u2"])
@@ -116,7 +116,7 @@ def test_unsigned_samples_go_to_the_most_that_their_bits_hold(
     order: Any = ">" if dtype.startswith(">") else "<"
     photometric: Any = "rgb" if channels == "rgb" else "minisblack"
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric=photometric, byteorder=order, **compression)
-    assert distance(seen(tmp_path / "a.tif"), pixels) < 0.01
+    assert distance(read_pixels(tmp_path / "a.tif"), pixels) < 0.01
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i4", ">i2"])
@@ -126,9 +126,9 @@ def test_signed_samples_go_from_the_lowest_to_the_highest(tmp_path: Path, dtype:
     order: Any = ">" if dtype.startswith(">") else "<"
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="minisblack", byteorder=order)
     least, most = float(LEVELS.min()), float(LEVELS.max())
-    assert distance(seen(tmp_path / "a.tif"), (LEVELS - least) * 255 / (most - least)) < 1.2
+    assert distance(read_pixels(tmp_path / "a.tif"), (LEVELS - least) * 255 / (most - least)) < 1.2
     tifffile.imwrite(tmp_path / "flat.tif", np.full((8, 8), 5, dtype))
-    assert (seen(tmp_path / "flat.tif") == 0).all()
+    assert (read_pixels(tmp_path / "flat.tif") == 0).all()
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
@@ -147,20 +147,20 @@ def test_the_white_of_floats_is_1_and_what_is_above_is_white_too(
     for top in (1.0, 1.5, 3.0):
         samples = scaled(pixels, dtype, top)
         tifffile.imwrite(tmp_path / "a.tif", samples, photometric=photometric, byteorder=order, **compression)
-        assert distance(seen(tmp_path / "a.tif"), np.minimum(pixels * top, 255)) < 0.6
+        assert distance(read_pixels(tmp_path / "a.tif"), np.minimum(pixels * top, 255)) < 0.6
 
 
 @pytest.mark.parametrize("top", [255.0, 4095.0, 65535.0, 1e6])
 def test_floats_of_another_scale_are_no_white_picture(tmp_path: Path, top: float) -> None:
     samples = scaled(PIXELS, "f4", top / PIXELS.max() * 255)
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb")
-    assert distance(seen(tmp_path / "a.tif"), PIXELS * 255.0 / PIXELS.max()) < 0.6
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS * 255.0 / PIXELS.max()) < 0.6
 
 
 def test_floats_that_are_no_numbers_are_black_and_white(tmp_path: Path) -> None:
     samples = np.array([[np.nan, -np.inf, -3, 0, 0.5, 1, np.inf]], np.float32)
     tifffile.imwrite(tmp_path / "a.tif", samples)
-    assert seen(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 0, 0, 0, 128, 255, 255]
+    assert read_pixels(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 0, 0, 0, 128, 255, 255]
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
@@ -178,7 +178,7 @@ def test_transparency_is_put_on_white(tmp_path: Path, dtype: str, channels: str,
             samples = np.moveaxis(samples, -1, 0)
         options: Any = {"photometric": photometric, "planarconfig": planar, "extrasamples": [kind]}
         tifffile.imwrite(tmp_path / f"{kind}.tif", samples, **options)
-        shown = seen(tmp_path / f"{kind}.tif").astype(float)
+        shown = read_pixels(tmp_path / f"{kind}.tif").astype(float)
         assert distance(shown, expected[..., 0] if channels == "grey" else expected) < 1.0
 
 
@@ -187,7 +187,7 @@ def test_channels_that_mean_nothing_are_passed_over(tmp_path: Path, dtype: str) 
     top = float(np.iinfo(dtype).max)
     samples = scaled(np.dstack([PIXELS, *[np.zeros_like(LEVELS)] * 4]), dtype, top)
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=[0] * 4)
-    assert distance(seen(tmp_path / "a.tif"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS) == 0
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2"])
@@ -200,14 +200,14 @@ def test_a_fourth_channel_of_which_nothing_is_said_is_transparency(tmp_path: Pat
         tag = file.pages[0].tags["ExtraSamples"]
         file.filehandle.seek(tag.offset)
         file.filehandle.write(struct.pack("<H", 60_000))  # a tag that nobody knows
-    assert distance(seen(path), PIXELS * 0.2 + 255 * 0.8) < 1
+    assert distance(read_pixels(path), PIXELS * 0.2 + 255 * 0.8) < 1
 
 
 def test_a_jpeg_within_a_thumbnail_is_read(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         file.write(SMALL, photometric="rgb", subifds=1, **REDUCED)
         file.write(PIXELS, photometric="rgb", compression="jpeg", compressionargs={"level": 97})
-    assert distance(seen(tmp_path / "a.tif"), PIXELS) < 8
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS) < 8
 
 
 def test_deep_ycbcr_is_refused_and_not_taken_for_rgb(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_damage_behind_the_picture_does_not_lose_it(tmp_path: Path) -> None:
         second = file.pages[1].offset
     content = path.read_bytes()
     path.write_bytes(content[:second] + b"\xff" * 40)
-    assert distance(seen(path), PIXELS) == 0
+    assert distance(read_pixels(path), PIXELS) == 0
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
@@ -230,7 +230,7 @@ def test_three_grey_channels_are_colours(tmp_path: Path, dtype: str) -> None:
     top = 1.0 if dtype == "f4" else float(np.iinfo(dtype).max)
     samples = scaled(PIXELS, dtype, top)
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="minisblack", planarconfig="contig")
-    assert distance(seen(tmp_path / "a.tif"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS) == 0
 
 
 @pytest.mark.parametrize("scale", [1, 257])
@@ -241,7 +241,7 @@ def test_palettes_of_words_and_of_bytes(tmp_path: Path, scale: int, dtype: str) 
     known = np.array(palette.getpalette()).reshape(-1, 3)
     colours[:, : len(known)] = known.T * scale
     tifffile.imwrite(tmp_path / "a.tif", np.asarray(palette).astype(dtype), photometric="palette", colormap=colours)
-    assert distance(seen(tmp_path / "a.tif"), palette.convert("RGB")) == 0
+    assert distance(read_pixels(tmp_path / "a.tif"), palette.convert("RGB")) == 0
 
 
 @pytest.mark.parametrize("photometric", ["cielab", "icclab"])
@@ -254,16 +254,16 @@ def test_lab_becomes_rgb(tmp_path: Path, photometric: Any, bits: int) -> None:
         deep = lab.astype(np.uint16)
         lab = np.dstack([deep[..., 0] * 257, deep[..., 1:] * 256]).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", lab, photometric=photometric)
-    assert distance(seen(tmp_path / "a.tif"), PIXELS) < 1.5
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS) < 1.5
 
 
 def test_16_bit_cmyk_becomes_rgb_by_its_profile_or_without(tmp_path: Path) -> None:
     inks = scaled(np.dstack([255 - PIXELS, np.zeros_like(LEVELS)]), "u2", 65535)
     tifffile.imwrite(tmp_path / "plain.tif", inks, photometric="separated")
-    assert distance(seen(tmp_path / "plain.tif"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "plain.tif"), PIXELS) == 0
     tifffile.imwrite(tmp_path / "deep.tif", inks, photometric="separated", iccprofile=cmyk_profile())
     Image.fromarray((inks >> 8).astype(np.uint8), "CMYK").save(tmp_path / "8.tif", icc_profile=cmyk_profile())
-    assert distance(seen(tmp_path / "deep.tif"), seen(tmp_path / "8.tif")) < 0.1
+    assert distance(read_pixels(tmp_path / "deep.tif"), read_pixels(tmp_path / "8.tif")) < 0.1
 
 
 @pytest.mark.parametrize("dtype", ["u2", "u4", "f4"])
@@ -272,7 +272,7 @@ def test_a_profile_is_applied_to_deep_samples(tmp_path: Path, dtype: str) -> Non
     top = 1.0 if dtype == "f4" else float(np.iinfo(dtype).max)
     samples = scaled(PIXELS, dtype, top)
     tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", iccprofile=space.profile)
-    assert distance(seen(tmp_path / "a.tif"), space.to_srgb(PIXELS / 255)) < 0.5
+    assert distance(read_pixels(tmp_path / "a.tif"), space.to_srgb(PIXELS / 255)) < 0.5
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -282,14 +282,14 @@ def test_deep_samples_are_turned_upright(tmp_path: Path, orientation: int) -> No
     tag = (274, 3, 1, orientation, True)
     tifffile.imwrite(path, samples, photometric="miniswhite", extratags=[tag])
     Image.fromarray(LEVELS).save(tmp_path / "8.png", exif=exif(orientation))
-    assert distance(seen(path), seen(tmp_path / "8.png")) == 0
+    assert distance(read_pixels(path), read_pixels(tmp_path / "8.png")) == 0
     assert upright_size(path) == read_picture(path).size
 
 
 def exif(orientation: int) -> bytes:
-    told = Image.Exif()
-    told[0x0112] = orientation
-    return told.tobytes()
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags.tobytes()
 
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></x>'
@@ -300,11 +300,11 @@ def test_xmp_does_not_turn_a_tiff(tmp_path: Path, dtype: str) -> None:
     path = tmp_path / "a.tif"
     samples = scaled(PIXELS, dtype, float(np.iinfo(dtype).max))
     tifffile.imwrite(path, samples, photometric="rgb", extratags=[(700, 1, len(XMP), XMP, True)])
-    assert distance(seen(path), PIXELS) == 0
+    assert distance(read_pixels(path), PIXELS) == 0
     assert upright_size(path) == PIXELS.shape[1::-1]
     turned = (274, 3, 1, 8, True)
     tifffile.imwrite(path, samples, photometric="rgb", extratags=[(700, 1, len(XMP), XMP, True), turned])
-    assert distance(seen(path), np.rot90(PIXELS)) == 0
+    assert distance(read_pixels(path), np.rot90(PIXELS)) == 0
 
 
 Page = tuple[np.ndarray, dict[str, Any]]
@@ -327,7 +327,7 @@ def test_a_first_page_that_says_it_is_a_thumbnail_is_passed_over(
 ) -> None:
     whole = scaled(PIXELS, dtype, float(np.iinfo(dtype).max))
     write_pages(tmp_path / "a.tif", (SMALL, REDUCED), (whole, compression), (whole[::2], {}))
-    assert distance(seen(tmp_path / "a.tif"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS) == 0
     assert upright_size(tmp_path / "a.tif") == PIXELS.shape[1::-1]
 
 
@@ -336,25 +336,25 @@ def test_the_picture_may_be_a_page_within_the_thumbnail(tmp_path: Path) -> None:
         file.write(SMALL, photometric="rgb", subifds=1, **REDUCED)
         file.write(PIXELS, photometric="rgb")
         file.write(SMALL[::2], photometric="rgb")
-    assert distance(seen(tmp_path / "a.tif"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS) == 0
 
 
 def test_pages_that_say_nothing_are_pages_of_a_document(tmp_path: Path) -> None:
     write_pages(tmp_path / "a.tif", (SMALL, {}), (PIXELS, {}))
-    assert distance(seen(tmp_path / "a.tif"), SMALL) == 0
+    assert distance(read_pixels(tmp_path / "a.tif"), SMALL) == 0
     deep = scaled(SMALL, "u2", 65535)
     write_pages(tmp_path / "deep.tif", (deep, {}), (PIXELS, {}))
-    assert distance(seen(tmp_path / "deep.tif"), SMALL) == 0
+    assert distance(read_pixels(tmp_path / "deep.tif"), SMALL) == 0
 
 
 def test_small_copies_behind_the_picture_do_not_matter(tmp_path: Path) -> None:
     write_pages(tmp_path / "a.tif", (PIXELS, {}), (SMALL, REDUCED), (SMALL[::2], REDUCED))
-    assert distance(seen(tmp_path / "a.tif"), PIXELS) == 0
+    assert distance(read_pixels(tmp_path / "a.tif"), PIXELS) == 0
 
 
 def test_where_all_pages_are_small_copies_it_is_the_first(tmp_path: Path) -> None:
     write_pages(tmp_path / "a.tif", (SMALL, REDUCED), (SMALL[::2], REDUCED))
-    assert distance(seen(tmp_path / "a.tif"), SMALL) == 0
+    assert distance(read_pixels(tmp_path / "a.tif"), SMALL) == 0
 
 
 def test_the_raw_data_of_a_camera_is_refused_in_place_of_its_thumbnail(tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ def test_a_volume_gives_its_first_plane(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "pages.tif", planes, photometric="minisblack")
     tifffile.imwrite(tmp_path / "volume.tif", planes, photometric="minisblack", volumetric=True, tile=(1, 16, 16))
     for name in ("pages", "volume"):
-        assert distance(seen(tmp_path / f"{name}.tif"), LEVELS) == 0
+        assert distance(read_pixels(tmp_path / f"{name}.tif"), LEVELS) == 0
 
 
 @pytest.mark.parametrize("compression", [{}, {"compression": "lzw"}, {"compression": "zlib"}], ids=names)

@@ -12,7 +12,7 @@ import tifffile
 from colour_spaces import SPACES, cmyk_profile, grey_profile
 from PIL import Image
 from png_files import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, chunk, gamma, png, primaries, profile, transparent
-from stored_photograph import distance, grey, photograph, seen
+from stored_photograph import distance, grey, photograph, read_pixels
 from viewers import show_in_chromium, show_in_imagemagick, show_in_vips
 
 # pytest puts its own warning filters in the place of those that capcli sets.
@@ -120,14 +120,14 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.browser
 def test_pictures_look_as_in_chromium(album: Path) -> None:
     files = sorted(album.iterdir())
-    told = dict(zip((f"{number:02}.png" for number in range(len(PNGS))), PNGS, strict=True))
+    cases = dict(zip((f"{number:02}.png" for number in range(len(PNGS))), PNGS, strict=True))
     far = {}
     for file, shown in zip(files, show_in_chromium(files), strict=True):
-        ours = seen(file)
+        ours = read_pixels(file)
         height, width = ours.shape[:2]
         # Chromium cuts 16 bits to 8 before it applies a gamma.
         if (apart := distance(ours, shown[:height, :width])) > 1.5 or not (shown[height:] == 255).all():
-            far[told.get(file.name, file.name)] = round(apart, 2)
+            far[cases.get(file.name, file.name)] = round(apart, 2)
     assert not far
 
 
@@ -188,14 +188,14 @@ def test_tiffs_look_as_in_imagemagick(tmp_path: Path, name: str) -> None:
     samples, options = {**TIFFS, **WIDE}[name]
     tiff(tmp_path / "a.tif", samples, **options)
     shown = show_in_imagemagick(tmp_path / "a.tif", managed="iccprofile" in options)
-    assert distance(seen(tmp_path / "a.tif"), shown) < 1.5
+    assert distance(read_pixels(tmp_path / "a.tif"), shown) < 1.5
 
 
 @pytest.mark.parametrize("name", TIFFS)
 def test_tiffs_look_as_in_vips(tmp_path: Path, name: str) -> None:
     samples, options = TIFFS[name]
     tiff(tmp_path / "a.tif", samples, **options)
-    assert distance(seen(tmp_path / "a.tif"), show_in_vips(tmp_path / "a.tif")) < 1
+    assert distance(read_pixels(tmp_path / "a.tif"), show_in_vips(tmp_path / "a.tif")) < 1
 
 
 @pytest.mark.parametrize("kind", ["jpg", "tif"])
@@ -204,7 +204,7 @@ def test_cmyk_with_a_profile_looks_as_elsewhere(tmp_path: Path, kind: str, show:
     path = tmp_path / f"a.{kind}"
     image = Image.fromarray(PIXELS).convert("CMYK")
     image.save(path, icc_profile=cmyk_profile(), **({"quality": 97} if kind == "jpg" else {}))
-    assert distance(seen(path), show(path)) < 2.5
+    assert distance(read_pixels(path), show(path)) < 2.5
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -212,11 +212,11 @@ def test_heic_with_a_profile_looks_as_in_vips(tmp_path: Path, name: str) -> None
     pytest.importorskip("pillow_heif")
     path = tmp_path / "a.heic"
     Image.fromarray(PIXELS).save(path, icc_profile=SPACES[name].profile, quality=95)
-    assert distance(seen(path), show_in_vips(path)) < 1
+    assert distance(read_pixels(path), show_in_vips(path)) < 1
 
 
 def test_a_jpeg_without_its_end_looks_as_in_imagemagick(tmp_path: Path) -> None:
     Image.fromarray(PIXELS).save(tmp_path / "a.jpg")
     shown = show_in_imagemagick(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-2])
-    assert distance(seen(tmp_path / "a.jpg"), shown) < 1
+    assert distance(read_pixels(tmp_path / "a.jpg"), shown) < 1

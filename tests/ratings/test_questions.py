@@ -36,7 +36,7 @@ def test_sides_and_orders_tell_nothing() -> None:
     assert 150 < first["a"] < 250
     # Neither does what came before: half of the questions have the side of the one before them.
     sides = [question.systems[0][0] for question in questions]
-    assert 150 < sum(one == other for one, other in pairwise(sides)) < 250
+    assert 150 < sum(side == following for side, following in pairwise(sides)) < 250
     graded = ask(candidates(400, "a", "b"), ADEQUACY_FLUENCY, "Ann", 0)
     assert 150 < sum(question.systems[0] == ("a",) for question in graded[:400]) < 250
 
@@ -50,7 +50,7 @@ def test_each_rater_has_an_order_that_comes_back() -> None:
     assert all(set(order) == {question.id for question in first} for order in orders)
     # A picture more leaves the others in their order.
     more = [question.id for question in ask(candidates(31, "a", "b"), PREFERENCE, "Ann", 0)]
-    assert [one for one in more if one in {question.id for question in first}] == [question.id for question in first]
+    assert [key for key in more if key in {question.id for question in first}] == [question.id for question in first]
 
 
 def test_all_raters_judge_the_same_pictures_of_a_draw() -> None:
@@ -67,16 +67,16 @@ texts = st.lists(st.sampled_from(["x", "y", "z", ""]), min_size=2, max_size=5)
 
 @settings(max_examples=40)
 @given(texts, st.text(max_size=5), st.integers(0, 9))
-def test_every_two_systems_meet_once_in_some_question(said: list[str], rater: str, seed: int) -> None:
-    picture = Candidates("a.jpg", Path("a.jpg"), {f"s{number}": text for number, text in enumerate(said)})
+def test_every_two_systems_meet_once_in_some_question(captions: list[str], rater: str, seed: int) -> None:
+    picture = Candidates("a.jpg", Path("a.jpg"), {f"s{number}": text for number, text in enumerate(captions)})
     met: Counter[frozenset[str]] = Counter()
     for question in ask([picture], PREFERENCE, rater, seed):
         assert len(set(question.captions)) == len(question.captions)
         for caption, systems in zip(question.captions, question.systems, strict=True):
             assert all(picture.captions[system] == caption for system in systems)
         sides = question.systems if len(question.systems) > 1 else question.systems * 2
-        met.update({frozenset((one, other)) for one in sides[0] for other in sides[1] if one != other})
-    pairs = len(said) * (len(said) - 1) // 2
+        met.update({frozenset((left, right)) for left in sides[0] for right in sides[1] if left != right})
+    pairs = len(captions) * (len(captions) - 1) // 2
     assert len(met) == pairs
     assert set(met.values()) <= {1}
 

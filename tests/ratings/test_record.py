@@ -32,7 +32,7 @@ def test_what_is_added_is_read_and_the_last_word_counts(path: Path) -> None:
     Record(path).add([replace(ONE, value=2)])
     assert file.read_new() == [replace(ONE, value=2)]
     held, notes = read_ratings(path)
-    assert [one.value for one in held.values()] == [2, 2]
+    assert [rating.value for rating in held.values()] == [2, 2]
     assert notes == []
     file.add([replace(CHOICE, value=None)])
     assert list(read_ratings(path)[0]) == [ONE.key]
@@ -115,7 +115,7 @@ def line(**values: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "holds no ratings yet; capcli review --rate takes some"),
         (line(value=None), "holds no ratings yet"),
@@ -133,12 +133,12 @@ def line(**values: object) -> str:
         (line()[:50] + "\n" + line(), "line 1: broken JSON"),
     ],
 )
-def test_a_file_that_holds_something_else_is_one_line(path: Path, content: str, told: str) -> None:
+def test_a_file_that_holds_something_else_is_one_line(path: Path, content: str, message: str) -> None:
     path.write_text(content)
     with pytest.raises(DatasetError) as caught:
         read_ratings(path)
     assert str(caught.value).startswith(str(path))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

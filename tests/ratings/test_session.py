@@ -17,11 +17,11 @@ from capcli.ratings.session import NotRated, Session
 SAID = {"a": ("A dog.", "A cat.", "A cup."), "b": ("A hound.", "A cat.", "A mug.")}
 
 
-def begin(path: Path, way: str = PREFERENCE, rater: str = "Ann", **said: tuple[str, ...]) -> Session:
-    said = said or SAID
-    count = len(next(iter(said.values())))
+def begin(path: Path, way: str = PREFERENCE, rater: str = "Ann", **captions: tuple[str, ...]) -> Session:
+    captions = captions or SAID
+    count = len(next(iter(captions.values())))
     pictures = [
-        Candidates(f"{number}.jpg", Path(f"{number}.jpg"), {name: texts[number] for name, texts in said.items()})
+        Candidates(f"{number}.jpg", Path(f"{number}.jpg"), {name: texts[number] for name, texts in captions.items()})
         for number in range(count)
     ]
     return Session(ask(pictures, way, rater, 0), scales_of(way), rater, path)
@@ -52,8 +52,8 @@ def test_systems_that_say_the_same_are_even_as_far_as_the_rater_came(path: Path)
     session = begin(path)
     for place in range(session.count):
         session.answer(place, {PREFERENCE: 0})
-    shared = [one for one in lines(path) if len(one["captions"]) == 1]  # type: ignore[arg-type]
-    assert [(one["captions"], one["systems"], one["value"]) for one in shared] == [(["A cat."], [["a", "b"]], 0)]
+    shared = [row for row in lines(path) if len(row["captions"]) == 1]  # type: ignore[arg-type]
+    assert [(row["captions"], row["systems"], row["value"]) for row in shared] == [(["A cat."], [["a", "b"]], 0)]
     with pytest.raises(UsageError, match="say the same of every picture"):
         begin(path.with_name("other.jsonl"), a=("A cat.",), b=("A cat.",))
 
@@ -65,17 +65,17 @@ def test_what_is_taken_back_is_open_again_and_stays_in_the_file(path: Path) -> N
     assert session.count_open() == 4
     assert session.take_back(3).values == {}
     assert session.count_open() == 5
-    assert [one["value"] for one in lines(path)] == [5, 1, None, None]
+    assert [row["value"] for row in lines(path)] == [5, 1, None, None]
     with pytest.raises(NotRated, match="no answer"):
         session.take_back(3)
 
 
 def test_two_windows_of_one_rater_see_each_others_answers(path: Path) -> None:
-    one, other = begin(path), begin(path)
-    one.answer(0, {PREFERENCE: 1})
-    assert other.count_open() == 1
-    other.answer(0, {PREFERENCE: 2})
-    assert one.ask(0).values == {PREFERENCE: 2}
+    first, second = begin(path), begin(path)
+    first.answer(0, {PREFERENCE: 1})
+    assert second.count_open() == 1
+    second.answer(0, {PREFERENCE: 2})
+    assert first.ask(0).values == {PREFERENCE: 2}
 
 
 def test_an_answer_counts_for_a_system_that_came_later(path: Path) -> None:
@@ -84,7 +84,7 @@ def test_an_answer_counts_for_a_system_that_came_later(path: Path) -> None:
     later = begin(path, ADEQUACY_FLUENCY, b=("A dog.",), c=("A pony.",))
     assert (later.count, later.count_open()) == (2, 1)
     held = read_ratings(path)[0].values()
-    assert [(one.scale, set(one.systems[0]), one.value) for one in held] == [
+    assert [(judgement.scale, set(judgement.systems[0]), judgement.value) for judgement in held] == [
         ("adequacy", {"a", "b"}, 3),
         ("fluency", {"a", "b"}, 5),
     ]

@@ -45,13 +45,13 @@ def test_each_row_comes_back_with_what_became_of_its_picture(folder: Path, make:
         "",
     ]
     table = pa.table({"path": paths, "mine": range(8), "error": ["old"] * 8})
-    told = make(batch_size=3, keywords=0)(table)
-    assert told["path"].to_pylist() == paths
-    assert told["mine"].to_pylist() == list(range(8))
-    assert told["caption"].to_pylist() == [
+    result = make(batch_size=3, keywords=0)(table)
+    assert result["path"].to_pylist() == paths
+    assert result["mine"].to_pylist() == list(range(8))
+    assert result["caption"].to_pylist() == [
         "brightness 0", None, "brightness 3", None, None, "brightness 4", None, None
     ]  # fmt: skip
-    assert told["error"].to_pylist() == [
+    assert result["error"].to_pylist() == [
         None,
         "is not a picture capcli can read",
         None,
@@ -61,29 +61,29 @@ def test_each_row_comes_back_with_what_became_of_its_picture(folder: Path, make:
         "does not exist",
         "has neither path nor bytes",
     ]
-    assert told["model"].to_pylist() == [None if error else "fake" for error in told["error"].to_pylist()]
-    assert told["keywords"].null_count == 8
+    assert result["model"].to_pylist() == [None if error else "fake" for error in result["error"].to_pylist()]
+    assert result["keywords"].null_count == 8
 
 
 def test_pictures_may_come_as_bytes(folder: Path, make: Make) -> None:
     content = [(folder / "3.png").read_bytes(), None, b"", b"no picture"]
-    told = make()(pa.table({"bytes": pa.array(content, pa.binary())}))
-    assert told["caption"].to_pylist() == ["brightness 3", None, None, None]
-    assert told["error"].to_pylist()[1:] == [
+    result = make()(pa.table({"bytes": pa.array(content, pa.binary())}))
+    assert result["caption"].to_pylist() == ["brightness 3", None, None, None]
+    assert result["error"].to_pylist()[1:] == [
         "has neither path nor bytes", "is empty (0 bytes)", "is not a picture capcli can read"
     ]  # fmt: skip
-    assert told["bytes"].to_pylist() == content
+    assert result["bytes"].to_pylist() == content
 
 
 def test_columns_of_numpy_are_taken_and_given_too(folder: Path, make: Make) -> None:
-    told = make()({"path": np.array(["2.png", "bad.png"], object), "n": np.arange(2)})
-    assert told["caption"].tolist() == ["brightness 2", None]
-    assert told["n"].tolist() == [0, 1]
+    result = make()({"path": np.array(["2.png", "bad.png"], object), "n": np.arange(2)})
+    assert result["caption"].tolist() == ["brightness 2", None]
+    assert result["n"].tolist() == [0, 1]
 
 
 def test_no_rows_are_no_rows(make: Make) -> None:
-    told = make()(pa.table({"path": pa.array([], pa.string())}))
-    assert (told.num_rows, "caption" in told.column_names) == (0, True)
+    result = make()(pa.table({"path": pa.array([], pa.string())}))
+    assert (result.num_rows, "caption" in result.column_names) == (0, True)
 
 
 def test_a_picture_is_computed_with_as_many_as_in_a_run_over_all(folder: Path, make: Make) -> None:
@@ -107,9 +107,9 @@ def test_pictures_of_other_file_systems_are_fetched_and_let_go(
     (folder / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder / "temporary"))
     caption = make(filesystem=SubTreeFileSystem(str(folder), LocalFileSystem()), batch_size=1)
-    told = caption(pa.table({"path": ["2.png", "gone.png", "bad.png", *["1.png"] * 20]}))
-    assert told["caption"].to_pylist()[:3] == ["brightness 2", None, None]
-    assert told["error"].to_pylist()[1:3] == ["does not exist", "is not a picture capcli can read"]
+    result = caption(pa.table({"path": ["2.png", "gone.png", "bad.png", *["1.png"] * 20]}))
+    assert result["caption"].to_pylist()[:3] == ["brightness 2", None, None]
+    assert result["error"].to_pylist()[1:3] == ["does not exist", "is not a picture capcli can read"]
     assert list((folder / "temporary").iterdir()) == []
 
 

@@ -91,7 +91,7 @@ def test_rows_are_those_of_one_process_and_a_job_that_ended_goes_on(
     assert "captioned 40, skipped 0, failed 2" in done.stderr
     assert done.stdout == ""
     assert rows_of(OUT) == wanted
-    assert {one.name.partition("-")[0] for one in OUT.iterdir()} == {"part", "_manifest.json", "_SUCCESS"}
+    assert {entry.name.partition("-")[0] for entry in OUT.iterdir()} == {"part", "_manifest.json", "_SUCCESS"}
     assert len(list(OUT.glob("part-*.parquet"))) == -(-PICTURES // ROWS)
 
     again = run(*ray, "--resume")
@@ -102,9 +102,9 @@ def test_rows_are_those_of_one_process_and_a_job_that_ended_goes_on(
         "was made with --beam-size 2; you ask for 1": [*ray, "--resume", "--beam-size", 1],
         "is of another run, over": ["pictures/001.png", *ray[1:], "--resume"],
     }
-    for told, arguments in refused.items():
+    for message, arguments in refused.items():
         done = run(*arguments)
-        assert (done.exit_code, told in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
+        assert (done.exit_code, message in done.stderr, done.stderr.count("\n")) == (2, True, 1), done.stderr
 
 
 @pytest.mark.slow
@@ -144,16 +144,16 @@ def test_a_driver_and_a_captioner_are_killed_and_every_picture_is_there_once(
     killed = captioners()
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    _, told = second.communicate()
-    assert second.returncode == 1, told
-    assert b"skipped" in told
-    assert told.count(b"\n") == 1, told
+    _, errors = second.communicate()
+    assert second.returncode == 1, errors
+    assert b"skipped" in errors
+    assert errors.count(b"\n") == 1, errors
     assert killed
     assert [row["path"] for row in rows_of(OUT)] == [f"pictures/{number:03}.png" for number in range(PICTURES)]
 
 
 def checkpoints() -> list[Path]:
-    return [one for one in OUT.glob("_checkpoint/*.parquet") if not one.stem.endswith(".pending")]
+    return [path for path in OUT.glob("_checkpoint/*.parquet") if not path.stem.endswith(".pending")]
 
 
 def wait_for_checkpoints(process: subprocess.Popen[bytes], count: int) -> None:
@@ -178,8 +178,8 @@ def captioners() -> list[int]:
             continue
         parents.setdefault(parent, []).append(int(entry.parent.name))
     found = list(parents.get(os.getpid(), []))
-    for one in found:
-        found += parents.get(one, [])
+    for ancestor in found:
+        found += parents.get(ancestor, [])
     return [pid for pid in found if b"CaptionBatch" in cmdline(pid)]
 
 
@@ -218,7 +218,7 @@ def command() -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ("pictures --on ray", "needs a folder"),
         ("pictures --on ray -o out --format csv", "writes Parquet, and no csv"),
@@ -234,7 +234,7 @@ def command() -> str:
     ],
 )
 def test_what_cannot_be_is_one_line_before_ray_starts(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, told: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, message: str
 ) -> None:
     nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     for name, value in {**nowhere, "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}.items():
@@ -242,20 +242,20 @@ def test_what_cannot_be_is_one_line_before_ray_starts(
     monkeypatch.setattr("capcli.ray.job.joined", lambda: pytest.fail("Ray was started"))
     done = run(*arguments.split())
     assert done.exit_code == 2, done.output
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [("2.9.3", "capcli needs Ray 2.60 or newer, and 2.9.3 is here"), ("1.0.0", "is here")]
+    ("version", "message"), [("2.9.3", "capcli needs Ray 2.60 or newer, and 2.9.3 is here"), ("1.0.0", "is here")]
 )
 def test_a_version_of_ray_that_does_not_fit_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, version: str, told: str
+    monkeypatch: pytest.MonkeyPatch, version: str, message: str
 ) -> None:
     import ray
 
     monkeypatch.setattr(ray, "__version__", version)
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         require_ray()
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r'pip install "capcli\[ray\]"'):
@@ -263,8 +263,8 @@ def test_a_version_of_ray_that_does_not_fit_is_one_line(
 
 
 def cluster_of(*nodes: float, gpus: float = 0) -> Any:
-    told = [{"Alive": True, "Resources": {"CPU": cores}} for cores in nodes]
-    return SimpleNamespace(cluster_resources=lambda: {"CPU": sum(nodes), "GPU": gpus}, nodes=lambda: told)
+    states = [{"Alive": True, "Resources": {"CPU": cores}} for cores in nodes]
+    return SimpleNamespace(cluster_resources=lambda: {"CPU": sum(nodes), "GPU": gpus}, nodes=lambda: states)
 
 
 def test_captioners_leave_two_cores_to_ray() -> None:
@@ -312,7 +312,7 @@ def test_a_part_that_no_checkpoint_stands_for_goes_and_what_is_there_is_counted(
     with pytest.raises(CapcliError, match="has pictures twice"):
         prove(folder, 4)
     assert drop_unsettled(folder, "_checkpoint").pictures == 4
-    assert {one.stem for one in tmp_path.glob("*.parquet")} == {"part-a-000000-0", "part-b-000000-0"}
+    assert {path.stem for path in tmp_path.glob("*.parquet")} == {"part-a-000000-0", "part-b-000000-0"}
     assert prove(folder, 4).pictures == 4
     with pytest.raises(CapcliError, match="lacks 1 pictures"):
         prove(folder, 5)

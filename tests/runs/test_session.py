@@ -215,7 +215,7 @@ def test_pictures_that_come_one_after_another_are_done_as_a_list_of_them(
             tally = session.run(job, given)
         found.append((job.kept, fake.batches, tally.skipped, tally.failed_before))
     assert found[0] == found[1]
-    assert sorted(name for name, _ in found[0][0]) == [one.name for one in pictures if one.name not in settled]
+    assert sorted(name for name, _ in found[0][0]) == [path.name for path in pictures if path.name not in settled]
 
 
 def test_uncounted_pictures_are_handed_to_whoever_shows_progress(pictures: list[Path]) -> None:

@@ -59,7 +59,7 @@ def test_each_gets_its_own_answer_and_whoever_left_is_not_computed(
         assert {asked[number][:2] for number in numbers} == {(question, asked[numbers[0]][1])}
     kinds = [asked[numbers[0]][:2] for _, numbers in batches]
     for kind in set(kinds):
-        wanted = sum(one[:2] == kind and not one[2] for one in asked)
+        wanted = sum(request[:2] == kind and not request[2] for request in asked)
         assert kinds.count(kind) == -(-wanted // most)
 
 

@@ -33,12 +33,12 @@ def test_a_form_and_json_give_the_rows_that_the_command_writes(client: TestClien
         ],
     }
     images = [in_base64(png(10)), data_url(png(200)), {"name": "last", "data": in_base64(png(30))}]
-    told = client.post("/v1/captions", json={"images": images}).json()["results"]
-    assert [(row["name"], row["caption"]) for row in told] == [
+    results = client.post("/v1/captions", json={"images": images}).json()["results"]
+    assert [(row["name"], row["caption"]) for row in results] == [
         *(("1", "brightness 10"), ("2", "brightness 200"), ("last", "brightness 30")),
     ]
-    one = client.post("/v1/captions", json={"image": in_base64(png(7))}).json()["results"]
-    assert [row["caption"] for row in one] == ["brightness 7"]
+    single = client.post("/v1/captions", json={"image": in_base64(png(7))}).json()["results"]
+    assert [row["caption"] for row in single] == ["brightness 7"]
 
 
 def test_a_request_has_the_options_of_the_command(client: TestClient, fake: FakeCaptioner) -> None:
@@ -79,18 +79,18 @@ def test_a_picture_is_read_as_a_file_of_it_is(client: TestClient, tmp_path: Path
     turned = Image.new("RGB", (40, 20))
     turned.paste((255, 255, 255), (0, 0, 20, 20))
     turned.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    seen: list[Any] = []
+    batches: list[Any] = []
     real = fake.caption_arrays
-    fake.caption_arrays = lambda arrays, *rest: (seen.append(arrays), real(arrays, *rest))[1]  # type: ignore[method-assign]
+    fake.caption_arrays = lambda arrays, *rest: (batches.append(arrays), real(arrays, *rest))[1]  # type: ignore[method-assign]
     client.post("/v1/captions", **form(("turned.jpg", (tmp_path / "turned.jpg").read_bytes())))
     from capcli.pictures.read import read_array
 
-    np.testing.assert_array_equal(seen[0][0], read_array(tmp_path / "turned.jpg", 8))
-    assert seen[0][0][0].mean() > 200 > 50 > seen[0][0][-1].mean()
+    np.testing.assert_array_equal(batches[0][0], read_array(tmp_path / "turned.jpg", 8))
+    assert batches[0][0][0].mean() > 200 > 50 > batches[0][0][-1].mean()
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "told"),
+    ("content", "code", "message"),
     [
         (b"", 422, "picture a.png is empty (0 bytes)"),
         (b"no picture", 422, "picture a.png is not a picture capcli can read"),
@@ -98,14 +98,16 @@ def test_a_picture_is_read_as_a_file_of_it_is(client: TestClient, tmp_path: Path
         (png(size=(101, 100)), 413, "picture a.png has 101 x 100 pixels, and at most 10,000 are taken; scale it down"),
     ],
 )
-def test_a_picture_that_cannot_be_read_is_told_why(make_client: Client, content: bytes, code: int, told: str) -> None:
+def test_a_picture_that_cannot_be_read_is_told_why(
+    make_client: Client, content: bytes, code: int, message: str
+) -> None:
     client = make_client(max_pixels=10_000)
-    assert error_of(client.post("/v1/captions", **form(("a.png", content)))) == (code, told)
+    assert error_of(client.post("/v1/captions", **form(("a.png", content)))) == (code, message)
     # Beside one that can be read it has its own row.
     mixed = client.post("/v1/captions", **form(("a.png", content), ("b.png", png())))
     assert mixed.status_code == 200
     first, second = mixed.json()["results"]
-    assert first == {"name": "a.png", "error": told.removeprefix("picture a.png ")}
+    assert first == {"name": "a.png", "error": message.removeprefix("picture a.png ")}
     assert second["caption"] == "brightness 100"
 
 
@@ -118,13 +120,13 @@ def test_a_bomb_is_refused_before_it_is_decoded(client: TestClient) -> None:
 
     head = struct.pack("!IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
-    code, told = error_of(client.post("/v1/captions", **form(("bomb.png", bomb))))
+    code, message = error_of(client.post("/v1/captions", **form(("bomb.png", bomb))))
     assert code == 413
-    assert "100000 x 100000 pixels" in told
+    assert "100000 x 100000 pixels" in message
 
 
 @pytest.mark.parametrize(
-    ("sent", "code", "told"),
+    ("sent", "code", "message"),
     [
         ({"json": {}}, 400, "there is no picture; "),
         ({"json": {"images": []}}, 400, "there is no picture; "),
@@ -158,11 +160,11 @@ def test_a_bomb_is_refused_before_it_is_decoded(client: TestClient) -> None:
     ],
 )
 def test_what_is_wrong_with_a_request_is_one_sentence(
-    make_client: Client, sent: dict[str, Any], code: int, told: str
+    make_client: Client, sent: dict[str, Any], code: int, message: str
 ) -> None:
     found = error_of(make_client(max_pictures=2).post("/v1/captions", **sent))
     assert found[0] == code
-    assert found[1].startswith(told)
+    assert found[1].startswith(message)
 
 
 def test_a_form_without_its_end_is_refused(client: TestClient) -> None:
@@ -181,14 +183,14 @@ def test_no_path_and_no_method_but_these(client: TestClient) -> None:
 
 def test_too_many_bytes_are_refused_whether_they_are_announced_or_not(make_client: Client) -> None:
     client = make_client(max_bytes=2000)
-    told = "a request may have 2,000 bytes; send smaller pictures, or fewer"
-    assert error_of(client.post("/v1/captions", **form(("1", bytes(3000))))) == (413, told)
+    message = "a request may have 2,000 bytes; send smaller pictures, or fewer"
+    assert error_of(client.post("/v1/captions", **form(("1", bytes(3000))))) == (413, message)
 
     def parts() -> Iterator[bytes]:
         yield from [bytes(500)] * 5
 
     streamed = client.post("/v1/captions", content=parts(), headers={"Content-Type": "application/json"})
-    assert error_of(streamed) == (413, told)
+    assert error_of(streamed) == (413, message)
 
 
 class Slow(FakeCaptioner):
@@ -217,8 +219,8 @@ def test_pictures_of_different_requests_are_computed_together(make_client: Clien
         while waiting not in client.get("/metrics").text and time.monotonic() < deadline:
             time.sleep(0.01)
         slow.may_go_on.set()
-        said = [one.result().json()["results"][0]["caption"] for one in (first, *more, other)]
-    assert said == [f"brightness {light}" for light in (0, 1, 2, 3, 4, 9)]
+        captions = [future.result().json()["results"][0]["caption"] for future in (first, *more, other)]
+    assert captions == [f"brightness {light}" for light in (0, 1, 2, 3, 4, 9)]
     assert sorted(slow.batches) == [1, 1, 1, 3]
     assert slow.batches[0] == 1
 
@@ -286,9 +288,9 @@ def test_metrics_count_what_happened(client: TestClient) -> None:
     client.post("/v1/captions", **form(("1", png()), ("2", png()), ("3", b"x")))
     client.post("/v1/captions", json={})
     client.get("/somewhere/else")
-    told = client.get("/metrics")
-    assert told.headers["content-type"].startswith("text/plain; version=0.0.4")
-    lines = told.text.splitlines()
+    metrics = client.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = metrics.text.splitlines()
     for line in (
         'capcli_requests_total{path="/v1/captions",status="200"} 1.0',
         'capcli_requests_total{path="/v1/captions",status="400"} 1.0',

@@ -26,10 +26,10 @@ def ask(client: TestClient, *messages: Any, **fields: Any) -> Any:
 
 
 def test_the_answer_has_the_caption_and_what_it_took(client: TestClient) -> None:
-    told = ask(client, {"role": "system", "content": "Be brief."}, message(TEXT, part(50))).json()
-    assert told.pop("id").startswith("chatcmpl-")
-    assert isinstance(told.pop("created"), int)
-    assert told == {
+    completion = ask(client, {"role": "system", "content": "Be brief."}, message(TEXT, part(50))).json()
+    assert completion.pop("id").startswith("chatcmpl-")
+    assert isinstance(completion.pop("created"), int)
+    assert completion == {
         "object": "chat.completion",
         "model": "fake",
         "choices": [
@@ -41,23 +41,23 @@ def test_the_answer_has_the_caption_and_what_it_took(client: TestClient) -> None
 
 def test_the_pictures_of_the_last_question_are_captioned_a_line_each(client: TestClient) -> None:
     before, answer = message(TEXT, part(1)), {"role": "assistant", "content": "brightness 1"}
-    told = ask(client, before, answer, message(part(2), part(3), TEXT)).json()
-    assert told["choices"][0]["message"]["content"] == "brightness 2\nbrightness 3"
-    assert told["usage"]["prompt_tokens"] == 128
+    completion = ask(client, before, answer, message(part(2), part(3), TEXT)).json()
+    assert completion["choices"][0]["message"]["content"] == "brightness 2\nbrightness 3"
+    assert completion["usage"]["prompt_tokens"] == 128
     # A question about the picture before is about that.
-    told = ask(client, before, answer, {"role": "user", "content": "And now?"}).json()
-    assert told["choices"][0]["message"]["content"] == "brightness 1"
+    completion = ask(client, before, answer, {"role": "user", "content": "And now?"}).json()
+    assert completion["choices"][0]["message"]["content"] == "brightness 1"
 
 
 def test_what_chats_are_tuned_by_changes_nothing_and_options_of_captions_do(
     client: TestClient, fake: FakeCaptioner
 ) -> None:
     tuned = {"temperature": 0.7, "top_p": 0.9, "seed": 3, "presence_penalty": 1, "max_tokens": 300, "user": "me"}
-    told = ask(client, message(part(4)), **tuned).json()
-    assert told["choices"][0]["message"]["content"] == "brightness 4"
+    completion = ask(client, message(part(4)), **tuned).json()
+    assert completion["choices"][0]["message"]["content"] == "brightness 4"
     assert fake.asked[-1] == fake.options
     several = ask(client, message(part(4)), n=3, beam_size=2, max_tokens=5).json()
-    assert [one["message"]["content"] for one in several["choices"]] == ["brightness 4", "other 1", "other 2"]
+    assert [choice["message"]["content"] for choice in several["choices"]] == ["brightness 4", "other 1", "other 2"]
     asked = fake.asked[-1]
     assert (asked.num_captions, asked.beam_size, asked.max_length) == (3, 2, 5)
 
@@ -67,21 +67,21 @@ def test_a_stream_is_the_same_answer_in_events(client: TestClient) -> None:
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = answer.text.split("\n\n")
     assert events[-2:] == ["data: [DONE]", ""]
-    told = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
-    assert {one["object"] for one in told} == {"chat.completion.chunk"}
-    assert len({one["id"] for one in told}) == 1
-    deltas = [one["choices"][0] for one in told[:-1]]
+    chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    deltas = [chunk["choices"][0] for chunk in chunks[:-1]]
     assert deltas[0]["delta"] == {"role": "assistant", "content": ""}
-    assert "".join(one["delta"].get("content", "") for one in deltas) == "brightness 6"
-    assert [one["finish_reason"] for one in deltas] == [None, None, "stop"]
-    assert told[-1]["choices"] == []
-    assert told[-1]["usage"]["total_tokens"] == 65
+    assert "".join(choice["delta"].get("content", "") for choice in deltas) == "brightness 6"
+    assert [choice["finish_reason"] for choice in deltas] == [None, None, "stop"]
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["total_tokens"] == 65
     without = ask(client, message(part(6)), stream=True).text
     assert "usage" not in without
 
 
 @pytest.mark.parametrize(
-    ("messages", "fields", "code", "told"),
+    ("messages", "fields", "code", "expected"),
     [
         ([{"role": "user", "content": "Hello"}], {}, 400, "there is no picture in messages"),
         ([message(TEXT)], {}, 400, "there is no picture in messages"),
@@ -99,11 +99,11 @@ def test_a_stream_is_the_same_answer_in_events(client: TestClient) -> None:
     ],
 )
 def test_what_it_cannot_do_is_one_sentence(
-    client: TestClient, messages: list[Any], fields: dict[str, Any], code: int, told: str
+    client: TestClient, messages: list[Any], fields: dict[str, Any], code: int, expected: str
 ) -> None:
     found = error_of(ask(client, *messages, **fields))
     assert found[0] == code
-    assert found[1].startswith(told)
+    assert found[1].startswith(expected)
     # The same where events were asked for: nothing is begun that cannot be ended.
     assert error_of(ask(client, *messages, **fields, stream=True)) == found
 
@@ -114,8 +114,8 @@ def test_whether_an_answer_comes_as_events_is_never_guessed(client: TestClient) 
 
 
 def test_the_models_are_the_one_that_is_served(client: TestClient) -> None:
-    told = client.get("/v1/models").json()
-    (model,) = told["data"]
-    assert (told["object"], model["id"], model["object"], model["owned_by"]) == ("list", "fake", "model", "capcli")
+    models = client.get("/v1/models").json()
+    (model,) = models["data"]
+    assert (models["object"], model["id"], model["object"], model["owned_by"]) == ("list", "fake", "model", "capcli")
     assert client.get("/v1/models/fake").json() == model
     assert error_of(client.get("/v1/models/gpt-4o")) == (404, "this server has one model, fake")

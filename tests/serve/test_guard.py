@@ -66,7 +66,7 @@ def test_the_token_opens_all(make_client: Client, scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "no such file or directory"),
         (b"", "a token is one line of at least 16 characters"),
@@ -75,13 +75,13 @@ def test_the_token_opens_all(make_client: Client, scheme: str) -> None:
         (b"\xff" * 20, "a token is letters and digits on one line"),
     ],
 )
-def test_a_file_without_a_token_is_refused(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_a_file_without_a_token_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     file = tmp_path / "token"
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(UsageError) as refused:
         ServeOptions(token_file=file).read_token()
-    assert str(refused.value) == f"{file}: {told}"
+    assert str(refused.value) == f"{file}: {message}"
 
 
 def test_a_token_may_end_with_its_line(tmp_path: Path) -> None:

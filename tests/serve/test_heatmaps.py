@@ -39,10 +39,10 @@ def test_maps_are_those_that_attend_makes_by_attention(
     make_client: Client, captioner: Captioner, picture: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "a.png").write_bytes(picture)
-    told = make_client(captioner).post("/v1/heatmaps", files={"image": ("a.png", picture)}).json()
+    answer = make_client(captioner).post("/v1/heatmaps", files={"image": ("a.png", picture)}).json()
     expected = captioner.attend(tmp_path / "a.png", method="attention")
-    assert (told["model"], told["method"]) == ("small", "attention")
-    (result,) = told["results"]
+    assert (answer["model"], answer["method"]) == ("small", "attention")
+    (result,) = answer["results"]
     assert (result["name"], result["caption"], result["size"]) == ("a.png", expected.text, [90, 60])
     assert result["grid"] == list(captioner.grid)
     assert [word["word"] for word in result["words"]] == [word.text for word in expected.words]
@@ -74,7 +74,7 @@ def test_only_the_words_that_were_named_are_told(make_client: Client, captioner:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"caption": "..."}, "the caption '...' has no words"),
         ({"caption": "a dog " * 40}, "the caption has 80 words and this model can say"),
@@ -89,15 +89,15 @@ def test_only_the_words_that_were_named_are_told(make_client: Client, captioner:
     ],
 )
 def test_what_it_cannot_do_is_one_sentence(
-    make_client: Client, captioner: Captioner, fields: dict[str, Any], told: str
+    make_client: Client, captioner: Captioner, fields: dict[str, Any], message: str
 ) -> None:
     found = error_of(make_client(captioner).post("/v1/heatmaps", json={"image": in_base64(png()), **fields}))
     assert found[0] == 400
-    assert found[1].startswith(told)
+    assert found[1].startswith(message)
 
 
 def test_a_model_without_attention_says_so(make_client: Client, small_checkpoint: Callable[..., Checkpoint]) -> None:
     blind = Captioner.of(small_checkpoint("inject"), "blind", torch.device("cpu"))
-    code, told = error_of(make_client(blind).post("/v1/heatmaps", json={"image": in_base64(png())}))
+    code, message = error_of(make_client(blind).post("/v1/heatmaps", json={"image": in_base64(png())}))
     assert code == 400
-    assert told.startswith("the model blind has no attention to show")
+    assert message.startswith("the model blind has no attention to show")

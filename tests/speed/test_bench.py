@@ -37,9 +37,9 @@ def test_a_ratio_is_taken_within_each_round() -> None:
     bench = bench_of(Round(20, 1.0, 10, 4e8), Round(10, 2.0, 4, 5e8), Round(30, 1.5, 10, 6e8))
     assert bench.figures["times_the_encoder"] == Spread(2.5, 2, 3)
     assert bench.figures["images_per_second"] == Spread(20, 10, 30)
-    told = bench.to_json()
-    assert told["first_caption_seconds"] == {"median": 1.5, "least": 1.0, "most": 2.0}
-    assert told["peak_memory_bytes"] == {"median": 5e8, "least": 4e8, "most": 6e8}
+    figures = bench.to_json()
+    assert figures["first_caption_seconds"] == {"median": 1.5, "least": 1.0, "most": 2.0}
+    assert figures["peak_memory_bytes"] == {"median": 5e8, "least": 4e8, "most": 6e8}
 
 
 def test_what_cannot_be_measured_is_left_out_and_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,7 @@ def test_faster_is_what_all_rounds_agree_on(rates: Any, word: str) -> None:
 
 
 def test_made_pictures_are_always_the_same_and_differ() -> None:
-    one, other = made_pictures(3), made_pictures(3)
-    assert [picture.size for picture in one] == [(640, 480)] * 3
-    assert [picture.tobytes() for picture in one] == [picture.tobytes() for picture in other]
-    assert len({picture.tobytes() for picture in one}) == 3
+    first, second = made_pictures(3), made_pictures(3)
+    assert [picture.size for picture in first] == [(640, 480)] * 3
+    assert [picture.tobytes() for picture in first] == [picture.tobytes() for picture in second]
+    assert len({picture.tobytes() for picture in first}) == 3

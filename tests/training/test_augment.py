@@ -24,18 +24,18 @@ def test_size_and_type(size: tuple[int, int], crop: float, jitter: float) -> Non
 
 
 def test_the_same_chance_gives_the_same_picture() -> None:
-    one, other, third = (augment(picture(), 24, 0.5, 0.4, random.Random(seed)) for seed in ("a", "a", "b"))
-    assert np.array_equal(one, other)
-    assert not np.array_equal(one, third)
+    first, second, third = (augment(picture(), 24, 0.5, 0.4, random.Random(seed)) for seed in ("a", "a", "b"))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, third)
 
 
 def test_without_crop_and_jitter_only_the_mirror_is_left() -> None:
     image = picture()
     plain = to_array(image, 24)
     mirrored = to_array(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 24)
-    seen = [augment(image, 24, 1.0, 0.0, random.Random(seed)) for seed in range(20)]
-    assert all(np.array_equal(array, plain) or np.array_equal(array, mirrored) for array in seen)
-    assert len({array.tobytes() for array in seen}) == 2
+    augmented = [augment(image, 24, 1.0, 0.0, random.Random(seed)) for seed in range(20)]
+    assert all(np.array_equal(array, plain) or np.array_equal(array, mirrored) for array in augmented)
+    assert len({array.tobytes() for array in augmented}) == 2
 
 
 @pytest.mark.parametrize("crop", [0.5, 0.8, 0.95])

@@ -44,13 +44,13 @@ def train(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     monkeypatch.chdir(tmp_path)
 
     def run(recipe: Path, *options: object, data: Path = photos) -> tuple[int, str]:
-        own = {"--run": "run", "-o": "model.safetensors", "--device": "cpu"}
-        left = [part for name, value in own.items() if name not in options for part in (name, value)]
+        defaults = {"--run": "run", "-o": "model.safetensors", "--device": "cpu"}
+        left = [part for name, value in defaults.items() if name not in options for part in (name, value)]
         asked = ["train", recipe, "--data", data, *left, *options]
         done = CliRunner().invoke(app, [str(part) for part in asked])
-        told = [line for line in done.stderr.splitlines() if line.startswith("capcli: error: ")]
-        assert len(told) == (done.exit_code != 0), done.output
-        return done.exit_code, told[0].removeprefix("capcli: error: ") if told else ""
+        errors = [line for line in done.stderr.splitlines() if line.startswith("capcli: error: ")]
+        assert len(errors) == (done.exit_code != 0), done.output
+        return done.exit_code, errors[0].removeprefix("capcli: error: ") if errors else ""
 
     return run
 
@@ -86,9 +86,9 @@ def test_recipes_that_cannot_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Trainer, "run", no_work)
-    code, told = train(write_recipe(stage, **tables))
+    code, error = train(write_recipe(stage, **tables))
     assert code == 2
-    assert message in told
+    assert message in error
 
 
 @pytest.mark.parametrize("name", ["log.csv", "best.safetensors"])
@@ -117,9 +117,9 @@ def test_too_little_memory(
     recipe = write_recipe()
     with monkeypatch.context() as patch:
         patch.setattr(CrossEntropy, "loss", loss)
-        code, told = train(recipe)
+        code, error = train(recipe)
     assert code == 1
-    assert told.startswith("not enough memory to train; lower batch_size or captions in the recipe")
+    assert error.startswith("not enough memory to train; lower batch_size or captions in the recipe")
     assert train(recipe) == (0, "")
 
 
@@ -148,19 +148,19 @@ def test_names_that_are_no_text(
     assert train(recipe, data=odd) == (0, "")
     monkeypatch.setattr(Trainer, "run", no_work)
     for option, name in (("--run", "caf\udce9/run"), ("-o", "caf\udce9/m.safetensors")):
-        code, told = train(recipe, "--overwrite", option, name, data=odd)
+        code, error = train(recipe, "--overwrite", option, name, data=odd)
         assert code == 2
-        assert told.endswith("is no UTF-8, and safetensors opens nothing else; choose another name")
+        assert error.endswith("is no UTF-8, and safetensors opens nothing else; choose another name")
 
 
 def test_nobody_s_home(write_recipe: Write, train: Callable[..., tuple[int, str]]) -> None:
-    code, told = train(write_recipe(), data=Path("~nobody-of-this-name/photos"))
-    assert (code, told) == (2, "~nobody-of-this-name/photos: no such file or folder")
+    code, error = train(write_recipe(), data=Path("~nobody-of-this-name/photos"))
+    assert (code, error) == (2, "~nobody-of-this-name/photos: no such file or folder")
 
 
 def test_encoder_weights_beside_a_model_that_has_its_own(train: Callable[..., tuple[int, str]]) -> None:
-    code, told = train(Path("cross-entropy"), "--from", "base", "--encoder-weights", "missing.safetensors")
-    assert (code, told) == (
+    code, error = train(Path("cross-entropy"), "--from", "base", "--encoder-weights", "missing.safetensors")
+    assert (code, error) == (
         2,
         "--from brings an encoder of its own: leave --encoder-weights out, or give a stage an anchor, which holds the "
         "encoder to these weights, or restore, which mixes them in",
@@ -168,8 +168,8 @@ def test_encoder_weights_beside_a_model_that_has_its_own(train: Callable[..., tu
 
 
 def test_restoring_an_encoder_from_nothing(write_recipe: Write, train: Callable[..., tuple[int, str]]) -> None:
-    code, told = train(write_recipe({"epochs": 1, "restore": 0.3}))
-    assert (code, told) == (2, "restore mixes in what the encoder was trained from: give --encoder-weights")
+    code, error = train(write_recipe({"epochs": 1, "restore": 0.3}))
+    assert (code, error) == (2, "restore mixes in what the encoder was trained from: give --encoder-weights")
 
 
 def test_encoder_weights_that_are_no_numbers(
@@ -178,9 +178,9 @@ def test_encoder_weights_that_are_no_numbers(
     state = get_model(SMALL_ENCODER).state_dict()
     next(iter(state.values()))[0] = torch.nan
     save_file(state, tmp_path / "broken.safetensors")
-    code, told = train(write_recipe(), "--encoder-weights", "broken.safetensors")
+    code, error = train(write_recipe(), "--encoder-weights", "broken.safetensors")
     assert code == 2
-    assert told.startswith("broken.safetensors: holds weights that are not finite numbers")
+    assert error.startswith("broken.safetensors: holds weights that are not finite numbers")
 
 
 def test_the_download_of_weights_tells_nothing_on_stdout(
@@ -193,8 +193,8 @@ def test_the_download_of_weights_tells_nothing_on_stdout(
 
     monkeypatch.setattr(capcli.model.encoder, "get_model", downloaded)
     Encoder(EncoderConfig("mobilenet_v3_small", 32)).load_pretrained("imagenet")
-    told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "Downloading\n")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "Downloading\n")
 
 
 def test_a_run_by_other_captions_is_another_run(
@@ -204,9 +204,9 @@ def test_a_run_by_other_captions_is_another_run(
     assert train(recipe) == (0, "")
     table = photos / "captions.csv"
     table.write_text(table.read_text().replace("9.png,a thing", "9.png,another thing"))
-    code, told = train(recipe, "--overwrite")
+    code, error = train(recipe, "--overwrite")
     assert code == 2
-    assert told.startswith("run: holds a run of another recipe or data")
+    assert error.startswith("run: holds a run of another recipe or data")
 
 
 @pytest.mark.slow
@@ -216,9 +216,9 @@ def test_a_run_that_lost_its_best_weights(
     recipe = write_recipe()
     assert train(recipe) == (0, "")
     (tmp_path / "run" / "best.safetensors").unlink()
-    code, told = train(recipe, "--overwrite")
+    code, error = train(recipe, "--overwrite")
     assert code == 2
-    assert told.startswith("run: lacks its best.safetensors; delete state.safetensors to start anew")
+    assert error.startswith("run: lacks its best.safetensors; delete state.safetensors to start anew")
     (tmp_path / "run" / "state.safetensors").unlink()
     assert train(recipe, "--overwrite") == (0, "")
 
@@ -236,27 +236,27 @@ def test_a_state_of_something_else(
     else:
         del tensors[next(name for name in tensors if name.startswith("weights."))]
     save_file(tensors, file, metadata)
-    code, told = train(recipe, "--overwrite")
+    code, error = train(recipe, "--overwrite")
     assert code == 2
-    assert told.startswith("run/state.safetensors: not the state of ")
-    assert "delete it to start anew" in told
+    assert error.startswith("run/state.safetensors: not the state of ")
+    assert "delete it to start anew" in error
 
 
 def test_words_of_a_prefix_that_the_model_will_not_know(
     write_recipe: Write, train: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Trainer, "run", no_work)
-    code, told = train(write_recipe(decoding={"max_length": 7, "prefix": "zebra"}))
-    assert (code, told) == (2, "the model does not know the word 'zebra' of the prefix; choose others")
+    code, error = train(write_recipe(decoding={"max_length": 7, "prefix": "zebra"}))
+    assert (code, error) == (2, "the model does not know the word 'zebra' of the prefix; choose others")
 
 
 def test_encoder_weights_of_another_architecture(
     write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     save_file(get_model("squeezenet1_1").state_dict(), tmp_path / "other.safetensors")
-    code, told = train(write_recipe(), "--encoder-weights", "other.safetensors")
+    code, error = train(write_recipe(), "--encoder-weights", "other.safetensors")
     assert code == 2
-    assert told.startswith(f"other.safetensors: not weights of {SMALL_ENCODER}; ")
+    assert error.startswith(f"other.safetensors: not weights of {SMALL_ENCODER}; ")
 
 
 @pytest.mark.parametrize(
@@ -275,9 +275,9 @@ def test_data_that_cannot_be_trained_on(
     table: str, message: str, write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path
 ) -> None:
     (photos / "captions.csv").write_text(table)
-    code, told = train(write_recipe(data={"min_count": 1, "hold_out": 0.0}))
+    code, error = train(write_recipe(data={"min_count": 1, "hold_out": 0.0}))
     assert code == 2
-    assert message.format(photos=photos) in told
+    assert message.format(photos=photos) in error
 
 
 def test_a_picture_that_cannot_be_read(
@@ -290,17 +290,17 @@ def test_a_picture_that_cannot_be_read(
 def test_places_where_nothing_can_be_written(
     write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    code, told = train(write_recipe(), "-o", "missing/model.safetensors")
-    assert (code, told) == (2, "-o missing/model.safetensors: its folder does not exist; make it first")
-    code, told = train(write_recipe(), "-o", "model.bin")
-    assert (code, told) == (2, "-o model.bin is to be a model; let its name end in .safetensors")
+    code, error = train(write_recipe(), "-o", "missing/model.safetensors")
+    assert (code, error) == (2, "-o missing/model.safetensors: its folder does not exist; make it first")
+    code, error = train(write_recipe(), "-o", "model.bin")
+    assert (code, error) == (2, "-o model.bin is to be a model; let its name end in .safetensors")
     (tmp_path / "file").touch()
-    code, told = train(write_recipe(), "--run", "file")
-    assert (code, told) == (2, "file: no checkpoints can be written there (file exists)")
-    code, told = train(write_recipe(), "--cache", "file")
+    code, error = train(write_recipe(), "--run", "file")
+    assert (code, error) == (2, "file: no checkpoints can be written there (file exists)")
+    code, error = train(write_recipe(), "--cache", "file")
     assert code == 1
-    assert told.startswith("file/")
-    assert told.endswith("or give another --cache folder")
+    assert error.startswith("file/")
+    assert error.endswith("or give another --cache folder")
 
 
 def test_two_runs_in_one_folder(write_recipe: Write, train: Callable[..., tuple[int, str]]) -> None:
@@ -331,10 +331,10 @@ def test_a_loss_that_explodes_leaves_what_was_good(
 ) -> None:
     monkeypatch.setattr(capcli.training.run_state, "SAVE_SECONDS", -1.0)
     for _ in range(2):  # it goes on from the last state, and ends again
-        code, told = train(write_recipe(STAGE, DIVERGING))
+        code, error = train(write_recipe(STAGE, DIVERGING))
         assert code == 1
-        assert " in stage 2, epoch 1, step " in told
-        assert told.endswith(
+        assert " in stage 2, epoch 1, step " in error
+        assert error.endswith(
             "; lower learning_rate or clip and train in another --run folder and "
             f"--from {Path('run/best.safetensors')}, its best weights so far"
         )
@@ -348,9 +348,9 @@ def test_weights_that_explode_in_the_last_step_are_not_kept(
     write_recipe: Write, train: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     stage = DIVERGING | {"batch_size": 16, "learning_rate": 1e39, "average": 0.0}  # beyond float32
-    code, told = train(write_recipe(stage))
+    code, error = train(write_recipe(stage))
     assert code == 1
-    assert told.startswith("the weights became infinite in stage 1, epoch 1, step 1; lower learning_rate or clip")
+    assert error.startswith("the weights became infinite in stage 1, epoch 1, step 1; lower learning_rate or clip")
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["cache", "lock", "log.csv"]
 
 
@@ -388,9 +388,9 @@ def test_a_disk_that_fills_during_a_checkpoint(
     recipe = write_recipe(STAGE, encoder=encoder)
     asked = ["train", recipe, "--data", photos, "--run", "run", "-o", "model.safetensors", "--device", "cpu"]
     run = preloaded.start(FULL_DISK, ["capcli", *map(str, asked)], tmp_path, environment)
-    told = run.communicate()[1].decode()
-    assert run.wait() == 1, told
-    assert told.splitlines()[-1].startswith("capcli: error: run/state.safetensors: cannot be written (")
+    stderr = run.communicate()[1].decode()
+    assert run.wait() == 1, stderr
+    assert stderr.splitlines()[-1].startswith("capcli: error: run/state.safetensors: cannot be written (")
     assert finite(tmp_path / "run" / "state.safetensors")
     assert load_state(tmp_path / "run" / "state.safetensors")[0].step == 1
     assert not list((tmp_path / "run").glob(".*"))

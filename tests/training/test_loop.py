@@ -196,8 +196,8 @@ def test_a_run_that_was_interrupted_ends_like_one_that_was_not(
     monkeypatch.setattr(capcli.training.run_state, "SAVE_SECONDS", 300.0)  # nothing comes after it
     resumed = trainer(chosen, data, tmp_path / "other").run()
     assert rows(tmp_path / "other") == rows(tmp_path / "one")
-    one, other = undisturbed.model.state_dict(), resumed.model.state_dict()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    expected, found = undisturbed.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert resumed.scores == undisturbed.scores
 
 
@@ -281,9 +281,9 @@ def test_captioner_and_discriminator_learn_at_rates_of_their_own(
         for old, part in zip(watched.weights, (run.model, watched.objective), strict=True)
     ]
     assert moved == [idle != "learning_rate", idle != "discriminator_learning_rate"]
-    told = [float(row["discriminator_accuracy"]) for row in rows(tmp_path) if row["loss"]]
-    assert len(told) == 3
-    assert all(0 <= accuracy <= 1 for accuracy in told)
+    accuracies = [float(row["discriminator_accuracy"]) for row in rows(tmp_path) if row["loss"]]
+    assert len(accuracies) == 3
+    assert all(0 <= accuracy <= 1 for accuracy in accuracies)
 
 
 def test_a_finished_run_stays_as_it_is(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
@@ -292,8 +292,8 @@ def test_a_finished_run_stays_as_it_is(recipe: Callable[..., Recipe], data: Path
     before = rows(tmp_path)
     again = trainer(chosen, data, tmp_path).run()
     assert rows(tmp_path) == before
-    one, other = first.model.state_dict(), again.model.state_dict()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    expected, found = first.model.state_dict(), again.model.state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
 def test_fine_tuning_moves_the_chosen_blocks_alone(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_what_a_matcher_needs_is_told_before_anything_is_done(
     recipe: Callable[..., Recipe], data: Path, tmp_path: Path
 ) -> None:
     start = trainer(recipe(CACHED | {"epochs": 1}), data, tmp_path / "start").run()
-    for stages, begin, tables, told in (
+    for stages, begin, tables, message in (
         (
             (CONTRASTIVE,),
             None,
@@ -434,7 +434,7 @@ def test_what_a_matcher_needs_is_told_before_anything_is_done(
         ((CACHED,), None, {"decoding": {"max_length": 7, "rerank": 1.0}}, r"\[decoding\] rerank needs a matcher"),
         ((CONTRASTIVE, PICTURES), start, {}, r"the encoder is trained after the \[matcher\] .* put 'contrastive' last"),
     ):
-        with pytest.raises(UsageError, match=told) as caught:
+        with pytest.raises(UsageError, match=message) as caught:
             recipe(*stages, start=begin, tables=tables)
         assert "\n" not in str(caught.value)
     matching = recipe(CONTRASTIVE, start=start)
@@ -544,12 +544,12 @@ def test_a_data_set_without_dev_pictures_gives_up_a_share_that_stays_the_same(tm
     for name in names:
         (tmp_path / name).touch()
     (tmp_path / "captions.csv").write_text("image,caption\n" + "".join(f"{name},a thing\n" for name in names))
-    one, other = (Corpus.build([read_dataset(tmp_path)], DataRecipe(hold_out=0.2)) for _ in range(2))
-    assert one == other
-    (held,) = one.dev.values()
+    first, second = (Corpus.build([read_dataset(tmp_path)], DataRecipe(hold_out=0.2)) for _ in range(2))
+    assert first == second
+    (held,) = first.dev.values()
     assert 20 <= len(held) <= 60
-    assert {item.image.name for item in held} | {item.image.name for item in one.train} == set(names)
-    assert len(held) + len(one.train) == 200
+    assert {item.image.name for item in held} | {item.image.name for item in first.train} == set(names)
+    assert len(held) + len(first.train) == 200
 
 
 def test_data_sets_of_one_name_are_told_apart(data: Path) -> None:

@@ -83,9 +83,9 @@ def test_the_temperature_sets_the_shares_of_the_data_sets(
 ) -> None:
     chosen = recipe(temperature=temperature)
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
-    seen = drawn(chosen, corpus, tmp_path / "run")
-    small = {name: count for name, count in seen.items() if name.startswith("small")}
-    assert sum(seen.values()) == sum(SIZES.values())
+    counts = drawn(chosen, corpus, tmp_path / "run")
+    small = {name: count for name, count in counts.items() if name.startswith("small")}
+    assert sum(counts.values()) == sum(SIZES.values())
     assert sum(small.values()) == round(share * sum(SIZES.values()))
     # By turns: no picture comes a second time before all of its data set were there.
     assert max(small.values()) - min(small.values()) <= 1
@@ -98,13 +98,13 @@ def test_pictures_that_come_twice_in_an_epoch_come_with_other_captions(
     chosen = recipe({"captions": 1}, temperature=0.0)
     corpus = Corpus.build([read_dataset(folder) for folder in data], chosen.data)
     run = Trainer(chosen, corpus, tmp_path / "run", CPU)
-    said: dict[int, set[tuple[int, ...]]] = {}
+    variants: dict[int, set[tuple[int, ...]]] = {}
     with TrainingLog(tmp_path / "log.csv", None) as log:
         feed = Feed(chosen.stage[0], 0, chosen, corpus, run.setup.references, run.model.encoder, tmp_path / "run", log)
         for picked, _, targets in feed.batches(0, 0):
             for picture, words in zip(picked, targets.tolist(), strict=True):
-                said.setdefault(picture, set()).add(tuple(filter(None, words)))
-    small = [captions for picture, captions in said.items() if corpus.train[picture].image.name.startswith("small")]
+                variants.setdefault(picture, set()).add(tuple(filter(None, words)))
+    small = [captions for picture, captions in variants.items() if corpus.train[picture].image.name.startswith("small")]
     assert any(len(captions) == 2 for captions in small)
 
 
@@ -112,10 +112,10 @@ def test_the_mean_of_the_named_data_sets_chooses(
     recipe: Callable[..., Recipe], data: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # By large alone the first epoch would be kept, by the mean of both the second is.
-    told = {"large": iter([0.5, 0.4]), "small": iter([0.1, 0.6])}
+    scores = {"large": iter([0.5, 0.4]), "small": iter([0.1, 0.6])}
 
     def judge(self: Any, model: Any, items: Any, options: Any, regions: Any) -> float:
-        return next(told[items[0].image.parent.name])
+        return next(scores[items[0].image.parent.name])
 
     monkeypatch.setattr("capcli.training.objectives.contract.Objective.judge", judge)
     chosen = recipe({"epochs": 2}, choose_by=["large", "small"])
@@ -207,14 +207,14 @@ def test_restoring_mixes_what_the_encoder_was_trained_from_into_it(
     remembering = train("remembering", chosen)
     begun_from = Encoder(forgetful.model.config.encoder)
     begun_from.load_pretrained(trained_from)
-    for own, before, after in zip(
+    for trained, before, after in zip(
         forgetful.model.encoder.parameters(),
         begun_from.parameters(),
         remembering.model.encoder.parameters(),
         strict=True,
     ):
-        assert torch.allclose(after, 0.75 * own + 0.25 * before, atol=1e-6)
+        assert torch.allclose(after, 0.75 * trained + 0.25 * before, atol=1e-6)
     assert any(
-        not torch.equal(own, before)
-        for own, before in zip(forgetful.model.encoder.parameters(), begun_from.parameters(), strict=True)
+        not torch.equal(trained, before)
+        for trained, before in zip(forgetful.model.encoder.parameters(), begun_from.parameters(), strict=True)
     )

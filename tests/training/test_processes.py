@@ -51,8 +51,8 @@ def train_by_two(
         launcher = ["torchrun", "--standalone", "--nproc-per-node", "2", "--no-python", "--"]
         asked = ["-c", patch(readers.address) + COMMAND, "train", *map(str, arguments), "--device", "cpu"]
         run = preloaded.start(start, [*launcher, *forked, *asked], tmp_path, environment)
-        out, told = run.communicate()
-        return run.wait(), out.decode(), told.decode()
+        out, err = run.communicate()
+        return run.wait(), out.decode(), err.decode()
 
     return run
 
@@ -98,15 +98,15 @@ def test_a_run_of_one_process_that_two_go_on_with_ends_as_it_would_have(
 
     model = tmp_path / "model.safetensors"
     write_recipe(CACHED, PICTURES, WORDLESS, **tables)
-    code, out, told = train_by_two(recipe, "--data", photos, "--run", tmp_path / "two", "-o", model)
-    assert code == 0, told
+    code, out, err = train_by_two(recipe, "--data", photos, "--run", tmp_path / "two", "-o", model)
+    assert code == 0, err
     assert out == f"{model}\n"
     for epoch in (
         "stage 1/3 cross-entropy epoch 2:",
         "stage 2/3 cross-entropy epoch 2:",
         "stage 3/3 autoencoder epoch",
     ):
-        assert told.count(epoch) == 1, told
+        assert err.count(epoch) == 1, err
 
     # The last digits differ by the order of sums, and where a processor has bfloat16 by more.
     *worded, wordless = losses(tmp_path / "two")
@@ -126,14 +126,14 @@ def test_an_error_of_one_process_ends_all_and_is_told_once(
 ) -> None:
     (photos / "3.png").write_bytes(b"no picture")
     recipe = write_recipe(PICTURES, encoder={"name": "mobilenet_v3_small", "size": 32, "weights": "none"})
-    code, out, told = train_by_two(
+    code, out, err = train_by_two(
         recipe, "--data", photos, "--run", tmp_path / "run", "-o", tmp_path / "model.safetensors"
     )
     assert code == 1
-    errors = [line for line in told.splitlines() if line.startswith("capcli:")]
-    assert len(errors) == 1, told
+    errors = [line for line in err.splitlines() if line.startswith("capcli:")]
+    assert len(errors) == 1, err
     assert errors[0].startswith(f"capcli: error: {photos / '3.png'}: ")
-    assert "exitcode  : 1 " in told
+    assert "exitcode  : 1 " in err
     assert out == ""
 
 

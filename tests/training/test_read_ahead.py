@@ -32,9 +32,9 @@ def test_arrays_come_in_the_order_of_the_groups(device: str) -> None:
 def test_processes_of_their_own_read_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     processes = {device: set[int]() for device in ("cpu", "cuda")}
-    for device, seen in processes.items():
+    for device, pids in processes.items():
         for batch in read_ahead(Reader(), [[0, 1]] * 8, torch.device(device)):
-            seen.update(batch[:, 1].tolist())
+            pids.update(batch[:, 1].tolist())
     assert processes["cpu"] == {os.getpid()}
     assert len(processes["cuda"]) == 2
     assert os.getpid() not in processes["cuda"]

@@ -62,7 +62,7 @@ TINY = {"width": 64, "embedding": 32, "attention_width": 32, "region_width": 64,
 CPU = torch.device("cpu")
 
 
-def said(square: str, ground: str) -> str:
+def caption_of(square: str, ground: str) -> str:
     return f"a {square} square on {ground}."
 
 
@@ -78,7 +78,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             name = f"{square}-{ground}-{which}.png"
             picture.save(folder / name)
             # Twice, since CIDEr-D as a reward wants two captions of a picture.
-            rows += [(name, said(square, ground), "dev" if which == "dev" else "train")] * 2
+            rows += [(name, caption_of(square, ground), "dev" if which == "dev" else "train")] * 2
     with (folder / "captions.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return folder
@@ -164,7 +164,7 @@ def captions(captioner: Captioner, data: Path, **options: Any) -> list[str]:
     return [caption.text for caption in captioner.caption(files, **options)]
 
 
-EXPECTED = [said(*pair).capitalize() for pair in PAIRS]
+EXPECTED = [caption_of(*pair).capitalize() for pair in PAIRS]
 
 
 @pytest.mark.slow
@@ -220,7 +220,7 @@ def test_every_objective_goes_on_from_a_model_resumes_and_makes_it_better(
     recipe = dataclasses.replace(recipe, stage=(stage,))
     before = captions(Captioner.load(tmp_path / "before.safetensors", device="cpu"), data)
     after = captions(trained(recipe, data, tmp_path, start)[0], data)
-    right = [sum(map(str.__eq__, said, EXPECTED)) for said in (before, after)]
+    right = [sum(map(str.__eq__, found, EXPECTED)) for found in (before, after)]
     assert right[0] < right[1]
 
 

@@ -84,14 +84,14 @@ def test_each_system_calls_its_cameras_in_its_own_way(
 
 
 def test_what_a_system_says_of_a_camera_becomes_what_to_do() -> None:
-    def told(number: int) -> str:
+    def reason(number: int) -> str:
         return why_silent(OSError(number, "as the system says it"))
 
-    assert told(errno.EBUSY) == "is being used by another program; end that first"
-    assert told(errno.EACCES).startswith("may not be used (permission denied); allow it")
-    assert told(errno.ENOENT).startswith("is not there; ")
-    assert told(errno.EIO) == "cannot be opened (as the system says it)"
-    assert told(errno.ETIMEDOUT) == "gives no pictures for 10 seconds"
+    assert reason(errno.EBUSY) == "is being used by another program; end that first"
+    assert reason(errno.EACCES).startswith("may not be used (permission denied); allow it")
+    assert reason(errno.ENOENT).startswith("is not there; ")
+    assert reason(errno.EIO) == "cannot be opened (as the system says it)"
+    assert reason(errno.ETIMEDOUT) == "gives no pictures for 10 seconds"
 
 
 def test_nobody_at_an_address_is_one_line() -> None:
@@ -105,9 +105,9 @@ def test_frames_of_a_film_come_when_they_are_due(tmp_path: Path) -> None:
     with Feed(find_source(str(path))) as feed:
         found = list(arrivals(feed))
     # On a busy machine one may be dropped.
-    assert [bright(one) for one in found] == pytest.approx([200 * one.time for one in found], abs=3)
+    assert [bright(arrival) for arrival in found] == pytest.approx([200 * arrival.time for arrival in found], abs=3)
     assert len(found) + feed.dropped == 8
-    assert all(one.at - begun >= one.time for one in found)
+    assert all(arrival.at - begun >= arrival.time for arrival in found)
     assert found[-1].time == pytest.approx(0.7)
 
 
@@ -118,7 +118,7 @@ def test_who_is_slow_gets_the_newest_frame_and_the_others_are_dropped(tmp_path: 
         for arrival in arrivals(feed):
             found.append(arrival)
             time.sleep(0.15)
-    times = [one.time for one in found]
+    times = [arrived.time for arrived in found]
     assert times == sorted(times)
     assert times[-1] == pytest.approx(19 / 40)
     assert len(found) + feed.dropped == 20

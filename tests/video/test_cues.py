@@ -11,7 +11,7 @@ from capcli.video.cues import LEAST, Shown, make_cues
 SHOWN = st.lists(st.tuples(st.integers(1, 50), st.sampled_from("abc")), max_size=12)
 
 
-def said(text: str) -> Caption:
+def make_caption(text: str) -> Caption:
     return Caption(text, (), 0.5)
 
 
@@ -19,7 +19,7 @@ def said(text: str) -> Caption:
 def test_cues_follow_each_other_and_no_neighbours_are_equal(steps: list[tuple[int, str]], rest: int) -> None:
     time, shown = 0, []
     for step, text in steps:
-        shown.append(Shown(float(time), said(text)))
+        shown.append(Shown(float(time), make_caption(text)))
         time += step
     end = (shown[-1].time if shown else 0.0) + rest
     cues = list(make_cues(iter(shown), iter([end])))
@@ -27,14 +27,14 @@ def test_cues_follow_each_other_and_no_neighbours_are_equal(steps: list[tuple[in
     if not shown:
         return
     assert cues[0].start == 0
-    assert all(one.end == other.start for one, other in itertools.pairwise(cues))
-    assert all(one.seconds > 0 for one in cues)
-    assert all(one.caption.text != other.caption.text for one, other in itertools.pairwise(cues))
+    assert all(cue.end == following.start for cue, following in itertools.pairwise(cues))
+    assert all(cue.seconds > 0 for cue in cues)
+    assert all(cue.caption.text != following.caption.text for cue, following in itertools.pairwise(cues))
     assert cues[-1].end == max(end, cues[-1].start + LEAST)
     # At each time at which a frame was captioned, its caption is shown.
-    for one in shown:
-        (found,) = [cue for cue in cues if cue.start <= one.time < cue.end]
-        assert found.caption.text == one.caption.text
+    for sample in shown:
+        (found,) = [cue for cue in cues if cue.start <= sample.time < cue.end]
+        assert found.caption.text == sample.caption.text
 
 
 def test_a_cue_comes_as_soon_as_the_next_begins() -> None:
@@ -43,7 +43,7 @@ def test_a_cue_comes_as_soon_as_the_next_begins() -> None:
     def shown():  # type: ignore[no-untyped-def]
         for time, text in enumerate("aab"):
             asked.append(time)
-            yield Shown(float(time), said(text))
+            yield Shown(float(time), make_caption(text))
 
     cues = make_cues(shown(), iter([9.0]))
     assert next(cues).seconds == 2

@@ -33,10 +33,12 @@ CONTAINERS = {
 }
 
 
-def seen(path: Path, every: float) -> list[tuple[float, int]]:
+def timed_levels(path: Path, every: float) -> list[tuple[float, int]]:
     """When the frames are shown, and how bright they are."""
     with Film(path) as film:
-        return [(round(one.time, 3), round(float(to_square(one.frame, 8).mean()))) for one in film.samples(every)]
+        return [
+            (round(sample.time, 3), round(float(to_square(sample.frame, 8).mean()))) for sample in film.samples(every)
+        ]
 
 
 def refused(path: Path) -> str:
@@ -52,7 +54,7 @@ def test_frames_come_at_their_times_from_every_container(ending: str, tmp_path: 
     path = write_film(
         tmp_path / f"film.{ending}", map(grey, levels), rate=rate, options={"g": "5"}, **CONTAINERS[ending]
     )
-    found = seen(path, 0.001)
+    found = timed_levels(path, 0.001)
     assert [time for time, _ in found] == pytest.approx([number / rate for number in range(12)], abs=0.002)
     assert [level for _, level in found] == pytest.approx(levels, abs=4)
     with Film(path) as film:
@@ -71,30 +73,30 @@ def test_leaving_out_what_is_not_wanted_gives_the_frames_of_the_whole(
         path = Path(folder) / "film.mkv"
         options = {"g": str(keyframes), "bf": str(between), "preset": "ultrafast", "sc_threshold": "0"}
         write_film(path, (grey(4 * number) for number in range(count)), options=options)
-        whole = seen(path, 0.001)
+        whole = timed_levels(path, 0.001)
         assert len(whole) == count
         wanted, mark = [], 0
         for time, level in whole:
             if round(100 * time) >= mark:
                 wanted.append((time, level))
                 mark = (round(100 * time) // hundredths + 1) * hundredths
-        assert seen(path, hundredths / 100) == wanted
+        assert timed_levels(path, hundredths / 100) == wanted
 
 
 def test_a_film_of_a_variable_rate_keeps_its_times(tmp_path: Path) -> None:
     times = [0, 0.04, 0.08, 5, 5.5, 31, 31.02]
     path = write_film(tmp_path / "film.mkv", (grey(30 * number) for number in range(7)), times=times)
-    assert [time for time, _ in seen(path, 0.01)] == times
-    assert [time for time, _ in seen(path, 2)] == [0, 5, 31]
+    assert [time for time, _ in timed_levels(path, 0.01)] == times
+    assert [time for time, _ in timed_levels(path, 2)] == [0, 5, 31]
 
 
 def test_times_are_counted_from_the_beginning_of_the_file(tmp_path: Path) -> None:
     times = [7 + number / 10 for number in range(5)]
     path = write_film(tmp_path / "film.ts", (grey(40 * number) for number in range(5)), times=times)
-    assert [time for time, _ in seen(path, 0.01)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=0.002)
+    assert [time for time, _ in timed_levels(path, 0.01)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=0.002)
     # A picture that comes later than the sound does so in what is shown, too.
     path = write_film(tmp_path / "late.mkv", map(grey, (10, 200)), times=[3, 4], sound=5)
-    assert [time for time, _ in seen(path, 0.01)] == pytest.approx([3, 4], abs=0.06)
+    assert [time for time, _ in timed_levels(path, 0.01)] == pytest.approx([3, 4], abs=0.06)
 
 
 def test_where_time_begins_anew_it_goes_on(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_where_time_begins_anew_it_goes_on(tmp_path: Path) -> None:
         write_film(tmp_path / f"{name}.ts", (grey(8 * number) for number in range(30)))
     joined = tmp_path / "film.ts"
     joined.write_bytes((tmp_path / "one.ts").read_bytes() + (tmp_path / "two.ts").read_bytes())
-    times = [time for time, _ in seen(joined, 1)]
+    times = [time for time, _ in timed_levels(joined, 1)]
     assert times == sorted(times)
     assert len(times) == 6
     assert times[-1] == pytest.approx(5, abs=0.2)
@@ -131,7 +133,7 @@ def test_names_that_mean_something_to_ffmpeg_are_files(tmp_path: Path) -> None:
     for name in names:
         path = tmp_path / name
         write_film(tmp_path / "film.mp4", [grey(100)] * 2).replace(path)
-        assert seen(path, 1) == [(0, 100)], name
+        assert timed_levels(path, 1) == [(0, 100)], name
 
 
 def test_what_is_no_film_is_refused_with_the_reason(tmp_path: Path) -> None:

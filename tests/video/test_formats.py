@@ -27,8 +27,8 @@ def cue(start: float, end: float, text: str, *, uncertain: bool = False) -> Cue:
 def written(name: str, *cues: Cue, about: About = ABOUT) -> str:
     parts: list[bytes] = []
     writer = CueWriter(parts.append, find_format(name), about)
-    for one in cues:
-        writer.write(one)
+    for entry in cues:
+        writer.write(entry)
     writer.finish()
     return b"".join(parts).decode()
 
@@ -53,7 +53,7 @@ def parsed(content: str, ending: str) -> list[tuple[float, float, str]]:
 def test_players_read_times_and_texts(name: str) -> None:
     cues = [cue(0, 2.04, "A dog runs."), cue(2.04, 3600, "Zwei Hunde: größer."), cue(3600, 360_000.001, "A cat.")]
     assert parsed(written(name, *cues), name) == [
-        (pytest.approx(one.start), pytest.approx(one.end), one.caption.text) for one in cues
+        (pytest.approx(entry.start), pytest.approx(entry.end), entry.caption.text) for entry in cues
     ]
 
 
@@ -71,7 +71,7 @@ def test_no_letter_of_a_caption_means_anything_to_webvtt() -> None:
 def test_whatever_captions_say_there_are_as_many_cues(texts: list[str]) -> None:
     cues = [cue(2 * number, 2 * number + 2, f"x {text} x") for number, text in enumerate(texts)]
     for name in ("vtt", "srt"):
-        assert [start for start, *_ in parsed(written(name, *cues), name)] == [one.start for one in cues]
+        assert [start for start, *_ in parsed(written(name, *cues), name)] == [entry.start for entry in cues]
 
 
 def test_an_object_a_line_is_the_row_of_a_photograph_with_times() -> None:
@@ -95,11 +95,11 @@ def test_lines_have_the_time_and_the_caption() -> None:
 
 def test_the_draft_of_a_description_says_how_much_can_be_spoken() -> None:
     text = written("description", cue(0, 3, "A dog runs on the grass."), cue(3, 4.5, "A man is on a horse."))
-    head, one, two = text.rstrip("\n").split("\n\n")
+    head, first, second = text.rstrip("\n").split("\n\n")
     assert head.startswith("Audio description of film.mp4, 00:01:30.500: a draft\n")
     assert "A person has to check every sentence." in head
-    assert one == "00:00:00.000  3.0 s, room for 8 words\nA dog runs on the grass."
-    assert two == "00:00:03.000  1.5 s, room for 4 words; 2 too many\nA man is on a horse."
+    assert first == "00:00:00.000  3.0 s, room for 8 words\nA dog runs on the grass."
+    assert second == "00:00:03.000  1.5 s, room for 4 words; 2 too many\nA man is on a horse."
 
 
 @pytest.mark.parametrize("name", ["vtt", "srt", "description"])

@@ -44,9 +44,9 @@ def test_only_frames_that_show_something_else_are_captioned(tmp_path: Path) -> N
     levels = [40] * 5 + [220] * 5 + [60] * 5
     path, fake, screen = write_film(tmp_path / "film.mp4", map(grey, levels)), FakeCaptioner(), Screen()
     account = live(path, fake, screen)
-    said = [int(sight.caption.text.split()[1]) for sight in screen.seen if sight.new]
-    assert said == pytest.approx([40, 220, 60], abs=4)
-    assert (account.captioned, fake.seen, len(account.delays)) == (3, 3, 3)
+    captioned = [int(sight.caption.text.split()[1]) for sight in screen.seen if sight.new]
+    assert captioned == pytest.approx([40, 220, 60], abs=4)
+    assert (account.captioned, fake.captioned, len(account.delays)) == (3, 3, 3)
     assert account.looked == len(screen.seen)
     # What is shown between is the caption of the scene.
     assert all(sight.caption.text for sight in screen.seen)
@@ -70,7 +70,7 @@ def test_it_ends_when_the_user_wants_it(tmp_path: Path) -> None:
 def test_the_model_is_warm_before_the_first_frame() -> None:
     fake: Any = FakeCaptioner()
     warm_up(EncodingViewer(fake, fake.options))
-    assert fake.seen == 1
+    assert fake.captioned == 1
 
 
 def test_the_page_shows_the_newest_picture_and_its_sentence() -> None:

@@ -36,7 +36,10 @@ def encoded(frame: np.ndarray[Any, Any], matrix: int) -> Any:
     red, blue = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}[matrix]
     r, g, b = (frame[..., channel] / 255 for channel in range(3))
     luma = red * r + (1 - red - blue) * g + blue * b
-    planes = [16 + 219 * luma, *(128 + 112 * (one - luma) / (1 - weight) for one, weight in ((b, blue), (r, red)))]
+    planes = [
+        16 + 219 * luma,
+        *(128 + 112 * (primary - luma) / (1 - weight) for primary, weight in ((b, blue), (r, red))),
+    ]
     return av.VideoFrame.from_ndarray(np.rint(planes).astype(np.uint8), "yuv444p")
 
 
@@ -44,19 +47,19 @@ LOSSLESS = {"form": "yuv444p", "options": {"qp": "0"}}
 
 
 @pytest.mark.parametrize(
-    ("size", "matrix", "told"),
+    ("size", "matrix", "tagged"),
     [((64, 48), 5, False), (HIGH, 1, False), ((64, 48), 1, True), (HIGH, 5, True), ((64, 48), 9, True)],
 )
-def test_colours_are_those_that_were_put_in(size: tuple[int, int], matrix: int, told: bool, tmp_path: Path) -> None:
+def test_colours_are_those_that_were_put_in(size: tuple[int, int], matrix: int, tagged: bool, tmp_path: Path) -> None:
     def tell(stream: Any) -> None:
-        if told:
+        if tagged:
             stream.codec_context.colorspace = matrix
 
     def convert(frame: Any) -> Any:
         return encoded(quarters(size), matrix)
 
     path = write_film(tmp_path / "film.mkv", [quarters(size)] * 2, prepare=tell, convert=convert, **LOSSLESS)
-    assert int(first(path).colorspace) == (matrix if told else 2)
+    assert int(first(path).colorspace) == (matrix if tagged else 2)
     assert apart(path, quarters(size)) <= 3
 
 

@@ -18,7 +18,7 @@ def test_a_file_has_its_name_once_it_is_whole(tmp_path: Path) -> None:
         assert not path.exists()
         put(b"two")
     assert path.read_bytes() == b"one two"
-    assert [each.name for each in tmp_path.iterdir()] == ["film.vtt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["film.vtt"]
 
 
 def test_what_was_there_stays_where_the_work_is_left(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_what_was_there_stays_where_the_work_is_left(tmp_path: Path) -> None:
         put(b"half")
         raise RuntimeError
     assert path.read_bytes() == b"before"
-    assert [each.name for each in tmp_path.iterdir()] == ["film.vtt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["film.vtt"]
 
 
 def test_two_runs_do_not_write_the_same_file(tmp_path: Path) -> None:

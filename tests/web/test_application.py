@@ -66,8 +66,8 @@ def test_a_change_is_in_the_library_when_it_is_answered(client: TestClient, libr
     with TestClient(
         make_application(library, "Bob", Heatmaps(ModelOptions()), "other", 8765), base_url=f"{HERE}/other/"
     ) as other:
-        seen = other.get("rows/1").json()
-    assert (seen["row"]["caption"], seen["changes"][0]["by"]) == ("A dog.", "Ann")
+        answer = other.get("rows/1").json()
+    assert (answer["row"]["caption"], answer["changes"][0]["by"]) == ("A dog.", "Ann")
     undone = client.post("rows/1/undo", json={"version": edited["version"]}).json()["row"]
     assert (undone["caption"], undone["status"]) == ("Picture 0.", None)
     assert client.get("rows", params={"show": "edited"}).json()["rows"] == []

@@ -76,8 +76,8 @@ def looked(model: ModelOptions, picture: Path) -> Looked:
 
 @pytest.fixture
 def heatmaps(model: ModelOptions) -> Iterator[Heatmaps]:
-    with Heatmaps(model, [sys.executable, "-c", PROGRAM]) as made:
-        yield made
+    with Heatmaps(model, [sys.executable, "-c", PROGRAM]) as running:
+        yield running
 
 
 async def stays() -> bool:
@@ -96,9 +96,9 @@ def test_each_word_has_its_map_of_the_pictures_shape(model: ModelOptions, looked
     assert words[2]["probability"] == "unknown"
     maps = [Image.open(io.BytesIO(base64.b64decode(word["map"].partition(",")[2]))) for word in words]
     assert {image.size for image in maps} == {(256, 384)}
-    told = Captioner.load(model.model).attend(looked.path, caption=looked.caption)
+    expected = Captioner.load(model.model).attend(looked.path, caption=looked.caption)
     under = Image.new("RGB", (256, 384), (90, 120, 40))
-    for word, image in zip(told.words, maps, strict=True):
+    for word, image in zip(expected.words, maps, strict=True):
         laid = np.asarray(Image.alpha_composite(under.convert("RGBA"), image.convert("RGBA")).convert("RGB"), int)
         assert np.abs(laid - np.asarray(overlay(under, word.heatmap(under.size)), int)).max() <= 1
 
@@ -107,13 +107,13 @@ def test_why_there_is_none_is_a_clause(
     model: ModelOptions, looked: Looked, tmp_path: Path, tiny_checkpoint: Callable[..., Checkpoint]
 ) -> None:
     looker = Looker()
-    for change, told in (
+    for change, expected in (
         ({"pixels": "00"}, b"the picture has changed since it was captioned; caption it again"),
         ({"path": "/nowhere/\udce9.jpg"}, b"the picture does not exist"),
         ({"caption": "a dog " * 99}, b"the caption has 198 words and this model can say 40; shorten it"),
     ):
         kind, reason = looker.answer(ask(replace(looked, **change), model))
-        assert (kind, reason) == (Kind.REASON, told)
+        assert (kind, reason) == (Kind.REASON, expected)
     kind, reason = Looker().answer(ask(looked, ModelOptions(model="nowhere")))
     assert (kind, reason.startswith(b"nowhere: no such model file")) == (Kind.REASON, True)
     tiny_checkpoint("merge").save(tmp_path / "blind.safetensors")
@@ -125,18 +125,18 @@ def test_one_process_answers_all_and_what_was_asked_before_is_remembered(heatmap
     async def many() -> list[object]:
         texts = ("one", "two", "one")
         return [
-            one[0]
-            for one in await asyncio.gather(*(heatmaps.make(replace(looked, caption=text), stays) for text in texts))
+            answer[0]
+            for answer in await asyncio.gather(*(heatmaps.make(replace(looked, caption=text), stays) for text in texts))
         ]
 
     assert heatmaps.pid is None
-    told = asyncio.run(many())
-    assert told == [{"pid": heatmaps.pid, "caption": text} for text in ("one", "two", "one")]
+    answers = asyncio.run(many())
+    assert answers == [{"pid": heatmaps.pid, "caption": text} for text in ("one", "two", "one")]
     pid = heatmaps.pid
     assert pid is not None
     # Nobody is asked again, not even for somebody who has left; of another file there is nothing to remember.
     again = asyncio.run(heatmaps.make(replace(looked, caption="one"), left))
-    assert again == [told[0]]
+    assert again == [answers[0]]
     os.utime(looked.path, (1, 1))
     with pytest.raises(NoHeatmap, match="nobody waits"):
         asyncio.run(heatmaps.make(replace(looked, caption="one"), left))
@@ -152,11 +152,11 @@ def test_a_crash_is_told_and_the_next_wish_starts_another(heatmaps: Heatmaps, lo
 
 
 def test_no_process_starts_for_the_caption_of_another_model(heatmaps: Heatmaps, looked: Looked) -> None:
-    for change, told in (
+    for change, message in (
         ({"model": "other", "model_sha256": "ab"}, "the model other wrote the caption, not tiny; .*--model"),
         ({"model": None, "model_sha256": None}, "no model that is known wrote the caption"),
     ):
-        with pytest.raises(NoHeatmap, match=told):
+        with pytest.raises(NoHeatmap, match=message):
             asyncio.run(heatmaps.make(replace(looked, **change), stays))
     assert heatmaps.pid is None
 

@@ -28,8 +28,8 @@ def make_client(folder: Path, way: str) -> TestClient:
     for number in range(3):
         path = folder / f"secretname-{number}.jpg"
         Image.new("RGB", (400, 300), (number, 0, 0)).save(path)
-        said = {name: f"Text {place} of {number}." for place, name in enumerate(SYSTEMS)}
-        pictures.append(Candidates(str(path), path, said))
+        captions = {name: f"Text {place} of {number}." for place, name in enumerate(SYSTEMS)}
+        pictures.append(Candidates(str(path), path, captions))
     session = Session(ask(pictures, way, "Ann", 0), scales_of(way), "Ann", folder / "ratings.jsonl")
     app = make_application(session, "0123", "secret", 8765)
     return TestClient(app, base_url=f"{HERE}/secret/", headers={"Origin": HERE})
@@ -48,9 +48,9 @@ def test_nothing_tells_whose_captions_they_are(tmp_path: Path, way: str) -> None
     answers += [client.post("questions/0", json=values), client.post("questions/0/undo", json={})]
     answers += [client.post("questions/0", json={}), client.get("pictures/0"), client.get("pictures/9")]
     for answer in answers:
-        told = (answer.content + str(answer.headers).encode()).decode("latin-1").lower()
+        text = (answer.content + str(answer.headers).encode()).decode("latin-1").lower()
         for secret in ("zebra", "quagga", "secretname", "jsonl", str(tmp_path).lower()):
-            assert secret not in told
+            assert secret not in text
     # The sides of a pair and the ids of questions do not either: they are the same if the systems change their names.
     assert set(answers[4].json()["question"]) == {"place", "id", "captions", "values"}
 

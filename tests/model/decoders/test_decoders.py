@@ -49,15 +49,15 @@ def stepwise(decoder: Decoder, state: Any, words: Tensor) -> tuple[Tensor, Tenso
         log, weights, state = decoder.step(tokens, state)
         log_probabilities.append(log)
         attention.append(weights)
-    seen = None if attention[0] is None else torch.stack(attention, 1)
-    return torch.stack(log_probabilities, 1), seen, state
+    stacked = None if attention[0] is None else torch.stack(attention, 1)
+    return torch.stack(log_probabilities, 1), stacked, state
 
 
-def assert_same(one: tuple[Tensor, Tensor | None], other: tuple[Tensor, Tensor | None]) -> None:
-    torch.testing.assert_close(one[0], other[0], rtol=1e-4, atol=1e-4)
-    assert (one[1] is None) == (other[1] is None)
-    if one[1] is not None:
-        torch.testing.assert_close(one[1], other[1], rtol=1e-4, atol=1e-5)
+def assert_same(first: tuple[Tensor, Tensor | None], second: tuple[Tensor, Tensor | None]) -> None:
+    torch.testing.assert_close(first[0], second[0], rtol=1e-4, atol=1e-4)
+    assert (first[1] is None) == (second[1] is None)
+    if first[1] is not None:
+        torch.testing.assert_close(first[1], second[1], rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -80,10 +80,10 @@ def test_step_by_step_equals_teacher_forcing(decoder: Decoder, regions: Tensor, 
 @torch.no_grad()
 def test_captions_of_one_picture_do_not_touch_each_other(decoder: Decoder, regions: Tensor) -> None:
     words = captions(B * 3)
-    together, seen = decoder(regions, words)
+    together, attention = decoder(regions, words)
     for row in range(B * 3):
         alone = decoder(regions[row // 3 : row // 3 + 1], words[row : row + 1])
-        assert_same((together[row : row + 1], None if seen is None else seen[row : row + 1]), alone)
+        assert_same((together[row : row + 1], None if attention is None else attention[row : row + 1]), alone)
 
 
 @torch.no_grad()
@@ -91,9 +91,9 @@ def test_a_word_is_predicted_from_those_before_it_alone(decoder: Decoder, region
     words = captions(B)
     changed = words.clone()
     changed[:, 3] = 4 + (words[:, 3] - 3) % (V - 4)
-    one, other = decoder(regions, words)[0], decoder(regions, changed)[0]
-    torch.testing.assert_close(one[:, :3], other[:, :3])
-    assert not torch.allclose(one[:, 3:], other[:, 3:], atol=1e-3)
+    before, after = decoder(regions, words)[0], decoder(regions, changed)[0]
+    torch.testing.assert_close(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 3:], after[:, 3:], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -242,13 +242,13 @@ def test_a_sentinel_has_the_share_that_the_regions_have_not(
     for bias, share in ((1e4, 1.0), (-1e4, 0.0)):
         decoder.attention.energy.weight.fill_(1e3)
         decoder.sentinel_key.bias.fill_(bias)
-        said, weights, state = decoder.attend(tokens, decoder.start(regions))
+        log_probabilities, weights, state = decoder.attend(tokens, decoder.start(regions))
         torch.testing.assert_close(decoder.sentinel(state), torch.full((B,), share))
         torch.testing.assert_close(weights.sum(-1), torch.ones(B, 1, 1))
         # With the sentinel alone to look at the regions do not matter, nor what they are multiplied by.
         without = decoder.attend(tokens, decoder.start(regions), torch.zeros(B, 1, 1, R))[0]
-        assert torch.allclose(said, without, atol=1e-5) == (share == 1.0)
-    assert not torch.allclose(blind, said)
+        assert torch.allclose(log_probabilities, without, atol=1e-5) == (share == 1.0)
+    assert not torch.allclose(blind, log_probabilities)
 
 
 @torch.no_grad()
@@ -295,10 +295,10 @@ def test_what_is_encoded_of_a_region_depends_on_the_others_through_region_layers
     changed = regions.clone()
     changed[:, 1:] += 1 + torch.randn(R - 1, D, generator=torch.Generator().manual_seed(5))
     decoder = shaken(build_decoder(tiny_settings(name, region_layers=1), D, GRID, V))
-    one, other = decoder.encode(regions), decoder.encode(changed)
-    assert one.shape == (B, R, 16)
-    assert not torch.allclose(one[:, 0], other[:, 0], atol=1e-3)
-    assert not torch.allclose(one[:, 1], other[:, 1], atol=1e-3)
+    before, after = decoder.encode(regions), decoder.encode(changed)
+    assert before.shape == (B, R, 16)
+    assert not torch.allclose(before[:, 0], after[:, 0], atol=1e-3)
+    assert not torch.allclose(before[:, 1], after[:, 1], atol=1e-3)
     alone = shaken(build_decoder(tiny_settings("transformer", region_layers=0), D, GRID, V))
     torch.testing.assert_close(alone.encode(regions)[:, 0], alone.encode(changed)[:, 0])
 
@@ -308,7 +308,7 @@ def test_whole_regions_are_hidden_in_training_alone(tiny_settings: Settings, reg
     decoder = build_decoder(settings, D, GRID, V)
     words = captions(B)
     drawn = [decoder(regions, words)[0] for _ in range(4)]
-    assert any(not torch.allclose(drawn[0], one) for one in drawn)
+    assert any(not torch.allclose(drawn[0], other) for other in drawn)
     decoder.eval()
     assert torch.equal(decoder(regions, words)[0], decoder(regions, words)[0])
     dropout, many = RegionDropout(0.3), torch.rand(40, 50, 3) + 1
@@ -322,28 +322,28 @@ def test_whole_regions_are_hidden_in_training_alone(tiny_settings: Settings, reg
 def test_a_relative_bias_is_that_of_the_distance_in_rows_and_columns() -> None:
     layer = RegionLayer(8, 2, 0.0, (2, 3), relative=True)
     layer.distances.data = torch.arange(2 * 3 * 5, dtype=torch.float32).view(2, 3, 5)
-    seen = []
-    layer.attention.forward = lambda target, key, value, bias: (seen.append(bias), (target, None))[1]
+    biases = []
+    layer.attention.forward = lambda target, key, value, bias: (biases.append(bias), (target, None))[1]
     layer(torch.randn(1, 6, 8))
-    (bias,) = seen
-    for one in range(6):
+    (bias,) = biases
+    for place in range(6):
         for other in range(6):
-            rows, columns = one // 3 - other // 3, one % 3 - other % 3
-            assert torch.equal(bias[:, one, other], layer.distances[:, rows + 1, columns + 2])
+            rows, columns = place // 3 - other // 3, place % 3 - other % 3
+            assert torch.equal(bias[:, place, other], layer.distances[:, rows + 1, columns + 2])
 
 
 def test_waves_tell_rows_and_columns_apart() -> None:
-    told = waves((3, 5), 16).view(3, 5, 16)
-    assert (told[:, :, :8] == told[:, :1, :8]).all()
-    assert (told[:, :, 8:] == told[:1, :, 8:]).all()
-    assert len(torch.unique(told.view(15, 16).round(decimals=4), dim=0)) == 15
-    assert told[2, 0, 0] == pytest.approx(math.sin(2))
-    assert told[0, 4, 8 + 4] == pytest.approx(math.cos(4))
-    assert told[0, 4, 8 + 1] == pytest.approx(math.sin(4 / 10000 ** (2 / 8)))
+    encoding = waves((3, 5), 16).view(3, 5, 16)
+    assert (encoding[:, :, :8] == encoding[:, :1, :8]).all()
+    assert (encoding[:, :, 8:] == encoding[:1, :, 8:]).all()
+    assert len(torch.unique(encoding.view(15, 16).round(decimals=4), dim=0)) == 15
+    assert encoding[2, 0, 0] == pytest.approx(math.sin(2))
+    assert encoding[0, 4, 8 + 4] == pytest.approx(math.cos(4))
+    assert encoding[0, 4, 8 + 1] == pytest.approx(math.sin(4 / 10000 ** (2 / 8)))
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         (
             {"name": "lstm", "attention": "aditive"},
@@ -360,13 +360,13 @@ def test_waves_tell_rows_and_columns_apart() -> None:
         ({"name": "merge", "region_layer": 1}, "no option 'region_layer'; near it: region_layers"),
     ],
 )
-def test_choices_that_there_are_not(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_choices_that_there_are_not(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         decoder_config(settings)
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"name": "lstm", "attention": "multi-head", "attention_width": 9}, "9 is not a multiple of heads 8"),
         ({"name": "transformer", "positions": "relative", "region_layers": 0}, "set region_layers to at least 1"),
@@ -376,8 +376,8 @@ def test_choices_that_there_are_not(settings: dict[str, Any], told: str) -> None
         ({"name": "gru", "region_layers": 1, "region_width": 10}, "width 10 is not a multiple of heads 8"),
     ],
 )
-def test_choices_that_do_not_go_together(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_choices_that_do_not_go_together(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         build_decoder(settings, D, GRID, V)
 
 
@@ -412,24 +412,24 @@ def test_a_trace_is_what_attend_tells_word_by_word(
 ) -> None:
     words = captions(B)
     gates = torch.rand(B, T, *attending.heads, R, generator=torch.Generator().manual_seed(3), requires_grad=True)
-    said, seen, own = attending.trace(words, attending.start(regions), gates)
-    one_by_one, each, shares = Decoder.trace(attending, words, attending.start(regions), gates)
-    assert seen is not None and each is not None and seen.shape == (B, T, *attending.heads, R)
-    torch.testing.assert_close(said, one_by_one, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(seen, each, rtol=1e-4, atol=1e-5)
-    assert (own is None) == (shares is None) == (attending_variant["name"] != "adaptive")
-    if own is not None:
-        torch.testing.assert_close(own, shares)
+    log_probabilities, attention, sentinel = attending.trace(words, attending.start(regions), gates)
+    one_by_one, attention_by_step, shares = Decoder.trace(attending, words, attending.start(regions), gates)
+    assert attention is not None and attention_by_step is not None and attention.shape == (B, T, *attending.heads, R)
+    torch.testing.assert_close(log_probabilities, one_by_one, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(attention, attention_by_step, rtol=1e-4, atol=1e-5)
+    assert (sentinel is None) == (shares is None) == (attending_variant["name"] != "adaptive")
+    if sentinel is not None:
+        torch.testing.assert_close(sentinel, shares)
     chosen = torch.arange(V).expand(B, T, V) % 7 == 0
-    slopes = [torch.autograd.grad((told * chosen).sum(), gates)[0] for told in (said, one_by_one)]
+    slopes = [torch.autograd.grad((logs * chosen).sum(), gates)[0] for logs in (log_probabilities, one_by_one)]
     torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)
     assert (slopes[0].abs().sum((0, 2, 3, 4)) > 0).all()
 
 
 def test_in_a_trace_a_word_owes_nothing_to_what_earlier_words_saw(attending: Decoder, regions: Tensor) -> None:
     gates = torch.ones(B, T, *attending.heads, R, requires_grad=True)
-    said, _, _ = attending.trace(captions(B), attending.start(regions), gates)
-    slope = torch.autograd.grad(said[:, -1].sum(-1)[0] - said[0, -1, 5] * 3, gates)[0]
+    log_probabilities, _, _ = attending.trace(captions(B), attending.start(regions), gates)
+    slope = torch.autograd.grad(log_probabilities[:, -1].sum(-1)[0] - log_probabilities[0, -1, 5] * 3, gates)[0]
     assert slope[0, -1].abs().sum() > 0
     assert (slope[:, :-1] == 0).all()
 
@@ -439,7 +439,7 @@ def test_a_decoder_without_attention_traces_probabilities_alone(tiny_settings: S
     for name in ("inject", "merge"):
         decoder = build_decoder(tiny_settings(name), D, GRID, V).eval()
         words = captions(B)
-        said, seen, own = decoder.trace(words, decoder.start(regions))
-        torch.testing.assert_close(said, decoder(regions, words)[0], rtol=1e-4, atol=1e-4)
-        assert seen is None
-        assert own is None
+        log_probabilities, attention, sentinel = decoder.trace(words, decoder.start(regions))
+        torch.testing.assert_close(log_probabilities, decoder(regions, words)[0], rtol=1e-4, atol=1e-4)
+        assert attention is None
+        assert sentinel is None

@@ -140,24 +140,24 @@ def gradients(module: torch.nn.Module) -> list[torch.Tensor | None]:
 @pytest.mark.parametrize("mixed", [False, True])
 def test_captioner_and_discriminator_do_not_learn_through_each_other(decoder: Decoder, mixed: bool) -> None:
     objective = adversary()
-    seen = batch(progress=0.4)
-    seen.regions.requires_grad_()
+    examples = batch(progress=0.4)
+    examples.regions.requires_grad_()
     apart = []
     for progress in (0.4, 0.5):
         objective.zero_grad()
         torch.manual_seed(1)
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            lowered, figures = objective.loss(Words(decoder), dataclasses.replace(seen, progress=progress))
+            lowered, figures = objective.loss(Words(decoder), dataclasses.replace(examples, progress=progress))
         lowered.backward()
         assert figures.keys() == {"reward", "discriminator_accuracy"}
         apart.append([gradient.clone() for gradient in gradients(objective) if gradient is not None])
         if progress < 0.5:
             # While the discriminator learns alone nobody else does, nor the encoder behind the regions.
-            assert all(gradient is None for gradient in [*gradients(decoder), seen.regions.grad])
+            assert all(gradient is None for gradient in [*gradients(decoder), examples.regions.grad])
         else:
-            assert all(gradient is not None for gradient in [*gradients(decoder), seen.regions.grad])
+            assert all(gradient is not None for gradient in [*gradients(decoder), examples.regions.grad])
     assert len(apart[0]) == len(gradients(objective))
-    assert all(torch.equal(one, other) for one, other in zip(*apart, strict=True))
+    assert all(torch.equal(alone, together) for alone, together in zip(*apart, strict=True))
 
 
 def test_cross_entropy_is_learnt_from_the_start(decoder: Decoder) -> None:

@@ -95,8 +95,8 @@ def test_hidden_regions_are_told_from_the_others(decoder: str, recipe: Build, mo
     dev = regions_of(64, 9, width)
     before = judged(objective, trained, dev)
     assert before < 0.05
-    own = [p for n, p in trained.named_parameters() if objective.trains(n)]
-    optimizer = torch.optim.AdamW([*own, *objective.parameters()], lr=1e-2)
+    parameters = [p for n, p in trained.named_parameters() if objective.trains(n)]
+    optimizer = torch.optim.AdamW([*parameters, *objective.parameters()], lr=1e-2)
     for step in range(60):
         torch.manual_seed(step)
         batch = Batch(regions_of(16, 100 + step, width), range(16), torch.zeros(0, 0), 0.0)
@@ -138,13 +138,13 @@ def test_of_each_picture_the_share_is_hidden(masked: float, count: int, recipe: 
     trained = model("transformer")
     objective = Autoencoder(chosen.stage[0], chosen, trained, [])
     width = trained.encoder.width
-    seen: list[Tensor] = []
-    trained.decoder.encode = lambda regions: (seen.append(regions), torch.zeros(*regions.shape[:2], 32))[1]
+    inputs: list[Tensor] = []
+    trained.decoder.encode = lambda regions: (inputs.append(regions), torch.zeros(*regions.shape[:2], 32))[1]
     regions = torch.randn(5, 16, width)
     objective.loss(trained, Batch(regions, range(5), torch.zeros(0, 0), 0.0))
-    hidden = (seen[0] == objective.mask).all(-1)
+    hidden = (inputs[0] == objective.mask).all(-1)
     assert hidden.sum(1).tolist() == [count] * 5
-    assert torch.equal(seen[0][~hidden], regions[~hidden])
+    assert torch.equal(inputs[0][~hidden], regions[~hidden])
     assert not torch.equal(hidden[0], hidden[1])
 
 
@@ -233,7 +233,7 @@ def test_pictures_that_the_data_sets_name_already(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "decoder", "told"),
+    ("stage", "decoder", "message"),
     [
         ({}, {"name": "lstm"}, "the decoder lstm has region_layers = 0; set it to at least 1"),
         ({}, {"name": "transformer", "region_layers": 0}, "stage 1: .* transformer has region_layers = 0"),
@@ -242,9 +242,9 @@ def test_pictures_that_the_data_sets_name_already(data: Path) -> None:
         ({"features": "pictures", "train_from": 2}, {}, "which must not move; leave train_from out"),
     ],
 )
-def test_what_an_autoencoder_cannot_be(stage: dict[str, Any], decoder: dict[str, Any], told: str) -> None:
+def test_what_an_autoencoder_cannot_be(stage: dict[str, Any], decoder: dict[str, Any], message: str) -> None:
     settings = {"name": "transformer"} | decoder
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         build_recipe({"decoder": settings, "stage": [{"objective": "autoencoder"} | stage]})
 
 

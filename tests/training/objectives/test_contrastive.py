@@ -50,12 +50,12 @@ def test_a_temperature_at_its_bound_can_grow_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"batch_size": 1}, "contrastive training compares pictures: batch_size must be at least 2"),
         ({"temperature": 0.005}, "temperature must be a number of at least 0.01, not 0.005"),
     ],
 )
-def test_stages_that_would_teach_nothing(options: dict[str, float], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_stages_that_would_teach_nothing(options: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         build("contrastive", **options)

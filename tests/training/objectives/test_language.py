@@ -101,8 +101,8 @@ def test_perplexity_is_that_of_the_words_and_ends(tiny_language: Callable[..., C
     model, recipe = tiny_language(["and", "a", "dog", "cat"]).model, tiny()
     items = [Item(Path("none.jpg"), tuple(SENTENCES[place : place + 2]), "dev") for place in range(0, 8, 2)]
     captions = [model.vocabulary.encode(tokenize(caption)) for caption in SENTENCES]
-    told = teacher_force(model.decoder, model.encoder(torch.zeros(len(captions))), captions)
-    logs = np.concatenate([one.log_probabilities for one in told])
+    forced = teacher_force(model.decoder, model.encoder(torch.zeros(len(captions))), captions)
+    logs = np.concatenate([caption.log_probabilities for caption in forced])
     objective = Language(recipe.stage[0], recipe, model, [])
     found = objective.judge(model, items, recipe.decoding, lambda files: model.encoder(torch.zeros(len(files))))
     assert found == pytest.approx(math.exp(-float(logs.mean())), rel=1e-4)
@@ -120,8 +120,8 @@ def test_a_language_model_learns_by_heart_and_resumes(decoder: str, tmp_path: Pa
     with pytest.raises(Interrupted):
         Trainer(recipe, corpus, tmp_path / "other", CPU, observer=InterruptionAt(epoch=2, step=3)).run()
     resumed = Trainer(recipe, corpus, tmp_path / "other", CPU).run()
-    one, other = undisturbed.model.state_dict(), resumed.model.state_dict()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    expected, found = undisturbed.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
     # Only the first of the two names in five words and an end cannot be known.
     assert undisturbed.scores["dev same"]["perplexity"] == pytest.approx(8 ** (1 / 6), abs=0.1)
     model, options = resumed.model, DecodingOptions(sample=True, num_captions=3, temperature=0.5)
@@ -139,8 +139,8 @@ def test_from_text_to_a_file_that_captions_nothing_but_helps(
         '[[stage]]\nobjective = "language"\nepochs = 2\ncaptions = 1\n'
     )
     file = train_model("lm.toml", [text], device="cpu").file
-    said = capsys.readouterr().err
-    assert "dev perplexity words " in said and "best dev perplexity" in said
+    stderr = capsys.readouterr().err
+    assert "dev perplexity words " in stderr and "best dev perplexity" in stderr
     checkpoint = Checkpoint.load(file)
     with Path("runs/lm/log.csv").open(newline="") as log:
         scores = [float(row["score"]) for row in csv.DictReader(log) if row["score"]]

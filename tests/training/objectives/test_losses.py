@@ -25,8 +25,8 @@ def test_cross_entropy_is_torchs(smoothing: float) -> None:
     loss = cross_entropy(logits.log_softmax(-1), targets, smoothing)
     expected = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, label_smoothing=smoothing)
     torch.testing.assert_close(loss, expected)
-    for one, other in zip(torch.autograd.grad(loss, logits), torch.autograd.grad(expected, logits), strict=True):
-        torch.testing.assert_close(one, other)
+    for found, wanted in zip(torch.autograd.grad(loss, logits), torch.autograd.grad(expected, logits), strict=True):
+        torch.testing.assert_close(found, wanted)
 
 
 def test_attention_that_sees_everything_once_costs_nothing() -> None:

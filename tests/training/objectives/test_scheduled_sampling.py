@@ -32,7 +32,7 @@ def test_without_words_of_its_own_it_is_cross_entropy(decoder: Decoder, probabil
         lowered, _ = build(name, **options).loss(Words(decoder), batch(progress=progress))
         lowered.backward()
         values.append([lowered, *(parameter.grad.clone() for parameter in decoder.parameters())])
-    assert all(torch.equal(one, other) for one, other in zip(*values, strict=True))
+    assert all(torch.equal(plain, sampled) for plain, sampled in zip(*values, strict=True))
 
 
 def test_inputs_mixed_with_nothing_are_the_references(decoder: Decoder) -> None:
@@ -64,8 +64,8 @@ def test_words_are_drawn_as_the_decoder_has_them_after_those_drawn_before(decode
     decoder.eval()
     for drawn, before in ((inputs[:, 1], [START]), (inputs[inputs[:, 1] == common, 2], [START, common])):
         with torch.no_grad():
-            said, _ = decoder(regions()[:1], torch.tensor([before]))
-        shares = said[0, -1, len(SPECIALS) :].softmax(-1)
+            log_probabilities, _ = decoder(regions()[:1], torch.tensor([before]))
+        shares = log_probabilities[0, -1, len(SPECIALS) :].softmax(-1)
         frequencies = drawn.bincount(minlength=WORDS)[len(SPECIALS) :] / len(drawn)
         # Four standard deviations of a frequency, and a little for shares near 0.
         assert ((frequencies - shares).abs() < 4 * (shares * (1 - shares) / len(drawn)).sqrt() + 0.002).all()
