@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import types
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -152,7 +153,8 @@ def near_names(name: object, known: Iterable[str], count: int = 3) -> list[str]:
     return difflib.get_close_matches(str(name), list(known), count)
 
 
-def _hints(kind: type[DataclassInstance]) -> dict[str, Any]:
+@cache
+def _hints(kind: type[DataclassInstance]) -> Mapping[str, Any]:
     """Types of the fields that an object is made of."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.init}
@@ -190,7 +192,7 @@ def _check_value(name: str, value: object, hint: Any, metadata: Mapping[str, Any
         raise UsageError(f"{name} must be {wanted}{_range(metadata)}, not {_shown(value)}")
     if hint in (int, float) and isinstance(value, Real):
         largest = LARGEST_WHOLE if hint is int and not metadata.get("large") else LARGEST
-        _check_number(name, value, largest, f"{wanted}{_range(metadata)}", metadata)
+        _check_number(name, value, largest, wanted, metadata)
 
 
 def _check_tuple(name: str, value: object, hint: Any, metadata: Mapping[str, Any]) -> None:
@@ -216,7 +218,7 @@ def _check_number(name: str, value: Real, largest: float, wanted: str, metadata:
         and (below is None or number < below)
     )
     if not fits:
-        raise UsageError(f"{name} must be {wanted}, not {_shown(number)}")
+        raise UsageError(f"{name} must be {wanted}{_range(metadata)}, not {_shown(number)}")
 
 
 def _range(metadata: Mapping[str, Any]) -> str:

@@ -23,10 +23,10 @@ _MEMORY = 0.8
 """How much of the pace that was known counts beside that of the last batch."""
 
 _LINGER, _GRACE = 0.2, 0.05
-"""Shares of the time of the last batch: how long the next one waits for more pictures, and how long for one more."""
+"""Shares of the time of the last batch: how long the next one waits for more requests, and how long for one more."""
 
 _LONGEST, _TICK = 0.25, 0.002
-"""Seconds: the most that a batch waits, and after which it looks again."""
+"""Seconds: the most that a batch waits, be it for pictures that are being read, and after which it looks again."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,14 @@ class Batcher(Generic[Question, Answer]):
         if self._clients < 2:
             return
         begun = time.monotonic()
-        end = begun + min(_LINGER * self._seconds, _LONGEST)
-        while len(self._waiting) < min(self._clients, self._most) and (now := time.monotonic()) < end:
-            if not self._coming and now > max(begun, self._arrived) + _GRACE * self._seconds:
+        while len(self._waiting) < min(self._clients, self._most):
+            now, longest = time.monotonic(), _LONGEST
+            # Pictures that are being read are here in a moment, and would make a small batch of their own.
+            if not self._coming:
+                longest = min(_LINGER * self._seconds, _LONGEST)
+                if now > max(begun, self._arrived) + _GRACE * self._seconds:
+                    return
+            if now > begun + longest:
                 return
             await asyncio.sleep(_TICK)
 

@@ -86,6 +86,30 @@ def test_clients_that_come_one_after_another_are_computed_together_from_then_on(
     assert sizes == [1, 2, 2, 2]
 
 
+@pytest.mark.parametrize(("reading", "sizes"), [(0.12, [2, 2]), (1.0, [2, 1, 1])])
+def test_a_batch_waits_for_a_picture_that_is_being_read_but_not_for_long(reading: float, sizes: list[int]) -> None:
+    computed: list[int] = []
+
+    def compute(question: str, arrays: UInt8Array) -> Sequence[str]:
+        computed.append(len(arrays))
+        time.sleep(0.2)
+        return [question] * len(arrays)
+
+    async def run() -> None:
+        async with Batcher(compute, 32) as batcher:
+
+            async def ask(seconds: float) -> None:
+                with batcher.expecting(1):
+                    await asyncio.sleep(seconds)
+                await batcher.ask(picture(0, (2, 2)), "a")
+
+            await asyncio.gather(ask(0.0), ask(0.0))
+            await asyncio.gather(ask(0.0), ask(reading))
+
+    asyncio.run(run())
+    assert computed == sizes
+
+
 def test_an_error_is_the_answer_of_its_batch_alone() -> None:
     def compute(question: str, arrays: UInt8Array) -> Sequence[str]:
         if question == "bad":
