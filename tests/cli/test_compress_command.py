@@ -60,7 +60,17 @@ def test_the_file_is_a_model_of_half_the_size() -> None:
     assert CliRunner().invoke(app, ["models", "verify", "small.safetensors"]).exit_code == 0
 
 
-def test_the_output_says_size_speed_and_that_nothing_was_scored() -> None:
+@pytest.mark.parametrize(
+    ("hardware", "remark"),
+    [
+        (False, "int8 makes the file smaller and nothing faster: loaded, its weights are floats again, in float32"),
+        (True, "its decoder computes in bfloat16, which was float32"),
+    ],
+)
+def test_the_output_says_size_speed_and_that_nothing_was_scored(
+    monkeypatch: pytest.MonkeyPatch, hardware: bool, remark: str
+) -> None:
+    monkeypatch.setattr("capcli.engines.torch_engine.bfloat16_pays", lambda device: hardware)
     done = run(*INT8)
     title, head, size, stored, speed, *rest = done.stdout.splitlines()
     assert title == "whole.safetensors -> small.safetensors"
@@ -70,7 +80,7 @@ def test_the_output_says_size_speed_and_that_nothing_was_scored() -> None:
     assert all(float(rate) > 0 for rate in speed.split()[1:3])
     assert "CIDEr-D" not in "".join(rest[:-1])
     assert any("times as fast" in line and ("faster" in line or "slower" in line) for line in rest)
-    assert any("int8 makes the file smaller and nothing faster" in line for line in rest)
+    assert any(remark in line for line in rest)
     assert rest[-1].startswith("not scored: --data DATASET")
 
 
