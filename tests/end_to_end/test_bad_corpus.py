@@ -24,6 +24,8 @@ from PIL import Image
 from capcli.modelfile.header import read_header
 from capcli.modelfile.shipped import find_model
 
+pytestmark = pytest.mark.slow
+
 STEP = 64
 # Noise of these sides takes four to six kilobytes, which are 60 to 100 truncations.
 SIDES = {"jpg": 80, "png": 41, "webp": 72, "gif": 64, "tif": 41}
@@ -219,7 +221,6 @@ def rows(done: subprocess.CompletedProcess[bytes], corpus: Corpus) -> list[dict[
     return [json.loads(line) for line in content.split("\n")[:-1]]
 
 
-@pytest.mark.slow
 def test_the_run_ends_and_tells_that_pictures_failed(done: subprocess.CompletedProcess[bytes]) -> None:
     assert done.returncode == 1, done.stderr
     assert b"Traceback" not in done.stderr

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 # How the pixels must lie in the file for each EXIF orientation, so that a viewer shows the cat upright.
@@ -60,7 +62,6 @@ def cat_captions(capcli: Run, examples: Path, tmp_path_factory: pytest.TempPathF
     return {Path(row["path"]).name: row["caption"] for row in rows}
 
 
-@pytest.mark.slow
 def test_every_mode_is_captioned(cat_captions: dict[str, str]) -> None:
     assert sorted(cat_captions) == sorted(SAME + OTHER)
 

@@ -107,6 +107,7 @@ def test_decoding_options_reach_the_search(capcli: Run, examples: Path) -> None:
     assert all(len(row["caption"].split()) <= 4 for row in rows)
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_model_s_files_says_the_same(
     capcli: Run, examples: Path, captions: dict[str, str], tmp_path: Path
 ) -> None:

@@ -217,6 +217,7 @@ def test_no_network_no_permission_and_no_room_are_a_line_each(run: Run, tmp_path
     assert done.code == 1 and done.err.startswith("capcli: error: hf:me/blip: ") and "TRACEBACK" not in done.err
 
 
+@pytest.mark.slow
 def test_revisions_lie_side_by_side(run: Run, hub: Hub) -> None:
     assert run("pull", "hf:me/blip").code == 0
     first = hub.models["me/blip"].commit
