@@ -21,9 +21,9 @@ from capcli.hub.repository import Repository
 from capcli.hub.settings import own_options, read_calibration
 from capcli.huggingface.asking import Asked
 from capcli.huggingface.engine import FAR, Engine
+from capcli.huggingface.generated import Generated
 from capcli.huggingface.loading import Loaded, load
 from capcli.huggingface.looking import Looked
-from capcli.huggingface.said import Said
 from capcli.huggingface.shape import find_grid, find_size
 from capcli.huggingface.words import Spelled, compose
 from capcli.keywords.chooser import KeywordChooser
@@ -104,12 +104,12 @@ class HuggingFaceCaptioner(BaseCaptioner):
         how = {"attention": method != "occlusion", "gradients": method == "gradient"}
 
         def attended(batch: UInt8Array) -> list[Caption]:
-            own = self.captioned(batch, chosen) if given is None else [(None, given)] * len(batch)
+            captioned = self.captioned(batch, chosen) if given is None else [(None, given)] * len(batch)
             asked = self.engine.ask(batch, chosen)
-            looks = self.engine.look(asked, [said.ids for _, said in own], **how)
+            looks = self.engine.look(asked, [sequence.ids for _, sequence in captioned], **how)
             return [
-                self._attended(caption, said, look, array, asked, chosen)
-                for (caption, said), look, array in zip(own, looks, batch, strict=True)
+                self._attended(caption, sequence, look, array, asked, chosen)
+                for (caption, sequence), look, array in zip(captioned, looks, batch, strict=True)
             ]
 
         return self._fitting(arrays, attended)
@@ -119,11 +119,11 @@ class HuggingFaceCaptioner(BaseCaptioner):
         spelled = self.engine.spell(ids)
         return np.stack([_of_words(look, spelled) for look in self._forced(arrays, ids, self.options)])
 
-    def captioned(self, batch: UInt8Array, options: DecodingOptions) -> list[tuple[Caption, Said]]:
+    def captioned(self, batch: UInt8Array, options: DecodingOptions) -> list[tuple[Caption, Generated]]:
         """The best caption of each picture, with its alternatives, and the tokens that it was made of."""
         sequences = self.engine.say(batch, options)
         count = len(sequences) // len(batch)
-        found = [(self._caption(said, options), said) for said in sequences]
+        found = [(self._caption(sequence, options), sequence) for sequence in sequences]
         return [_best(found[start : start + count], options) for start in range(0, len(found), count)]
 
     def _check_all(self, options: DecodingOptions, chooser: KeywordChooser | None) -> None:
@@ -131,27 +131,29 @@ class HuggingFaceCaptioner(BaseCaptioner):
         if chooser is not None:
             raise UsageError(f"{self.name} knows no keywords; base does")
 
-    def _caption(self, said: Said, options: DecodingOptions) -> Caption:
-        spelled = self.engine.spell(said.ids, options.max_length)
-        words = tuple(Word(word, float(sum(said.logs[place] for place in own)), None) for word, own in spelled.words)
+    def _caption(self, sequence: Generated, options: DecodingOptions) -> Caption:
+        spelled = self.engine.spell(sequence.ids, options.max_length)
+        words = tuple(
+            Word(word, float(sum(sequence.logs[place] for place in places)), None) for word, places in spelled.words
+        )
         given = len(tokenize(options.prefix)) if options.prefix else 0
         chosen = [word.log_probability for word in words[given:]]
-        if said.end is not None and not spelled.cut:
-            chosen.append(said.end)
+        if sequence.end is not None and not spelled.cut:
+            chosen.append(sequence.end)
         confidence = compute_confidence(chosen, self.calibration)
         return Caption(spelled.text, words, confidence, uncertain=confidence < options.min_confidence)
 
     def _attended(
         self,
         caption: Caption | None,
-        said: Said,
+        sequence: Generated,
         looked: Looked,
         array: UInt8Array,
         asked: Asked,
         options: DecodingOptions,
     ) -> Caption:
         """The caption with its words' maps; None stands for a sentence of the user's own, which also gets the rest."""
-        spelled = self.engine.spell(said.ids, FAR if caption is None else options.max_length)
+        spelled = self.engine.spell(sequence.ids, FAR if caption is None else options.max_length)
         logs = _of_words(looked, spelled)
         if caption is None:
             confidence = compute_confidence(logs.tolist(), self.calibration)
@@ -162,7 +164,7 @@ class HuggingFaceCaptioner(BaseCaptioner):
         if looked.attention is None:
 
             def fall(covered: BoolArray) -> Float32Array:
-                looks = self._forced(cover(array, covered, coarse, self.box), said.ids, options)
+                looks = self._forced(cover(array, covered, coarse, self.box), sequence.ids, options)
                 return np.stack([(logs - _of_words(look, spelled))[:-1] for look in looks])
 
             coarse = (min(self.grid[0], _COARSE), min(self.grid[1], _COARSE))
@@ -186,7 +188,7 @@ class HuggingFaceCaptioner(BaseCaptioner):
         return [look for part in parts for look in self._fitting(part, work)]
 
 
-def _encode_sentence(engine: Engine, text: str) -> Said:
+def _encode_sentence(engine: Engine, text: str) -> Generated:
     """The tokens of a sentence of the user's own."""
     if not isinstance(text, str):
         raise UsageError(f"a caption is a sentence, not {text!r}")
@@ -196,16 +198,16 @@ def _encode_sentence(engine: Engine, text: str) -> Said:
     ids = engine.encode(compose(words, engine.family))
     if len(ids) >= engine.room:
         raise UsageError(f"the caption has {len(ids)} tokens and this model can say {engine.room - 1}; shorten it")
-    return Said(ids, [0.0] * len(ids), None)
+    return Generated(ids, [0.0] * len(ids), None)
 
 
-def _best(found: list[tuple[Caption, Said]], options: DecodingOptions) -> tuple[Caption, Said]:
+def _best(found: list[tuple[Caption, Generated]], options: DecodingOptions) -> tuple[Caption, Generated]:
     """The first of one picture's captions with the others that differ from it; of draws the likeliest is first."""
     if options.sample:
         found = sorted(found, key=lambda pair: -pair[1].score(options.length_penalty))
-    apart = list({caption.text: (caption, said) for caption, said in reversed(found)}.values())[::-1]
-    best, said = apart[0]
-    return replace(best, alternatives=tuple(caption for caption, _ in apart[1:])), said
+    apart = list({caption.text: (caption, sequence) for caption, sequence in reversed(found)}.values())[::-1]
+    best, sequence = apart[0]
+    return replace(best, alternatives=tuple(caption for caption, _ in apart[1:])), sequence
 
 
 def _of_words(looked: Looked, spelled: Spelled) -> Float32Array:

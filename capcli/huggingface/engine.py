@@ -14,9 +14,9 @@ from capcli.arrays import UInt8Array
 from capcli.decoding.options import DecodingOptions
 from capcli.hub.repository import Repository
 from capcli.huggingface.asking import ENCODED, Asked, Asking, generate
+from capcli.huggingface.generated import Generated, read_generated
 from capcli.huggingface.loading import Loaded
 from capcli.huggingface.looking import Looked, look
-from capcli.huggingface.said import Said, read_said
 from capcli.huggingface.words import Spelled, count_words, spell_out
 
 FAR = 1_000_000
@@ -46,7 +46,7 @@ class Engine:
         with torch.inference_mode():
             return self._asking.ask(arrays, prompt, self.family.chats, options.prefix)
 
-    def say(self, arrays: UInt8Array, options: DecodingOptions) -> list[Said]:
+    def say(self, arrays: UInt8Array, options: DecodingOptions) -> list[Generated]:
         """What the model says of each picture, as many captions of one after another as the options ask for."""
         from capcli.huggingface.limits import generation_options
 
@@ -64,14 +64,14 @@ class Engine:
                 seeds=[_seed(array, options.seed, number) for array in arrays for number in range(times)],
             )
             generated = generate(self.loaded, self.kind, more, **how)
-            sequences = read_said(generated, more, self.ends, self.loaded.tokenizer)
+            sequences = read_generated(generated, more, self.ends, self.loaded.tokenizer)
         if not options.prefix:
             return sequences
         # No search tells how likely the prefix is.
-        looks = self.look(asked.repeated(options.num_captions), [said.ids for said in sequences])
+        looks = self.look(asked.repeated(options.num_captions), [sequence.ids for sequence in sequences])
         return [
-            replace(said, logs=looked.log_probabilities[:-1].tolist())
-            for said, looked in zip(sequences, looks, strict=True)
+            replace(sequence, logs=looked.log_probabilities[:-1].tolist())
+            for sequence, looked in zip(sequences, looks, strict=True)
         ]
 
     def look(self, asked: Asked, captions: Sequence[Sequence[int]], **how: bool) -> list[Looked]:

@@ -107,12 +107,12 @@ class LongestCaption(StoppingCriteria):  # type: ignore[misc]
         self._most, self._begin, self._count = most, begin, count
 
     def __call__(self, input_ids: Tensor, scores: Any, **more: Any) -> Tensor:
-        said = input_ids[:, self._begin :]
+        continuation = input_ids[:, self._begin :]
         # A word is one token at least.
-        if said.shape[1] <= self._most:
-            return torch.zeros(len(said), dtype=torch.bool, device=said.device)
-        over = [self._count(row) > self._most for row in said.tolist()]
-        return torch.tensor(over, device=said.device)
+        if continuation.shape[1] <= self._most:
+            return torch.zeros(len(continuation), dtype=torch.bool, device=continuation.device)
+        over = [self._count(row) > self._most for row in continuation.tolist()]
+        return torch.tensor(over, device=continuation.device)
 
 
 class Draw(LogitsProcessor):  # type: ignore[misc]

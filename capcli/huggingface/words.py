@@ -40,15 +40,15 @@ def spell_out(tokenizer: Any, ids: Sequence[int], family: Family, most: int) -> 
         family: of the model; what its captions begin with in vain is taken off.
         most: how many words the caption may have; what follows is cut off.
     """
-    said = decode(tokenizer, ids, family)
-    start = _opening(said, family)
-    found = [(word, begin + start, stop + start) for word, begin, stop in spans(said[start:])]
+    decoded = decode(tokenizer, ids, family)
+    start = _opening(decoded, family)
+    found = [(word, begin + start, stop + start) for word, begin, stop in spans(decoded[start:])]
     cut, found = len(found) > most, found[:most]
-    text = said[start : found[-1][2]] if cut else said[start:]
+    text = decoded[start : found[-1][2]] if cut else decoded[start:]
     text = " ".join(text.split())
     if family.sentences:
         text = text[:1].upper() + text[1:]
-    places = _places(tokenizer, ids, said, family)
+    places = _places(tokenizer, ids, decoded, family)
     specials = set(tokenizer.all_special_ids)
     words, first = [], 0
     for word, begin, stop in found:
@@ -65,16 +65,16 @@ def spell_out(tokenizer: Any, ids: Sequence[int], family: Family, most: int) -> 
 
 def count_words(tokenizer: Any, ids: Sequence[int], family: Family) -> int:
     """How many words tokens say, as `spell_out` counts."""
-    said = decode(tokenizer, ids, family)
-    return len(spans(said[_opening(said, family) :]))
+    decoded = decode(tokenizer, ids, family)
+    return len(spans(decoded[_opening(decoded, family) :]))
 
 
 def decode(tokenizer: Any, ids: Sequence[int], family: Family) -> str:
     """The text of tokens, special ones left out, with a space for each character that only steers a terminal."""
-    said = str(tokenizer.decode(list(ids), skip_special_tokens=True))
+    decoded = str(tokenizer.decode(list(ids), skip_special_tokens=True))
     if family.pieces:
-        said = _APART.sub(r"\1", said)
-    return _STEERING.sub(" ", said)
+        decoded = _APART.sub(r"\1", decoded)
+    return _STEERING.sub(" ", decoded)
 
 
 def compose(words: Sequence[str], family: Family) -> str:
@@ -83,12 +83,12 @@ def compose(words: Sequence[str], family: Family) -> str:
     return sentence if family.sentences else sentence.lower().rstrip(".")
 
 
-def _opening(said: str, family: Family) -> int:
+def _opening(decoded: str, family: Family) -> int:
     """Where the caption begins to say something of the picture."""
-    start = len(said) - len(said.lstrip())
+    start = len(decoded) - len(decoded.lstrip())
     for pattern in family.openings:
-        found = re.compile(pattern, re.IGNORECASE).match(said, start)
-        if found and spans(said[found.end() :]):
+        found = re.compile(pattern, re.IGNORECASE).match(decoded, start)
+        if found and spans(decoded[found.end() :]):
             start = found.end()
     return start
 
@@ -98,7 +98,7 @@ def _belongs(place: tuple[int, int], begin: int, stop: int) -> bool:
     return place[0] == place[1] == begin or (place[0] < stop and place[1] > begin)
 
 
-def _places(tokenizer: Any, ids: Sequence[int], said: str, family: Family) -> list[tuple[int, int]]:
+def _places(tokenizer: Any, ids: Sequence[int], decoded: str, family: Family) -> list[tuple[int, int]]:
     """Start and stop of each token in the text.
 
     Tokens may be parts of letters, so no token has a text of its own; how far the text goes that ends with it, has.
@@ -107,7 +107,7 @@ def _places(tokenizer: Any, ids: Sequence[int], said: str, family: Family) -> li
     for count in range(1, len(ids) + 1):
         part = decode(tokenizer, ids[:count], family)
         same = len(part)
-        while part[:same] != said[:same]:
+        while part[:same] != decoded[:same]:
             same -= 1
         stops.append(max(same, stops[-1] if stops else 0))
     return list(zip([0, *stops], stops, strict=False))

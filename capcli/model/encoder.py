@@ -154,17 +154,17 @@ class Encoder(nn.Module):
         Raises:
             UsageError: for a trunk whose blocks do not follow each other alone, such as a vision transformer's.
         """
-        seen = self._normalize(images)
+        features = self._normalize(images)
         for module in self._sequence()[:block]:
-            seen = module(seen)
-        return seen.permute(0, 2, 3, 1)
+            features = module(features)
+        return features.permute(0, 2, 3, 1)
 
-    def encode_from(self, seen: Tensor, block: int) -> Tensor:
+    def encode_from(self, features: Tensor, block: int) -> Tensor:
         """B x R x D regions from what `encode_below` gave for the same block; raises UsageError as it does."""
-        seen = seen.permute(0, 3, 1, 2)
+        features = features.permute(0, 3, 1, 2)
         for module in self._sequence()[block:]:
-            seen = module(seen)
-        return _regions(seen)
+            features = module(features)
+        return _regions(features)
 
     def _sequence(self) -> nn.Sequential:
         if self._opened or not isinstance(self.trunk, nn.Sequential):
@@ -193,14 +193,14 @@ def _measure(trunk: nn.Module, name: str, size: int) -> _Measures:
         twin, image = copy.deepcopy(trunk).to("meta"), torch.empty(1, 3, size, size, device="meta")
         strides = _Strides(twin, size)
         try:
-            seen = _map(twin(image))
+            features = _map(twin(image))
         except (RuntimeError, ValueError, AssertionError) as error:
             raise _unfit(name, size, error) from None
-        grid = (seen.shape[2], seen.shape[3])
+        grid = (features.shape[2], features.shape[3])
         if 0 in grid:
             raise _unfit(name, size, "nothing is left of them")
         # Kept, for it takes half of the time that building an encoder does.
-        _measured[name, size] = seen.shape[1], grid, strides.box(grid)
+        _measured[name, size] = features.shape[1], grid, strides.box(grid)
     return _measured[name, size]
 
 
@@ -327,20 +327,20 @@ def _opened(module: nn.Module, path: list[str]) -> Iterator[nn.Module]:
             yield child
 
 
-def _regions(seen: Tensor | dict[str, Tensor]) -> Tensor:
+def _regions(features: Tensor | dict[str, Tensor]) -> Tensor:
     """What a trunk gives as B x R x D."""
-    return _map(seen).flatten(2).transpose(1, 2)
+    return _map(features).flatten(2).transpose(1, 2)
 
 
-def _map(seen: Tensor | dict[str, Tensor]) -> Tensor:
+def _map(features: Tensor | dict[str, Tensor]) -> Tensor:
     """What a trunk gives as B x D x rows x columns."""
-    if isinstance(seen, dict):
-        seen = seen[_NODE]
-    if seen.dim() == 4:
-        return seen
+    if isinstance(features, dict):
+        features = features[_NODE]
+    if features.dim() == 4:
+        return features
     # The class token is in front of the patches.
-    side = math.isqrt(seen.shape[1] - 1)
-    patches: Tensor = seen[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+    side = math.isqrt(features.shape[1] - 1)
+    patches: Tensor = features[:, 1:].transpose(1, 2).unflatten(2, (side, side))
     return patches
 
 

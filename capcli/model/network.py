@@ -59,5 +59,5 @@ class CaptioningModel(nn.Module):
 
     def forward(self, images: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing from B x 3 x S x S pictures and N x T words; see `Decoder.forward`."""
-        said: tuple[Tensor, Tensor | None] = self.decoder(self.encoder(images), captions)
-        return said
+        output: tuple[Tensor, Tensor | None] = self.decoder(self.encoder(images), captions)
+        return output

@@ -142,14 +142,14 @@ class RegionEncoder(nn.Module):
 
     def encode(self, regions: Tensor) -> Tensor:
         """B x R x W from B x R x D: each region as it is beside the others."""
-        seen: Tensor = self.region_input(regions)
+        encoded: Tensor = self.region_input(regions)
         if self.region_positions is not None:
-            seen = seen + self.region_positions
+            encoded = encoded + self.region_positions
         elif self._waves:
-            seen = seen + waves(self.grid, self.encoded_width, seen.device)
+            encoded = encoded + waves(self.grid, self.encoded_width, encoded.device)
         for layer in self.region_layers:
-            seen = layer(seen)
-        normed: Tensor = self.region_norm(seen)
+            encoded = layer(encoded)
+        normed: Tensor = self.region_norm(encoded)
         return normed
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from caption_files import write_captions
 from fake_captioner import FakeCaptioner
 from PIL import Image
-from said import write_said
 
 
 @pytest.fixture
@@ -24,6 +24,6 @@ def scored_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         split = "train" if i == 4 else "test"
         rows += [f"{i}.png,brightness {i},{split}", f"{i}.png,a picture of brightness {i},{split}"]
     (tmp_path / "data" / "captions.csv").write_text("\n".join(rows))
-    write_said(tmp_path / "said.jsonl", {f"{i}.png": f"brightness {i}" for i in range(4)})
+    write_captions(tmp_path / "said.jsonl", {f"{i}.png": f"brightness {i}" for i in range(4)})
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from said import write_said
+from caption_files import write_captions
 from typer.testing import CliRunner, Result
 
 from capcli.cli import app
@@ -19,7 +19,7 @@ def run(*arguments: str) -> Result:
 
 
 def test_two_files_are_compared(scored_folder: Path) -> None:
-    write_said(scored_folder / "better.jsonl", {f"{i}.png": f"a picture of brightness {i}" for i in range(4)})
+    write_captions(scored_folder / "better.jsonl", {f"{i}.png": f"a picture of brightness {i}" for i in range(4)})
     result = run("said.jsonl", "better.jsonl", "--references", "data", "-o", "c.json")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.splitlines()[1].split()[:5] == ["metric", "A", "B", "B", "-"]

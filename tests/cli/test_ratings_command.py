@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from said import write_said
+from caption_files import write_captions
 from typer.testing import CliRunner, Result
 
 from capcli.cli import app
@@ -27,8 +27,8 @@ def score(*arguments: str) -> Result:
 @pytest.fixture
 def folder(scored_folder: Path) -> Path:
     """As `scored_folder`, with captions of two systems and what two people said of them."""
-    write_said(Path("a.jsonl"), {f"{i}.png": f"brightness {i}" for i in range(4)})
-    write_said(Path("b.jsonl"), {f"{i}.png": f"darkness {i}" for i in range(4)})
+    write_captions(Path("a.jsonl"), {f"{i}.png": f"brightness {i}" for i in range(4)})
+    write_captions(Path("b.jsonl"), {f"{i}.png": f"darkness {i}" for i in range(4)})
     judgements = []
     for rater, value in (("Ann", 5), ("Bob", 4)):
         for i in range(4):
@@ -74,7 +74,7 @@ def test_ratings_need_no_references_and_no_captions(folder: Path) -> None:
 
 
 def test_judgements_of_captions_that_changed_are_left_out_and_said(folder: Path) -> None:
-    write_said(Path("b.jsonl"), {"0.png": "new", **{f"{i}.png": f"darkness {i}" for i in range(1, 4)}})
+    write_captions(Path("b.jsonl"), {"0.png": "new", **{f"{i}.png": f"darkness {i}" for i in range(1, 4)}})
     done = score("a.jsonl", "b.jsonl")
     assert done.stdout.startswith("a.jsonl and b.jsonl: 2 raters, 4 pictures, 34 judgements\n")
     assert done.stderr == (
@@ -105,7 +105,7 @@ def test_two_captions_of_one_picture_are_said(folder: Path) -> None:
 )
 def test_ratings_that_cannot_be_scored_are_one_line(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     Path("few.json").write_text(json.dumps({"0.png": ["x y"], "1.png": ["y z"]}))
-    write_said(Path("other.jsonl"), {f"{i}.png": "something else" for i in range(4)})
+    write_captions(Path("other.jsonl"), {f"{i}.png": "something else" for i in range(4)})
     done = score(*arguments)
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert message in done.stderr

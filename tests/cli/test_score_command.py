@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from said import write_said
+from caption_files import write_captions
 from typer.testing import CliRunner, Result
 
 from capcli.cli import app
@@ -24,7 +24,7 @@ def run(*arguments: str) -> Result:
 
 
 def test_half_a_character_in_a_caption_stops_no_report(scored_folder: Path) -> None:
-    write_said(scored_folder / "said.jsonl", {f"{i}.png": "brightness \ud83d" for i in range(4)})
+    write_captions(scored_folder / "said.jsonl", {f"{i}.png": "brightness \ud83d" for i in range(4)})
     result = run(*SAID, "--per-image", "i.csv", "--html", "r.html", "-o", "r.json")
     assert result.exit_code == 0
     assert "brightness \ufffd" in Path("i.csv").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def test_white_space_reaches_the_tokenizer(scored_folder: Path) -> None:
     Path("r.json").write_text(json.dumps({f"{i}.png": ["1 1/2 miles"] for i in range(4)}))
     rouge = []
     for caption in ("1 1/2 miles", "1  1/2 miles"):
-        write_said(scored_folder / "said.jsonl", {f"{i}.png": caption for i in range(4)})
+        write_captions(scored_folder / "said.jsonl", {f"{i}.png": caption for i in range(4)})
         asked = ("said.jsonl", "--references", "r.json", "-o", "report.json", "--overwrite")
         assert run(*asked).exit_code == 0
         rouge.append(json.loads(Path("report.json").read_text())["metrics"]["ROUGE-L"])
@@ -60,7 +60,7 @@ def test_white_space_reaches_the_tokenizer(scored_folder: Path) -> None:
 def test_captions_and_references_that_do_not_fit_together(
     scored_folder: Path, captions: dict[str, str], message: str
 ) -> None:
-    write_said(scored_folder / "said.jsonl", captions)
+    write_captions(scored_folder / "said.jsonl", captions)
     result = run(*SAID)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {message}\n")
 
@@ -76,7 +76,7 @@ def test_two_captions_of_one_image_are_refused_always(scored_folder: Path) -> No
 
 
 def test_what_can_be_scored_is_scored_where_that_is_allowed(scored_folder: Path) -> None:
-    write_said(scored_folder / "said.jsonl", {"0.png": "", "1.png": "一只狗", "9.png": "x"})
+    write_captions(scored_folder / "said.jsonl", {"0.png": "", "1.png": "一只狗", "9.png": "x"})
     result = run(*SAID, "--allow-missing")
     assert result.exit_code == 0
     assert result.stdout.startswith("said.jsonl on data, test, 2 images\n")
@@ -89,7 +89,7 @@ def test_what_can_be_scored_is_scored_where_that_is_allowed(scored_folder: Path)
 
 
 def test_a_single_image_says_why_cider_is_nothing(scored_folder: Path) -> None:
-    write_said(scored_folder / "said.jsonl", {"4.png": "brightness 4"})
+    write_captions(scored_folder / "said.jsonl", {"4.png": "brightness 4"})
     result = run(*SAID, "--split", "train")
     assert result.exit_code == 0
     assert "capcli: one image alone: its CIDEr is 0 by definition" in result.stderr

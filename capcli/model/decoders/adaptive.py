@@ -82,8 +82,8 @@ class AdaptiveDecoder(Decoder[AdaptiveState]):
         memory = torch.sigmoid(self.sentinel_gate(torch.cat([given, state.hidden], -1))) * torch.tanh(cell)
         keys = torch.cat([state.keys, self.sentinel_key(memory).unsqueeze(1)], 1)
         values = torch.cat([state.values, memory.unsqueeze(1)], 1)
-        each = None if gates is None else F.pad(gates[:, 0], (0, 1), value=1.0)
-        context, weights = self.attention(hidden, keys, values, each)
+        padded_gates = None if gates is None else F.pad(gates[:, 0], (0, 1), value=1.0)
+        context, weights = self.attention(hidden, keys, values, padded_gates)
         logits = self.output(self.dropout(context + hidden))
         regions, share = weights[..., :-1], weights[:, 0, -1]
         # Where the sentinel has all, rounding has left nothing to divide by.

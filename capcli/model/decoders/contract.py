@@ -93,16 +93,17 @@ class Decoder(nn.Module, ABC, Generic[State]):
             Log-probabilities N x T x V, attention N x T x layers x heads x R, or None, and what `sentinel` gives,
             N x T, or None.
         """
-        said, seen, own = [], [], []
+        logs, attentions, sentinels = [], [], []
         for step, tokens in enumerate(captions.unbind(1)):
-            each = None if gates is None else gates[:, step]
-            log_probabilities, weights, state = self.attend(tokens, _detached(state), each)
-            said.append(log_probabilities)
+            step_gates = None if gates is None else gates[:, step]
+            log_probabilities, weights, state = self.attend(tokens, _detached(state), step_gates)
+            logs.append(log_probabilities)
             if weights is not None:
-                seen.append(weights)
+                attentions.append(weights)
             if (share := self.sentinel(state)) is not None:
-                own.append(share)
-        return torch.stack(said, 1), torch.stack(seen, 1) if seen else None, torch.stack(own, 1) if own else None
+                sentinels.append(share)
+        weights, shares = (torch.stack(steps, 1) if steps else None for steps in (attentions, sentinels))
+        return torch.stack(logs, 1), weights, shares
 
     @abstractmethod
     def reorder(self, state: State, index: Tensor) -> State:
@@ -118,13 +119,13 @@ class Decoder(nn.Module, ABC, Generic[State]):
 def word_by_word(decoder: Decoder[Any], regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
     """`Decoder.forward` for a decoder that can only go step by step, since what it sees of a word changes the next."""
     state = decoder.begin(regions, len(captions) // len(regions))
-    said, seen = [], []
+    logs, attentions = [], []
     for tokens in captions.unbind(1):
         log_probabilities, weights, state = decoder.step(tokens, state)
-        said.append(log_probabilities)
+        logs.append(log_probabilities)
         if weights is not None:
-            seen.append(weights)
-    return torch.stack(said, 1), torch.stack(seen, 1) if seen else None
+            attentions.append(weights)
+    return torch.stack(logs, 1), torch.stack(attentions, 1) if attentions else None
 
 
 def _detached(state: Any) -> Any:

@@ -26,7 +26,7 @@ class EncodedDecoder(RegionEncoder, Decoder[State]):
         self.heads = decoder.heads
 
     def start(self, regions: Tensor) -> State:
-        return self.decoder.start(self._seen(regions))
+        return self.decoder.start(self._encoded(regions))
 
     def attend(self, tokens: Tensor, state: State, gates: Tensor | None = None) -> tuple[Tensor, Tensor | None, State]:
         return self.decoder.attend(tokens, state, gates)
@@ -38,9 +38,9 @@ class EncodedDecoder(RegionEncoder, Decoder[State]):
         return self.decoder.reorder(state, index)
 
     def forward(self, regions: Tensor, captions: Tensor) -> tuple[Tensor, Tensor | None]:
-        said: tuple[Tensor, Tensor | None] = self.decoder(self._seen(regions), captions)
-        return said
+        output: tuple[Tensor, Tensor | None] = self.decoder(self._encoded(regions), captions)
+        return output
 
-    def _seen(self, regions: Tensor) -> Tensor:
-        seen: Tensor = self.region_dropout(self.encode(regions))
-        return seen
+    def _encoded(self, regions: Tensor) -> Tensor:
+        encoded: Tensor = self.region_dropout(self.encode(regions))
+        return encoded

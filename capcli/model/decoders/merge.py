@@ -55,7 +55,7 @@ class MergeDecoder(PooledDecoder):
         return words
 
     def say(self, hidden: Tensor, picture: Tensor) -> Tensor:
-        words, seen = self.dropout(hidden), picture.unsqueeze(1).expand_as(hidden)
-        both = torch.cat([words, seen], -1) if self.config.fusion == "concat" else words + seen
+        words, image = self.dropout(hidden), picture.unsqueeze(1).expand_as(hidden)
+        both = torch.cat([words, image], -1) if self.config.fusion == "concat" else words + image
         logits: Tensor = self.output(self.dropout(torch.relu(self.fused(both))))
         return logits

@@ -83,19 +83,19 @@ class RecurrentDecoder(Decoder[RecurrentState]):
         self.dropout = nn.Dropout(config.dropout)
 
     def start(self, regions: Tensor) -> RecurrentState:
-        seen = self.dropout(self.region_input(regions))
-        mean = seen.mean(1)
+        encoded = self.dropout(self.region_input(regions))
+        mean = encoded.mean(1)
         first = [self.first_hidden, self.first_cell] if self.states == 2 else [self.first_hidden]
         states = torch.stack([torch.tanh(linear(mean)) for linear in first], 1)
-        return RecurrentState(*self.attention.project(seen), states.chunk(self.config.layers, -1))
+        return RecurrentState(*self.attention.project(encoded), states.chunk(self.config.layers, -1))
 
     def attend(
         self, tokens: Tensor, state: RecurrentState, gates: Tensor | None = None
     ) -> tuple[Tensor, Tensor, RecurrentState]:
         word = self.dropout(self.embedding(tokens))
         query = state.layers[-1][:, 0]
-        each = None if gates is None else gates[:, 0]
-        context, weights = self.attention(query, state.keys, state.values, each)
+        layer_gates = None if gates is None else gates[:, 0]
+        context, weights = self.attention(query, state.keys, state.values, layer_gates)
         context = torch.sigmoid(self.gate(query)) * context
         hidden, layers = torch.cat([word, context], -1), []
         for number, (cell, before) in enumerate(zip([self.cell, *self.upper], state.layers, strict=True)):

@@ -83,8 +83,8 @@ class DecoderLayer(nn.Module):
             words = words + self.attention.causal_apart(normed, key, value)
         else:
             words = words + self.dropout(self.attention(normed, key, value, causal=past is None)[0])
-        seen, weights = self.cross(self.cross_norm(words), *memory, with_weights=True, gates=gates)
-        words = words + self.dropout(seen)
+        context, weights = self.cross(self.cross_norm(words), *memory, with_weights=True, gates=gates)
+        words = words + self.dropout(context)
         return words + self.dropout(self.feed(self.feed_norm(words))), weights, (key, value)
 
 
@@ -118,8 +118,8 @@ class TransformerDecoder(RegionEncoder, Decoder[TransformerState]):
         self, tokens: Tensor, state: TransformerState, gates: Tensor | None = None
     ) -> tuple[Tensor, Tensor, TransformerState]:
         words = (self.embedding(tokens) + self.positions[state.length]).unsqueeze(1)
-        each = None if gates is None else gates.unsqueeze(3)
-        words, attention, past = self._run(words, state.memory, state.past, each)
+        by_layer = None if gates is None else gates.unsqueeze(3)
+        words, attention, past = self._run(words, state.memory, state.past, by_layer)
         new = replace(state, past=past, length=state.length + 1)
         return self._log_probabilities(words.squeeze(1)), attention.squeeze(3), new
 
@@ -128,8 +128,8 @@ class TransformerDecoder(RegionEncoder, Decoder[TransformerState]):
     ) -> tuple[Tensor, Tensor, None]:
         # All words at once: several times as fast as one after another, which would read every weight for each.
         words = self.embedding(captions) + self.positions[: captions.shape[1]]
-        each = None if gates is None else gates.permute(0, 2, 3, 1, 4)
-        words, attention, _ = self._run(words, state.memory, None, each, apart=True)
+        by_layer = None if gates is None else gates.permute(0, 2, 3, 1, 4)
+        words, attention, _ = self._run(words, state.memory, None, by_layer, apart=True)
         return self._log_probabilities(words), attention.permute(0, 3, 1, 2, 4), None
 
     def reorder(self, state: TransformerState, index: Tensor) -> TransformerState:
@@ -163,16 +163,16 @@ class TransformerDecoder(RegionEncoder, Decoder[TransformerState]):
         """
         attentions, cached = [], []
         for index, layer in enumerate(self.layers):
-            each = None if gates is None else gates[:, index]
+            layer_gates = None if gates is None else gates[:, index]
             before = None if past is None else past[index]
-            words, weights, key_value = layer(words, memory[index], before, each, apart=apart)
+            words, weights, key_value = layer(words, memory[index], before, layer_gates, apart=apart)
             attentions.append(weights)
             cached.append(key_value)
         return words, torch.stack(attentions, 1), tuple(cached)
 
     def _memory(self, regions: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-        seen = self.region_dropout(self.encode(regions))
-        return tuple(cast(DecoderLayer, layer).project(seen) for layer in self.layers)
+        encoded = self.region_dropout(self.encode(regions))
+        return tuple(cast(DecoderLayer, layer).project(encoded) for layer in self.layers)
 
     def _log_probabilities(self, words: Tensor) -> Tensor:
         # Input and output embeddings are one matrix (Press and Wolf 2017).

@@ -13,7 +13,7 @@ from capcli.huggingface.asking import Asked
 
 
 @dataclass(frozen=True)
-class Said:
+class Generated:
     """A caption of T tokens.
 
     Attributes:
@@ -34,21 +34,21 @@ class Said:
         return score
 
 
-def read_said(generated: Any, asked: Asked, ends: Sequence[int], tokenizer: Any) -> list[Said]:
+def read_generated(output: Any, asked: Asked, ends: Sequence[int], tokenizer: Any) -> list[Generated]:
     """The captions that `generate` returned for pictures, one after another.
 
     Args:
-        generated: what it returned, with logits.
+        output: what it returned, with logits.
         asked: what it was given.
         ends: tokens that end a caption.
         tokenizer: of the model.
     """
-    beams = getattr(generated, "beam_indices", None)
-    steps = len(generated.logits)
-    new = generated.sequences[:, generated.sequences.shape[1] - (steps if beams is None else beams.shape[1]) :]
+    beams = getattr(output, "beam_indices", None)
+    steps = len(output.logits)
+    new = output.sequences[:, output.sequences.shape[1] - (steps if beams is None else beams.shape[1]) :]
     logs = torch.zeros(new.shape)
     for step in range(min(steps, new.shape[1])):
-        logits = generated.logits[step].float()
+        logits = output.logits[step].float()
         rows = torch.arange(len(new), device=logits.device) if beams is None else beams[:, step].long()
         found = logits[rows, new[:, step]] - logits.logsumexp(-1)[rows]
         # A beam that was cut before has no row any more, and is filled up, possibly with ends.
@@ -57,12 +57,14 @@ def read_said(generated: Any, asked: Asked, ends: Sequence[int], tokenizer: Any)
     count = len(new) // len(prefix)
     specials = {*tokenizer.all_special_ids, *ends}
     return [
-        _said(row, values, prefix[place // count], specials, ends)
+        _read_sequence(row, values, prefix[place // count], specials, ends)
         for place, (row, values) in enumerate(zip(new.tolist(), logs.tolist(), strict=True))
     ]
 
 
-def _said(row: list[int], logs: list[float], prefix: list[int], specials: set[int], ends: Sequence[int]) -> Said:
+def _read_sequence(
+    row: list[int], logs: list[float], prefix: list[int], specials: set[int], ends: Sequence[int]
+) -> Generated:
     # Some decoders say a start token first, which may be one that ends captions, too.
     first = next((place for place, token in enumerate(row) if token not in specials), len(row))
     stop = next((place for place in range(first, len(row)) if row[place] in ends), None)
@@ -71,6 +73,6 @@ def _said(row: list[int], logs: list[float], prefix: list[int], specials: set[in
         # What was cut is padded to the length of the longest.
         while last > first and row[last - 1] in specials:
             last -= 1
-    own = [0.0] * len(prefix)
+    given = [0.0] * len(prefix)
     end = None if stop is None or math.isnan(logs[stop]) else logs[stop]
-    return Said([*prefix, *row[:last]], own + logs[:last], end)
+    return Generated([*prefix, *row[:last]], given + logs[:last], end)
