@@ -102,8 +102,16 @@ def _tell_end(error: BaseException) -> int | None:
     if message.startswith("Usage:"):  # the help, where there is no command
         wrong.show()
     else:
-        _tell_error(message)
+        _tell_error(_with_hint(message, getattr(wrong, "ctx", None)))
     return int(wrong.exit_code)
+
+
+def _with_hint(message: str, context: Any) -> str:
+    """The message about a wrong command line; where it does not say what would be right, what does."""
+    if context is None or any(hint in message for hint in ("Possible options", "Did you mean", "Invalid value")):
+        return message
+    command = " ".join(["capcli", *context.command_path.split()[1:]])
+    return f"{message.rstrip('.')}; {command} --help shows what there is"
 
 
 def _tell_error(text: str) -> None:

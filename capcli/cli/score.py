@@ -56,9 +56,9 @@ def score(
         _score_people(ratings, files, references, chosen, figures, to, overwrite=overwrite)
         return
     if not files:
-        raise UsageError("Missing argument 'CAPTIONS'.")
+        raise UsageError("Missing argument 'CAPTIONS'; capcli score --help shows what there is")
     if references is None:
-        raise UsageError("Missing option '--references'.")
+        raise UsageError("Missing option '--references'; capcli score --help shows what there is")
     if len(files) > 1:
         raise UsageError(f"one file of captions is scored at a time, not {len(files)}; capcli compare takes two")
     _score(files[0], references, chosen, figures, to, overwrite=overwrite)

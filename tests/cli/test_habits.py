@@ -48,6 +48,24 @@ def test_a_picture_in_the_place_of_a_command_is_told_its_command(
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {message}\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["caption", "0.png", "-f", "jsonl"], "No such option: -f; capcli caption --help shows what there is"),
+        (
+            ["caption", "--fromat", "jsonl"],
+            "No such option: --fromat (Possible options: --format, --from-file, --prompt)",
+        ),
+        (["models", "show"], "Missing argument 'MODEL'; capcli models show --help shows what there is"),
+        (["score"], "Missing argument 'CAPTIONS'; capcli score --help shows what there is"),
+        (["--quite"], "No such option: --quite; capcli --help shows what there is"),
+    ],
+)
+def test_who_asks_for_what_is_not_there_is_told_where_to_look(folder: Path, arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"capcli: error: {message}\n")
+
+
 def test_a_command_goes_before_a_file_of_its_name(folder: Path) -> None:
     (folder / "models").write_text("")
     assert run("models", "list").exit_code == 0
