@@ -121,7 +121,7 @@ def tiny(name: str, weights: Path, **tables: dict[str, Any]) -> Recipe:
     values["decoding"] |= {"beam_size": 1, "max_length": 10}
     values["data"] |= {"temperature": 1.0, "choose_by": []}
     short = {
-        "epochs": 15, "batch_size": 32, "captions": 1, "learning_rate": 5e-3, "warmup": 15, "average": 0.9,
+        "epochs": 20, "batch_size": 32, "captions": 1, "learning_rate": 5e-3, "warmup": 15, "average": 0.9,
         "patience": 1, "features": "cached", "train_from": -1, "anchor": 0.0, "final_learning_rate": 0.05,
         "judge_every": 5,
     }  # fmt: skip
