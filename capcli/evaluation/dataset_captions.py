@@ -18,8 +18,8 @@ from capcli.evaluation.provenance import RunFacts, model_files
 from capcli.evaluation.references import References
 from capcli.output import Result
 from capcli.output.options import OutputOptions
-from capcli.output.origin import OriginRecord
 from capcli.output.outputs import Outputs
+from capcli.output.resume_record import ResumeRecord
 from capcli.output.survey import Survey
 from capcli.runs.batches import make_result
 from capcli.runs.session import Session
@@ -118,7 +118,7 @@ class _CollectPredictions:
 
     def __init__(self, outputs: Outputs | None, keep: OutputOptions | None, *, embed: bool) -> None:
         self._outputs, self._keep, self._embed = outputs, keep, embed
-        self.records: Sequence[OriginRecord] = outputs.records if outputs else ()
+        self.records: Sequence[ResumeRecord] = outputs.records if outputs else ()
         self.predictions: list[Prediction] = []
         self.held: list[Prediction] = []
         self.remarks: list[str] = []

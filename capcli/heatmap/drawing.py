@@ -14,7 +14,7 @@ from capcli.files.names import escape
 from capcli.heatmap.files import DrawingError
 from capcli.heatmap.options import AttendOptions
 from capcli.output import Result
-from capcli.output.origin import OriginRecord
+from capcli.output.resume_record import ResumeRecord
 from capcli.output.survey import Survey, look_through
 from capcli.runs.batches import report_unreadable
 from capcli.runs.tally import Tally
@@ -83,7 +83,7 @@ class DrawMaps:
         self._missing = set(wish.chosen)
         self._warned: set[str] = set()
         self._session: Session
-        self.records: Sequence[OriginRecord] = ()
+        self.records: Sequence[ResumeRecord] = ()
         # Pages of several pictures have an index, with which no run goes on.
         if wish.output is not None and wish.as_ != "html":
             sought: dict[str, object] = {
@@ -93,7 +93,7 @@ class DrawMaps:
             }
             sought |= keywords or {}
             how = {"overwrite": wish.overwrite, "resumes": wish.resumes, "anyway": wish.resume_anyway}
-            self.records = [OriginRecord.of_folder(wish.output, wish.as_, sought, **how)]
+            self.records = [ResumeRecord.of_folder(wish.output, wish.as_, sought, **how)]
 
     def survey(self, pictures: Iterable[Path]) -> Survey:
         return look_through(pictures, self.is_settled)

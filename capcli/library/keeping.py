@@ -17,7 +17,7 @@ from capcli.library.database import changing, encode_name, failing, open_to_writ
 from capcli.library.vectors import BLOCK, count_loose, pack
 from capcli.output import Result, State
 from capcli.output.kept import ByFolder, Endless
-from capcli.output.origin import OriginRecord
+from capcli.output.resume_record import ResumeRecord
 
 _AT_ONCE = 500
 """Pictures that are looked up by one query; SQLite takes at least 999."""
@@ -67,10 +67,10 @@ class LibraryFile(ByFolder, Endless):
         """How many pictures it had rows of when it was opened."""
         return int(self._before)
 
-    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
+    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> ResumeRecord:
         """What made its captions, kept inside of it."""
         place = Origins(self._path, self._connection)
-        return OriginRecord(self._path, place, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
+        return ResumeRecord(self._path, place, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
 
     def is_file(self, path: Path) -> bool:
         """Whether `path` leads to this very file."""

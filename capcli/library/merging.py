@@ -15,7 +15,8 @@ from capcli.library.database import changing, encode_name, failing, open_to_writ
 from capcli.library.keeping import Origins
 from capcli.library.vectors import pack, put_vector, read_vectors
 from capcli.output.merging import Shards
-from capcli.output.origin import Origin, OriginRecord
+from capcli.output.origin import Origin
+from capcli.output.resume_record import ResumeRecord
 
 _KEPT = (
     *("size", "mtime", "width", "height", "taken", "pixels", "caption", "confidence", "others", "uncertain"),
@@ -27,7 +28,7 @@ _KEPT = (
 def read_library_origins(path: Path) -> list[Origin]:
     """What made the captions of a library; raises UsageError and CapcliError where it cannot be read."""
     with reading(path) as connection:
-        return OriginRecord(path, Origins(path, connection), {}, holds=True, resumes=False).read()
+        return ResumeRecord(path, Origins(path, connection), {}, holds=True, resumes=False).read()
 
 
 def merge_libraries(shards: Shards, output: Path) -> None:
@@ -53,7 +54,7 @@ def merge_libraries(shards: Shards, output: Path) -> None:
                     pack(connection)
                 if shards.origins:
                     place = Origins(part, connection)
-                    OriginRecord(output, place, {}, holds=True, resumes=False).put(shards.origins)
+                    ResumeRecord(output, place, {}, holds=True, resumes=False).put(shards.origins)
                 with failing(part):
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:

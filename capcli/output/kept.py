@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from capcli.output import Result, State
-from capcli.output.origin import OriginRecord
+from capcli.output.resume_record import ResumeRecord
 
 
 class Kept(AbstractContextManager["Kept"], Protocol):
@@ -23,7 +23,7 @@ class Kept(AbstractContextManager["Kept"], Protocol):
         """How many pictures it held results of when the run began, as far as they stay."""
         ...
 
-    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
+    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> ResumeRecord:
         """The record of what made its results.
 
         Args:

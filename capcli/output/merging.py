@@ -16,7 +16,8 @@ from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import replacing, write_whole
 from capcli.output.formats.contract import Format
 from capcli.output.formats.registry import FORMATS
-from capcli.output.origin import Origin, OriginRecord
+from capcli.output.origin import Origin
+from capcli.output.resume_record import ResumeRecord
 from capcli.output.shard import Share
 
 _SHOWN = 3
@@ -45,7 +46,7 @@ class Shards:
 
     @classmethod
     def read(
-        cls, outputs: Sequence[Path], read_origins: Callable[[Path], list[Origin]] = OriginRecord.read_beside
+        cls, outputs: Sequence[Path], read_origins: Callable[[Path], list[Origin]] = ResumeRecord.read_beside
     ) -> Shards:
         """Reads what the records of outputs say, and proves that they are all shards of one run, each once.
 
@@ -103,7 +104,7 @@ class Shards:
     def stamp(self, output: Path) -> None:
         """Writes beside the merged output what made it."""
         if self.origins:
-            OriginRecord.of_file(output, {}, holds=True, resumes=False).put(self.origins)
+            ResumeRecord.of_file(output, {}, holds=True, resumes=False).put(self.origins)
 
 
 def merge_rows(shards: Shards, output: Path, form: str) -> None:

@@ -15,7 +15,7 @@ from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
 from capcli.output.kept import Kept
 from capcli.output.options import FILM_FORMATS, LIBRARY, PARQUET, PART_ROWS, OutputOptions, check_part_rows
-from capcli.output.origin import OriginRecord
+from capcli.output.resume_record import ResumeRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.shard import Shard
 from capcli.output.sidecar import SidecarError, Sidecars, refuse_held
@@ -274,7 +274,7 @@ def _open(
     return open_library(path, **how)
 
 
-def _records(options: OutputOptions, others: Mapping[str, object], rows: Kept | None) -> Iterator[OriginRecord]:
+def _records(options: OutputOptions, others: Mapping[str, object], rows: Kept | None) -> Iterator[ResumeRecord]:
     """The records of a run's outputs; `rows` is its file, None where there is none."""
     words = {"with_words": options.with_words, **others}
     how = {"resumes": options.resumes, "anyway": options.resume_anyway}
@@ -283,7 +283,7 @@ def _records(options: OutputOptions, others: Mapping[str, object], rows: Kept | 
     if options.sidecar_dir is not None:
         how["overwrite"] = options.overwrite
         for kind in dict.fromkeys(options.sidecar):
-            yield OriginRecord.of_folder(options.sidecar_dir, kind, words, **how)
+            yield ResumeRecord.of_folder(options.sidecar_dir, kind, words, **how)
 
 
 def _holds_picture(path: Path) -> bool:

@@ -25,7 +25,7 @@ from capcli.output.columns import state_of, table_path, to_table
 from capcli.output.formats.json import JsonLines
 from capcli.output.growing import GrowingFile
 from capcli.output.kept import ByFolder
-from capcli.output.origin import OriginRecord
+from capcli.output.resume_record import ResumeRecord
 
 _OPEN = "_open.jsonl"
 
@@ -71,10 +71,10 @@ class ParquetFolder(ByFolder):
         """How many pictures it held rows of when it was opened, but for those dropped since."""
         return len(self._states)
 
-    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
+    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> ResumeRecord:
         """The record of what made its rows, in its manifest."""
         place = ManifestPlace(self._path)
-        return OriginRecord(self._path, place, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
+        return ResumeRecord(self._path, place, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
 
     def is_file(self, path: Path) -> bool:
         """Whether `path` lies in the folder itself."""

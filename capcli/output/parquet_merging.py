@@ -18,8 +18,9 @@ from capcli.files.parquet import MANIFEST, SUCCESS, list_parts, read_table, requ
 from capcli.files.target import hidden_beside
 from capcli.output.columns import table_path
 from capcli.output.merging import Shards
-from capcli.output.origin import Origin, OriginRecord
+from capcli.output.origin import Origin
 from capcli.output.parquet import ManifestPlace
+from capcli.output.resume_record import ResumeRecord
 
 
 def read_folder_origins(folder: Path) -> list[Origin]:
@@ -99,5 +100,5 @@ def _gather(where: Int64Array, read: Callable[[int], Any]) -> Any:
     return pa.concat_tables(tables).take(np.argsort(np.concatenate(order))).combine_chunks()
 
 
-def _record(output: Path, folder: Path) -> OriginRecord:
-    return OriginRecord(output, ManifestPlace(folder), {}, holds=True, resumes=False)
+def _record(output: Path, folder: Path) -> ResumeRecord:
+    return ResumeRecord(output, ManifestPlace(folder), {}, holds=True, resumes=False)

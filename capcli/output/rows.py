@@ -14,7 +14,7 @@ from capcli.output.formats.contract import Format
 from capcli.output.growing import GrowingFile, foreign
 from capcli.output.held import Held
 from capcli.output.kept import Endless
-from capcli.output.origin import OriginRecord
+from capcli.output.resume_record import ResumeRecord
 
 
 class RowStream:
@@ -95,9 +95,9 @@ class RowFile(Endless):
         """How many pictures it held rows of when it was opened, but for those dropped since."""
         return len(self._held)
 
-    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> OriginRecord:
+    def record(self, options: Mapping[str, object], *, resumes: bool, anyway: bool) -> ResumeRecord:
         """The record of what made its rows, which lies beside it."""
-        return OriginRecord.of_file(self._name, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
+        return ResumeRecord.of_file(self._name, options, holds=self.count > 0, resumes=resumes, anyway=anyway)
 
     def is_file(self, path: Path) -> bool:
         """Whether `path` leads to this very file."""

@@ -27,7 +27,8 @@ from capcli.keywords.options import KeywordOptions
 from capcli.known import EXPECTED, know_model
 from capcli.model.options import ModelOptions
 from capcli.output.columns import table_path
-from capcli.output.origin import OriginRecord, read_origin
+from capcli.output.origin import read_origin
+from capcli.output.resume_record import ResumeRecord
 from capcli.ray.account import Account, Progress, drop_unsettled, prove
 from capcli.ray.cluster import Workers, joined, plan_workers
 from capcli.ray.places import Folder, one_line
@@ -164,7 +165,7 @@ def _begin(job: Job, folder: Folder, observer: Observer) -> dict[str, Any]:
         manifest = place.entries()
         if held:
             how = {"holds": True, "resumes": True, "anyway": job.anyway}
-            record = OriginRecord(job.output, place, {}, **how)
+            record = ResumeRecord(job.output, place, {}, **how)
             if (remark := record.check(origin)) is not None:
                 observer.warn(remark)
             if (remark := record.begin()) is not None:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.model.options import ModelOptions
 from capcli.output import Result
-from capcli.output.origin import Origin, OriginRecord, read_origin
+from capcli.output.origin import Origin, read_origin
+from capcli.output.resume_record import ResumeRecord
 from capcli.output.shard import Share
 from capcli.output.survey import Survey
 from capcli.runs.batches import Answer, ask_in_batches
@@ -66,7 +67,7 @@ class Job(Protocol[Answer]):
         ...
 
     @property
-    def records(self) -> Sequence[OriginRecord]:
+    def records(self) -> Sequence[ResumeRecord]:
         """Of the outputs that a later run may go on with."""
         ...
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capcli.output import Result
-from capcli.output.origin import OriginRecord
 from capcli.output.outputs import Outputs
+from capcli.output.resume_record import ResumeRecord
 from capcli.output.shard import Share
 from capcli.output.survey import Survey
 from capcli.runs.batches import make_result
@@ -63,7 +63,7 @@ class WriteCaptions:
         return [*(self._chooser.notes if self._chooser else ()), *self._outputs.notes]
 
     @property
-    def records(self) -> Sequence[OriginRecord]:
+    def records(self) -> Sequence[ResumeRecord]:
         return self._outputs.records
 
     def survey(self, pictures: Iterable[Path]) -> Survey | None:

@@ -16,7 +16,7 @@ from PIL import Image
 from capcli.errors import UsageError
 from capcli.model.options import ModelOptions
 from capcli.output import Result
-from capcli.output.origin import OriginRecord
+from capcli.output.resume_record import ResumeRecord
 from capcli.output.survey import Survey, look_through
 from capcli.runs.batches import make_result
 from capcli.runs.observer import Observer
@@ -31,7 +31,7 @@ class Collect:
 
     singly = False
     describes = False
-    records: Sequence[OriginRecord] = ()
+    records: Sequence[ResumeRecord] = ()
     notes = ("a\nremark",)
 
     def __init__(self, settled: Sequence[str] = ()) -> None:
