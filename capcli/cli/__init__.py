@@ -30,7 +30,7 @@ from capcli.cli import (
     train,
 )
 from capcli.cli.help import PlainCommand, PlainGroup
-from capcli.cli.messages import hush, tell
+from capcli.cli.messages import hush, see_help, tell
 from capcli.cli.streams import drop_stderr, drop_stdout, finish_stdout, replace_closed_streams, require_stdout
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.options import near_names
@@ -111,7 +111,7 @@ def _with_hint(message: str, context: Any) -> str:
     if context is None or any(hint in message for hint in ("Possible options", "Did you mean", "Invalid value")):
         return message
     command = " ".join(["capcli", *context.command_path.split()[1:]])
-    return f"{message.rstrip('.')}; {command} --help shows what there is"
+    return f"{message.rstrip('.')}; {see_help(command)}"
 
 
 def _tell_error(text: str) -> None:

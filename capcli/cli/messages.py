@@ -45,3 +45,8 @@ def print_json(content: object) -> None:
     from capcli.files.json import dumps
 
     sys.stdout.buffer.write(dumps(content, indent=2) + b"\n")
+
+
+def see_help(command: str) -> str:
+    """Where the options and arguments of a command stand, as the end of a message."""
+    return f"{command} --help shows what there is"

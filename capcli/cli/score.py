@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from capcli.cli.messages import see_help
 from capcli.cli.options import Group, path, takes
 from capcli.cli.progress import counting
 from capcli.cli.reports import Overwrite, PerhapsReferences, list_settings, publish, publish_people
@@ -56,9 +57,9 @@ def score(
         _score_people(ratings, files, references, chosen, figures, to, overwrite=overwrite)
         return
     if not files:
-        raise UsageError("Missing argument 'CAPTIONS'; capcli score --help shows what there is")
+        raise UsageError(f"Missing argument 'CAPTIONS'; {see_help('capcli score')}")
     if references is None:
-        raise UsageError("Missing option '--references'; capcli score --help shows what there is")
+        raise UsageError(f"Missing option '--references'; {see_help('capcli score')}")
     if len(files) > 1:
         raise UsageError(f"one file of captions is scored at a time, not {len(files)}; capcli compare takes two")
     _score(files[0], references, chosen, figures, to, overwrite=overwrite)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -19,6 +19,17 @@ ASKED = st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([(2, 2), (3, 2
 
 def picture(number: int, shape: tuple[int, int]) -> UInt8Array:
     return np.full((*shape, 3), number, np.uint8)
+
+
+def computing(sizes: list[int]) -> Callable[[str, UInt8Array], Sequence[str]]:
+    """A model that takes 0.2 s for a batch, and notes how many pictures it had."""
+
+    def compute(question: str, arrays: UInt8Array) -> Sequence[str]:
+        sizes.append(len(arrays))
+        time.sleep(0.2)
+        return [question] * len(arrays)
+
+    return compute
 
 
 @given(ASKED, st.integers(1, 5))
@@ -66,13 +77,8 @@ def test_each_gets_its_own_answer_and_whoever_left_is_not_computed(
 def test_clients_that_come_one_after_another_are_computed_together_from_then_on() -> None:
     sizes: list[int] = []
 
-    def compute(question: str, arrays: UInt8Array) -> Sequence[str]:
-        sizes.append(len(arrays))
-        time.sleep(0.2)
-        return [question] * len(arrays)
-
     async def run() -> None:
-        async with Batcher(compute, 32) as batcher:
+        async with Batcher(computing(sizes), 32) as batcher:
 
             async def ask_again_and_again(times: int) -> None:
                 for _ in range(times):
@@ -90,13 +96,8 @@ def test_clients_that_come_one_after_another_are_computed_together_from_then_on(
 def test_a_batch_waits_for_a_picture_that_is_being_read_but_not_for_long(reading: float, sizes: list[int]) -> None:
     computed: list[int] = []
 
-    def compute(question: str, arrays: UInt8Array) -> Sequence[str]:
-        computed.append(len(arrays))
-        time.sleep(0.2)
-        return [question] * len(arrays)
-
     async def run() -> None:
-        async with Batcher(compute, 32) as batcher:
+        async with Batcher(computing(computed), 32) as batcher:
 
             async def ask(seconds: float) -> None:
                 with batcher.expecting(1):
