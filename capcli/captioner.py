@@ -27,7 +27,7 @@ from capcli.engines.contract import Engine, Regions
 from capcli.errors import UsageError
 from capcli.keywords.chooser import KeywordChooser
 from capcli.model.options import BATCH
-from capcli.modelfile.confidence import compute_confidence
+from capcli.modelfile.confidence import Calibration, compute_confidence
 from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.manner import Manner
 from capcli.modelfile.shipped import find_model, is_repository
@@ -50,7 +50,8 @@ class Captioner(BaseCaptioner):
         engine: what computes it, `onnx` or `torch`.
         device: where it computes, such as "cpu" or "cuda:0".
         heads: layers and heads whose attention the decoder gives, (0, 0) for one without.
-        calibration: of the confidence, on the pictures that the model was chosen on; None where it has none.
+        calibration: of the confidence, on the pictures that the model was chosen on; None where it has none. Captions
+            chosen with the words that the picture lets it expect may have another.
         precision: "bfloat16" or "float32", the encoder's and the decoder's.
     """
 
@@ -102,6 +103,8 @@ class Captioner(BaseCaptioner):
             UsageError: if the device is not there, one of the models is in the other's place, or the engine is unknown
                 or not for that model or device.
         """
+        if not isinstance(model, str | Path):
+            raise UsageError(f"a model is a name or a path, not {model!r}")
         if is_repository(model):
             if language_model is not None:
                 raise UsageError(f"{model} chooses its words alone; leave --lm out, in Python language_model=")
@@ -241,20 +244,22 @@ class Captioner(BaseCaptioner):
         traces = [trace for part in parts for trace in self._engine.trace(self.encode(part), [tokens] * len(part))]
         return np.stack([trace.log_probabilities for trace in traces])
 
-    def similarities(self, images: Picture | Iterable[Picture], sentences: Sequence[str]) -> Float32Array:
+    def similarities(self, images: Picture | Iterable[Picture], sentences: str | Sequence[str]) -> Float32Array:
         """How well each of N sentences fits each of B pictures, by the model's matcher.
 
         Args:
             images: as `caption` takes them; a single one is B = 1.
-            sentences: words that the model does not know count as `<unknown>`.
+            sentences: a single one is N = 1; words that the model does not know count as `<unknown>`.
 
         Returns:
             float32 B x N cosine similarities, -1 to 1.
 
         Raises:
-            UsageError: for a model without a matcher, and for something that is no picture.
+            UsageError: for a model without a matcher, and for something that is no picture or no sentence.
             UnreadableImage: for the first picture that cannot be read.
         """
+        if isinstance(sentences, str):
+            sentences = [sentences]
         vectors = self.sentence_vectors(sentences)
         nothing = np.empty((0, vectors.shape[1]), np.float32)
         pictures = np.concatenate(
@@ -273,8 +278,12 @@ class Captioner(BaseCaptioner):
         return self._engine.picture_vectors(self.encode(arrays))
 
     def sentence_vectors(self, sentences: Sequence[str]) -> Float32Array:
-        """The matcher's unit vectors, float32 N x E, of N sentences; raises UsageError without one."""
+        """The matcher's unit vectors, float32 N x E, of N sentences; raises UsageError without one, and for what is no
+        sentence.
+        """
         self._check_matcher()
+        if not isinstance(sentences, Sequence) or not all(isinstance(sentence, str) for sentence in sentences):
+            raise UsageError(f"sentences are a list of texts, not {sentences!r}")
         return self._engine.sentence_vectors([self._vocabulary.encode(tokenize(sentence)) for sentence in sentences])
 
     def pooled(self, arrays: UInt8Array) -> Float32Array:
@@ -317,12 +326,16 @@ class Captioner(BaseCaptioner):
         chosen = options or self.options
         self.check(chosen)
         prefix = encode_prefix(chosen, self._vocabulary)
-        expected = None
+        expected, calibrations = None, [self.calibration] * len(regions)
         if self._expected is not None and chosen.word_weight and not chosen.sample:
-            expected = self._expected.expect(self._engine.means(regions), self._vocabulary)
+            means = self._engine.means(regions)
+            expected = self._expected.expect(means, self._vocabulary)
+            if self._expected.confidence is not None and self.calibration is not None:
+                calibrations = [*self._expected.confidence.of_pictures(means)]
         found = self._engine.decode(regions, chosen, prefix=prefix, seeds=seeds, state=state, expected=expected)
         captions = (
-            [self._caption(hypothesis, len(prefix), chosen) for hypothesis in hypotheses] for hypotheses in found
+            [self._caption(hypothesis, len(prefix), chosen, calibration) for hypothesis in hypotheses]
+            for hypotheses, calibration in zip(found, calibrations, strict=True)
         )
         return [replace(best, alternatives=tuple(others)) for best, *others in captions]
 
@@ -402,7 +415,9 @@ class Captioner(BaseCaptioner):
         confidence = compute_confidence([*(word.log_probability for word in words), end], self.calibration)
         return replace(caption, words=words, confidence=confidence, uncertain=confidence < options.min_confidence)
 
-    def _caption(self, hypothesis: Hypothesis, given: int, options: DecodingOptions) -> Caption:
+    def _caption(
+        self, hypothesis: Hypothesis, given: int, options: DecodingOptions, calibration: Calibration | None
+    ) -> Caption:
         tokens = [self._vocabulary.words[index] for index in hypothesis.tokens]
         attention: Sequence[Float32Array | None] = [None] * len(tokens)
         if hypothesis.attention is not None:
@@ -419,7 +434,7 @@ class Captioner(BaseCaptioner):
         )
         end = hypothesis.end_log_probability
         chosen = [*hypothesis.log_probabilities[given:], *([] if end is None else [end])]
-        confidence = compute_confidence(chosen, self.calibration)
+        confidence = compute_confidence(chosen, calibration)
         return Caption(detokenize(tokens), words, confidence, uncertain=confidence < options.min_confidence)
 
 

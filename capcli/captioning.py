@@ -193,7 +193,7 @@ class BaseCaptioner(_Unmatched, ABC):
         """
         chosen = self.options.replace(**options)
         self.check(chosen)
-        wanted = KeywordOptions(keywords, None if vocabulary is None else Path(vocabulary))
+        wanted = KeywordOptions(keywords, Path(vocabulary) if isinstance(vocabulary, str) else vocabulary)
         chooser = read_chooser(self._file, wanted)
         return self._each(images, lambda arrays: self.caption_arrays(arrays, chosen, chooser))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from capcli.files.names import printable
+
 
 def system_reason(error: OSError | ValueError) -> str:
     """Why the system did not do it, one lower-case clause: "permission denied", "no space left on device".
@@ -15,6 +17,10 @@ class CapcliError(Exception):
     """Base of every error capcli raises on purpose; `str(error)` is one line, fit for a terminal."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        # A path may hold line breaks, and whatever else steers a terminal.
+        return printable(super().__str__())
 
 
 class UsageError(CapcliError):

@@ -334,6 +334,13 @@ def test_models_and_devices_that_are_not_there(tiny_file: Path, tmp_path: Path) 
         Captioner.load(tmp_path / "absent.safetensors")
     with pytest.raises(UsageError, match="no device named 'gpu'"):
         Captioner.load(tiny_file, device="gpu")
+    with pytest.raises(UsageError, match="a model is a name or a path, not None"):
+        Captioner.load(None)  # type: ignore[arg-type]
+
+
+def test_a_vocabulary_is_a_path(captioner: Captioner, files: list[Path]) -> None:
+    with pytest.raises(UsageError, match="vocabulary must be a path, not 5"):
+        captioner.caption(files[0], keywords=3, vocabulary=5)  # type: ignore[call-overload]
 
 
 def test_any_iterable_of_pictures_will_do(captioner: Captioner, files: list[Path]) -> None:
@@ -347,6 +354,14 @@ def test_any_iterable_of_pictures_will_do(captioner: Captioner, files: list[Path
 def test_what_is_no_picture_is_one_line(captioner: Captioner, images: Any) -> None:
     with pytest.raises(UsageError, match="path"):
         captioner.caption(images)
+
+
+@pytest.mark.parametrize("path", ["a\nb.jpg", "a\0b.jpg", "a\x1b[2Jb.jpg", "a\u2028b.jpg"])
+def test_errors_are_one_line_whatever_the_path(captioner: Captioner, path: str) -> None:
+    with pytest.raises(UnreadableImage) as error:
+        captioner.caption(path)
+    assert str(error.value).isprintable() and "b.jpg: " in str(error.value)
+    assert error.value.path == path
 
 
 METHODS = ("gradient", "attention", "occlusion")

@@ -69,7 +69,9 @@ def save_smaller(checkpoint: Checkpoint, source: Path, target: Path) -> None:
     target.with_suffix(WORDS).unlink(missing_ok=True)
     checkpoint.save(target)
     if words is not None:
-        words.save(target)
+        # A model that has lost its calibration has lost what the words say of confidence, too.
+        confidence = None if checkpoint.calibration is None else words.confidence
+        dataclasses.replace(words, confidence=confidence).save(target)
 
 
 class FineTuning:

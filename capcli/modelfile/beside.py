@@ -48,7 +48,7 @@ def write_beside(
 
 
 def read_beside(
-    file: Path, ending: str, form: str, contents: str, names: tuple[str, ...]
+    file: Path, ending: str, form: str, contents: str, names: tuple[str, ...], *, optional: str | None = None
 ) -> tuple[dict[str, Any], list[Float32Array]]:
     """Reads what `write_beside` wrote.
 
@@ -58,9 +58,11 @@ def read_beside(
         form: likewise.
         contents: of such a file, for messages.
         names: of the tensors.
+        optional: the name of one more that may be there.
 
     Returns:
-        the plain values and the tensors, in the order of the names; finite numbers all of them.
+        the plain values and the tensors, in the order of the names, then the optional one if it is there; finite
+        numbers all of them.
 
     Raises:
         ModelError: if the file cannot be used.
@@ -73,7 +75,8 @@ def read_beside(
             raise ModelError(f"{place}: no {contents} of a model are in it")
         with using(place):
             described: dict[str, Any] = json.loads(metadata["capcli"])
-            tensors = [held.get_tensor(name).astype(np.float32) for name in names]
+            found = (*names, *({optional} & set(held.keys())))
+            tensors = [held.get_tensor(name).astype(np.float32) for name in found]
             if not all(np.isfinite(tensor).all() for tensor in tensors):
                 raise ValueError("its weights are not finite numbers")
             sha256 = described.get("model")

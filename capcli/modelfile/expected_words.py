@@ -2,7 +2,8 @@
 
 The file of `photos.safetensors` is `photos.words`: safetensors, too, with `weight`, int8 W x D, and its `scale`, `bias`
 and `even`, float32 W, for W of the model's words, and `calibration`, float32 K x 2. `benchmarks/expected_words.py` fits
-one to a model.
+one to a model. It may also have `confidence`, float32 D, by which `benchmarks/calibration.py` fits the confidence of
+captions that were chosen with those words.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import numpy as np
 from capcli.arrays import AnyArray, Float32Array
 from capcli.errors import ModelError
 from capcli.modelfile.beside import read_beside, using, write_beside
+from capcli.modelfile.confidence import Calibration, PictureCalibration
 from capcli.modelfile.header import open_model_file
 from capcli.modelfile.layer import apply_layer
 from capcli.modelfile.target import WORDS
 from capcli.words.vocabulary import SPECIALS, Vocabulary
 
 FORMAT = "capcli words 1"
+
+_CONFIDENCE = "confidence"
 
 _MOST = 127
 """The largest int8 that is used, so that the smallest is its opposite."""
@@ -39,6 +43,7 @@ class ExpectedWords:
         even: float32 W, the probabilities, above 0 and at most 1, at which words are neither favoured nor disfavoured.
         floor: the part of that, above 0 and at most 1, which every less likely word is taken to have.
         share: the `word_weight` of searches where nothing else is asked for.
+        confidence: of captions that were chosen with them, None where the model's own is to do.
     """
 
     words: tuple[str, ...]
@@ -48,6 +53,7 @@ class ExpectedWords:
     even: Float32Array
     floor: float
     share: float
+    confidence: PictureCalibration | None = None
 
     @classmethod
     def of_model(cls, file: Path) -> ExpectedWords | None:
@@ -60,9 +66,9 @@ class ExpectedWords:
         place = file.with_suffix(WORDS)
         if not place.is_file():
             return None
-        described, (weight, scale, bias, even, knots) = read_beside(
-            file, WORDS, FORMAT, "words", ("weight", "scale", "bias", "even", "calibration")
-        )
+        names = ("weight", "scale", "bias", "even", "calibration")
+        described, tensors = read_beside(file, WORDS, FORMAT, "words", names, optional=_CONFIDENCE)
+        weight, scale, bias, even, knots, *layers = tensors
         with using(place):
             words = tuple(map(str, described["words"]))
             floor, share = (float(described[name]) for name in ("floor", "share"))
@@ -75,7 +81,10 @@ class ExpectedWords:
                 raise ValueError("its calibration falls, or there is none")
             if not (0 < floor <= 1 and 0 <= share <= 100 and (even > 0).all() and (even <= 1).all()):
                 raise ValueError("its probabilities are none")
-            return cls(words, weight * scale[:, None], bias, knots, even, floor, share)
+            if any(layer.shape != weight.shape[1:] for layer in layers):
+                raise ValueError("its confidence does not fit its words")
+            found = [PictureCalibration(Calibration.from_json(described[_CONFIDENCE]), layer) for layer in layers]
+            return cls(words, weight * scale[:, None], bias, knots, even, floor, share, found[0] if found else None)
 
     @classmethod
     def share_of(cls, file: Path) -> float:
@@ -91,7 +100,7 @@ class ExpectedWords:
     def save(self, file: Path) -> Path:
         """Writes them beside the file of a model and says where; raises CapcliError."""
         scale = np.abs(self.weight).max(1) / _MOST + np.finfo(np.float32).tiny
-        described = {"words": self.words, "floor": self.floor, "share": self.share}
+        described: dict[str, object] = {"words": self.words, "floor": self.floor, "share": self.share}
         tensors: dict[str, AnyArray] = {
             "weight": np.round(self.weight / scale[:, None]).astype(np.int8),
             "scale": scale.astype(np.float32),
@@ -99,6 +108,9 @@ class ExpectedWords:
             "even": self.even,
             "calibration": self.calibration,
         }
+        if self.confidence is not None:
+            described[_CONFIDENCE] = self.confidence.calibration.to_json()
+            tensors[_CONFIDENCE] = self.confidence.weight
         return write_beside(file, WORDS, FORMAT, described, tensors)
 
     def probabilities(self, pooled: Float32Array) -> Float32Array:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capcli.modelfile.confidence import Calibration
+from capcli.modelfile.confidence import Calibration, PictureCalibration
 
 numbers = st.floats(-20, 20)
 means = st.floats(1e-12, 1.0)
@@ -77,6 +77,44 @@ def test_table_counts_what_is_at_or_above_each_tenth() -> None:
 )
 def test_there_is_no_calibration_without_evidence(means: list[float], good: list[bool]) -> None:
     assert Calibration.fit(means, good) is None
+
+
+def drawn_pictures(count: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean probabilities, features of pictures of two kinds, and whether captions are good: of one kind far more are."""
+    chance = np.random.default_rng(0)
+    kind, means = chance.integers(0, 2, count), chance.uniform(0.05, 1.0, count)
+    pooled = chance.normal(size=(count, 12)) + 5 + 4 * kind[:, None] * (np.arange(12) < 3)
+    truth = [Calibration(3.0, intercept) for intercept in (3.0, 0.0)]
+    return means, pooled, chance.random(count) < [truth[which](mean) for which, mean in zip(kind, means, strict=True)]
+
+
+def test_pictures_of_each_kind_get_the_odds_of_their_kind() -> None:
+    means, pooled, good = drawn_pictures()
+    fitted = PictureCalibration.fit(means, pooled, good)
+    assert fitted is not None
+    middles = np.full((2, 12), 5.0)
+    middles[1, :3] += 4
+    found = fitted.of_pictures(middles.astype(np.float32))
+    assert [calibration.slope for calibration in found] == pytest.approx([3.0, 3.0], abs=0.2)
+    assert [calibration.intercept for calibration in found] == pytest.approx([3.0, 0.0], abs=0.2)
+
+
+def test_weights_count_pictures_as_often_as_they_say() -> None:
+    means, pooled, good = drawn_pictures(1000)
+    weights = np.random.default_rng(1).integers(1, 4, len(means))
+    repeated = [np.repeat(values, weights, axis=0) for values in (means, pooled, good)]
+    found, expected = PictureCalibration.fit(means, pooled, good, weights), PictureCalibration.fit(*repeated)
+    assert found is not None and expected is not None
+    # The targets alone know how many there are, not what each weighs.
+    np.testing.assert_allclose(found.weight, expected.weight, rtol=0.05, atol=0.01)
+    assert found.calibration.slope == pytest.approx(expected.calibration.slope, rel=0.02)
+
+
+def test_there_is_no_calibration_of_pictures_without_evidence() -> None:
+    means, pooled, good = drawn_pictures(60)
+    assert PictureCalibration.fit(means[:40], pooled[:40], good[:40]) is None
+    assert PictureCalibration.fit(means, pooled, np.ones(60, bool)) is None
+    assert PictureCalibration.fit(np.where(good, 0.1, 0.9), pooled, good) is None
 
 
 def test_json_keeps_every_digit() -> None:

@@ -21,6 +21,7 @@ from capcli.errors import ModelError, UsageError
 from capcli.known import know_model
 from capcli.model.options import ModelOptions
 from capcli.modelfile.checkpoint import Checkpoint
+from capcli.modelfile.confidence import Calibration, PictureCalibration
 from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.layer import apply_layer
 from capcli.modelfile.target import check_model_target
@@ -90,6 +91,57 @@ def test_captions_say_what_is_expected_unless_it_has_no_weight(model: Path, word
     assert drawn[0] == drawn[1]
 
 
+@pytest.fixture
+def calibrated(model: Path, tiny_checkpoint: Callable[..., Checkpoint]) -> Checkpoint:
+    """What the model's file then holds: one with a calibration."""
+    checkpoint = dataclasses.replace(tiny_checkpoint(), calibration=Calibration(1.0, 0.0))
+    checkpoint.save(model)
+    return checkpoint
+
+
+@pytest.fixture
+def sure(calibrated: Checkpoint, words: ExpectedWords) -> ExpectedWords:
+    """The words with a confidence: near 1 for any picture."""
+    weight = np.zeros(words.weight.shape[1], np.float32)
+    return dataclasses.replace(words, confidence=PictureCalibration(Calibration(0.01, 9.0), weight))
+
+
+def test_captions_with_them_have_their_confidence_and_others_the_models(model: Path, sure: ExpectedWords) -> None:
+    plain = Captioner.load(model, "cpu")
+    sure.save(model)
+    captioner = Captioner.load(model, "cpu")
+    assert captioner.caption(PICTURE).confidence > 0.999
+    assert captioner.attend(PICTURE).confidence > 0.999
+    assert captioner.caption(PICTURE, word_weight=0.0).confidence == plain.caption(PICTURE).confidence < 0.999
+    drawn = [either.caption(PICTURE, sample=True, seed=3).confidence for either in (plain, captioner)]
+    assert drawn[0] == drawn[1]
+    given = [either.attend(PICTURE, caption="a dog").confidence for either in (plain, captioner)]
+    assert given[0] == given[1]
+    captioner.calibration = None
+    assert captioner.caption(PICTURE).confidence < 0.999
+
+
+def test_their_confidence_moves_with_the_picture(model: Path, sure: ExpectedWords) -> None:
+    pictures = np.stack([np.full((32, 32, 3), shade, np.uint8) for shade in (0, 255)])
+    dark, light = Captioner.load(model, "cpu").pooled(pictures)
+    weight = ((light - dark) / np.square(light - dark).sum() * 6).astype(np.float32)
+    middle = Calibration(0.01, float(-weight @ (dark + light) / 2))
+    dataclasses.replace(sure, confidence=PictureCalibration(middle, weight)).save(model)
+    found = [caption.confidence for caption in Captioner.load(model, "cpu").caption_arrays(pictures)]
+    assert found == pytest.approx([1 / (1 + np.exp(3)), 1 / (1 + np.exp(-3))], abs=0.02)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_smaller_model_has_their_confidence_if_it_has_its_own(
+    model: Path, calibrated: Checkpoint, sure: ExpectedWords, tmp_path: Path, kept: bool
+) -> None:
+    sure.save(model)
+    target = tmp_path / "small.safetensors"
+    save_smaller(calibrated if kept else dataclasses.replace(calibrated, calibration=None), model, target)
+    words = ExpectedWords.of_model(target)
+    assert words is not None and (words.confidence is not None) == kept
+
+
 def test_they_are_known_before_a_run_so_that_none_is_gone_on_with_by_others(model: Path, words: ExpectedWords) -> None:
     place = ModelOptions(model=str(model))
     before = read_origin(place, {})
@@ -148,6 +200,8 @@ def test_a_smaller_model_has_the_words_of_its_original_and_no_others(
         ({"floor": 0.0}, "its probabilities are none"),
         ({"even": np.array([0.1, 0, 0.1], np.float32)}, "its probabilities are none"),
         ({"share": -1.0}, "its probabilities are none"),
+        ({"confidence": PictureCalibration(Calibration(1, 0), np.zeros(3, np.float32))}, "does not fit its words"),
+        ({"confidence": PictureCalibration(Calibration(1, 0), np.full(3, np.nan, np.float32))}, "not finite"),
     ],
 )
 def test_words_that_do_not_fit_are_refused(

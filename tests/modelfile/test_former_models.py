@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from capcli.captioner import Captioner
+from capcli.errors import UsageError
 
 FORMER = Path(__file__).parent / "models" / "base-0.1.safetensors"
 """The architecture of `base` of 0.1.0 in small, matcher included: it was trained on pictures of one colour each."""
@@ -34,6 +36,16 @@ def test_a_model_of_the_former_base_captions_as_before(captioner: Captioner, opt
     assert [caption.text for caption in captions] == [f"A picture all in {colour}." for colour in COLOURS]
     if not options:
         assert [caption.confidence for caption in captions] == pytest.approx(list(CONFIDENCES.values()), abs=0.02)
+
+
+def test_a_single_sentence_is_one_and_no_row_of_letters(captioner: Captioner) -> None:
+    picture = np.full((48, 48, 3), COLOURS["black"], np.uint8)
+    alone, listed = (captioner.similarities(picture, sentences) for sentences in ("all black.", ["all black."]))
+    assert alone.shape == (1, 1) and np.array_equal(alone, listed)
+    nothing: list[Any] = [None, b"black", [None], [b"black"], 5]
+    for sentences in nothing:
+        with pytest.raises(UsageError, match="sentences are a list of texts, not"):
+            captioner.similarities(picture, sentences)
 
 
 def test_its_matcher_still_tells_pictures_and_sentences_apart(captioner: Captioner) -> None:
