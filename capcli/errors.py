@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capcli.files.names import printable
+_CONTROL = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
 def system_reason(error: OSError | ValueError) -> str:
@@ -19,8 +19,8 @@ class CapcliError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        # A path may hold line breaks, and whatever else steers a terminal.
-        return printable(super().__str__())
+        # A path may hold ends of lines, and what steers a terminal.
+        return super().__str__().translate(_CONTROL)
 
 
 class UsageError(CapcliError):

@@ -80,7 +80,7 @@ def test_there_is_no_calibration_without_evidence(means: list[float], good: list
 
 
 def drawn_pictures(count: int = 20_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean probabilities, features of pictures of two kinds, and whether captions are good: of one kind far more are."""
+    """Mean probabilities, features of pictures of two kinds, and whether captions are good: more are of one kind."""
     chance = np.random.default_rng(0)
     kind, means = chance.integers(0, 2, count), chance.uniform(0.05, 1.0, count)
     pooled = chance.normal(size=(count, 12)) + 5 + 4 * kind[:, None] * (np.arange(12) < 3)
