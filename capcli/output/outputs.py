@@ -75,6 +75,11 @@ class Outputs:
         columns = {"with_keywords": bool(keywords), "with_review": review}
         with ExitStack() as stack:
             if options.output is None or _is_device(options.output):
+                if options.row_format not in FORMATS:
+                    raise UsageError(
+                        f"{options.output} is no file of its own, as {options.row_format} needs; "
+                        "name a file, or choose another format"
+                    )
                 file = stdout if options.output is None else stack.enter_context(options.output.open("wb"))
                 sentences = alone and options.output is None and options.row_format == "text"
                 form = Sentences() if sentences else FORMATS[options.row_format](**columns)

@@ -291,6 +291,12 @@ def test_rows_are_not_called_absent_where_only_sidecars_are(folder: Path) -> Non
             assert not outputs.notes
 
 
+@pytest.mark.parametrize("form", ["library", "parquet"])
+def test_what_needs_a_file_of_its_own_goes_into_no_device(form: str) -> None:
+    with pytest.raises(UsageError, match=f"/dev/null is no file of its own, as {form} needs; name a file"):
+        run(output=Path("/dev/null"), format=form)
+
+
 def test_rows_of_other_paths_are_remarked_on() -> None:
     run(DOG[A], output=Path("rows.jsonl"))
     with Outputs(OutputOptions(output=Path("rows.jsonl"), resume=True), io.BytesIO(), Path()) as outputs:
