@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,20 @@ def test_what_cannot_be_taken_is_named_and_the_rest_is_taken(library: Path) -> N
     assert (done.changed, len(done.refused)) == (1, 4)
     assert caption_and_status(library)["a"] == ("Anna's dog.", "edited")
     assert [caption_and_status(library)[name] for name in ("c", "d")] == [("A c.", None), ("A d.", None)]
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="names are no bytes there")
+def test_the_export_of_a_name_that_is_no_utf_8_is_taken_back(keep: Keep, tmp_path: Path) -> None:
+    picture = tmp_path / os.fsdecode(b"\xff.jpg")
+    picture.touch()
+    keep({picture: make_kept(picture, "A dog.")})
+    (result,) = read_results(tmp_path / "photos.db")
+    form, table = Csv(with_review=True), tmp_path / "captions.csv"
+    table.write_bytes((form.begin + (form.encode(result) or b"")).replace(b"A dog.", b"A cat."))
+    assert take_back(tmp_path / "photos.db", table, "Ann").changed == 1
+    assert [(result.path, result.captions) for result in read_results(tmp_path / "photos.db")] == [
+        (picture, ("A cat.",))
+    ]
 
 
 def test_a_table_without_versions_is_refused(library: Path) -> None:
