@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kept_results import make_kept
 
 from capcli.errors import DatasetError
 from capcli.evaluation.predictions import Prediction, read_predictions
+from capcli.library.keeping import LibraryFile
 from capcli.output import Result
 from capcli.output.formats.registry import FORMATS
 
@@ -66,6 +68,18 @@ def test_what_capcli_writes_is_read_back(tmp_path: Path, form: str, ending: str,
     assert (good.confidence, good.model) == ((0.25, "base") if structured else (None, None))
     accounted = structured and form != "coco"
     assert [(row.caption, row.error) for row in failed] == ([(None, "is empty (0 bytes)")] if accounted else [])
+
+
+def test_a_library_is_read_as_other_rows_are(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    with LibraryFile(tmp_path / "photos.db") as library:
+        library.write(make_kept(tmp_path / "a.jpg", "A cat."))
+        library.write(Result(tmp_path / "b.jpg", error="is empty (0 bytes)"))
+    where = f"{tmp_path / 'photos.db'}, row"
+    assert read_predictions(tmp_path / "photos.db") == [
+        Prediction((str(tmp_path / "a.jpg"),), "A cat.", f"{where} 1", 0.5, "fake"),
+        Prediction((str(tmp_path / "b.jpg"),), None, f"{where} 2", error="is empty (0 bytes)"),
+    ]
 
 
 @pytest.mark.skipif(os.sep == "\\", reason="names have no control characters there")
