@@ -108,7 +108,7 @@ class ParquetFolder(ByFolder, Faithful):
         # What ended an earlier run may have left no time to close a part.
         while len(self._rows) >= self._part_rows:
             self._close_part()
-        row = result.row()
+        row = result.row() if result.version is None else {**result.row(), "version": result.version}
         self._open.append(dumps(row) + b"\n")
         self._rows.append(row)
         self._written[result.state] += 1
