@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,7 +57,7 @@ class LibraryFile(ByFolder, Endless):
         try:
             self._connection = open_to_write(path)
         except BaseException:
-            self._unlock()
+            _unlock(self._lock, self._lock_path)
             raise
         with failing(path):
             (self._before,) = self._connection.execute("SELECT count(*) FROM picture").fetchone()
@@ -136,12 +137,13 @@ class LibraryFile(ByFolder, Endless):
             if unused and not self._before and not count:
                 with suppress(OSError):
                     self._path.unlink()
-            self._unlock()
+            _unlock(self._lock, self._lock_path)
 
-    def _unlock(self) -> None:
-        with suppress(OSError):
-            self._lock_path.unlink()
-        self._lock.close()
+
+def _unlock(lock: io.FileIO, path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+    lock.close()
 
 
 def _read_states(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[tuple[str, State]]:
