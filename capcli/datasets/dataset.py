@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,8 +173,17 @@ def only(files: Sequence[Path], folder: Path) -> Path:
     return files[0]
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark, line ends untouched."""
+def read_text(path: Path, *, with_names: bool = False) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark, line ends untouched.
+
+    Args:
+        path: the file.
+        with_names: whether names of files stand in it, whose bytes need not be UTF-8; they come as `os.fsdecode` has
+            them, as lone surrogates, wherever they stand.
+
+    Raises:
+        DatasetError: it cannot be read, or is not in UTF-8.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -181,7 +191,7 @@ def read_text(path: Path) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DatasetError(f"{path}: is in UTF-16; save it in UTF-8")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig", sys.getfilesystemencodeerrors() if with_names else "strict")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DatasetError(f"{path}, line {line}: not UTF-8 text") from error

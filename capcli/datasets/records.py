@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ _SECTIONS = frozenset(("images", "annotations"))
 _IMAGES = frozenset(IMAGE_KEYS)
 _CAPTIONS = frozenset((*CAPTION_KEYS, "captions"))
 _KNOWN = _IMAGES | _CAPTIONS
+_PATHS = _IMAGES | {"copied_from"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -102,16 +105,20 @@ def read_records(path: Path) -> list[Record]:
     and Excel's `sep=;` may stand above it. Only in a .csv it cannot be left out: other tables without one hold the rows
     that capcli writes as text.
 
+    A path in a table or in lines of text may have bytes that are no UTF-8, as names of files may; nothing else may.
+
     Raises:
         DatasetError: it cannot be read, is broken (with the line), holds something else, or names an image twice where
             that would lose captions.
     """
     if path.suffix.lower() == ".parquet" or path.is_dir():
         return _parquet(path)
-    text, ending = read_text(path), path.suffix.lower()
+    ending = path.suffix.lower()
     if ending in _LINES:
         return _lines(path)
+    text = read_text(path, with_names=True)
     if ending not in _TABLES and (ending == ".json" or text.lstrip()[:1] in ("", "{", "[")):
+        text = read_text(path)  # JSON has an escape for what is no UTF-8
         if text.lstrip().startswith("["):
             return _array(parse_json(text, path), path)
         return _one_object(text, path) if _is_one_object(text) else _lines(path)
@@ -193,7 +200,13 @@ def _table(path: Path, text: str, header: Header) -> list[Record]:
     twice = next((name for name in header.columns if name in _KNOWN and header.columns.count(name) > 1), None)
     if twice is not None:
         raise DatasetError(f"{path}, line {header.line}: two columns are called {twice}")
-    return [Record(f"{path}, line {line}", fields) for line, fields in read_rows(text, header, path)]
+    _check_texts(header.columns, f"{path}, line {header.line}")
+    records = []
+    for line, fields in read_rows(text, header, path):
+        where = f"{path}, line {line}"
+        _check_texts((value for name, value in fields.items() if name not in _PATHS), where)
+        records.append(Record(where, fields))
+    return records
 
 
 def _rows_of_text(path: Path, text: str) -> list[Record]:
@@ -205,10 +218,17 @@ def _rows_of_text(path: Path, text: str) -> list[Record]:
                 row = read_text_row(line.rstrip("\r"))
             except ValueError as error:
                 raise DatasetError(f"{where}: {error}") from None
+            _check_texts(row.captions, where)
             fields: dict[str, object] = {"path": str(Path(row.path)), "caption": row.captions[0]}
             fields |= {"captions": list(row.captions), **({"uncertain": True} if row.uncertain else {})}
             records.append(Record(where, fields))
     return records
+
+
+def _check_texts(texts: Iterable[str], where: str) -> None:
+    """Raises DatasetError where bytes stand that are no text, as in a table of another encoding."""
+    if any(map(_SURROGATE.search, texts)):
+        raise DatasetError(f"{where}: not UTF-8 text")
 
 
 def _is_name(value: object) -> bool:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from capcli.datasets.records import CAPTION_KEYS, Record, read_records
 from capcli.errors import DatasetError
+from capcli.library.contents import read_results
+from capcli.library.database import is_library
+from capcli.output import Result
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,19 @@ class Prediction:
             str(error) if error is not None else None,
         )
 
+    @classmethod
+    def kept(cls, result: Result, where: str) -> Prediction:
+        """The prediction in a row of a library."""
+        names = (str(result.path),)
+        if result.error is not None:
+            return cls(names, None, where, error=result.error)
+        return cls(names, result.captions[0], where, result.confidences[0], result.model)
+
 
 def read_predictions(path: Path) -> list[Prediction]:
     """Reads rows that capcli wrote in any format, COCO's list of results, a table with a header, or {image: caption}.
+
+    Of a library it takes the captions as they stand, with all that people changed.
 
     See `capcli.datasets.records.read_records` for the kinds of files. A row names its image under `image_id`, `image`,
     `path`, `file_name`, `filename` or `file`, has its caption under `caption` or `text`, and may have a `confidence`.
@@ -55,8 +68,13 @@ def read_predictions(path: Path) -> list[Prediction]:
 
     Raises:
         DatasetError: the file cannot be read, a row is broken (with its line), or there are none.
+        UsageError: it is a library of another version; CapcliError if it is locked or damaged.
     """
-    predictions = [Prediction.of(record) for record in read_records(path)]
+    if is_library(path):
+        rows = enumerate(read_results(path), 1)
+        predictions = [Prediction.kept(result, f"{path}, row {number}") for number, result in rows]
+    else:
+        predictions = [Prediction.of(record) for record in read_records(path)]
     if not predictions:
         raise DatasetError(f"{path}: holds no predictions")
     return predictions

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from capcli.errors import UsageError
 from capcli.files.keys import Keys
 from capcli.files.lock import open_output
-from capcli.library.changes import key_of, mark_missing, put_result, stamp_of
+from capcli.library.changes import key_of, mark_missing, put_result, read_result, stamp_of
 from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows
+from capcli.library.statuses import CHECKED, WITHHELD
 from capcli.library.vectors import BLOCK, count_loose, pack
 from capcli.output import Result, State
 from capcli.output.kept import ByFolder, Endless
@@ -54,7 +57,7 @@ class LibraryFile(ByFolder, Endless):
         try:
             self._connection = open_to_write(path)
         except BaseException:
-            self._unlock()
+            _unlock(self._lock, self._lock_path)
             raise
         with failing(path):
             (self._before,) = self._connection.execute("SELECT count(*) FROM picture").fetchone()
@@ -102,6 +105,11 @@ class LibraryFile(ByFolder, Endless):
         self._forgotten.discard(key)
         return True
 
+    def recall(self, result: Result) -> Result | None:
+        """A result with what people made of its caption; None where they rejected or flagged it."""
+        (row,) = self.read("path = CAST(? AS TEXT)", encode_name(key_of(result.path)))
+        return None if row["status"] in WITHHELD else replace(read_result(row), path=result.path)
+
     def read(self, where: str, *values: object) -> Iterator[sqlite3.Row]:
         """Rows of pictures by a condition in SQL, as `read_rows` gives them."""
         with failing(self._path):
@@ -129,12 +137,13 @@ class LibraryFile(ByFolder, Endless):
             if unused and not self._before and not count:
                 with suppress(OSError):
                     self._path.unlink()
-            self._unlock()
+            _unlock(self._lock, self._lock_path)
 
-    def _unlock(self) -> None:
-        with suppress(OSError):
-            self._lock_path.unlink()
-        self._lock.close()
+
+def _unlock(lock: io.FileIO, path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+    lock.close()
 
 
 def _read_states(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterator[tuple[str, State]]:
@@ -142,13 +151,19 @@ def _read_states(connection: sqlite3.Connection, keys: Sequence[str]) -> Iterato
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
         rows = connection.execute(
-            "SELECT path, size, mtime, error IS NOT NULL, uncertain FROM picture "
+            "SELECT path, size, mtime, error IS NOT NULL, uncertain, status FROM picture "
             f"WHERE path IN ({', '.join(['CAST(? AS TEXT)'] * len(some))})",
             list(map(encode_name, some)),
         )
-        for key, size, mtime, failed, uncertain in rows.fetchall():
-            if stamp_of(key) in ((size, mtime), (None, None)):
-                yield key, State.FAILED if failed else State.UNCERTAIN if uncertain else State.CAPTIONED
+        for key, size, mtime, failed, uncertain, status in rows.fetchall():
+            if stamp_of(key) not in ((size, mtime), (None, None)):
+                continue
+            if failed:
+                yield key, State.FAILED
+            elif status in WITHHELD:
+                yield key, State.WITHHELD
+            else:
+                yield key, State.UNCERTAIN if uncertain and status not in CHECKED else State.CAPTIONED
 
 
 class Origins:

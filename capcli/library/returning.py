@@ -11,7 +11,7 @@ from capcli.datasets.records import Record, read_records
 from capcli.errors import DatasetError
 from capcli.library.changes import key_of, remember
 from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows
-from capcli.library.review import NotChanged, clean, settle
+from capcli.library.review import NotChanged, clean, settle, unify
 from capcli.library.statuses import STATUSES
 
 
@@ -60,7 +60,7 @@ def take_back(library: Path, table: Path, by: str) -> Returned:
         UsageError: the library is none, or of another version; CapcliError if it is locked, full or damaged.
     """
     records = read_records(table)
-    if records and not {"path", "caption", "status", "version"} <= records[0].fields.keys():
+    if any(not {"path", "caption", "status", "version"} <= record.fields.keys() for record in records):
         raise DatasetError(f"{table}: lacks a column of path, caption, status and version; export the library to a CSV")
     connection = open_to_write(library)
     try:
@@ -77,7 +77,9 @@ def _take(connection: sqlite3.Connection, records: Iterable[Record], by: str) ->
     same = 0
     for record in records:
         path = str(record.fields["path"])
-        row = next(read_rows(connection, "path = CAST(? AS TEXT)", (encode_name(key_of(Path(path))),)), None)
+        # A name may hold a line break, too, and a program may have made it one of Windows.
+        found = (_find(connection, spelling) for spelling in dict.fromkeys((path, path.replace("\r\n", "\n"))))
+        row = next(filter(None, found), None)
         if row is None:
             refused.append(f"{record.where}: {path} is not in the library")
             continue
@@ -104,6 +106,10 @@ def _take(connection: sqlite3.Connection, records: Iterable[Record], by: str) ->
     return Returned(changed, same, len(captioned - seen), tuple(refused))
 
 
+def _find(connection: sqlite3.Connection, path: str) -> sqlite3.Row | None:
+    return next(read_rows(connection, "path = CAST(? AS TEXT)", (encode_name(key_of(Path(path))),)), None)
+
+
 def _wish(connection: sqlite3.Connection, row: sqlite3.Row, record: Record) -> _Wish | None:
     """What a row wants, None where nobody edited it; raises NotChanged for what no caption can be."""
     caption, status = str(record.fields["caption"]), str(record.fields["status"]).strip().lower() or None
@@ -117,13 +123,12 @@ def _wish(connection: sqlite3.Connection, row: sqlite3.Row, record: Record) -> _
         raise NotChanged(f"has the version {record.fields['version']!r}, not a number") from None
     if status not in (None, *STATUSES):
         raise NotChanged(f"has the status {status!r}, none of {', '.join(STATUSES)}")
-    before = _at(connection, row, "caption", version), _at(connection, row, "status", version)
-    caption = clean(caption)
-    if (caption, status) == before:
+    old_caption, old_status = (_at(connection, row, field, version) or None for field in ("caption", "status"))
+    if unify(caption) != unify(old_caption or ""):
+        return _Wish(record.where, version, clean(caption), "edited" if status == old_status else status)
+    if status == old_status:
         return None
-    if caption != before[0] and status == before[1]:
-        status = "edited"
-    return _Wish(record.where, version, caption, status)
+    return _Wish(record.where, version, old_caption or clean(caption), status)
 
 
 def _at(connection: sqlite3.Connection, row: sqlite3.Row, field: str, version: int) -> str | None:

@@ -249,14 +249,19 @@ def undo(path: Path, picture: int, version: int, by: str) -> Row:
 
 
 def clean(caption: str) -> str:
-    """A text as a caption, without space around it; raises NotChanged for a blank one and for one that is too long."""
+    """A text as a caption, by `unify`; raises NotChanged for a blank one and for one that is too long."""
     # Half a character, as JSON may hold it, fits into no file.
-    caption = caption.encode(errors="replace").decode().replace("\0", "").strip()
+    caption = unify(caption.encode(errors="replace").decode().replace("\0", ""))
     if not caption:
         raise NotChanged("needs a text; reject it if there is nothing to say")
     if len(caption) > LONGEST:
         raise NotChanged(f"has {len(caption):,} characters, more than {LONGEST:,}")
     return caption
+
+
+def unify(caption: str) -> str:
+    """A text without space around it, with the same line ends whatever program saved it."""
+    return caption.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def settle(connection: sqlite3.Connection, row: sqlite3.Row, status: str | None, caption: str, by: str) -> None:

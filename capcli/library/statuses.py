@@ -11,5 +11,8 @@ KEPT = ("accepted", "edited", "flagged")
 CHECKED = ("accepted", "edited")
 """Statuses of captions that a person found right, or made so."""
 
+WITHHELD = ("rejected", "flagged")
+"""Statuses of captions that go into no picture and no sidecar."""
+
 PROGRAM = "capcli"
 """Who changes what a run changes, in the history; other names are of people."""

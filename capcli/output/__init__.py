@@ -15,10 +15,11 @@ from capcli.keywords.keyword import Keyword
 
 
 class State(Enum):
-    """What a place that keeps results holds of a picture."""
+    """What a place that keeps results holds of a picture; WITHHELD is a caption that a person rejected or flagged."""
 
     CAPTIONED = "captioned"
     UNCERTAIN = "uncertain"
+    WITHHELD = "withheld"
     FAILED = "failed"
 
 

@@ -27,13 +27,15 @@ def schema() -> Any:
             "words": pa.list_(word),
             "keywords": pa.list_(keyword),
             "status": pa.string(),
+            "version": pa.int64(),
+            "copied_from": pa.string(),
             "error": pa.string(),
         }
     )
 
 
 def to_table(rows: Iterable[Mapping[str, object]]) -> Any:
-    """The table of rows as `Result.row` gives them."""
+    """The table of rows as `Result.row` gives them, those of a library with their `version`."""
     import pyarrow as pa
 
     filled = [{"uncertain": False} | {name: _text(value) for name, value in row.items()} for row in rows]

@@ -57,6 +57,10 @@ class Kept(AbstractContextManager["Kept"], Protocol):
         """
         ...
 
+    def recall(self, result: Result) -> Result | None:
+        """A result as its row has it by now, for sidecars; None for a caption that is not to be handed on."""
+        ...
+
     def complete(self) -> None:
         """Hear that a run has settled all of its pictures; raises CapcliError where the disk does not take it."""
         ...
@@ -72,6 +76,14 @@ class ByFolder:
     def state(self, path: Path) -> State | None:
         """What it held of a picture when the run began; nothing of one that is to be captioned again."""
         return self.states(path.parent, [path.name])[0]
+
+
+class Faithful:
+    """A place whose rows say what the run said: nobody decides in it about captions."""
+
+    def recall(self, result: Result) -> Result | None:
+        """The result as it is."""
+        return result
 
 
 class Endless:

@@ -75,6 +75,11 @@ class Outputs:
         columns = {"with_keywords": bool(keywords), "with_review": review}
         with ExitStack() as stack:
             if options.output is None or _is_device(options.output):
+                if options.row_format not in FORMATS:
+                    raise UsageError(
+                        f"{options.output} is no file of its own, as {options.row_format} needs; "
+                        "name a file, or choose another format"
+                    )
                 file = stdout if options.output is None else stack.enter_context(options.output.open("wb"))
                 sentences = alone and options.output is None and options.row_format == "text"
                 form = Sentences() if sentences else FORMATS[options.row_format](**columns)
@@ -122,8 +127,12 @@ class Outputs:
         if not (held or self._sidecars):
             return None
         again: list[Path] = []
+        # A library knows pictures by absolute paths, and takes back moved ones.
+        known = not held or self.library is not None
 
         def settled(folder: Path, names: Sequence[str]) -> Sequence[State | None]:
+            nonlocal known
+            known = known or any(any(file.states(folder, names)) for file in self.kept)
             states = self._together(folder, names)
             if self._rows is not None and len(self.kept) > 1:
                 rows = self._rows.states(folder, names)
@@ -138,7 +147,7 @@ class Outputs:
             return [None if state is State.FAILED else state for state in states]
 
         survey = look_by_folder(pictures, settled)
-        if held and survey.total and not survey.settled:
+        if survey.total and not known:
             self.notes.append(
                 f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
                 "are found again from the folder where they were written"
@@ -163,16 +172,23 @@ class Outputs:
     def write(self, result: Result) -> Result:
         """Hand a result to every place that does not hold it yet.
 
+        The row comes first: where a person decided about its caption, sidecars get what the row has.
+
         Returns:
             the result, or an error if a sidecar could not be written; the row and the other sidecars are.
 
         Raises:
             CapcliError: if the disk is full.
         """
+        if self._stream is not None:
+            self._stream.write(result)
+        elif self._rows is not None and self._rows.state(result.path) is None and not self._rows.write(result):
+            self.rowless.add(result.path)
         failures = []
-        for sidecars in self._sidecars:
+        for sidecars in self._sidecars if result.error is None else ():
             try:
-                sidecars.write(result)
+                if (decided := self._rows.recall(result) if self._rows is not None else result) is not None:
+                    sidecars.write(decided)
             except SidecarError as error:
                 failures.append(str(error))
             except OSError as error:
@@ -181,10 +197,6 @@ class Outputs:
         written = Result(result.path, error="; ".join(failures)) if failures else result
         if self._errors is not None and written.error is not None:
             self._errors.write(written)
-        if self._stream is not None:
-            self._stream.write(result)
-        elif self._rows is not None and self._rows.state(result.path) is None and not self._rows.write(result):
-            self.rowless.add(result.path)
         return written
 
     @property
@@ -240,11 +252,14 @@ def _join_sidecars(
     maybe = [(sidecars, sidecars.may_be_there(folder, names)) for sidecars in kinds]
     joined: list[State | None] = []
     for name, state in zip(names, rows, strict=True):
-        whole = state in (State.CAPTIONED, State.UNCERTAIN) and all(
-            # An uncertain caption has no sidecar of a kind that cannot say so.
-            (state is State.UNCERTAIN and sidecars.kind != "json")
-            or (name in there and sidecars.state(folder / name) is State.CAPTIONED)
-            for sidecars, there in maybe
+        whole = state is State.WITHHELD or (
+            state in (State.CAPTIONED, State.UNCERTAIN)
+            and all(
+                # An uncertain caption has no sidecar of a kind that cannot say so.
+                (state is State.UNCERTAIN and sidecars.kind != "json")
+                or (name in there and sidecars.state(folder / name) is State.CAPTIONED)
+                for sidecars, there in maybe
+            )
         )
         joined.append(state if whole else None)
     return joined

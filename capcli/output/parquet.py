@@ -24,13 +24,13 @@ from capcli.output import Result, State
 from capcli.output.columns import state_of, table_path, to_table
 from capcli.output.formats.json import JsonLines
 from capcli.output.growing import GrowingFile
-from capcli.output.kept import ByFolder
+from capcli.output.kept import ByFolder, Faithful
 from capcli.output.resume_record import ResumeRecord
 
 _OPEN = "_open.jsonl"
 
 
-class ParquetFolder(ByFolder):
+class ParquetFolder(ByFolder, Faithful):
     """Keeps results in a folder of Parquet files; a `Kept` as `capcli.output.outputs` takes it.
 
     Whatever ends a run, each row is there once, in a part or in the open file. While it is open no other run can open
@@ -108,7 +108,7 @@ class ParquetFolder(ByFolder):
         # What ended an earlier run may have left no time to close a part.
         while len(self._rows) >= self._part_rows:
             self._close_part()
-        row = result.row()
+        row = result.row() if result.version is None else {**result.row(), "version": result.version}
         self._open.append(dumps(row) + b"\n")
         self._rows.append(row)
         self._written[result.state] += 1

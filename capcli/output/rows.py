@@ -13,7 +13,7 @@ from capcli.output import Result, State
 from capcli.output.formats.contract import Format
 from capcli.output.growing import GrowingFile, foreign
 from capcli.output.held import Held
-from capcli.output.kept import Endless
+from capcli.output.kept import Endless, Faithful
 from capcli.output.resume_record import ResumeRecord
 
 
@@ -51,7 +51,7 @@ class RowStream:
         self._stream.flush()
 
 
-class RowFile(Endless):
+class RowFile(Endless, Faithful):
     """Keeps results in a file of its own, appended row by row; what is written stays whole at any moment.
 
     A run that was killed, or that filled the disk, may leave its last row broken off. Opening the file again

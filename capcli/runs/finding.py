@@ -62,13 +62,14 @@ def find_in_library(
     if not (text and text.strip()) and options.like is None:
         raise UsageError("search for something: a sentence, or --like PICTURE")
     words, without = split_query(text or ""), split_query(options.not_ or "")
+    nothing = [f"--not {options.not_!r} has no word, and leaves out nothing"] if options.not_ and not without else []
     about = know_model(model.model)
     models = find_models(library, about.identity.sha256)
     if not (models and about.matches):
         if options.like is not None:
             raise UsageError(f"--like needs pictures captioned by {model.model} and its matcher; {library} has none")
         why = f"{library} has no vectors by {model.model}; captions alone are searched, --model names another"
-        notes = [why, *_tell_unknown(find_unknown(library, words))]
+        notes = [why, *_tell_unknown(find_unknown(library, dict.fromkeys((*words, *without)))), *nothing]
         return _with_notes(search(library, Query(words, without_words=without), options), notes)
     picture_vector = None
     sentences: Sentences | None = None if load or options.like else read_sentence_encoder(model.model)
@@ -77,12 +78,18 @@ def find_in_library(
         if options.like is not None:
             picture_vector = captioner.picture_vectors(captioner.prepare(options.like)[None])[0]
     # What neither captions nor the model know has no place in the vector either.
-    unknown = find_unknown(library, sentences.find_unknown(words))
-    known = bool(set(words) - set(sentences.find_unknown(words)))
-    sentence_vector = sentences.sentence_vectors([text])[0] if text and known else None
-    unwanted = sentences.sentence_vectors([options.not_])[0] if options.not_ else None
-    query = Query(words, _middle(sentence_vector, picture_vector), models, without, unwanted)
-    return _with_notes(search(library, query, options, large), _tell_unknown(unknown))
+    unknown = find_unknown(library, sentences.find_unknown(dict.fromkeys((*words, *without))))
+    vector = _middle(_sentence_vector(sentences, text, words), picture_vector)
+    # Without a vector of the query no picture can fit something else better.
+    unwanted = None if vector is None else _sentence_vector(sentences, options.not_, without)
+    query = Query(words, vector, models, without, unwanted)
+    return _with_notes(search(library, query, options, large), [*_tell_unknown(unknown), *nothing])
+
+
+def _sentence_vector(sentences: Sentences, text: str | None, words: Sequence[str]) -> Float32Array | None:
+    """The unit vector of a text with these words; None where the model knows none of them."""
+    known = set(words) - set(sentences.find_unknown(words))
+    return sentences.sentence_vectors([text])[0] if text and known else None
 
 
 def _with_notes(found: Found, notes: list[str]) -> Found:

@@ -185,6 +185,24 @@ def test_nothing_found_and_unknown_words_are_said(fake: Matching, folder: Path) 
         assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
 
 
+def test_words_of_not_that_nobody_knows_leave_out_nothing_and_are_named(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    search = ("search", "luminous", "photos.db", "--min-score", "-1", "-f")
+    found = run(fake, *search).stdout
+    assert found.count("\n") == 2
+    for word, note in {
+        "xyzzy": "no caption has the word 'xyzzy', and the model does not know it",
+        "***": "--not '***' has no word, and leaves out nothing",
+    }.items():
+        done = run(fake, *search, "--not", word)
+        assert (done.stdout, done.stderr) == (found, f"capcli: {note}\n")
+    assert run(fake, *search, "--not", "dark").stdout.count("\n") == 1
+    by_caption = run(fake, *search, "--not", "240")
+    assert (by_caption.stdout.count("\n"), by_caption.stderr) == (1, "")
+    by_words = run(fake, "search", "120", "photos.db", "--not", "dark", "-f")
+    assert by_words.stdout == f"{folder / 'in' / '120.png'}\n"
+
+
 @pytest.mark.parametrize("like", ["in/absent.png", "in/bad.png"])
 def test_a_picture_that_cannot_be_compared_is_not_told_as_nothing_found(
     fake: Matching, folder: Path, like: str

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kept_results import make_kept
 
 from capcli.errors import DatasetError
 from capcli.evaluation.predictions import Prediction, read_predictions
+from capcli.library.keeping import LibraryFile
 from capcli.output import Result
 from capcli.output.formats.registry import FORMATS
 
@@ -68,6 +70,18 @@ def test_what_capcli_writes_is_read_back(tmp_path: Path, form: str, ending: str,
     assert [(row.caption, row.error) for row in failed] == ([(None, "is empty (0 bytes)")] if accounted else [])
 
 
+def test_a_library_is_read_as_other_rows_are(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    with LibraryFile(tmp_path / "photos.db") as library:
+        library.write(make_kept(tmp_path / "a.jpg", "A cat."))
+        library.write(Result(tmp_path / "b.jpg", error="is empty (0 bytes)"))
+    where = f"{tmp_path / 'photos.db'}, row"
+    assert read_predictions(tmp_path / "photos.db") == [
+        Prediction((str(tmp_path / "a.jpg"),), "A cat.", f"{where} 1", 0.5, "fake"),
+        Prediction((str(tmp_path / "b.jpg"),), None, f"{where} 2", error="is empty (0 bytes)"),
+    ]
+
+
 @pytest.mark.skipif(os.sep == "\\", reason="names have no control characters there")
 @pytest.mark.parametrize("name", ["a\tb.jpg", "a\\b.jpg", "\x1b[31m.jpg", "a\nb.jpg"], ids=repr)
 def test_names_come_back_from_rows_of_text(tmp_path: Path, name: str) -> None:
@@ -75,6 +89,31 @@ def test_names_come_back_from_rows_of_text(tmp_path: Path, name: str) -> None:
     assert row
     (tmp_path / "rows.tsv").write_bytes(row)
     assert [row.names for row in read_predictions(tmp_path / "rows.tsv")] == [(name,)]
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="names are no bytes there")
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_name_that_is_no_utf_8_comes_back_from_every_format(tmp_path: Path, form: str) -> None:
+    name, encode = os.fsdecode(b"bad\xff.jpg"), FORMATS[form]()
+    rows = [encode.encode(Result(Path(path), ("A dog.",), (0.5,), "base")) or b"" for path in ("a.jpg", name)]
+    file = tmp_path / f"rows.{'json' if form == 'coco' else 'txt' if form == 'text' else form}"
+    file.write_bytes(encode.begin + encode.between.join(rows) + encode.end)
+    assert [row.names[-1] for row in read_predictions(file)] == ["a.jpg", name]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("rows.csv", "path,caption\na.jpg,A dog.\nb.jpg,A café.\n", "rows.csv, line 3: not UTF-8 text"),
+        ("rows.csv", "path,caption,Länge\na.jpg,A dog.,1\n", "rows.csv, line 1: not UTF-8 text"),
+        ("rows.tsv", "a.jpg\tA dog.\tA café.\n", "rows.tsv, line 1: not UTF-8 text"),
+        ("rows.json", '[\n{"image": "é", "caption": "x"}]', "rows.json, line 2: not UTF-8 text"),
+    ],
+)
+def test_text_in_another_encoding_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    with pytest.raises(DatasetError, match=message):
+        read_predictions(tmp_path / name)
 
 
 def test_a_row_of_text_may_have_an_empty_caption(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from kept_results import make_kept
 from capcli.errors import DatasetError
 from capcli.library.contents import find_faults, read_results
 from capcli.library.database import reading
-from capcli.library.returning import take_back
+from capcli.library.returning import Returned, take_back
 from capcli.library.review import decide, read_window
 from capcli.output.formats.csv import Csv
 
@@ -103,6 +105,43 @@ def test_what_cannot_be_taken_is_named_and_the_rest_is_taken(library: Path) -> N
     assert (done.changed, len(done.refused)) == (1, 4)
     assert caption_and_status(library)["a"] == ("Anna's dog.", "edited")
     assert [caption_and_status(library)[name] for name in ("c", "d")] == [("A c.", None), ("A d.", None)]
+
+
+def test_other_line_ends_are_no_edit(library: Path) -> None:
+    rows = export(library)
+    for row in rows:
+        row["caption"], row["path"] = (row[name].replace("\n", "\r\n") for name in ("caption", "path"))
+    assert take_back(library, save(library, rows), "Ann") == Returned(0, 4, 0, ())
+    b = rows[1]
+    b["status"] = "accepted"
+    assert take_back(library, save(library, rows), "Ann").changed == 1
+    assert caption_and_status(library)["b;\n"] == ("A b;\n.", "accepted")
+    b["caption"], b["version"] = "One\r\ntwo.", "1"
+    assert take_back(library, save(library, rows), "Ann") == Returned(1, 3, 0, ())
+    assert caption_and_status(library)["b;\n"] == ("One\ntwo.", "edited")
+
+
+def test_rows_that_lack_a_field_are_refused(library: Path) -> None:
+    table = library.with_name("rows.jsonl")
+    first, second = export(library)[:2]
+    del second["status"]
+    table.write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    with pytest.raises(DatasetError, match="lacks a column"):
+        take_back(library, table, "Ann")
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="names are no bytes there")
+def test_the_export_of_a_name_that_is_no_utf_8_is_taken_back(keep: Keep, tmp_path: Path) -> None:
+    picture = tmp_path / os.fsdecode(b"\xff.jpg")
+    picture.touch()
+    keep({picture: make_kept(picture, "A dog.")})
+    (result,) = read_results(tmp_path / "photos.db")
+    form, table = Csv(with_review=True), tmp_path / "captions.csv"
+    table.write_bytes((form.begin + (form.encode(result) or b"")).replace(b"A dog.", b"A cat."))
+    assert take_back(tmp_path / "photos.db", table, "Ann").changed == 1
+    assert [(result.path, result.captions) for result in read_results(tmp_path / "photos.db")] == [
+        (picture, ("A cat.",))
+    ]
 
 
 def test_a_table_without_versions_is_refused(library: Path) -> None:

@@ -8,8 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from kept_results import make_kept
 
 from capcli.errors import UsageError
+from capcli.library.keeping import LibraryFile
+from capcli.library.review import decide
 from capcli.output import Result
 from capcli.output.options import OutputOptions
 from capcli.output.outputs import Outputs
@@ -235,6 +238,63 @@ def test_sidecars_of_another_folder_are_not_taken_for_one_s_own(folder: Path) ->
             assert todo_of(outputs, [picture]) == [picture]
             written = outputs.write(Result(picture, ("A dog.",), (0.5,), "base"))
     assert written.error == "its sidecar out/a.json holds the caption of another picture, and was left as it is"
+
+
+def caption_into_library(*pictures: Path, texts: str = "A dog in {}.", **options: object) -> list[Path]:
+    """What a run into a library with sidecars does."""
+    to = OutputOptions(output=Path("photos.db"), sidecar=("txt",), **options)  # type: ignore[arg-type]
+    with Outputs(to, io.BytesIO(), Path(), open_library=LibraryFile) as outputs:
+        todo = todo_of(outputs, pictures)
+        for picture in todo:
+            outputs.write(make_kept(picture, texts.format(picture), uncertain=picture == C))
+        assert not outputs.notes
+    return todo
+
+
+def test_sidecars_have_what_people_decided_in_the_library(folder: Path) -> None:
+    d = Path("d.jpg")
+    pictures = (A, B, C, d)
+    for picture in pictures:
+        picture.write_text(picture.name)
+    assert caption_into_library(*pictures) == list(pictures)
+    statuses = {A: "edited", B: "rejected", C: "accepted", d: "flagged"}
+    for number, (picture, status) in enumerate(statuses.items(), 1):
+        text = "Berta the cow." if picture == A else f"A dog in {picture}."
+        decide(Path("photos.db"), number, 0, status, text, "Ann")
+    for sidecar in folder.glob("*.txt"):
+        sidecar.unlink()
+    assert caption_into_library(*pictures, resume=True) == [A, C]
+    assert {path.name: path.read_text() for path in folder.glob("*.txt")} == {
+        "a.txt": "Berta the cow.\n",
+        "c.txt": "A dog in c.jpg.\n",
+    }
+    moved = [picture.rename(f"moved-{picture}") for picture in (A, B)]
+    assert caption_into_library(*moved, resume=True) == moved
+    assert [path.read_text() for path in folder.glob("moved-*.txt")] == ["Berta the cow.\n"]
+    assert caption_into_library(*moved, resume=True) == []
+    caption_into_library(*moved, texts="A wolf.", overwrite=True)
+    texts = {path.name: path.read_text() for path in folder.glob("moved-*.txt")}
+    assert texts == {"moved-a.txt": "Berta the cow.\n", "moved-b.txt": "A wolf.\n"}
+
+
+def test_rows_are_not_called_absent_where_only_sidecars_are(folder: Path) -> None:
+    A.write_text("a picture")
+    caption_into_library(A)
+    Path("a.txt").unlink()
+    assert caption_into_library(A, resume=True) == [A]  # which asserts that there are no notes
+    assert caption_into_library(B, resume=True) == [B]
+    run(DOG[A], BAD[B], output=Path("rows.jsonl"), sidecar=("json",))
+    Path("a.json").unlink()
+    for options in ({"resume": True, "sidecar": ("json",)}, {"retry_failed": True}):
+        with Outputs(OutputOptions(output=Path("rows.jsonl"), **options), io.BytesIO(), Path()) as outputs:  # type: ignore[arg-type]
+            outputs.survey((A, B) if "sidecar" in options else (B,))
+            assert not outputs.notes
+
+
+@pytest.mark.parametrize("form", ["library", "parquet"])
+def test_what_needs_a_file_of_its_own_goes_into_no_device(form: str) -> None:
+    with pytest.raises(UsageError, match=f"/dev/null is no file of its own, as {form} needs; name a file"):
+        run(output=Path("/dev/null"), format=form)
 
 
 def test_rows_of_other_paths_are_remarked_on() -> None:

@@ -80,6 +80,24 @@ def test_rows_are_those_of_every_other_format() -> None:
     assert json.loads((OUT / "_manifest.json").read_text()) == {"origins": [], "pictures": 23, "failed": 2}
 
 
+def test_rows_of_a_library_have_their_version_and_where_they_were_copied_from() -> None:
+    results = [
+        Result(PICTURES[0], ("A dog.",), (0.5,), "base", status="accepted", version=2),
+        Result(PICTURES[1], ("A dog.",), (0.5,), "base", version=0, copied_from=PICTURES[0]),
+        Result(PICTURES[2], error="is empty (0 bytes)", version=0),
+    ]
+    with Outputs(OutputOptions(output=OUT), io.BytesIO(), Path(), review=True) as outputs:
+        for result in results:
+            outputs.write(result)
+        outputs.kept[0].complete()
+    table = pyarrow.dataset.dataset(OUT).to_table(["status", "version", "copied_from"])
+    assert table.to_pydict() == {
+        "status": ["accepted", None, None],
+        "version": [2, 0, 0],
+        "copied_from": [None, "0.jpg", None],
+    }
+
+
 def test_others_read_the_folder_as_one_table() -> None:
     run(*PICTURES)
     table = pyarrow.dataset.dataset(OUT).to_table()
