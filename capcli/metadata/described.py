@@ -13,6 +13,7 @@ from capcli.library.database import is_library
 from capcli.output import Result
 from capcli.output.naming import absolute
 from capcli.output.xmp import xml_text
+from capcli.pictures.facts import Facts
 
 _SPELT_TRUE = ("true", "1", "yes")
 
@@ -32,6 +33,7 @@ class Described:
         modified: when the file was last changed before it was captioned, in seconds since 1970, where the source
             gives it.
         status: what a person made of the caption, such as "accepted"; None where nobody has looked at it.
+        facts: what a library remembers of the picture as it was captioned.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Described:
     size: int | None = None
     modified: float | None = None
     status: str | None = None
+    facts: Facts | None = None
 
 
 def read_described(source: Path) -> list[Described]:
@@ -84,6 +87,7 @@ def _kept(result: Result, where: str) -> Described:
         None if facts is None else facts.size,
         None if facts is None else facts.mtime / 1e9,
         result.status,
+        facts,
     )
 
 

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kept_results import make_kept
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from capcli.cli import app
+from capcli.library.keeping import LibraryFile
 from capcli.metadata.embedding import NotWritten, Wanted, embed
 from capcli.metadata.exiftool import ExifTool
 from capcli.metadata.journal import Journal
 from capcli.metadata.tags import Tags
 from capcli.output.xmp import new_xmp
+from capcli.pictures.read import read_described
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("exiftool"), reason="exiftool is not installed (Debian: libimage-exiftool-perl)"
@@ -46,8 +49,8 @@ def write_rows(*paths: str, **fields: object) -> None:
     Path("rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
 
-def apply(*arguments: str) -> Result:
-    result = CliRunner().invoke(app, ["apply", "rows.jsonl", *arguments])
+def apply(*arguments: str, rows: str = "rows.jsonl") -> Result:
+    result = CliRunner().invoke(app, ["apply", rows, *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
@@ -222,6 +225,50 @@ def test_pictures_that_do_not_qualify_stay(fields: dict[str, object], arguments:
     done = apply("--into", "original", *arguments)
     assert (done.exit_code, message in done.stderr) == (0 if "uncertain" in message else 1, True)
     assert files() == before
+
+
+@pytest.mark.parametrize("place", [["--into", "original"], ["--into", "original", "--dry-run"], []])
+def test_a_row_with_the_size_of_its_file_still_fits_after_capcli_wrote_into_it(place: list[str]) -> None:
+    Path("photos/link.jpg").symlink_to("a.jpg")
+    state = Path("photos/a.jpg").stat()
+    write_rows("photos/a.jpg", "photos/link.jpg", size=state.st_size, mtime=state.st_mtime)
+    first = apply("--into", "original")
+    assert (first.exit_code, "written 1, up to date 1" in first.stderr) == (0, True)
+    assert apply(*place).exit_code == 0
+    exiftool("-q", "-overwrite_original", "-P", "-XMP-xmp:Rating=4", "photos/a.jpg")
+    changed = apply(*place)
+    assert (changed.exit_code, "was changed since it was captioned" in changed.stderr) == (1, True)
+
+
+def keep_in_library(*paths: str) -> None:
+    with LibraryFile(Path("photos.db"), overwrite=True) as library:
+        for path in paths:
+            _, facts = read_described(path, 8)
+            library.write(make_kept(Path(path), DOG, facts=facts))
+
+
+def test_a_picture_of_a_library_may_get_other_metadata_and_no_other_pixels() -> None:
+    Image.linear_gradient("L").resize((400, 300)).convert("RGB").save("photos/large.jpg")
+    paths = ("photos/a.jpg", "photos/b.png", "photos/large.jpg")
+    keep_in_library(*paths)
+    assert apply("--into", "original", rows="photos.db").exit_code == 0
+    again = apply("--into", "original", rows="photos.db")
+    assert (again.exit_code, "up to date 3" in again.stderr) == (0, True)
+    exiftool("-q", "-overwrite_original", "-XMP-xmp:Rating=4", *paths)
+    assert apply("--into", "original", "--overwrite", "--mark", "(second)", rows="photos.db").exit_code == 0
+    for path in paths:
+        Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
+    changed = apply(rows="photos.db")
+    assert (changed.exit_code, changed.stderr.count("was changed since it was captioned")) == (1, 3)
+
+
+def test_captions_of_a_library_go_into_sidecars_once_originals_are_put_back() -> None:
+    keep_in_library("photos/a.jpg")
+    apply("--into", "original", rows="photos.db")
+    keep_in_library("photos/a.jpg")
+    assert apply("--undo", rows="photos.db").exit_code == 0
+    assert apply(rows="photos.db").exit_code == 0
+    assert tags("photos/a.xmp")["XMP-dc:Description"] == DOG
 
 
 def test_a_mark_stands_behind_every_caption() -> None:
