@@ -69,13 +69,14 @@ def apply(
         pictures = None
         if exiftool is not None and options.into != "sidecar":
             pictures = InPictures(options, base, exiftool, journal if changes else None, sidecars)
+        place = pictures or sidecars
 
         def compose(picture: Described) -> str:
             if context is None or exiftool is None:
                 return picture.caption
-            return context.text(picture.caption, picture.path, Tags(exiftool.read(picture.path)))
+            tags = Tags(exiftool.read(picture.path))
+            return context.text(picture.caption, picture.path, tags, place.former(picture.path, tags))
 
-        place = pictures or sidecars
         tally = apply_captions(described, options, place, compose, observer=console, wrote=wrote, journal=journal)
     _conclude(tally, console, options, raw=pictures.raw if pictures else 0)
 

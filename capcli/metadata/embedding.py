@@ -52,7 +52,7 @@ class Wanted:
     @property
     def others(self) -> list[str]:
         """Other descriptions and alt texts that stand there."""
-        found = [*self._tags.descriptions().values(), self._tags.text(ALT_TEXT) or ""]
+        found = [*self._tags.descriptions().values(), self._tags.text(ALT_TEXT) or "", *self._tags.translations()]
         return [text for text in found if text and text not in (self._text, shorten(self._text))]
 
     @property
@@ -145,6 +145,15 @@ def embed(exiftool: ExifTool, picture: bytes, wanted: Wanted, before: Tags) -> b
     except Exception as error:  # decoders raise nearly every type
         raise NotWritten(f"its pixels cannot be decoded and compared ({' '.join(str(error).split())})") from None
     return written
+
+
+def join_descriptions(tags: Tags) -> str | None:
+    """All that the descriptions of a picture say, each text once, None where there are none."""
+    found = list(dict.fromkeys(tags.descriptions().values()))
+    kept = [
+        text for text in found if not any(text == shorten(other) or text in other for other in found if other != text)
+    ]
+    return " ".join(kept) or None
 
 
 def shorten(text: str) -> str:

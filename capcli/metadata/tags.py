@@ -75,6 +75,21 @@ class Tags:
         found = {name: self.text(name) for name in (DESCRIPTION, IPTC_CAPTION, EXIF_DESCRIPTION)}
         return {name: text for name, text in found.items() if text and not _BY_THE_CAMERA.fullmatch(text)}
 
+    def translations(self) -> list[str]:
+        """Descriptions and alt texts in other languages, of those that have none that all programs show."""
+        return [
+            text
+            for name in (DESCRIPTION, ALT_TEXT)
+            if self.text(name) is None
+            for other in self._values
+            if other.startswith(f"{name}-") and (text := self.text(other))
+        ]
+
+    @property
+    def say_something(self) -> bool:
+        """Whether there is a description or an alt text, in any language."""
+        return bool(self.descriptions() or self.text(ALT_TEXT) or self.translations())
+
     @property
     def file_type(self) -> str:
         """What the file is by its content, such as "JPEG"."""

@@ -110,6 +110,21 @@ def test_only_missing_looks_into_pictures_that_get_sidecars_and_into_these() -> 
     assert files() == before
 
 
+@pytest.mark.parametrize("tag", ["XMP-dc:Description-de", "XMP-iptcCore:AltTextAccessibility-de-AT"])
+def test_words_in_another_language_count_and_stay(tag: str) -> None:
+    exiftool("-q", "-overwrite_original", f"-{tag}=Ein Hund", "photos/a.jpg")
+    before = files()
+    for place in (["--into", "original"], []):
+        shown = apply("--only-missing", "--dry-run", *place)
+        assert (shown.exit_code, shown.stdout) == (0, f"photos/b.png\t{DOG}\n")
+    refused = apply("--into", "original", "--dry-run")
+    assert (refused.exit_code, "photos/a.jpg: has another text already ('Ein Hund')" in refused.stderr) == (1, True)
+    assert files() == before
+    assert apply("--into", "original", "--overwrite").exit_code == 0
+    assert {"Ein Hund", DOG} <= {value for value in tags("photos/a.jpg").values() if isinstance(value, str)}
+    assert "up to date 2" in apply("--into", "original").stderr
+
+
 def test_what_a_camera_writes_into_every_picture_is_no_description() -> None:
     exiftool("-q", "-overwrite_original", "-IFD0:ImageDescription=OLYMPUS DIGITAL CAMERA", "photos/a.jpg")
     assert apply("--into", "original", "--only-missing").exit_code == 0
@@ -404,6 +419,32 @@ def test_context_enters_the_text_of_every_place() -> None:
     for arguments in (["--into", "original"], []):
         shown = apply("--context", "context.txt", "--dry-run", *arguments)
         assert shown.stdout == f"photos/a.jpg\t{DOG} (Brno)\nphotos/b.png\t{DOG}\n"
+
+
+def test_an_existing_text_is_that_of_the_sidecar_or_else_of_the_picture() -> None:
+    Path("context.txt").write_text("{existing} {caption}\n")
+    Path("photos/a.xmp").write_bytes(new_xmp("Our dog Rex."))
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Description=Not this.", "photos/a.jpg")
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Description=A photo.", "photos/b.png")
+    for _ in range(2):
+        assert apply("--context", "context.txt", "--overwrite").exit_code == 0
+        assert tags("photos/a.xmp")["XMP-dc:Description"] == f"Our dog Rex. {DOG}"
+        assert tags("photos/b.xmp")["XMP-dc:Description"] == f"A photo. {DOG}"
+    Path("photos/a.xmp").write_bytes(b"<broken")
+    refused = apply("--context", "context.txt", "--overwrite")
+    assert (refused.exit_code, "photos/a.jpg: its sidecar photos/a.xmp" in refused.stderr) == (1, True)
+
+
+def test_existing_texts_of_all_tags_of_a_picture_are_kept() -> None:
+    Path("context.txt").write_text("{existing} {caption}\n")
+    long = f"{'word ' * 450}end."
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Description=Rex.", "-IPTC:Caption-Abstract=In Brno.", "photos/a.jpg")
+    exiftool("-q", "-overwrite_original", f"-XMP-dc:Description={long}", "photos/b.png")
+    for _ in range(2):
+        assert apply("--context", "context.txt", "--overwrite", "--into", "original").exit_code == 0
+        values = tags("photos/a.jpg")
+        assert {values[name] for name in ("XMP-dc:Description", "IPTC:Caption-Abstract")} == {f"Rex. In Brno. {DOG}"}
+        assert tags("photos/b.png")["XMP-dc:Description"] == f"{long} {DOG}"
 
 
 def test_what_a_person_refused_is_not_written_and_what_one_checked_is_sure() -> None:
