@@ -72,7 +72,8 @@ class Wanted:
         for name, word in self._additions():
             # Where all are written anew, what is set joins them, and what is added would join the former ones as well.
             values.append((name if name == IPTC_KEYWORDS and self.recodes_iptc else f"{name}+", word))
-        if (self._iptc and not self._tags.has_iptc) or self.recodes_iptc:
+        marks = self._tags.iptc_lacks_marker and not self._is_plain
+        if (self._iptc and not self._tags.has_iptc) or self.recodes_iptc or marks:
             values.append((IPTC_CHARSET, "UTF8"))
         if self._iptc and self._tags.text(IPTC_DIGEST):
             values.append((IPTC_DIGEST, "new"))
@@ -81,8 +82,13 @@ class Wanted:
     @property
     def recodes_iptc(self) -> bool:
         """Whether there is IPTC in an encoding that may lack letters of the text or the keywords."""
-        plain = self._text.isascii() and all(map(str.isascii, self._words))
-        return self._tags.has_iptc and not self._tags.iptc_is_utf8 and not plain
+        latin = not (self._tags.iptc_is_utf8 or self._tags.iptc_lacks_marker)
+        return self._tags.has_iptc and latin and not self._is_plain
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the text and the keywords are the same in every encoding of IPTC."""
+        return self._text.isascii() and all(map(str.isascii, self._words))
 
     def asked(self) -> set[str]:
         """Names of the tags that are written."""
@@ -121,7 +127,9 @@ def embed(exiftool: ExifTool, picture: bytes, wanted: Wanted, before: Tags) -> b
         NotWritten: it could not be written, could not be proved, or came out otherwise.
         OSError: the temporary folder is full.
     """
-    source, target = exiftool.folder / "source", exiftool.folder / "target"
+    # exiftool takes a file for MPO by its ending alone, and with some other endings it writes nothing.
+    ending = ".mpo" if before.file_type == "MPO" else ""
+    source, target = exiftool.folder / f"source{ending}", exiftool.folder / f"target{ending}"
     try:
         source.write_bytes(picture)
         exiftool.write(source, target, wanted.values(), iptc_to_utf8=wanted.recodes_iptc)

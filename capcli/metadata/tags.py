@@ -48,10 +48,15 @@ class Tags:
 
     Args:
         values: by `group:name`, as `ExifTool.read` gives them.
+
+    Attributes:
+        iptc_lacks_marker: whether its IPTC metadata are in UTF-8 and do not say so, as many programs write them.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
+        mended = {} if IPTC_CHARSET in values else _read_as_utf8(values)
+        self._values = {**values, **mended}
+        self.iptc_lacks_marker = bool(mended)
 
     def text(self, name: str) -> str | None:
         """The value of a tag as text, None where it is not there or blank."""
@@ -120,6 +125,28 @@ class Tags:
         value = self._values.get(name)
         # A WebP is called so as soon as it has metadata.
         return str(value).removeprefix("Extended ") if name == "File:FileType" else value
+
+
+def _read_as_utf8(values: Mapping[str, Any]) -> dict[str, Any]:
+    """IPTC texts that exiftool read as Latin letters of one byte, as UTF-8; none where any of them is not UTF-8."""
+    texts = {name: value for name, value in values.items() if name.startswith("IPTC:")}
+    try:
+        mended = {
+            name: [_decode(item) for item in value] if isinstance(value, list) else _decode(value)
+            for name, value in texts.items()
+        }
+    except UnicodeError:
+        return {}
+    return {name: value for name, value in mended.items() if value != texts[name]}
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    # exiftool leaves the bytes that Windows Latin 1 lacks as they are.
+    return b"".join(
+        bytes([ord(letter)]) if "\x80" <= letter < "\xa0" else letter.encode("cp1252") for letter in value
+    ).decode()
 
 
 def _is_derived(name: str) -> bool:

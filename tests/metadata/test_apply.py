@@ -144,6 +144,41 @@ def test_iptc_in_an_older_encoding_takes_any_letter_and_keeps_its_own() -> None:
     )
 
 
+@pytest.mark.parametrize(("caption", "marked"), [("Eine Kuh auf grüner Wiese.", True), ("A cow.", False)])
+def test_iptc_in_utf8_without_a_marker_stays_utf8(caption: str, marked: bool) -> None:
+    texts = ["-IPTC:Keywords=Größe", "-IPTC:Keywords=À Á €", "-IPTC:City=Zürich"]
+    exiftool("-q", "-overwrite_original", "-charset", "iptc=utf8", *texts, "photos/a.jpg")
+    write_rows("photos/a.jpg", caption=caption, keywords=["Größe", "cow"] if marked else ["cow"])
+    before = files()
+    assert apply("--into", "original").exit_code == 0
+    charset = [] if marked else ["-charset", "iptc=utf8"]
+    values = json.loads(exiftool("-j", *charset, "-IPTC:all", "photos/a.jpg"))[0]
+    assert (values["Keywords"], values["City"]) == (["Größe", "À Á €", "cow"], "Zürich")
+    assert (values["Caption-Abstract"], values.get("CodedCharacterSet")) == (caption, "UTF8" if marked else None)
+    assert "up to date 1" in apply("--into", "original").stderr
+    assert apply("--undo").exit_code == 0
+    assert files() == before
+
+
+def test_iptc_that_is_not_all_utf8_is_in_latin_letters() -> None:
+    exiftool("-q", "-overwrite_original", "-charset", "iptc=utf8", "-IPTC:City=Zürich", "photos/a.jpg")
+    exiftool("-q", "-overwrite_original", "-IPTC:Keywords=Größe", "photos/a.jpg")
+    write_rows("photos/a.jpg", caption="Žižkov")
+    assert apply("--into", "original").exit_code == 0
+    assert (tags("photos/a.jpg")["IPTC:City"], tags("photos/a.jpg")["IPTC:Keywords"]) == ("ZÃ¼rich", "Größe")
+
+
+@pytest.mark.parametrize("place", [["--into", "original"], ["--into", "copy", "--to", "copies"]])
+def test_a_webp_and_two_frames_called_mpo_are_written(place: list[str]) -> None:
+    frames = [Image.open("photos/a.jpg"), Image.open("photos/a.jpg").rotate(180)]
+    frames[0].save("photos/c.mpo", save_all=True, append_images=frames[1:])
+    frames[0].save("photos/d.webp")
+    write_rows("photos/c.mpo", "photos/d.webp")
+    assert apply(*place).exit_code == 0
+    values = tags("copies/c.mpo" if "copy" in place else "photos/c.mpo")
+    assert (values["File:FileType"], values["XMP-dc:Description"], values["IPTC:Caption-Abstract"]) == ("MPO", DOG, DOG)
+
+
 def test_copies_have_the_texts_and_originals_stay() -> None:
     before = files()
     assert apply("--into", "copy", "--to", "copies").exit_code == 0
