@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from capcli.keywords.keyword import Keyword, lacking, list_levels, list_words
 from capcli.metadata.exiftool import ExifTool, ExifToolError
 from capcli.metadata.frames import hash_pixels
 from capcli.metadata.tags import (
@@ -35,15 +36,14 @@ class Wanted:
 
     Args:
         text: its description and its alt text.
-        keywords: each a word, or words from the general to the special with a bar between two.
+        keywords: those with their parents become words, those with levels also levels.
         tags: what it says so far.
     """
 
-    def __init__(self, text: str, keywords: Sequence[str], tags: Tags) -> None:
+    def __init__(self, text: str, keywords: Sequence[Keyword], tags: Tags) -> None:
         self._text, self._keywords, self._tags = text, keywords, tags
         self._iptc = tags.has_iptc or tags.file_type in _WITH_IPTC
-        self._paths = [word for word in keywords if "|" in word]
-        self._words = list(dict.fromkeys(word.rpartition("|")[2].strip() for word in keywords))
+        self._words = list_words(keywords)
 
     def but_for(self, tags: Tags) -> Wanted:
         """The same of a picture with other tags."""
@@ -109,9 +109,8 @@ class Wanted:
     def _additions(self) -> Iterator[tuple[str, str]]:
         """Keywords that are not there yet."""
         in_iptc = [word for word in self._words if self._iptc and len(word.encode()) <= _LONGEST_KEYWORD]
-        for name, words in ((SUBJECT, self._words), (HIERARCHY, self._paths), (IPTC_KEYWORDS, in_iptc)):
-            there = set(self._tags.words(name))
-            yield from ((name, word) for word in words if word not in there)
+        for name, words in ((SUBJECT, self._words), (HIERARCHY, list_levels(self._keywords)), (IPTC_KEYWORDS, in_iptc)):
+            yield from ((name, word) for word in lacking(self._tags.words(name), words))
 
 
 def embed(exiftool: ExifTool, picture: bytes, wanted: Wanted, before: Tags) -> bytes:

@@ -40,7 +40,7 @@ class Outcome(Enum):
 class Place(Protocol):
     """Where texts go."""
 
-    def write(self, picture: Path, text: str, keywords: tuple[str, ...]) -> Outcome:
+    def write(self, picture: Path, text: str, keywords: tuple[Keyword, ...]) -> Outcome:
         """Write a picture's text, or with `dry_run` find out whether it would be.
 
         Raises:
@@ -76,7 +76,7 @@ class InSidecars:
         # Whether a text that is there may go is settled before; keywords join the same text.
         self._sidecars = Sidecars("xmp", options.to, base, overwrite=True, dry_run=options.dry_run)
 
-    def write(self, picture: Path, text: str, keywords: tuple[str, ...]) -> Outcome:
+    def write(self, picture: Path, text: str, keywords: tuple[Keyword, ...]) -> Outcome:
         sidecar = self._sidecars.path_of(picture)
         if self._options.only_missing and any(self._says(file) for file in (picture, sidecar)):
             return Outcome.DESCRIBED
@@ -84,9 +84,7 @@ class InSidecars:
             raise NotWritten(f"its sidecar {sidecar} has another text already ({min(others)!r}); {_CHOICE}")
         changed = self._sidecars.changed
         try:
-            levels = [tuple(word.split("|")) for word in keywords]
-            chosen = tuple(Keyword(path[-1], 1.0, path) for path in levels)
-            self._sidecars.write(Result(picture, captions=(text,), confidences=(1.0,), keywords=chosen))
+            self._sidecars.write(Result(picture, captions=(text,), confidences=(1.0,), keywords=keywords))
         except SidecarError as error:
             raise NotWritten(str(error)) from None
         return Outcome.WRITTEN if self._sidecars.changed > changed else Outcome.UP_TO_DATE
@@ -136,7 +134,7 @@ class InPictures:
         self._naming = Naming(options.to, base)
         self.raw = 0
 
-    def write(self, picture: Path, text: str, keywords: tuple[str, ...]) -> Outcome:
+    def write(self, picture: Path, text: str, keywords: tuple[Keyword, ...]) -> Outcome:
         if is_raw(picture.name):
             self.raw += 1
             return self._sidecars.write(picture, text, keywords)

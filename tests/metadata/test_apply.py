@@ -17,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from capcli.cli import app
+from capcli.keywords.keyword import Keyword
 from capcli.library.keeping import LibraryFile
 from capcli.metadata.embedding import NotWritten, Wanted, embed
 from capcli.metadata.exiftool import ExifTool
@@ -214,6 +215,31 @@ def test_keywords_join_the_text_of_a_sidecar() -> None:
     assert "up to date 1" in apply().stderr
 
 
+@pytest.mark.parametrize("rows", ["rows.jsonl", "photos.db"])
+def test_levels_above_a_keyword_are_keywords_and_categories_are_not(rows: str) -> None:
+    cow = Keyword("cow", 0.9, ("things", "animals", "cow"), ("animals",))
+    keep_in_library("photos/a.jpg", keywords=(Keyword("field", 0.9), cow))
+    write_rows("photos/a.jpg", keywords=[{"word": "field"}, cow.to_json()])
+    expected = ["field", "animals", "cow"]
+    assert apply(rows=rows).exit_code == 0
+    assert tags("photos/a.xmp")["XMP-dc:Subject"] == expected
+    assert apply("--into", "original", rows=rows).exit_code == 0
+    values = tags("photos/a.jpg")
+    assert (values["XMP-dc:Subject"], values["IPTC:Keywords"]) == (expected, expected)
+    assert values["XMP-lr:HierarchicalSubject"] == "things|animals|cow"
+
+
+def test_keywords_that_differ_in_case_or_in_how_letters_are_coded_are_the_same() -> None:
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Subject=Dog", "-IPTC:Keywords=Dog", "photos/a.jpg")
+    size = ["Gr\u00f6\u00dfe", "Gro\u0308\u00dfe"]
+    write_rows("photos/a.jpg", keywords=["dog", *size])
+    for place, file in ((["--into", "original"], "photos/a.jpg"), ([], "photos/a.xmp")):
+        assert apply(*place).exit_code == 0
+        assert tags(file)["XMP-dc:Subject"] == ["dog" if file.endswith("xmp") else "Dog", size[0]]
+        assert "up to date 1" in apply(*place).stderr
+    assert tags("photos/a.jpg")["IPTC:Keywords"] == ["Dog", size[0]]
+
+
 def test_sidecars_need_no_exiftool_and_all_else_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     before = files()
@@ -290,11 +316,11 @@ def test_a_row_with_the_size_of_its_file_still_fits_after_capcli_wrote_into_it(p
     assert (changed.exit_code, "was changed since it was captioned" in changed.stderr) == (1, True)
 
 
-def keep_in_library(*paths: str) -> None:
+def keep_in_library(*paths: str, **fields: Any) -> None:
     with LibraryFile(Path("photos.db"), overwrite=True) as library:
         for path in paths:
             _, facts = read_described(path, 8)
-            library.write(make_kept(Path(path), DOG, facts=facts))
+            library.write(make_kept(Path(path), DOG, facts=facts, **fields))
 
 
 def test_a_picture_of_a_library_may_get_other_metadata_and_no_other_pixels() -> None:
