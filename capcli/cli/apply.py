@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from capcli.metadata.options import ApplyOptions
 if TYPE_CHECKING:
     from collections import Counter
 
+    from capcli.metadata.journal import Journal
     from capcli.metadata.places import Outcome
 
 
@@ -63,19 +64,31 @@ def apply(
         context = Context(options.context) if options.context is not None else None
         exiftool = stack.enter_context(ExifTool()) if reads else None
         sidecars = InSidecars(options, base, exiftool)
+        changes = options.into == "original" and not options.dry_run
+        journal = stack.enter_context(Journal(rows)) if changes else _known_journal(rows, stack)
         pictures = None
         if exiftool is not None and options.into != "sidecar":
-            changes = options.into == "original" and not options.dry_run
-            journal = stack.enter_context(Journal(rows)) if changes else None
-            pictures = InPictures(options, base, exiftool, journal, sidecars)
+            pictures = InPictures(options, base, exiftool, journal if changes else None, sidecars)
+        place = pictures or sidecars
 
         def compose(picture: Described) -> str:
             if context is None or exiftool is None:
                 return picture.caption
-            return context.text(picture.caption, picture.path, Tags(exiftool.read(picture.path)))
+            tags = Tags(exiftool.read(picture.path))
+            return context.text(picture.caption, picture.path, tags, place.former(picture.path, tags))
 
-        tally = apply_captions(described, options, pictures or sidecars, compose, observer=console, wrote=wrote)
+        tally = apply_captions(described, options, place, compose, observer=console, wrote=wrote, journal=journal)
     _conclude(tally, console, options, raw=pictures.raw if pictures else 0)
+
+
+def _known_journal(rows: Path, stack: ExitStack) -> Journal | None:
+    """The journal of earlier runs; None where there is none, or where another run has it or it is not ours to open."""
+    from capcli.metadata.journal import Journal, path_of_journal
+
+    if path_of_journal(rows).exists():
+        with suppress(UsageError):
+            return stack.enter_context(Journal(rows))
+    return None
 
 
 def _conclude(tally: Counter[Outcome], console: Console, options: ApplyOptions, raw: int) -> None:

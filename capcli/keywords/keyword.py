@@ -1,7 +1,9 @@
-"""One keyword of a picture."""
+"""The keywords of a picture, and which of them are the same."""
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -22,6 +24,35 @@ class Keyword:
     parents: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """The fields as plain values; `path` is there where the vocabulary has levels above the word."""
+        """The fields as plain values; `path` and `parents` are there where there are levels above the word."""
         values: dict[str, object] = {"word": self.word, "probability": round(self.probability, 4)}
-        return values | {"path": list(self.path)} if len(self.path) > 1 else values
+        if len(self.path) > 1:
+            values["path"] = list(self.path)
+        if self.parents:
+            values["parents"] = list(self.parents)
+        return values
+
+
+def list_words(keywords: Sequence[Keyword]) -> list[str]:
+    """The words of keywords, those of the levels above among them."""
+    return [word for keyword in keywords for word in (*keyword.parents, keyword.word)]
+
+
+def list_levels(keywords: Sequence[Keyword]) -> list[str]:
+    """The keywords that have levels, such as `animals|dog`."""
+    return ["|".join(keyword.path) for keyword in keywords if len(keyword.path) > 1]
+
+
+def lacking(held: Iterable[str], words: Iterable[str]) -> list[str]:
+    """The words that are not among those held, each once, as it is spelt first; see `fold`."""
+    there = set(map(fold, held))
+    found: dict[str, str] = {}
+    for word in words:
+        if (key := fold(word)) not in there:
+            found.setdefault(key, word)
+    return list(found.values())
+
+
+def fold(word: str) -> str:
+    """What words have in common that are one keyword: case, spaces and how letters with marks are coded differ."""
+    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).casefold()).split())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from capcli.files.json import dumps
-from capcli.keywords.keyword import Keyword
+from capcli.keywords.keyword import Keyword, list_words
 from capcli.library.database import encode_name, read_rows
 from capcli.library.statuses import CHECKED, KEPT, PROGRAM
 from capcli.library.vectors import copy_vector, drop_vector, put_vector
@@ -204,7 +204,7 @@ def _keywords(keywords: Sequence[Keyword] | None) -> dict[str, object]:
     if keywords is None:
         return {}
     given = [{**asdict(keyword), "word": _text(keyword.word)} for keyword in keywords]
-    findable = dict.fromkeys(word for keyword in keywords for word in (*keyword.parents, keyword.word))
+    findable = dict.fromkeys(list_words(keywords))
     return {"keywords": _json(given), "subjects": _text("\n".join(findable))}
 
 

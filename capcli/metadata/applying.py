@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from capcli.errors import CapcliError, system_reason
+from capcli.errors import CapcliError, UnreadableImage, system_reason
 from capcli.library.statuses import CHECKED, STATUSES
 from capcli.metadata.described import Described
 from capcli.metadata.embedding import NotWritten
 from capcli.metadata.exiftool import ExifToolError
+from capcli.metadata.journal import Journal
 from capcli.metadata.options import ApplyOptions
 from capcli.metadata.places import Outcome, Place, require_file
 from capcli.output.xmp import xml_text
+from capcli.pictures.facts import Facts
+from capcli.pictures.read import has_pixels
 from capcli.runs.observer import Observer
 
 
@@ -26,6 +30,7 @@ def apply_captions(
     *,
     observer: Observer,
     wrote: Callable[[Path, str], None],
+    journal: Journal | None = None,
 ) -> Counter[Outcome]:
     """Write the caption of every picture that qualifies.
 
@@ -38,6 +43,7 @@ def apply_captions(
         compose: what a picture is to say; it may raise NotWritten or ExifToolError.
         observer: hears of failures, and may end the run.
         wrote: hears the path and the text of each that was written.
+        journal: knows into which pictures capcli has written, so that these do not count as changed.
 
     Returns:
         how many pictures came to which end.
@@ -55,7 +61,7 @@ def apply_captions(
             try:
                 outcome = _hindrance(picture, options)
                 if outcome is None:
-                    _require_unchanged(picture)
+                    _require_unchanged(picture, journal)
                     text = _finish(compose(picture), options.mark)
                     outcome = place.write(picture.path, text, picture.keywords)
             except (NotWritten, ExifToolError) as error:
@@ -84,17 +90,34 @@ def _hindrance(picture: Described, options: ApplyOptions) -> Outcome | None:
     return None
 
 
-def _require_unchanged(picture: Described) -> None:
-    """Raises NotWritten where the file is not there, or is not as its row has it."""
+def _require_unchanged(picture: Described, journal: Journal | None) -> None:
+    """Raises NotWritten where the file is not there, or shows something else than when it was captioned."""
     state = require_file(picture.path)
-    if picture.size is not None and state.st_size != picture.size:
-        raise NotWritten(f"was changed since it was captioned ({picture.size:,} bytes then, {state.st_size:,} now)")
+    change = _change(picture, state, journal)
+    if change is not None and not (picture.facts is not None and _shows(picture.path, picture.facts)):
+        raise NotWritten(f"was changed since it was captioned ({change})")
+
+
+def _change(picture: Described, state: os.stat_result, journal: Journal | None) -> str | None:
+    """How a file is not as its row has it, but for what capcli wrote into it; None where it is."""
+    if picture.size not in (None, state.st_size):
+        written = journal is not None and picture.size in journal.former_sizes(Path(os.path.realpath(picture.path)))
+        if not written:
+            return f"{picture.size:,} bytes then, {state.st_size:,} now"
     # A table may hold whole seconds alone.
     if picture.modified is not None and abs(state.st_mtime - picture.modified) >= 1:
         then, now = (
             datetime.fromtimestamp(time).isoformat(" ", "seconds") for time in (picture.modified, state.st_mtime)
         )
-        raise NotWritten(f"was changed since it was captioned (last change {then} then, {now} now)")
+        return f"last change {then} then, {now} now"
+    return None
+
+
+def _shows(picture: Path, facts: Facts) -> bool:
+    try:
+        return has_pixels(picture, facts)
+    except UnreadableImage as error:
+        raise NotWritten(error.reason) from None
 
 
 def _finish(text: str, mark: str) -> str:

@@ -22,7 +22,7 @@ FIELDS = {
     "state": "the state or province",
     "country": "the country",
     "folder": "the name of the picture's folder",
-    "existing": "the description that the picture has",
+    "existing": "the former description",
 }
 """What templates may hold, and what that is."""
 
@@ -62,12 +62,18 @@ class Context:
         if not self._templates:
             raise UsageError(f"{file}: holds no template, such as {{caption}} ({{city}})")
 
-    def text(self, caption: str, picture: Path, tags: Tags) -> str:
+    def text(self, caption: str, picture: Path, tags: Tags, former: str | None) -> str:
         """The text of a picture.
 
         A description that holds the caption already is not joined by it again.
+
+        Args:
+            caption: its caption.
+            picture: its path.
+            tags: what it says of names and places.
+            former: the description in whose place the text goes.
         """
-        known = _fields(caption, picture, tags)
+        known = _fields(caption, picture, tags, former)
         for template, fields in self._templates:
             if fields <= known.keys():
                 captions = [known[field] for field in fields & {"caption", "named"}]
@@ -86,20 +92,23 @@ def _parse(template: str, where: str) -> tuple[str, set[str]]:
     for _, name, form, conversion in parts:
         if name is None:
             continue
-        if name not in FIELDS or form or conversion:
+        if name in FIELDS and (form or conversion):
+            mark = "!" if conversion else ":"
+            raise UsageError(f"{where}: a field takes no {mark} behind its name; write {{{name}}}")
+        if name not in FIELDS:
             near = near_names(name, FIELDS, 1)
-            hint = f"did you mean {{{near[0]}}}?" if near and near[0] != name else f"there are {', '.join(FIELDS)}"
+            hint = f"did you mean {{{near[0]}}}?" if near else f"there are {', '.join(FIELDS)}"
             raise UsageError(f"{where}: no field is called {{{name}}}; {hint}")
         fields.add(name)
     return template, fields
 
 
-def _fields(caption: str, picture: Path, tags: Tags) -> Mapping[str, str]:
+def _fields(caption: str, picture: Path, tags: Tags, former: str | None) -> Mapping[str, str]:
     """What is known of a picture; nothing stands for what is not."""
     found = {"caption": caption, "folder": absolute(picture).parent.name, "name": _only_name(tags)}
     found["named"] = put_name(caption, found["name"]) if found["name"] else None
     found |= {field: next(filter(None, map(tags.text, names)), None) for field, names in _TAGS.items()}
-    found["existing"] = next(iter(tags.descriptions().values()), None)
+    found["existing"] = former
     return {field: text for field, text in found.items() if text}
 
 

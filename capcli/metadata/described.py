@@ -8,11 +8,13 @@ from pathlib import Path
 
 from capcli.datasets.records import IMAGE_KEYS, Record, read_records
 from capcli.errors import DatasetError
+from capcli.keywords.keyword import Keyword
 from capcli.library.contents import read_results
 from capcli.library.database import is_library
 from capcli.output import Result
 from capcli.output.naming import absolute
 from capcli.output.xmp import xml_text
+from capcli.pictures.facts import Facts
 
 _SPELT_TRUE = ("true", "1", "yes")
 
@@ -27,11 +29,12 @@ class Described:
         where: file and line of the source.
         confidence: of the caption, in [0, 1], where the source gives it.
         uncertain: whether the source marks the caption as below the least confidence that was asked for.
-        keywords: each a word, or a path of words from the general to the special with a bar between two.
+        keywords: with their levels; those of a table are sure.
         size: of the file in bytes when it was captioned, where the source gives it.
         modified: when the file was last changed before it was captioned, in seconds since 1970, where the source
             gives it.
         status: what a person made of the caption, such as "accepted"; None where nobody has looked at it.
+        facts: what a library remembers of the picture as it was captioned.
     """
 
     path: Path
@@ -39,18 +42,20 @@ class Described:
     where: str
     confidence: float | None = None
     uncertain: bool = False
-    keywords: tuple[str, ...] = ()
+    keywords: tuple[Keyword, ...] = ()
     size: int | None = None
     modified: float | None = None
     status: str | None = None
+    facts: Facts | None = None
 
 
 def read_described(source: Path) -> list[Described]:
     """The pictures with captions in rows that capcli wrote in any format, a library or a table; failures are left out.
 
     A row names its picture and has its caption as for `capcli.evaluation.predictions.read_predictions`; it may have
-    `confidence`, `uncertain`, `keywords`, `size`, `mtime` and `status`. A keyword is a text, or an object with a
-    `word`, or a `path` of words from the general to the special.
+    `confidence`, `uncertain`, `keywords`, `size`, `mtime` and `status`. A keyword is a text, in
+    which a bar stands between levels, or an object with a `word`, or a `path` of words from the general to the special
+    and the `parents` of these that are keywords, too.
 
     Raises:
         DatasetError: the file cannot be read, a row is broken (with its line), none has a caption, or two are about
@@ -73,17 +78,17 @@ def read_described(source: Path) -> list[Described]:
 
 def _kept(result: Result, where: str) -> Described:
     facts = result.facts
-    words = tuple("|".join(word.path) if len(word.path) > 1 else word.word for word in result.keywords or ())
     return Described(
         result.path,
         result.captions[0],
         where,
         result.confidences[0],
         result.uncertain,
-        words,
+        result.keywords or (),
         None if facts is None else facts.size,
         None if facts is None else facts.mtime / 1e9,
         result.status,
+        facts,
     )
 
 
@@ -114,7 +119,7 @@ def _path(record: Record) -> Path:
     raise DatasetError(f"{record.where}: names no file (under {', '.join(IMAGE_KEYS[1:])})")
 
 
-def _keywords(record: Record) -> tuple[str, ...]:
+def _keywords(record: Record) -> tuple[Keyword, ...]:
     value = record.fields.get("keywords")
     if isinstance(value, str):  # a cell of a table
         try:
@@ -123,22 +128,24 @@ def _keywords(record: Record) -> tuple[str, ...]:
             raise DatasetError(f"{record.where}: its keywords are no JSON list ({error})") from None
     if value is None:
         return ()
-    listed = value if isinstance(value, list) else [value]
-    words = [_word(keyword) for keyword in listed]
-    texts = [" ".join(word.split()) for word in words if word is not None]
-    if len(texts) < len(words):
-        raise DatasetError(f"{record.where}: its keywords are no list of texts")
-    return tuple(dict.fromkeys(filter(None, map(xml_text, texts))))
+    try:
+        found = [_keyword(keyword) for keyword in (value if isinstance(value, list) else [value])]
+    except TypeError:
+        raise DatasetError(f"{record.where}: its keywords are no list of texts") from None
+    return tuple(dict.fromkeys(keyword for keyword in found if keyword.word))
 
 
-def _word(keyword: object) -> str | None:
-    """A keyword as one text; None for what is none."""
-    if isinstance(keyword, dict):
-        levels = keyword.get("path") or [keyword.get("word")]
-        return (
-            "|".join(levels) if isinstance(levels, list) and all(isinstance(level, str) for level in levels) else None
-        )
-    return keyword if isinstance(keyword, str) else None
+def _keyword(value: object) -> Keyword:
+    """A keyword of a row, without a word where it is blank; raises TypeError for what is none."""
+    fields = value if isinstance(value, dict) else {"path": value.split("|") if isinstance(value, str) else [value]}
+    path = _texts(fields.get("path") or [fields.get("word")])
+    return Keyword(path[-1] if path else "", 1.0, path, _texts(fields.get("parents") or []))
+
+
+def _texts(levels: object) -> tuple[str, ...]:
+    if not (isinstance(levels, list) and all(isinstance(level, str) for level in levels)):
+        raise TypeError
+    return tuple(filter(None, (xml_text(" ".join(level.split())) for level in levels)))
 
 
 def _whole(record: Record, key: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from capcli.keywords.keyword import Keyword, lacking, list_levels, list_words
 from capcli.metadata.exiftool import ExifTool, ExifToolError
 from capcli.metadata.frames import hash_pixels
 from capcli.metadata.tags import (
@@ -35,15 +36,14 @@ class Wanted:
 
     Args:
         text: its description and its alt text.
-        keywords: each a word, or words from the general to the special with a bar between two.
+        keywords: those with their parents become words, those with levels also levels.
         tags: what it says so far.
     """
 
-    def __init__(self, text: str, keywords: Sequence[str], tags: Tags) -> None:
+    def __init__(self, text: str, keywords: Sequence[Keyword], tags: Tags) -> None:
         self._text, self._keywords, self._tags = text, keywords, tags
         self._iptc = tags.has_iptc or tags.file_type in _WITH_IPTC
-        self._paths = [word for word in keywords if "|" in word]
-        self._words = list(dict.fromkeys(word.rpartition("|")[2].strip() for word in keywords))
+        self._words = list_words(keywords)
 
     def but_for(self, tags: Tags) -> Wanted:
         """The same of a picture with other tags."""
@@ -52,7 +52,7 @@ class Wanted:
     @property
     def others(self) -> list[str]:
         """Other descriptions and alt texts that stand there."""
-        found = [*self._tags.descriptions().values(), self._tags.text(ALT_TEXT) or ""]
+        found = [*self._tags.descriptions().values(), self._tags.text(ALT_TEXT) or "", *self._tags.translations()]
         return [text for text in found if text and text not in (self._text, shorten(self._text))]
 
     @property
@@ -72,7 +72,8 @@ class Wanted:
         for name, word in self._additions():
             # Where all are written anew, what is set joins them, and what is added would join the former ones as well.
             values.append((name if name == IPTC_KEYWORDS and self.recodes_iptc else f"{name}+", word))
-        if (self._iptc and not self._tags.has_iptc) or self.recodes_iptc:
+        marks = self._tags.iptc_lacks_marker and not self._is_plain
+        if (self._iptc and not self._tags.has_iptc) or self.recodes_iptc or marks:
             values.append((IPTC_CHARSET, "UTF8"))
         if self._iptc and self._tags.text(IPTC_DIGEST):
             values.append((IPTC_DIGEST, "new"))
@@ -81,8 +82,13 @@ class Wanted:
     @property
     def recodes_iptc(self) -> bool:
         """Whether there is IPTC in an encoding that may lack letters of the text or the keywords."""
-        plain = self._text.isascii() and all(map(str.isascii, self._words))
-        return self._tags.has_iptc and not self._tags.iptc_is_utf8 and not plain
+        latin = not (self._tags.iptc_is_utf8 or self._tags.iptc_lacks_marker)
+        return self._tags.has_iptc and latin and not self._is_plain
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the text and the keywords are the same in every encoding of IPTC."""
+        return self._text.isascii() and all(map(str.isascii, self._words))
 
     def asked(self) -> set[str]:
         """Names of the tags that are written."""
@@ -103,9 +109,8 @@ class Wanted:
     def _additions(self) -> Iterator[tuple[str, str]]:
         """Keywords that are not there yet."""
         in_iptc = [word for word in self._words if self._iptc and len(word.encode()) <= _LONGEST_KEYWORD]
-        for name, words in ((SUBJECT, self._words), (HIERARCHY, self._paths), (IPTC_KEYWORDS, in_iptc)):
-            there = set(self._tags.words(name))
-            yield from ((name, word) for word in words if word not in there)
+        for name, words in ((SUBJECT, self._words), (HIERARCHY, list_levels(self._keywords)), (IPTC_KEYWORDS, in_iptc)):
+            yield from ((name, word) for word in lacking(self._tags.words(name), words))
 
 
 def embed(exiftool: ExifTool, picture: bytes, wanted: Wanted, before: Tags) -> bytes:
@@ -121,7 +126,9 @@ def embed(exiftool: ExifTool, picture: bytes, wanted: Wanted, before: Tags) -> b
         NotWritten: it could not be written, could not be proved, or came out otherwise.
         OSError: the temporary folder is full.
     """
-    source, target = exiftool.folder / "source", exiftool.folder / "target"
+    # exiftool takes a file for MPO by its ending alone, and with some other endings it writes nothing.
+    ending = ".mpo" if before.file_type == "MPO" else ""
+    source, target = exiftool.folder / f"source{ending}", exiftool.folder / f"target{ending}"
     try:
         source.write_bytes(picture)
         exiftool.write(source, target, wanted.values(), iptc_to_utf8=wanted.recodes_iptc)
@@ -145,6 +152,15 @@ def embed(exiftool: ExifTool, picture: bytes, wanted: Wanted, before: Tags) -> b
     except Exception as error:  # decoders raise nearly every type
         raise NotWritten(f"its pixels cannot be decoded and compared ({' '.join(str(error).split())})") from None
     return written
+
+
+def join_descriptions(tags: Tags) -> str | None:
+    """All that the descriptions of a picture say, each text once, None where there are none."""
+    found = list(dict.fromkeys(tags.descriptions().values()))
+    kept = [
+        text for text in found if not any(text == shorten(other) or text in other for other in found if other != text)
+    ]
+    return " ".join(kept) or None
 
 
 def shorten(text: str) -> str:

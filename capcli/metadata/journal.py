@@ -37,7 +37,7 @@ class Journal:
     """
 
     def __init__(self, rows: Path) -> None:
-        self.path = absolute(rows.with_name(f".{rows.name}.applied.jsonl"))
+        self.path = path_of_journal(rows)
         try:
             file = open_locked(self.path)
         except OSError as error:
@@ -74,6 +74,18 @@ class Journal:
             raise
         self._places[picture].append(self._end)
         self._end += len(line)
+
+    def former_sizes(self, picture: Path) -> set[int]:
+        """The sizes in bytes that a picture had before capcli wrote into it; none if it is not as capcli left it.
+
+        Raises:
+            OSError: the picture cannot be read.
+        """
+        entries = [self._entry(place) for place in self._places.get(picture, ())]
+        try:
+            return {len(content) for content in _former(picture.read_bytes(), entries)} if entries else set()
+        except ValueError:  # an entry of the journal is broken
+            return set()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -134,13 +146,8 @@ class Journal:
             if found == entries[0]["before"]:
                 drop_part(picture)
                 return None
-            # The latest first; an entry whose run was killed before the picture changed fits nothing.
-            for entry in reversed(entries):
-                if found == entry["after"]:
-                    content = apply_delta(base64.b64decode(entry["delta"]), content)
-                    found = _hash(content)
-                    if found != entry["before"]:
-                        return "its entry in the journal is broken"
+            for former in _former(content, entries):
+                content, found = former, _hash(former)
             if found != entries[0]["before"]:
                 return "was changed since capcli wrote into it"
             with replacing(picture) as file:
@@ -158,6 +165,26 @@ class Journal:
         if lines:
             write_atomic(self.path, b"".join(lines))
         self._end = sum(map(len, lines))
+
+
+def path_of_journal(rows: Path) -> Path:
+    """Where the journal of rows lies, absolute."""
+    return absolute(rows.with_name(f".{rows.name}.applied.jsonl"))
+
+
+def _former(content: bytes, entries: list[Any]) -> Iterator[bytes]:
+    """What a picture was before each time that capcli wrote into it, the latest first; ValueError for a broken entry.
+
+    An entry whose run was killed before the picture changed fits nothing.
+    """
+    found = _hash(content)
+    for entry in reversed(entries):
+        if found == entry["after"]:
+            content = apply_delta(base64.b64decode(entry["delta"]), content)
+            found = _hash(content)
+            if found != entry["before"]:
+                raise ValueError("a difference that does not lead back")
+            yield content
 
 
 def _hash(content: bytes) -> str:

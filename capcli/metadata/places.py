@@ -11,13 +11,13 @@ from typing import Protocol
 from capcli.errors import system_reason
 from capcli.files.atomic import disk_is_full, replacing, write_whole
 from capcli.keywords.keyword import Keyword
-from capcli.metadata.embedding import NotWritten, Wanted, embed
+from capcli.metadata.embedding import NotWritten, Wanted, embed, join_descriptions
 from capcli.metadata.exiftool import ExifTool, ExifToolError
 from capcli.metadata.frames import hash_pixels
 from capcli.metadata.journal import Journal
 from capcli.metadata.options import ApplyOptions
 from capcli.metadata.ownership import keep_ownership
-from capcli.metadata.tags import ALT_TEXT, Tags
+from capcli.metadata.tags import Tags
 from capcli.output import Result
 from capcli.output.naming import Naming
 from capcli.output.sidecar import SidecarError, Sidecars
@@ -40,12 +40,24 @@ class Outcome(Enum):
 class Place(Protocol):
     """Where texts go."""
 
-    def write(self, picture: Path, text: str, keywords: tuple[str, ...]) -> Outcome:
+    def write(self, picture: Path, text: str, keywords: tuple[Keyword, ...]) -> Outcome:
         """Write a picture's text, or with `dry_run` find out whether it would be.
 
         Raises:
             NotWritten: it cannot be; all is as it was.
             OSError: nothing more can be written.
+        """
+        ...
+
+    def former(self, picture: Path, tags: Tags) -> str | None:
+        """The description in whose place a picture's text would go, None where there is none.
+
+        Args:
+            picture: its path.
+            tags: of the picture itself.
+
+        Raises:
+            NotWritten: a sidecar cannot be read.
         """
         ...
 
@@ -64,7 +76,7 @@ class InSidecars:
         # Whether a text that is there may go is settled before; keywords join the same text.
         self._sidecars = Sidecars("xmp", options.to, base, overwrite=True, dry_run=options.dry_run)
 
-    def write(self, picture: Path, text: str, keywords: tuple[str, ...]) -> Outcome:
+    def write(self, picture: Path, text: str, keywords: tuple[Keyword, ...]) -> Outcome:
         sidecar = self._sidecars.path_of(picture)
         if self._options.only_missing and any(self._says(file) for file in (picture, sidecar)):
             return Outcome.DESCRIBED
@@ -72,22 +84,30 @@ class InSidecars:
             raise NotWritten(f"its sidecar {sidecar} has another text already ({min(others)!r}); {_CHOICE}")
         changed = self._sidecars.changed
         try:
-            levels = [tuple(word.split("|")) for word in keywords]
-            chosen = tuple(Keyword(path[-1], 1.0, path) for path in levels)
-            self._sidecars.write(Result(picture, captions=(text,), confidences=(1.0,), keywords=chosen))
+            self._sidecars.write(Result(picture, captions=(text,), confidences=(1.0,), keywords=keywords))
         except SidecarError as error:
             raise NotWritten(str(error)) from None
         return Outcome.WRITTEN if self._sidecars.changed > changed else Outcome.UP_TO_DATE
 
-    def _says(self, file: Path) -> bool:
-        assert self._exiftool is not None, "the command starts it for --only-missing"
-        if not file.exists():
-            return False
+    def former(self, picture: Path, tags: Tags) -> str | None:
+        """The description of the sidecar, or of the picture where it has none."""
+        sidecar = self._sidecars.path_of(picture)
         try:
-            tags = Tags(self._exiftool.read(file))
+            beside = self._read(sidecar)
+        except ExifToolError as error:
+            raise NotWritten(f"its sidecar {sidecar}: {error}") from None
+        return (join_descriptions(beside) if beside else None) or join_descriptions(tags)
+
+    def _says(self, file: Path) -> bool:
+        try:
+            tags = self._read(file)
         except ExifToolError as error:
             raise NotWritten(str(error)) from None
-        return bool(tags.descriptions() or tags.text(ALT_TEXT))
+        return tags is not None and tags.say_something
+
+    def _read(self, file: Path) -> Tags | None:
+        assert self._exiftool is not None, "the command starts it for --only-missing and --context"
+        return Tags(self._exiftool.read(file)) if file.exists() else None
 
 
 class InPictures:
@@ -114,7 +134,7 @@ class InPictures:
         self._naming = Naming(options.to, base)
         self.raw = 0
 
-    def write(self, picture: Path, text: str, keywords: tuple[str, ...]) -> Outcome:
+    def write(self, picture: Path, text: str, keywords: tuple[Keyword, ...]) -> Outcome:
         if is_raw(picture.name):
             self.raw += 1
             return self._sidecars.write(picture, text, keywords)
@@ -135,11 +155,15 @@ class InPictures:
             raise NotWritten(system_reason(error)) from None
         return Outcome.WRITTEN
 
+    def former(self, picture: Path, tags: Tags) -> str | None:
+        """The descriptions of the picture; of a raw file as for sidecars."""
+        return self._sidecars.former(picture, tags) if is_raw(picture.name) else join_descriptions(tags)
+
     def _settled(self, wanted: Wanted, tags: Tags, source: Path, target: Path) -> Outcome | None:
         """What there is to say of a picture into which nothing need or may be written."""
         if target == source and wanted.is_there:
             return Outcome.UP_TO_DATE
-        if self._options.only_missing and (tags.descriptions() or tags.text(ALT_TEXT)):
+        if self._options.only_missing and tags.say_something:
             return Outcome.DESCRIBED
         if wanted.others and not self._options.overwrite:
             raise NotWritten(f"has another text already ({wanted.others[0]!r}); {_CHOICE}")

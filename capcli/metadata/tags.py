@@ -48,10 +48,15 @@ class Tags:
 
     Args:
         values: by `group:name`, as `ExifTool.read` gives them.
+
+    Attributes:
+        iptc_lacks_marker: whether its IPTC metadata are in UTF-8 and do not say so, as many programs write them.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
+        mended = {} if IPTC_CHARSET in values else _read_as_utf8(values)
+        self._values = {**values, **mended}
+        self.iptc_lacks_marker = bool(mended)
 
     def text(self, name: str) -> str | None:
         """The value of a tag as text, None where it is not there or blank."""
@@ -74,6 +79,21 @@ class Tags:
         """The descriptions by their tags: of XMP, IPTC and EXIF; what cameras write into every picture is none."""
         found = {name: self.text(name) for name in (DESCRIPTION, IPTC_CAPTION, EXIF_DESCRIPTION)}
         return {name: text for name, text in found.items() if text and not _BY_THE_CAMERA.fullmatch(text)}
+
+    def translations(self) -> list[str]:
+        """Descriptions and alt texts in other languages, of those that have none that all programs show."""
+        return [
+            text
+            for name in (DESCRIPTION, ALT_TEXT)
+            if self.text(name) is None
+            for other in self._values
+            if other.startswith(f"{name}-") and (text := self.text(other))
+        ]
+
+    @property
+    def say_something(self) -> bool:
+        """Whether there is a description or an alt text, in any language."""
+        return bool(self.descriptions() or self.text(ALT_TEXT) or self.translations())
 
     @property
     def file_type(self) -> str:
@@ -105,6 +125,28 @@ class Tags:
         value = self._values.get(name)
         # A WebP is called so as soon as it has metadata.
         return str(value).removeprefix("Extended ") if name == "File:FileType" else value
+
+
+def _read_as_utf8(values: Mapping[str, Any]) -> dict[str, Any]:
+    """IPTC texts that exiftool read as Latin letters of one byte, as UTF-8; none where any of them is not UTF-8."""
+    texts = {name: value for name, value in values.items() if name.startswith("IPTC:")}
+    try:
+        mended = {
+            name: [_decode(item) for item in value] if isinstance(value, list) else _decode(value)
+            for name, value in texts.items()
+        }
+    except UnicodeError:
+        return {}
+    return {name: value for name, value in mended.items() if value != texts[name]}
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    # exiftool leaves the bytes that Windows Latin 1 lacks as they are.
+    return b"".join(
+        bytes([ord(letter)]) if "\x80" <= letter < "\xa0" else letter.encode("cp1252") for letter in value
+    ).decode()
 
 
 def _is_derived(name: str) -> bool:

@@ -16,7 +16,7 @@ from html import unescape
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from capcli.keywords.keyword import Keyword
+from capcli.keywords.keyword import Keyword, lacking, list_levels, list_words
 from capcli.output.markup import Document, Element, Malformed, Splice, parse
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -112,9 +112,7 @@ def merge_xmp(existing: bytes, caption: str, keywords: Sequence[Keyword] = (), *
             splices += _filled(array, entries)
         if not arrays:
             missing.append((prop, entries))
-    subjects = [word for keyword in keywords for word in (*keyword.parents, keyword.word)]
-    levels = ["|".join(keyword.path) for keyword in keywords if len(keyword.path) > 1]
-    for prop, words in ((_SUBJECT, subjects), (_HIERARCHY, levels)):
+    for prop, words in ((_SUBJECT, list_words(keywords)), (_HIERARCHY, list_levels(keywords))):
         added, described = _with_items(rdf, prop, words)
         splices += added
         missing += [(prop, described)] if described else []
@@ -130,7 +128,7 @@ def _escaped(text: str) -> bytes:
 
 
 def _with_items(rdf: Element, prop: _Property, words: Iterable[str]) -> tuple[list[Splice], list[_Entry]]:
-    """Adds the words that the array of a property lacks, in any case of letters.
+    """Adds the words that the array of a property lacks.
 
     Returns:
         splices into what is there, and the entries of a property that is not there yet, or not as an array.
@@ -138,9 +136,9 @@ def _with_items(rdf: Element, prop: _Property, words: Iterable[str]) -> tuple[li
     arrays = [array for element in _elements(rdf, prop) if (array := _array(element))]
     plain = [element.content for element in _elements(rdf, prop) if element.has_text and not element.children]
     plain += [_escaped(node.attributes[prop.name]) for node in rdf.children if prop.name in node.attributes]
-    held = {_folded(text) for text in (*(child.content for array in arrays for child in array.children), *plain)}
-    new = {_folded(text): text for text in map(_escaped, reversed(list(words)))}
-    entries = [_Entry(None, text) for key, text in reversed(new.items()) if key not in held]
+    held = (*(child.content for array in arrays for child in array.children), *plain)
+    new = lacking((unescape(text.decode(errors="replace")) for text in held), map(xml_text, words))
+    entries = [_Entry(None, _escaped(word)) for word in new]
     if not entries:
         return [], []
     if not arrays:
@@ -150,11 +148,6 @@ def _with_items(rdf: Element, prop: _Property, words: Iterable[str]) -> tuple[li
         return [arrays[0].with_last(b"".join(items))], []
     last = arrays[0].children[-1]
     return [(last.stop, last.stop, b"".join(last.space_before + item for item in items))], []
-
-
-def _folded(text: bytes) -> str:
-    """What is written alike but for the case of letters and for how characters are escaped."""
-    return " ".join(unescape(text.decode(errors="replace")).casefold().split())
 
 
 def has_caption(existing: bytes) -> bool:

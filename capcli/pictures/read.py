@@ -149,6 +149,21 @@ def read_described(
     return to_array(upright, size, proportions=proportions), facts
 
 
+def has_pixels(path: str | Path, facts: Facts) -> bool:
+    """Whether a file has the pixels that `facts` tell of, upright, whatever its metadata say.
+
+    Raises:
+        UnreadableImage: for whatever is wrong with the file, with the reason.
+    """
+    for share in (8, 4, 2, 1):  # by which a large JPEG may have been reduced for the model, as small ones are fastest
+        picture = read_picture(path, at_least=max(1, min(facts.width, facts.height) // share))
+        if hash_pixels(picture) == facts.pixels:
+            return True
+        if picture.width >= facts.width or picture.height >= facts.height:
+            break
+    return False
+
+
 def to_array(image: Image.Image, size: int, *, proportions: bool = False) -> UInt8Array:
     """Squash an RGB picture to a square, bicubic and antialiased; nothing at its edges is cropped away.
 

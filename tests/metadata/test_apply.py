@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kept_results import make_kept
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from capcli.cli import app
+from capcli.keywords.keyword import Keyword
+from capcli.library.keeping import LibraryFile
 from capcli.metadata.embedding import NotWritten, Wanted, embed
 from capcli.metadata.exiftool import ExifTool
 from capcli.metadata.journal import Journal
 from capcli.metadata.tags import Tags
 from capcli.output.xmp import new_xmp
+from capcli.pictures.read import read_described
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("exiftool"), reason="exiftool is not installed (Debian: libimage-exiftool-perl)"
@@ -46,8 +50,8 @@ def write_rows(*paths: str, **fields: object) -> None:
     Path("rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
 
-def apply(*arguments: str) -> Result:
-    result = CliRunner().invoke(app, ["apply", "rows.jsonl", *arguments])
+def apply(*arguments: str, rows: str = "rows.jsonl") -> Result:
+    result = CliRunner().invoke(app, ["apply", rows, *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
@@ -107,6 +111,25 @@ def test_only_missing_looks_into_pictures_that_get_sidecars_and_into_these() -> 
     assert files() == before
 
 
+@pytest.mark.parametrize("tag", ["XMP-dc:Description-de", "XMP-iptcCore:AltTextAccessibility-de-AT"])
+def test_words_in_another_language_are_no_missing_ones(tag: str) -> None:
+    exiftool("-q", "-overwrite_original", f"-{tag}=Ein Hund", "photos/a.jpg")
+    before = files()
+    for place in (["--into", "original"], []):
+        shown = apply("--only-missing", "--dry-run", *place)
+        assert (shown.exit_code, shown.stdout) == (0, f"photos/b.png\t{DOG}\n")
+    assert files() == before
+
+
+def test_words_in_another_language_stay() -> None:
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Description-de=Ein Hund", "photos/a.jpg")
+    refused = apply("--into", "original", "--dry-run")
+    assert (refused.exit_code, "photos/a.jpg: has another text already ('Ein Hund')" in refused.stderr) == (1, True)
+    assert apply("--into", "original", "--overwrite").exit_code == 0
+    values = tags("photos/a.jpg")
+    assert (values["XMP-dc:Description"], values["XMP-dc:Description-de"]) == (DOG, "Ein Hund")
+
+
 def test_what_a_camera_writes_into_every_picture_is_no_description() -> None:
     exiftool("-q", "-overwrite_original", "-IFD0:ImageDescription=OLYMPUS DIGITAL CAMERA", "photos/a.jpg")
     assert apply("--into", "original", "--only-missing").exit_code == 0
@@ -124,6 +147,41 @@ def test_iptc_in_an_older_encoding_takes_any_letter_and_keeps_its_own() -> None:
         "Žižkov",
         ["été", "漢"],
     )
+
+
+@pytest.mark.parametrize(("caption", "marked"), [("Eine Kuh auf grüner Wiese.", True), ("A cow.", False)])
+def test_iptc_in_utf8_without_a_marker_stays_utf8(caption: str, marked: bool) -> None:
+    texts = ["-IPTC:Keywords=Größe", "-IPTC:Keywords=À Á €", "-IPTC:City=Zürich"]
+    exiftool("-q", "-overwrite_original", "-charset", "iptc=utf8", *texts, "photos/a.jpg")
+    write_rows("photos/a.jpg", caption=caption, keywords=["Größe", "cow"] if marked else ["cow"])
+    before = files()
+    assert apply("--into", "original").exit_code == 0
+    charset = [] if marked else ["-charset", "iptc=utf8"]
+    values = json.loads(exiftool("-j", *charset, "-IPTC:all", "photos/a.jpg"))[0]
+    assert (values["Keywords"], values["City"]) == (["Größe", "À Á €", "cow"], "Zürich")
+    assert (values["Caption-Abstract"], values.get("CodedCharacterSet")) == (caption, "UTF8" if marked else None)
+    assert "up to date 1" in apply("--into", "original").stderr
+    assert apply("--undo").exit_code == 0
+    assert files() == before
+
+
+def test_iptc_that_is_not_all_utf8_is_in_latin_letters() -> None:
+    exiftool("-q", "-overwrite_original", "-charset", "iptc=utf8", "-IPTC:City=Zürich", "photos/a.jpg")
+    exiftool("-q", "-overwrite_original", "-IPTC:Keywords=Größe", "photos/a.jpg")
+    write_rows("photos/a.jpg", caption="Žižkov")
+    assert apply("--into", "original").exit_code == 0
+    assert (tags("photos/a.jpg")["IPTC:City"], tags("photos/a.jpg")["IPTC:Keywords"]) == ("ZÃ¼rich", "Größe")
+
+
+@pytest.mark.parametrize("place", [["--into", "original"], ["--into", "copy", "--to", "copies"]])
+def test_a_webp_and_two_frames_called_mpo_are_written(place: list[str]) -> None:
+    frames = [Image.open("photos/a.jpg"), Image.open("photos/a.jpg").rotate(180)]
+    frames[0].save("photos/c.mpo", save_all=True, append_images=frames[1:])
+    frames[0].save("photos/d.webp")
+    write_rows("photos/c.mpo", "photos/d.webp")
+    assert apply(*place).exit_code == 0
+    values = tags("copies/c.mpo" if "copy" in place else "photos/c.mpo")
+    assert (values["File:FileType"], values["XMP-dc:Description"], values["IPTC:Caption-Abstract"]) == ("MPO", DOG, DOG)
 
 
 def test_copies_have_the_texts_and_originals_stay() -> None:
@@ -159,6 +217,31 @@ def test_keywords_join_the_text_of_a_sidecar() -> None:
     assert (values["XMP-dc:Description"], values["XMP-dc:Subject"]) == (DOG, ["dog", "cat"])
     assert values["XMP-lr:HierarchicalSubject"] == "animal|cat"
     assert "up to date 1" in apply().stderr
+
+
+@pytest.mark.parametrize("rows", ["rows.jsonl", "photos.db"])
+def test_levels_above_a_keyword_are_keywords_and_categories_are_not(rows: str) -> None:
+    cow = Keyword("cow", 0.9, ("things", "animals", "cow"), ("animals",))
+    keep_in_library("photos/a.jpg", keywords=(Keyword("field", 0.9), cow))
+    write_rows("photos/a.jpg", keywords=[{"word": "field"}, cow.to_json()])
+    expected = ["field", "animals", "cow"]
+    assert apply(rows=rows).exit_code == 0
+    assert tags("photos/a.xmp")["XMP-dc:Subject"] == expected
+    assert apply("--into", "original", rows=rows).exit_code == 0
+    values = tags("photos/a.jpg")
+    assert (values["XMP-dc:Subject"], values["IPTC:Keywords"]) == (expected, expected)
+    assert values["XMP-lr:HierarchicalSubject"] == "things|animals|cow"
+
+
+def test_keywords_that_differ_in_case_or_in_how_letters_are_coded_are_the_same() -> None:
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Subject=Dog", "-IPTC:Keywords=Dog", "photos/a.jpg")
+    size = ["Gr\u00f6\u00dfe", "Gro\u0308\u00dfe"]
+    write_rows("photos/a.jpg", keywords=["dog", *size])
+    for place, file in ((["--into", "original"], "photos/a.jpg"), ([], "photos/a.xmp")):
+        assert apply(*place).exit_code == 0
+        assert tags(file)["XMP-dc:Subject"] == ["dog" if file.endswith("xmp") else "Dog", size[0]]
+        assert "up to date 1" in apply(*place).stderr
+    assert tags("photos/a.jpg")["IPTC:Keywords"] == ["Dog", size[0]]
 
 
 def test_sidecars_need_no_exiftool_and_all_else_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,6 +305,50 @@ def test_pictures_that_do_not_qualify_stay(fields: dict[str, object], arguments:
     done = apply("--into", "original", *arguments)
     assert (done.exit_code, message in done.stderr) == (0 if "uncertain" in message else 1, True)
     assert files() == before
+
+
+@pytest.mark.parametrize("place", [["--into", "original"], ["--into", "original", "--dry-run"], []])
+def test_a_row_with_the_size_of_its_file_still_fits_after_capcli_wrote_into_it(place: list[str]) -> None:
+    Path("photos/link.jpg").symlink_to("a.jpg")
+    state = Path("photos/a.jpg").stat()
+    write_rows("photos/a.jpg", "photos/link.jpg", size=state.st_size, mtime=state.st_mtime)
+    first = apply("--into", "original")
+    assert (first.exit_code, "written 1, up to date 1" in first.stderr) == (0, True)
+    assert apply(*place).exit_code == 0
+    exiftool("-q", "-overwrite_original", "-P", "-XMP-xmp:Rating=4", "photos/a.jpg")
+    changed = apply(*place)
+    assert (changed.exit_code, "was changed since it was captioned" in changed.stderr) == (1, True)
+
+
+def keep_in_library(*paths: str, **fields: Any) -> None:
+    with LibraryFile(Path("photos.db"), overwrite=True) as library:
+        for path in paths:
+            _, facts = read_described(path, 8)
+            library.write(make_kept(Path(path), DOG, facts=facts, **fields))
+
+
+def test_a_picture_of_a_library_may_get_other_metadata_and_no_other_pixels() -> None:
+    Image.linear_gradient("L").resize((400, 300)).convert("RGB").save("photos/large.jpg")
+    paths = ("photos/a.jpg", "photos/b.png", "photos/large.jpg")
+    keep_in_library(*paths)
+    assert apply("--into", "original", rows="photos.db").exit_code == 0
+    again = apply("--into", "original", rows="photos.db")
+    assert (again.exit_code, "up to date 3" in again.stderr) == (0, True)
+    exiftool("-q", "-overwrite_original", "-XMP-xmp:Rating=4", *paths)
+    assert apply("--into", "original", "--overwrite", "--mark", "(second)", rows="photos.db").exit_code == 0
+    for path in paths:
+        Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
+    changed = apply(rows="photos.db")
+    assert (changed.exit_code, changed.stderr.count("was changed since it was captioned")) == (1, 3)
+
+
+def test_captions_of_a_library_go_into_sidecars_once_originals_are_put_back() -> None:
+    keep_in_library("photos/a.jpg")
+    apply("--into", "original", rows="photos.db")
+    keep_in_library("photos/a.jpg")
+    assert apply("--undo", rows="photos.db").exit_code == 0
+    assert apply(rows="photos.db").exit_code == 0
+    assert tags("photos/a.xmp")["XMP-dc:Description"] == DOG
 
 
 def test_a_mark_stands_behind_every_caption() -> None:
@@ -357,6 +484,32 @@ def test_context_enters_the_text_of_every_place() -> None:
     for arguments in (["--into", "original"], []):
         shown = apply("--context", "context.txt", "--dry-run", *arguments)
         assert shown.stdout == f"photos/a.jpg\t{DOG} (Brno)\nphotos/b.png\t{DOG}\n"
+
+
+def test_an_existing_text_is_that_of_the_sidecar_or_else_of_the_picture() -> None:
+    Path("context.txt").write_text("{existing} {caption}\n")
+    Path("photos/a.xmp").write_bytes(new_xmp("Our dog Rex."))
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Description=Not this.", "photos/a.jpg")
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Description=A photo.", "photos/b.png")
+    for _ in range(2):
+        assert apply("--context", "context.txt", "--overwrite").exit_code == 0
+        assert tags("photos/a.xmp")["XMP-dc:Description"] == f"Our dog Rex. {DOG}"
+        assert tags("photos/b.xmp")["XMP-dc:Description"] == f"A photo. {DOG}"
+    Path("photos/a.xmp").write_bytes(b"<broken")
+    refused = apply("--context", "context.txt", "--overwrite")
+    assert (refused.exit_code, "photos/a.jpg: its sidecar photos/a.xmp" in refused.stderr) == (1, True)
+
+
+def test_existing_texts_of_all_tags_of_a_picture_are_kept() -> None:
+    Path("context.txt").write_text("{existing} {caption}\n")
+    long = f"{'word ' * 450}end."
+    exiftool("-q", "-overwrite_original", "-XMP-dc:Description=Rex.", "-IPTC:Caption-Abstract=In Brno.", "photos/a.jpg")
+    exiftool("-q", "-overwrite_original", f"-XMP-dc:Description={long}", "photos/b.png")
+    for _ in range(2):
+        assert apply("--context", "context.txt", "--overwrite", "--into", "original").exit_code == 0
+        values = tags("photos/a.jpg")
+        assert {values[name] for name in ("XMP-dc:Description", "IPTC:Caption-Abstract")} == {f"Rex. In Brno. {DOG}"}
+        assert tags("photos/b.png")["XMP-dc:Description"] == f"{long} {DOG}"
 
 
 def test_what_a_person_refused_is_not_written_and_what_one_checked_is_sure() -> None:

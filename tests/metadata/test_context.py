@@ -40,15 +40,15 @@ def face(name: str | None, kind: str = "Face") -> dict[str, Any]:
 
 
 def tags(*faces: dict[str, Any], **more: str) -> Tags:
-    values = {"city": "IPTC:City", "country": "XMP-photoshop:Country", "description": "XMP-dc:Description"}
+    values = {"city": "IPTC:City", "country": "XMP-photoshop:Country"}
     regions = {"XMP-mwg-rs:RegionInfo": {"RegionList": list(faces)}}
     return Tags({**regions, **{values[key]: value for key, value in more.items()}})
 
 
-def text(tmp_path: Path, templates: str, found: Tags, caption: str = "A man runs.") -> str:
+def text(tmp_path: Path, templates: str, found: Tags, former: str | None = None) -> str:
     file = tmp_path / "context.txt"
     file.write_text(templates, encoding="utf-8")
-    return Context(file).text(caption, tmp_path / "holiday" / "a.jpg", found)
+    return Context(file).text("A man runs.", tmp_path / "holiday" / "a.jpg", found, former)
 
 
 TEMPLATES = "# the first that fits\n\n{named} ({city}, {country})\n{caption} ({city})\n"
@@ -72,9 +72,9 @@ def test_an_existing_description_is_joined_once(tmp_path: Path) -> None:
     templates = "{existing} {named} [{folder}]\n{existing} {caption} [{folder}]"
     before = "My words."
     for faces in ([], [face("Jan")]):
-        joined = text(tmp_path, templates, tags(*faces, description=before))
+        joined = text(tmp_path, templates, tags(*faces), before)
         assert joined == f"My words. {'Jan' if faces else 'A man'} runs. [holiday]"
-        assert text(tmp_path, templates, tags(*faces, description=joined)) == joined
+        assert text(tmp_path, templates, tags(*faces), joined) == joined
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,8 @@ def test_an_existing_description_is_joined_once(tmp_path: Path) -> None:
         ("{caption} ({town})", "line 1: no field is called {town}; there are caption, named"),
         ("\n{capton}", "line 2: no field is called {capton}; did you mean {caption}"),
         ("{caption.x}", "line 1: no field is called {caption.x}"),
-        ("{caption!r}", "line 1: no field is called {caption}"),
+        ("{caption!r}", "line 1: a field takes no ! behind its name; write {caption}"),
+        ("{caption:>9}", "line 1: a field takes no : behind its name; write {caption}"),
         ("{caption", "line 1: .*braces of the text itself are written twice"),
         ("# nothing", "holds no template"),
     ],

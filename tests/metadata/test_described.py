@@ -38,13 +38,13 @@ def test_rows_of_every_format_are_read(tmp_path: Path, name: str) -> None:
 
 def test_a_library_tells_captions_keywords_and_what_the_files_were(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("a")
-    words = (Keyword("cat", 0.9, ("animal", "cat")), Keyword("sofa", 0.5))
+    words = (Keyword("cat", 0.9, ("things", "animal", "cat"), ("animal",)), Keyword("sofa", 0.5))
     with LibraryFile(tmp_path / "photos.db") as library:
         library.write(make_kept(tmp_path / "a.jpg", "A cat.", keywords=words))
         library.write(Result(tmp_path / "b.jpg", error="is empty (0 bytes)"))
     (described,) = read_described(tmp_path / "photos.db")
     assert (described.path, described.caption, described.confidence) == (tmp_path / "a.jpg", "A cat.", 0.5)
-    assert described.keywords == ("animal|cat", "sofa")
+    assert described.keywords == words
     assert (described.size, described.modified) == (1, pytest.approx((tmp_path / "a.jpg").stat().st_mtime))
 
 
@@ -54,12 +54,20 @@ def write(file: Path, *rows: dict[str, object]) -> Path:
 
 
 @pytest.mark.parametrize(
-    "words", [["dog", "animal|cat", "dog", " "], [{"word": "dog"}, {"word": "cat", "path": ["animal", "cat"]}]]
+    ("words", "parents"),
+    [
+        (["dog", "animal | cat", "dog", " "], ()),
+        ([{"word": "dog"}, {"word": "cat", "path": ["animal", "cat"]}], ()),
+        ([{"word": "dog"}, {"word": "cat", "path": ["animal", "cat"], "parents": ["animal"]}], ("animal",)),
+    ],
 )
-def test_a_row_may_have_keywords_and_what_the_file_was(tmp_path: Path, words: list[object]) -> None:
+def test_a_row_may_have_keywords_and_what_the_file_was(
+    tmp_path: Path, words: list[object], parents: tuple[str, ...]
+) -> None:
     row = {"path": "a.jpg", "caption": "A dog.", "keywords": words, "size": 12, "mtime": 1.5}
     (described,) = read_described(write(tmp_path / "rows.jsonl", row))
-    assert (described.keywords, described.size, described.modified) == (("dog", "animal|cat"), 12, 1.5)
+    assert described.keywords == (Keyword("dog", 1.0, ("dog",)), Keyword("cat", 1.0, ("animal", "cat"), parents))
+    assert (described.size, described.modified) == (12, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,7 @@ def test_a_row_may_have_keywords_and_what_the_file_was(tmp_path: Path, words: li
         ([{"path": "a.jpg", "caption": " "}], "line 1: has no caption"),
         ([{"image_id": 7, "caption": "A dog."}], "line 1: names no file"),
         ([{"path": "a.jpg", "caption": "A dog.", "keywords": [1]}], "line 1: its keywords are no list of texts"),
+        ([{"path": "a.jpg", "caption": "A dog.", "keywords": [{"word": "a", "parents": "b"}]}], "line 1: its keywords"),
         ([{"path": "a.jpg", "caption": "A dog.", "size": "big"}], "line 1: its size is 'big', not a number"),
         ([{"path": "a.jpg", "caption": "A dog."}, {"path": "./a.jpg", "caption": "A cat."}], "line 2: a.jpg has"),
     ],

@@ -137,7 +137,8 @@ def test_keywords_stand_behind_captions_of_text_and_are_none_of_them() -> None:
 
 
 def test_keywords_in_json_have_their_probability_and_levels() -> None:
-    expected = [{"word": "dog", "probability": 0.9123, "path": ["animals", "dog"]}, {"word": "sea", "probability": 0.5}]
+    dog = {"word": "dog", "probability": 0.9123, "path": ["animals", "dog"], "parents": ["animals"]}
+    expected = [dog, {"word": "sea", "probability": 0.5}]
     assert json.loads(written(JsonLines(), TAGGED))["keywords"] == expected
     assert "keywords" not in json.loads(written(JsonLines(), CAPTIONED))
     none = dataclasses.replace(TAGGED, keywords=())
