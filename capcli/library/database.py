@@ -40,7 +40,6 @@ COLUMNS = (
 )
 """Of a row of pictures, those that its references lead to among them."""
 
-_DATABASE = b"SQLite format 3\0"
 _NAMES = "surrogatepass" if os.name == "nt" else "surrogateescape"
 _TABLES = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -120,15 +119,6 @@ _STAMP = "\n".join(
         ),
     )
 )
-
-
-def is_library(path: Path) -> bool:
-    """Whether a file is a database, of whatever program."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_DATABASE)) == _DATABASE
-    except OSError:
-        return False
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:

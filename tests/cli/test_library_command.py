@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from functools import partial
@@ -246,6 +247,30 @@ def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) 
     refused = run(fake, "library", "export", "photos.db", "-o", "more.csv", "--part-rows", "5")
     assert (refused.exit_code, "--part-rows is of Parquet" in refused.stderr) == (2, True)
     assert not Path("more.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["photos.db", "linked.csv", "hard.jsonl", "photos"])
+def test_no_rows_take_the_place_of_a_library(fake: Matching, folder: Path, name: str) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    before = Path("photos.db").read_bytes()
+    if name != "photos.db":
+        make = {"linked.csv": os.symlink, "hard.jsonl": os.link, "photos": shutil.copy}[name]
+        make("photos.db", name)
+    target = ("-o", name, "--overwrite", "--format")
+    for arguments in (
+        ("library", "export", "photos.db", *target, "csv"),
+        ("library", "export", "photos.db", "-o", name, "--format", "jsonl"),
+        ("caption", "in/0.png", *target, "csv"),
+        ("caption", "in/0.png", *target, "parquet"),
+        ("caption", "in/0.png", "-o", name, "--format", "jsonl", "--resume"),
+        ("caption", "in/0.png", "-o", "rows.csv", "--errors", name, "--overwrite"),
+        ("merge", name, "in/0.png", "--format", "csv", "--overwrite"),
+    ):
+        refused = run(fake, *arguments)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1), arguments
+        assert f"{name} is a library or another database, which is never overwritten" in refused.stderr
+    assert Path(name).read_bytes() == before
+    assert run(fake, "caption", "in", *target, "library").exit_code == 1
 
 
 @pytest.mark.parametrize(
