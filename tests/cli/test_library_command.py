@@ -249,6 +249,17 @@ def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) 
     assert not Path("more.csv").exists()
 
 
+def test_duplicates_list_no_copy_that_is_the_last(fake: Matching, folder: Path) -> None:
+    shutil.copy("in/0.png", "in/1.png")
+    run(fake, "caption", "in", "-o", "photos.db")
+    listed = run(fake, "duplicates", "photos.db", "-f", "--min-score", "1")
+    assert (listed.stdout, listed.stderr.count("\n")) == (f"{folder / 'in' / '1.png'}\n", 1)
+    Path("in/0.png").unlink()
+    listed = run(fake, "duplicates", "photos.db", "-f", "--min-score", "1")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert "left out 1 pictures whose files are gone or were changed since" in listed.stderr
+
+
 @pytest.mark.parametrize("name", ["photos.db", "linked.csv", "hard.jsonl", "photos"])
 def test_no_rows_take_the_place_of_a_library(fake: Matching, folder: Path, name: str) -> None:
     run(fake, "caption", "in", "-o", "photos.db")
