@@ -35,19 +35,18 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
     Args:
         connection: of the library.
         result: of a picture.
-        replace: give a row another caption even if its pixels are the same.
+        replace: give a row another caption even if its pixels are the same, also where it moved.
 
     A caption that was copied brings the vector of the picture that it is of, so that a search finds both.
     """
     key, facts = key_of(result.path), result.facts
     row = _find(connection, "path = CAST(? AS TEXT)", _key(result.path))
-    if facts is not None and not replace:
-        if row is not None and row["pixels"] == facts.pixels and row["caption"] is not None:
-            change_row(connection, row, {"missing": 0, **_facts(result), **_look(result)})
-            return
-        if row is None and (moved := _find_moved(connection, facts.pixels)) is not None:
-            change_row(connection, moved, {"path": key, "missing": 0, **_facts(result), **_look(result)})
-            return
+    if facts is not None and row is None and (row := _find_moved(connection, facts.pixels)) is not None:
+        change_row(connection, row, {"path": key})
+    same = facts is not None and row is not None and row["pixels"] == facts.pixels
+    if row is not None and same and row["caption"] is not None and not replace:
+        change_row(connection, row, {"missing": 0, **_facts(result), **_look(result)})
+        return
     if row is not None and row["status"] in KEPT:
         _keep_reviewed(connection, row, result)
         return
@@ -243,9 +242,10 @@ def _find_source(connection: sqlite3.Connection, result: Result) -> sqlite3.Row 
 
 
 def _find_moved(connection: sqlite3.Connection, pixels: str) -> sqlite3.Row | None:
-    """The row of the same pixels at a path where there is no file any more."""
+    """The row of the same pixels at a path where there is no file any more; of several one that a person reviewed."""
     rows = read_rows(connection, "pixels = ? AND caption IS NOT NULL", (pixels,))
-    return next((row for row in rows if not os.path.lexists(row["path"])), None)
+    moved = (row for row in rows if not os.path.lexists(row["path"]))
+    return min(moved, key=lambda row: row["status"] not in KEPT, default=None)
 
 
 def _model(connection: sqlite3.Connection, result: Result) -> int | None:

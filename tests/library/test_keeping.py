@@ -114,6 +114,16 @@ def test_a_row_moves_with_its_picture_and_a_copy_gets_a_row(keep: Keep, pictures
     assert history(library) == [("path", str(a), str(c))]
 
 
+def test_overwriting_captions_a_moved_picture_anew_in_its_row(keep: Keep, pictures: list[Path], library: Path) -> None:
+    a, moved = pictures[0], pictures[0].with_name("moved.jpg")
+    keep({a: "a dog"})
+    a.rename(moved)
+    keep({moved: "a wolf"}, overwrite=True)
+    assert captions(library) == {"moved.jpg": "a wolf"}
+    assert history(library) == [("path", str(a), str(moved)), ("caption", "a dog", "a wolf")]
+    assert not find_faults(library)
+
+
 def test_missing_files_are_marked_until_they_are_back(keep: Keep, pictures: list[Path], library: Path) -> None:
     a, b, _ = pictures
     keep({a: "a dog", b: "a cat"})

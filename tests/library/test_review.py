@@ -158,6 +158,25 @@ def test_a_run_never_replaces_a_reviewed_caption(keep: Keep, library: Path, stat
     assert not find_faults(library)
 
 
+@pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True}])
+def test_a_reviewed_caption_moves_with_its_picture(keep: Keep, library: Path, how: Any) -> None:
+    folder = library.parent
+    for name in "bc":
+        (folder / f"{name}.jpg").write_text("a")
+    keep({folder / f"{name}.jpg": make_kept(folder / f"{name}.jpg", "A dog.") for name in "bc"}, overwrite=True)
+    row = row_of(library, "b")
+    decide(library, row.id, row.version, "accepted", "Anna's dog.", "Ann")
+    for name in "ab":
+        (folder / f"{name}.jpg").unlink()
+    (folder / "c.jpg").rename(folder / "new.jpg")
+    keep({folder / "new.jpg": make_kept(folder / "new.jpg", "A wolf.")}, **how)
+    moved = row_of(library, "new")
+    assert (moved.id, moved.caption, moved.status) == (row.id, "Anna's dog.", "edited")
+    assert ("path", str(folder / "b.jpg"), str(folder / "new.jpg"), "capcli") in history(library)
+    assert len([Path(other.path).stem for other in read_window(library, None, None, 99)]) == 1
+    assert not find_faults(library)
+
+
 def test_a_run_replaces_a_rejected_caption_and_nobody_has_seen_the_new_one(keep: Keep, library: Path) -> None:
     row, path = row_of(library, "a"), library.parent / "a.jpg"
     decide(library, row.id, row.version, "rejected", row.caption, "Ann")
