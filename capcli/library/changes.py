@@ -138,12 +138,12 @@ def read_result(row: sqlite3.Row) -> Result:
         (row["confidence"], *(confidence for _, confidence in others)),
         row["model_name"],
         bool(row["uncertain"]) and row["status"] not in CHECKED,
-        None if row["status"] == "edited" else words,  # which are those of the model's sentence
+        None if row["edited"] else words,  # which are those of the model's sentence
         None if row["keywords"] is None else tuple(map(_read_keyword, json.loads(row["keywords"]))),
         facts=_read_facts(row),
         status=row["status"],
         version=row["version"],
-        copied_from=None if row["copied_path"] is None or row["status"] == "edited" else Path(row["copied_path"]),
+        copied_from=None if row["copied_path"] is None or row["edited"] else Path(row["copied_path"]),
     )
 
 

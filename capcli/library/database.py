@@ -13,6 +13,7 @@ import numpy as np
 from capcli.errors import CapcliError, UsageError
 from capcli.files.mounts import network_of
 from capcli.library.rounding import round_vectors
+from capcli.library.statuses import PROGRAM
 
 APPLICATION = 0x63617063
 """Marks the file as a library of capcli; it spells "capc"."""
@@ -36,9 +37,15 @@ _MAPPED = 2**31 - 2**16
 COLUMNS = (
     "*, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
     "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
-    "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path"
+    "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path, "
+    # The model's caption is what a run wrote last, or what the first person found.
+    "caption IS NOT coalesce("
+    "(SELECT new FROM history WHERE history.picture = picture.id AND field = 'caption' "
+    f"AND by = '{PROGRAM}' ORDER BY id DESC LIMIT 1), "
+    "(SELECT old FROM history WHERE history.picture = picture.id AND field = 'caption' ORDER BY id LIMIT 1), "
+    "caption) AS edited"
 )
-"""Of a row of pictures, those that its references lead to among them."""
+"""Of a row of pictures, those that its references lead to among them, and whether a person wrote the caption."""
 
 _NAMES = "surrogatepass" if os.name == "nt" else "surrogateescape"
 _TABLES = """
@@ -254,9 +261,7 @@ def changing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def read_rows(connection: sqlite3.Connection, where: str = "1", values: Iterable[object] = ()) -> Iterator[sqlite3.Row]:
-    """Rows of pictures with all their columns, name and SHA-256 of their model, and the path of the picture that their
-    caption was copied from, in the order in which they came.
-    """
+    """Rows of pictures with all `COLUMNS`, in the order in which they came."""
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     yield from cursor.execute(f"SELECT {COLUMNS} FROM picture WHERE {where} ORDER BY id", tuple(values))

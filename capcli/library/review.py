@@ -51,7 +51,8 @@ class Row:
         reviewer: who gave it.
         version: rises with every change of caption and status.
         size: width and height of the upright picture, None where they are not known.
-        copied_from: path of the picture of the same burst that the caption was made for, None where it is this one.
+        copied_from: path of the picture of the same burst that the caption was made for, None where it is this one, or
+            where a person wrote the caption.
     """
 
     id: int
@@ -308,5 +309,5 @@ def _row(row: sqlite3.Row) -> Row:
         row["reviewer"],
         row["version"],
         size,
-        None if row["status"] == "edited" else row["copied_path"],
+        None if row["edited"] else row["copied_path"],
     )

@@ -186,6 +186,37 @@ def test_a_run_replaces_a_rejected_caption_and_nobody_has_seen_the_new_one(keep:
     assert (again.caption, again.status, again.reviewer) == ("A wolf.", None, None)
 
 
+@pytest.mark.parametrize("status", ["accepted", "rejected", "flagged"])
+def test_words_and_source_of_a_caption_are_kept_while_its_text_is_the_model_s(
+    keep: Keep, library: Path, status: str
+) -> None:
+    path, source = library.parent / "a.jpg", library.parent / "b.jpg"
+    words = (("a", -1.0, None),)
+
+    def stored() -> Result:
+        return next(result for result in read_results(library) if result.path == path)
+
+    keep({path: make_kept(path, "A dog.", words=words, copied_from=source)}, overwrite=True)
+    row = row_of(library, "a")
+    row = decide(library, row.id, row.version, status, row.caption, "Ann")
+    assert (stored().words, stored().copied_from, row.copied_from) == (words, source, str(source))
+    row = decide(library, row.id, row.version, status, "Anna's dog.", "Ann")
+    row = decide(library, row.id, row.version, "flagged", "Anna's dog.", "Bob")
+    assert (stored().words, stored().copied_from, row.copied_from) == (None, None, None)
+    row = decide(library, row.id, row.version, status, "A dog.", "Ann")
+    assert (stored().words, stored().copied_from, row.copied_from) == (words, source, str(source))
+
+
+def test_the_words_of_a_later_run_belong_to_its_caption(keep: Keep, library: Path) -> None:
+    path = library.parent / "a.jpg"
+    row = row_of(library, "a")
+    decide(library, row.id, row.version, "rejected", "Anna's dog.", "Ann")
+    words = (("a", -1.0, None),)
+    keep({path: make_kept(path, "A wolf.", words=words)}, overwrite=True)
+    (result,) = (stored for stored in read_results(library) if stored.path == path)
+    assert (result.captions, result.words) == (("A wolf.",), words)
+
+
 def test_a_checked_caption_is_not_uncertain_and_an_edited_one_has_no_words_of_the_model(
     keep: Keep, library: Path
 ) -> None:
