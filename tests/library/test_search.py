@@ -152,6 +152,33 @@ def test_unknown_words_are_told_apart_in_any_form(library: Path) -> None:
     assert find_unknown(library, ["dog", "dogs", "running", "zebra", 'a"b']) == ["zebra", 'a"b']
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *(
+            "0000",
+            "2019-00",
+            "2019-13",
+            "2019-99-99",
+            "2020-02-31",
+            "2019-02-29",
+            "2019-07-04T25:99",
+            "2019-07-04 12:60",
+        ),
+        *("2019-07-04T12:30:61", "\u0662\u0660\u0661\u0669", "2019-07-\u0660\u0664", "2019-07-04\n", "-2019", ""),
+    ],
+)
+def test_moments_that_the_calendar_lacks_are_refused(moment: str) -> None:
+    for name in ("since", "until"):
+        with pytest.raises(UsageError, match=f"^--{name} .* is no date; name one such as 2019,"):
+            SearchOptions(**{name: moment})
+
+
+@pytest.mark.parametrize("moment", ["2019", "2019-07", "2020-02-29", "2019-07-04T23:59", "2019-07-04 12:30:59"])
+def test_moments_of_the_calendar_are_taken(moment: str) -> None:
+    assert SearchOptions(since=moment, until=moment).since == moment
+
+
 @pytest.mark.parametrize("options", [{"since": "yesterday"}, {"until": "2019-7"}, {"top": 0}, {"min_score": 2.0}])
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
