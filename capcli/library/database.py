@@ -283,8 +283,10 @@ def _identify(path: Path, connection: sqlite3.Connection, *, new: bool = False) 
     """Raises UsageError for a file that is no library of this version; a `new` one may be empty yet."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     version = _version(connection)
-    if new and _is_new(connection):
-        return
+    if _is_new(connection):
+        if new:
+            return
+        raise UsageError(f"{path} is empty; `capcli caption PICTURES -o {path}` makes a library of it")
     if application != APPLICATION:
         raise UsageError(f"{path} is another program's database; name another file")
     if version > VERSION:

@@ -187,6 +187,17 @@ def test_what_is_no_library_of_this_version_is_refused_and_left_alone(
     assert "a library of version 9, and this capcli knows 3" in str(refusal(library, resume=True))
 
 
+def test_an_empty_file_is_told_and_may_become_a_library(keep: Keep, pictures: list[Path], library: Path) -> None:
+    library.touch()
+    with pytest.raises(
+        UsageError, match=r"photos.db is empty; `capcli caption PICTURES -o .*photos.db` makes a library"
+    ):
+        count_all(library)
+    assert library.read_bytes() == b""
+    keep({pictures[0]: "a dog"})
+    assert captions(library) == {"a.jpg": "a dog"}
+
+
 def test_an_existing_library_is_not_taken_unasked(keep: Keep, pictures: list[Path], library: Path) -> None:
     keep({pictures[0]: "a dog"})
     assert "exists; --resume goes on with it" in str(refusal(library))
