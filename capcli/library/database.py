@@ -215,6 +215,17 @@ def failing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def parsing(row: sqlite3.Row) -> Iterator[None]:
+    """Turns what the values of a damaged row of pictures raise into what SQLite raises for a damaged page, which
+    `failing` says in one line.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        raise sqlite3.DatabaseError(f"the row of picture {row['id']} is damaged") from None
+
+
+@contextmanager
 def reading(path: Path, *, mapped: bool = False) -> Iterator[sqlite3.Connection]:
     """Opens a library as `open_to_read` does; whatever others write meanwhile, the block sees one state of it.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from capcli.library.changes import stamp_of
+from capcli.library.changes import read_facts, stamp_of
 from capcli.library.database import read_rows, reading
 from capcli.library.options import DuplicateOptions
 from capcli.library.vectors import read_vectors
@@ -73,7 +73,10 @@ def find_duplicates(path: Path, options: DuplicateOptions) -> Duplicates:
         CapcliError: if it is locked or damaged.
     """
     with reading(path) as connection:
-        rows = {row["id"]: row for row in read_rows(connection, "NOT missing AND pixels IS NOT NULL")}
+        rows: dict[int, sqlite3.Row] = {}
+        for row in read_rows(connection, "NOT missing AND pixels IS NOT NULL"):
+            read_facts(row)  # raises where the row is damaged
+            rows[row["id"]] = row
         groups = _gather(connection, rows, options)
         grouped = [row for group in groups for row in group]
         present = {row["id"]: row for row in grouped if stamp_of(row["path"]) == (row["size"], row["mtime"])}

@@ -249,6 +249,23 @@ def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) 
     assert not Path("more.csv").exists()
 
 
+def test_a_damaged_library_ends_in_one_line(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db", "--num-captions", "2", "--with-words")
+    content = bytearray(Path("photos.db").read_bytes())
+    for place in range(content.index(b'[["brightness'), len(content), 97):
+        content[place] ^= 0xFF
+    Path("photos.db").write_bytes(content)
+    for arguments in (
+        ("library", "export", "photos.db", "--format", "jsonl"),
+        ("library", "export", "photos.db", "-o", "rows.csv"),
+        ("apply", "photos.db", "--dry-run"),
+    ):
+        done = run(fake, *arguments)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "; `capcli library check` says what is whole" in done.stderr
+    assert run(fake, "library", "check", "photos.db").exit_code == 1
+
+
 def test_duplicates_list_no_copy_that_is_the_last(fake: Matching, folder: Path) -> None:
     shutil.copy("in/0.png", "in/1.png")
     run(fake, "caption", "in", "-o", "photos.db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kept_results import make_kept
 
+from capcli.errors import CapcliError
 from capcli.library import duplicates
 from capcli.library.duplicates import find_duplicates
 from capcli.library.options import DuplicateOptions
@@ -102,6 +104,14 @@ def test_files_that_are_gone_or_others_since_are_in_no_group(library: Path) -> N
     assert found.outdated == 2
     (folder / "large.jpg").write_text("another picture")
     assert find_duplicates(library, DuplicateOptions()).groups == ()
+
+
+@pytest.mark.parametrize("values", ["taken = 'x'", "width = 'x'", "size = x'ff'"])
+def test_a_damaged_row_is_said_in_one_line(library: Path, values: str) -> None:
+    with sqlite3.connect(library) as connection:
+        connection.execute(f"UPDATE picture SET {values} WHERE id = 4")
+    with pytest.raises(CapcliError, match=r"photos.db: the row of picture 4 is damaged; `capcli library check` says"):
+        find_duplicates(library, DuplicateOptions())
 
 
 def test_pictures_that_only_one_that_is_gone_joined_are_apart(library: Path) -> None:

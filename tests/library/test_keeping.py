@@ -19,6 +19,7 @@ from capcli.keywords.keyword import Keyword
 from capcli.library import database
 from capcli.library.contents import count_all, find_faults, read_results
 from capcli.library.keeping import LibraryFile
+from capcli.library.review import read_window
 from capcli.output import Result
 
 Keep = Callable[..., list[Path]]
@@ -260,6 +261,7 @@ def test_a_run_that_came_to_nothing_leaves_no_library(library: Path) -> None:
             "refers to a picture that is not there",
         ),
         ("INSERT INTO words_of (rowid, caption) VALUES (5, 'unsaid')", "the index of words does not fit the captions"),
+        ("UPDATE picture SET keywords = '[{}]'", "a.jpg: the row of picture 1 is damaged"),
         ("INSERT INTO vector VALUES (7, 1, x'0000')", "picture 7 has a vector of model 1 and no caption"),
     ],
 )
@@ -271,3 +273,23 @@ def test_a_check_finds_what_is_broken(
     with sqlite3.connect(library) as connection:
         connection.execute(statement)
     assert any(message in fault for fault in find_faults(library))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *("words = '[['", "words = '[[\"a\"]]'", "words = '{}x'", "others = '[[1, 2]]'", 'others = \'[["a", "b"]]\''),
+        *("keywords = '[{\"wora\": 1}]'", "keywords = '[1]'", "keywords = '7'", "confidence = 'x'", "caption = x'ff'"),
+        *("caption = CAST(x'ff' AS TEXT)", "mtime = 'x'", "taken = '2019-99'", "path = x'ff'"),
+    ],
+)
+def test_a_damaged_row_is_said_in_one_line(keep: Keep, pictures: list[Path], library: Path, values: str) -> None:
+    keep({pictures[0]: "a dog"})
+    with sqlite3.connect(library) as connection:
+        connection.execute(f"UPDATE picture SET {values}")
+    line = r"^.*photos.db: the row of picture 1 is damaged; `capcli library check` says what is whole$"
+    with pytest.raises(CapcliError, match=line):
+        list(read_results(library))
+    with pytest.raises(CapcliError, match=line):
+        read_window(library, None, None, 9)
+    assert "the row of picture 1 is damaged" in "".join(find_faults(library))

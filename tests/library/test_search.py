@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from kept_results import make_kept
 
-from capcli.errors import UsageError
+from capcli.errors import CapcliError, UsageError
 from capcli.keywords.keyword import Keyword
 from capcli.library import database
 from capcli.library.options import SearchOptions
@@ -107,6 +108,13 @@ def test_options_choose_among_pictures(
     options = {name: Path(value) if name == "folder" else value for name, value in options.items()}
     everything = Query((), np.full(3, 0.57, np.float32), (1,))
     assert set(names(library, everything, **options)) == expected
+
+
+def test_words_of_a_picture_that_is_not_there_are_said_in_one_line(library: Path) -> None:
+    with sqlite3.connect(library) as connection:
+        connection.execute("INSERT INTO words_of (rowid, caption) VALUES (5000, 'zebra')")
+    with pytest.raises(CapcliError, match=r"photos.db: an index does not fit the pictures; `capcli library check`"):
+        names(library, Query(("zebra",)))
 
 
 def test_a_missing_file_is_not_found(keep: Callable[..., Any], library: Path) -> None:
