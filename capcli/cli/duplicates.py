@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from capcli.cli.library import Library
-from capcli.cli.messages import inform, print_json
+from capcli.cli.messages import inform, print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.paths import check_form, print_paths
 from capcli.library.options import DuplicateOptions
@@ -27,7 +27,8 @@ def duplicates(
     check_form(files=files, null=null, as_json=as_json)
     from capcli.library.duplicates import find_duplicates
 
-    groups = find_duplicates(library, wanted)
+    found = find_duplicates(library, wanted)
+    groups = found.groups
     if as_json:
         print_json([group.to_json() for group in groups])
     elif files or null:
@@ -41,3 +42,8 @@ def duplicates(
             rows += [("same pixels" if path in group.same else "alike", str(path)) for path in group.others]
         print_table("", ("", "picture"), rows)
     inform(f"{len(groups):,} groups, {sum(len(group.others) for group in groups):,} pictures beside those to keep")
+    if found.outdated:
+        tell(
+            f"left out {found.outdated:,} pictures whose files are gone or were changed since; "
+            f"`capcli caption PICTURES -o {library} --resume` looks at them again"
+        )

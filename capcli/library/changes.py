@@ -8,12 +8,13 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
 from capcli.files.json import dumps
 from capcli.keywords.keyword import Keyword, list_words
-from capcli.library.database import encode_name, read_rows
+from capcli.library.database import encode_name, parsing, read_rows
 from capcli.library.statuses import CHECKED, KEPT, PROGRAM
 from capcli.library.vectors import copy_vector, drop_vector, put_vector
 from capcli.output import Result
@@ -35,19 +36,18 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
     Args:
         connection: of the library.
         result: of a picture.
-        replace: give a row another caption even if its pixels are the same.
+        replace: give a row another caption even if its pixels are the same, also where it moved.
 
     A caption that was copied brings the vector of the picture that it is of, so that a search finds both.
     """
     key, facts = key_of(result.path), result.facts
     row = _find(connection, "path = CAST(? AS TEXT)", _key(result.path))
-    if facts is not None and not replace:
-        if row is not None and row["pixels"] == facts.pixels and row["caption"] is not None:
-            change_row(connection, row, {"missing": 0, **_facts(result), **_look(result)})
-            return
-        if row is None and (moved := _find_moved(connection, facts.pixels)) is not None:
-            change_row(connection, moved, {"path": key, "missing": 0, **_facts(result), **_look(result)})
-            return
+    if facts is not None and row is None and (row := _find_moved(connection, facts.pixels)) is not None:
+        change_row(connection, row, {"path": key})
+    same = facts is not None and row is not None and row["pixels"] == facts.pixels
+    if row is not None and same and row["caption"] is not None and not replace:
+        change_row(connection, row, {"missing": 0, **_facts(result), **_look(result)})
+        return
     if row is not None and row["status"] in KEPT:
         _keep_reviewed(connection, row, result)
         return
@@ -127,31 +127,49 @@ def mark_missing(connection: sqlite3.Connection) -> None:
 
 
 def read_result(row: sqlite3.Row) -> Result:
-    """The result that a row of pictures keeps."""
+    """The result that a row of pictures keeps; raises sqlite3.DatabaseError where the row is damaged."""
+    with parsing(row):
+        return _parse(row)
+
+
+def _parse(row: sqlite3.Row) -> Result:
     path = Path(row["path"])
     if row["error"] is not None:
-        return Result(path, error=row["error"], version=row["version"])
-    others = json.loads(row["others"] or "[]")
-    words = None if row["words"] is None else tuple((word[0], word[1], word[2]) for word in json.loads(row["words"]))
+        return Result(path, error=_as_text(row["error"]), version=_as_whole(row["version"]))
+    others = _read_others(row)
+    words = None if row["words"] is None else tuple(starmap(_read_word, json.loads(row["words"])))
     return Result(
         path,
-        (row["caption"], *(text for text, _ in others)),
-        (row["confidence"], *(confidence for _, confidence in others)),
-        row["model_name"],
+        (_as_text(row["caption"]), *(text for text, _ in others)),
+        (_as_number(row["confidence"] or 0.0), *(confidence for _, confidence in others)),
+        None if row["model_name"] is None else _as_text(row["model_name"]),
         bool(row["uncertain"]) and row["status"] not in CHECKED,
-        None if row["status"] == "edited" else words,  # which are those of the model's sentence
+        None if row["edited"] else words,  # which are those of the model's sentence
         None if row["keywords"] is None else tuple(map(_read_keyword, json.loads(row["keywords"]))),
         facts=_read_facts(row),
         status=row["status"],
-        version=row["version"],
-        copied_from=None if row["copied_path"] is None or row["status"] == "edited" else Path(row["copied_path"]),
+        version=_as_whole(row["version"]),
+        copied_from=None if row["copied_path"] is None or row["edited"] else Path(row["copied_path"]),
     )
+
+
+def read_facts(row: sqlite3.Row) -> Facts | None:
+    """What a row has of its file, None where that was not read; raises sqlite3.DatabaseError where it is damaged."""
+    with parsing(row):
+        return _read_facts(row)
 
 
 def _read_facts(row: sqlite3.Row) -> Facts | None:
     if row["pixels"] is None:
         return None
-    return Facts(**{name: row[name] for name in _OF_FILES})
+    if row["taken"] is not None:
+        datetime.fromisoformat(row["taken"])
+    whole = {name: _as_whole(row[name]) for name in ("size", "mtime", "width", "height")}
+    return Facts(**whole, taken=row["taken"], pixels=_as_text(row["pixels"]))
+
+
+def _read_others(row: sqlite3.Row) -> tuple[tuple[str, float], ...]:
+    return tuple((_as_text(text), _as_number(confidence)) for text, confidence in json.loads(row["others"] or "[]"))
 
 
 def key_of(path: Path) -> str:
@@ -209,7 +227,31 @@ def _keywords(keywords: Sequence[Keyword] | None) -> dict[str, object]:
 
 
 def _read_keyword(values: dict[str, Any]) -> Keyword:
-    return Keyword(values["word"], values["probability"], tuple(values["path"]), tuple(values["parents"]))
+    path, parents = (tuple(map(_as_text, values[name])) for name in ("path", "parents"))
+    return Keyword(_as_text(values["word"]), _as_number(values["probability"]), path, parents)
+
+
+def _read_word(text: str, log_probability: float, sentinel: float | None) -> tuple[str, float, float | None]:
+    return _as_text(text), _as_number(log_probability), None if sentinel is None else _as_number(sentinel)
+
+
+def _as_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    value.encode()  # bytes that are no UTF-8 are half characters by now
+    return value
+
+
+def _as_number(value: object) -> float:
+    if not isinstance(value, (int, float)):
+        raise TypeError
+    return value
+
+
+def _as_whole(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError
+    return value
 
 
 def _keep_reviewed(connection: sqlite3.Connection, row: sqlite3.Row, result: Result) -> None:
@@ -220,10 +262,9 @@ def _keep_reviewed(connection: sqlite3.Connection, row: sqlite3.Row, result: Res
     if result.facts is not None:
         values |= _facts(result)
     if result.facts is not None and result.facts.pixels != row["pixels"]:
-        others = [
-            *zip(map(_text, result.captions), result.confidences, strict=True),
-            *json.loads(row["others"] or "[]"),
-        ]
+        with parsing(row):
+            held = _read_others(row)
+        others = [*zip(map(_text, result.captions), result.confidences, strict=True), *held]
         values |= {"others": _json(others), "status": "flagged", "reviewed": now(), "reviewer": PROGRAM}
     change_row(connection, row, values)
     if result.vector is not None and (model := _model(connection, result)) is not None:
@@ -243,9 +284,10 @@ def _find_source(connection: sqlite3.Connection, result: Result) -> sqlite3.Row 
 
 
 def _find_moved(connection: sqlite3.Connection, pixels: str) -> sqlite3.Row | None:
-    """The row of the same pixels at a path where there is no file any more."""
+    """The row of the same pixels at a path where there is no file any more; of several one that a person reviewed."""
     rows = read_rows(connection, "pixels = ? AND caption IS NOT NULL", (pixels,))
-    return next((row for row in rows if not os.path.lexists(row["path"])), None)
+    moved = (row for row in rows if not os.path.lexists(row["path"]))
+    return min(moved, key=lambda row: row["status"] not in KEPT, default=None)
 
 
 def _model(connection: sqlite3.Connection, result: Result) -> int | None:

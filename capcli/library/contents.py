@@ -119,6 +119,9 @@ def find_faults(path: Path) -> list[str]:
             }.items()
             for row in read_rows(connection, where)
         ]
+        faults += [
+            f"{row['path']}: {fault}" for row in read_rows(connection) if (fault := _find_damage(row)) is not None
+        ]
         captioned = {picture for (picture,) in connection.execute("SELECT id FROM picture WHERE caption IS NOT NULL")}
         faults += [
             f"picture {picture} has a vector of model {model} and no caption"
@@ -127,6 +130,14 @@ def find_faults(path: Path) -> list[str]:
         ]
         faults += find_index_faults(path, connection)
     return faults + _compare_words(path)
+
+
+def _find_damage(row: sqlite3.Row) -> str | None:
+    try:
+        read_result(row)
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None
 
 
 def _compare_words(path: Path) -> list[str]:

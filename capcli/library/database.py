@@ -13,6 +13,7 @@ import numpy as np
 from capcli.errors import CapcliError, UsageError
 from capcli.files.mounts import network_of
 from capcli.library.rounding import round_vectors
+from capcli.library.statuses import PROGRAM
 
 APPLICATION = 0x63617063
 """Marks the file as a library of capcli; it spells "capc"."""
@@ -36,11 +37,16 @@ _MAPPED = 2**31 - 2**16
 COLUMNS = (
     "*, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
     "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
-    "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path"
+    "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path, "
+    # The model's caption is what a run wrote last, or what the first person found.
+    "caption IS NOT coalesce("
+    "(SELECT new FROM history WHERE history.picture = picture.id AND field = 'caption' "
+    f"AND by = '{PROGRAM}' ORDER BY id DESC LIMIT 1), "
+    "(SELECT old FROM history WHERE history.picture = picture.id AND field = 'caption' ORDER BY id LIMIT 1), "
+    "caption) AS edited"
 )
-"""Of a row of pictures, those that its references lead to among them."""
+"""Of a row of pictures, those that its references lead to among them, and whether a person wrote the caption."""
 
-_DATABASE = b"SQLite format 3\0"
 _NAMES = "surrogatepass" if os.name == "nt" else "surrogateescape"
 _TABLES = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -120,15 +126,6 @@ _STAMP = "\n".join(
         ),
     )
 )
-
-
-def is_library(path: Path) -> bool:
-    """Whether a file is a database, of whatever program."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_DATABASE)) == _DATABASE
-    except OSError:
-        return False
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
@@ -218,6 +215,17 @@ def failing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def parsing(row: sqlite3.Row) -> Iterator[None]:
+    """Turns what the values of a damaged row of pictures raise into what SQLite raises for a damaged page, which
+    `failing` says in one line.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        raise sqlite3.DatabaseError(f"the row of picture {row['id']} is damaged") from None
+
+
+@contextmanager
 def reading(path: Path, *, mapped: bool = False) -> Iterator[sqlite3.Connection]:
     """Opens a library as `open_to_read` does; whatever others write meanwhile, the block sees one state of it.
 
@@ -264,9 +272,7 @@ def changing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def read_rows(connection: sqlite3.Connection, where: str = "1", values: Iterable[object] = ()) -> Iterator[sqlite3.Row]:
-    """Rows of pictures with all their columns, name and SHA-256 of their model, and the path of the picture that their
-    caption was copied from, in the order in which they came.
-    """
+    """Rows of pictures with all `COLUMNS`, in the order in which they came."""
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     yield from cursor.execute(f"SELECT {COLUMNS} FROM picture WHERE {where} ORDER BY id", tuple(values))
@@ -288,8 +294,10 @@ def _identify(path: Path, connection: sqlite3.Connection, *, new: bool = False) 
     """Raises UsageError for a file that is no library of this version; a `new` one may be empty yet."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     version = _version(connection)
-    if new and _is_new(connection):
-        return
+    if _is_new(connection):
+        if new:
+            return
+        raise UsageError(f"{path} is empty; `capcli caption PICTURES -o {path}` makes a library of it")
     if application != APPLICATION:
         raise UsageError(f"{path} is another program's database; name another file")
     if version > VERSION:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from capcli.library.changes import read_facts, stamp_of
 from capcli.library.database import read_rows, reading
 from capcli.library.options import DuplicateOptions
 from capcli.library.vectors import read_vectors
@@ -45,32 +48,80 @@ class Group:
         return {"keep": str(self.keep), "others": rows}
 
 
-def find_duplicates(path: Path, options: DuplicateOptions) -> list[Group]:
-    """Groups of pictures, in the order of their first; missing ones are in none.
+@dataclass(frozen=True)
+class Duplicates:
+    """What a library has more than once.
+
+    Attributes:
+        groups: in the order of their first pictures.
+        outdated: how many pictures were left out, although others are like them: their files are gone or were changed
+            since a run looked at them.
+    """
+
+    groups: tuple[Group, ...]
+    outdated: int
+
+
+def find_duplicates(path: Path, options: DuplicateOptions) -> Duplicates:
+    """Groups of pictures whose files are as they were when they were captioned; missing ones are in none.
 
     A picture is in a group if it is like any picture in it. Every picture is compared with every other, so ten times
-    the pictures take a hundred times as long.
+    the pictures take a hundred times as long. A file that has several paths, by links, is one picture.
 
     Raises:
         UsageError: if there is no library at the path, or it is of another program or version.
         CapcliError: if it is locked or damaged.
     """
     with reading(path) as connection:
-        rows = {row["id"]: row for row in read_rows(connection, "NOT missing AND pixels IS NOT NULL")}
-        members = _Sets()
-        first: dict[str, int] = {}
-        for picture, row in rows.items():
-            members.join(first.setdefault(row["pixels"], picture), picture)
-        for (model,) in connection.execute("SELECT id FROM model").fetchall():
-            ids, vectors = _load(connection, model, rows)
-            for place, other in _alike(vectors, options.min_score):
-                members.join(int(ids[place]), int(ids[other]))
-            for earlier, later in _in_bursts(ids, vectors, rows, options):
-                members.join(earlier, later)
+        rows: dict[int, sqlite3.Row] = {}
+        for row in read_rows(connection, "NOT missing AND pixels IS NOT NULL"):
+            read_facts(row)  # raises where the row is damaged
+            rows[row["id"]] = row
+        groups = _gather(connection, rows, options)
+        grouped = [row for group in groups for row in group]
+        present = {row["id"]: row for row in grouped if stamp_of(row["path"]) == (row["size"], row["mtime"])}
+        if len(present) < len(grouped):
+            # Pictures may have been in one group only because both were like one that is gone.
+            groups = _gather(connection, present, options)
+    distinct = [files for group in groups if len(files := _drop_links(group)) > 1]
+    return Duplicates(tuple(map(_group, distinct)), len(grouped) - len(present))
+
+
+def _gather(
+    connection: sqlite3.Connection, rows: dict[int, sqlite3.Row], options: DuplicateOptions
+) -> list[list[sqlite3.Row]]:
+    """Groups of two and more of the rows, given by their ids."""
+    members = _Sets()
+    first: dict[str, int] = {}
+    for picture, row in rows.items():
+        members.join(first.setdefault(row["pixels"], picture), picture)
+    for (model,) in connection.execute("SELECT id FROM model").fetchall():
+        ids, vectors = _load(connection, model, rows)
+        for place, other in _alike(vectors, options.min_score):
+            members.join(int(ids[place]), int(ids[other]))
+        for earlier, later in _in_bursts(ids, vectors, rows, options):
+            members.join(earlier, later)
     groups: dict[int, list[sqlite3.Row]] = defaultdict(list)
     for picture, row in rows.items():
         groups[members.find(picture)].append(row)
-    return [_group(group) for group in groups.values() if len(group) > 1]
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _drop_links(rows: list[sqlite3.Row]) -> list[sqlite3.Row]:
+    """One row for each file, that of its real path rather than that of a link to it."""
+    files: dict[object, sqlite3.Row] = {}
+    for row in sorted(rows, key=lambda row: _is_linked(row["path"])):
+        with suppress(OSError):  # it went a moment ago
+            state = os.stat(row["path"])  # noqa: PTH116 - of names that Path would change
+            # Some network drives number no files.
+            file = (state.st_dev, state.st_ino) if state.st_ino else os.path.realpath(row["path"])
+            files.setdefault(file, row)
+    return sorted(files.values(), key=lambda row: int(row["id"]))
+
+
+def _is_linked(path: str) -> tuple[bool, bool]:
+    """Whether a path is a link itself, and whether any folder of it is."""
+    return os.path.islink(path), os.path.normcase(os.path.realpath(path)) != path  # noqa: PTH114 - as above
 
 
 class _Sets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from capcli.errors import UsageError
@@ -30,7 +31,8 @@ BURST = 0.85
 WITHIN = 3.0
 """Seconds between two pictures of one burst."""
 
-_MOMENT = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?")
+_MOMENT = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d:\d\d(:\d\d)?)?)?)?", re.ASCII)
+_FIRST_MOMENT = "0001-01-01T00:00:00"
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,10 @@ class SearchOptions:
         check(self)
         for name in ("since", "until"):
             moment = getattr(self, name)
-            if moment is not None and not _MOMENT.fullmatch(moment):
-                raise UsageError(f"--{name} takes a date such as 2019, 2019-07, 2019-07-04 or 2019-07-04T12:30")
+            if moment is not None and not _is_moment(moment):
+                raise UsageError(
+                    f"--{name} {moment!r} is no date; name one such as 2019, 2019-07, 2019-07-04 or 2019-07-04T12:30"
+                )
 
     @property
     def filters(self) -> tuple[str, list[object]]:
@@ -82,6 +86,16 @@ class SearchOptions:
         if self.min_confidence is not None:
             wanted.append(("confidence >= ?", (self.min_confidence,)))
         return " AND ".join(sql for sql, _ in wanted), [value for _, values in wanted for value in values]
+
+
+def _is_moment(text: str) -> bool:
+    if not _MOMENT.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text + _FIRST_MOMENT[len(text) :])
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

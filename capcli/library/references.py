@@ -7,7 +7,8 @@ from pathlib import Path
 from capcli.datasets import Dataset, Item, read_dataset
 from capcli.datasets.dataset import at_home, require_pictures
 from capcli.errors import DatasetError
-from capcli.library.database import is_library, read_rows, reading
+from capcli.files.database import is_database
+from capcli.library.database import read_rows, reading
 from capcli.library.statuses import CHECKED
 
 
@@ -26,7 +27,7 @@ def read_training_data(path: str | Path, *, missing_ok: bool = False) -> Dataset
         UsageError: a database is no library of this version; CapcliError if it is locked or damaged.
     """
     place = at_home(path)
-    if not is_library(place):
+    if not is_database(place):
         return read_dataset(path, missing_ok=missing_ok)
     with reading(place) as connection:
         marks = ", ".join("?" * len(CHECKED))

@@ -6,14 +6,13 @@ and both texts are kept: the other one in the row, this one in the history.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from capcli.library.changes import change_row, now, remember
+from capcli.library.changes import change_row, now, read_result, remember
 from capcli.library.database import COLUMNS, changing, failing, open_to_read, open_to_write, read_rows, reading
 from capcli.library.statuses import PROGRAM, STATUSES
 
@@ -51,7 +50,8 @@ class Row:
         reviewer: who gave it.
         version: rises with every change of caption and status.
         size: width and height of the upright picture, None where they are not known.
-        copied_from: path of the picture of the same burst that the caption was made for, None where it is this one.
+        copied_from: path of the picture of the same burst that the caption was made for, None where it is this one, or
+            where a person wrote the caption.
     """
 
     id: int
@@ -300,18 +300,18 @@ def _require(connection: sqlite3.Connection, picture: int) -> sqlite3.Row:
 
 
 def _row(row: sqlite3.Row) -> Row:
-    size = (row["width"], row["height"]) if row["width"] and row["height"] else None
+    result = read_result(row)
     return Row(
         row["id"],
         row["path"],
-        row["caption"],
-        row["confidence"] or 0.0,
-        tuple((text, confidence) for text, confidence in json.loads(row["others"] or "[]")),
-        tuple(keyword["word"] for keyword in json.loads(row["keywords"] or "[]")),
+        result.captions[0],
+        result.confidences[0],
+        tuple(zip(result.captions[1:], result.confidences[1:], strict=True)),
+        tuple(keyword.word for keyword in result.keywords or ()),
         row["status"],
         row["reviewed"],
         row["reviewer"],
         row["version"],
-        size,
-        None if row["status"] == "edited" else row["copied_path"],
+        (row["width"], row["height"]) if row["width"] and row["height"] else None,
+        None if result.copied_from is None else row["copied_path"],
     )

@@ -45,6 +45,8 @@ LARGE = 1_000_000
 _MOST = 8 * DEPTH
 """Pictures that an index is asked for at most, where conditions leave few of them: more would take longer than all."""
 
+_UNFIT = "an index does not fit the pictures"
+
 _FUNCTION_WORDS = frozenset(
     (
         *("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "he", "her", "his", "in"),
@@ -256,6 +258,8 @@ def _fuse(
     words: dict[int, float],
     allowed: BoolArray,
 ) -> list[Hit]:
+    if any(picture >= len(allowed) for picture in words):
+        raise sqlite3.DatabaseError(_UNFIT)
     fused: dict[int, float] = {}
     for ranked, weight in ((_best(scores), 1.0), (words, WORDS)):
         for rank, picture in enumerate((picture for picture in ranked if allowed[picture]), 1):
@@ -269,7 +273,10 @@ def _fuse(
         found |= _complete(connection, query.words, set(fused) - found)
     hits = []
     for picture in sorted(found, key=lambda picture: (-fused[picture], picture))[: options.top]:
-        path, caption = connection.execute("SELECT path, caption FROM picture WHERE id = ?", (picture,)).fetchone()
+        row = connection.execute("SELECT path, caption FROM picture WHERE id = ?", (picture,)).fetchone()
+        if row is None:
+            raise sqlite3.DatabaseError(_UNFIT)
+        path, caption = row
         hits.append(Hit(Path(path), caption, float(scores[picture]) or None, words.get(picture), fused[picture]))
     return hits
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from capcli.datasets.records import IMAGE_KEYS, Record, read_records
 from capcli.errors import DatasetError
+from capcli.files.database import is_database
 from capcli.keywords.keyword import Keyword
 from capcli.library.contents import read_results
-from capcli.library.database import is_library
 from capcli.output import Result
 from capcli.output.naming import absolute
 from capcli.output.xmp import xml_text
@@ -62,7 +62,7 @@ def read_described(source: Path) -> list[Described]:
             one picture.
         UsageError: it is a library of another version; CapcliError if it is locked or damaged.
     """
-    if is_library(source):
+    if is_database(source):
         described = [_kept(result, str(source)) for result in read_results(source) if result.captions]
     else:
         described = [_described(record) for record in read_records(source) if not record.fields.get("error")]

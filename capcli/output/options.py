@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capcli.errors import UsageError
+from capcli.files.database import refuse_database
 from capcli.options import check, option
 from capcli.output.formats.registry import ENDINGS, FORMATS
 
@@ -159,6 +160,8 @@ class ExportOptions:
     def outputs(self) -> OutputOptions:
         """The same as options of outputs, which a run has; raises UsageError for a file that is there already."""
         to = OutputOptions(output=self.output, format=self.format, overwrite=self.overwrite, part_rows=self.part_rows)
+        if self.output is not None:
+            refuse_database(self.output)
         if self.output is not None and not self.overwrite and _holds_rows(self.output):
             raise UsageError(f"{self.output} exists; --overwrite replaces it")
         return to

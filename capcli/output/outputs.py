@@ -10,6 +10,7 @@ from types import MappingProxyType, TracebackType
 from typing import BinaryIO
 
 from capcli.errors import CapcliError, UsageError, system_reason
+from capcli.files.database import refuse_database
 from capcli.output import Result, State
 from capcli.output.formats.registry import FORMATS
 from capcli.output.formats.text import Sentences
@@ -277,6 +278,8 @@ def _open(
         raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
     if options.overwrite and _holds_picture(path):
         raise UsageError(f"{path} holds a picture, and captions would take its place; name another file")
+    if form != LIBRARY:
+        refuse_database(path)
     how = {"resume": options.resumes, "overwrite": options.overwrite}
     if form == PARQUET:
         from capcli.output.parquet import ParquetFolder

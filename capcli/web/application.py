@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,8 @@ def _place(text: str | None) -> Place | None:
         return None
     try:
         status, confidence, number = json.loads(text)
-        return Place(str(status), float(confidence), min(int(number), _LARGEST))
+        if status not in (UNREVIEWED, *STATUSES) or not math.isfinite(confidence):
+            raise ValueError
+        return Place(status, float(confidence), max(-_LARGEST, min(int(number), _LARGEST)))
     except (ValueError, TypeError, OverflowError, RecursionError):
         raise HTTPException(400, "no place in the library") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from functools import partial
@@ -264,6 +265,58 @@ def test_an_export_names_only_options_that_it_has(fake: Matching, folder: Path) 
     refused = run(fake, "library", "export", "photos.db", "-o", "more.csv", "--part-rows", "5")
     assert (refused.exit_code, "--part-rows is of Parquet" in refused.stderr) == (2, True)
     assert not Path("more.csv").exists()
+
+
+def test_a_damaged_library_ends_in_one_line(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in", "-o", "photos.db", "--num-captions", "2", "--with-words")
+    content = bytearray(Path("photos.db").read_bytes())
+    for place in range(content.index(b'[["brightness'), len(content), 97):
+        content[place] ^= 0xFF
+    Path("photos.db").write_bytes(content)
+    for arguments in (
+        ("library", "export", "photos.db", "--format", "jsonl"),
+        ("library", "export", "photos.db", "-o", "rows.csv"),
+        ("apply", "photos.db", "--dry-run"),
+    ):
+        done = run(fake, *arguments)
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "; `capcli library check` says what is whole" in done.stderr
+    assert run(fake, "library", "check", "photos.db").exit_code == 1
+
+
+def test_duplicates_list_no_copy_that_is_the_last(fake: Matching, folder: Path) -> None:
+    shutil.copy("in/0.png", "in/1.png")
+    run(fake, "caption", "in", "-o", "photos.db")
+    listed = run(fake, "duplicates", "photos.db", "-f", "--min-score", "1")
+    assert (listed.stdout, listed.stderr.count("\n")) == (f"{folder / 'in' / '1.png'}\n", 1)
+    Path("in/0.png").unlink()
+    listed = run(fake, "duplicates", "photos.db", "-f", "--min-score", "1")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert "left out 1 pictures whose files are gone or were changed since" in listed.stderr
+
+
+@pytest.mark.parametrize("name", ["photos.db", "linked.csv", "hard.jsonl", "photos"])
+def test_no_rows_take_the_place_of_a_library(fake: Matching, folder: Path, name: str) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    before = Path("photos.db").read_bytes()
+    if name != "photos.db":
+        make = {"linked.csv": os.symlink, "hard.jsonl": os.link, "photos": shutil.copy}[name]
+        make("photos.db", name)
+    target = ("-o", name, "--overwrite", "--format")
+    for arguments in (
+        ("library", "export", "photos.db", *target, "csv"),
+        ("library", "export", "photos.db", "-o", name, "--format", "jsonl"),
+        ("caption", "in/0.png", *target, "csv"),
+        ("caption", "in/0.png", *target, "parquet"),
+        ("caption", "in/0.png", "-o", name, "--format", "jsonl", "--resume"),
+        ("caption", "in/0.png", "-o", "rows.csv", "--errors", name, "--overwrite"),
+        ("merge", name, "in/0.png", "--format", "csv", "--overwrite"),
+    ):
+        refused = run(fake, *arguments)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1), arguments
+        assert f"{name} is a library or another database, which is never overwritten" in refused.stderr
+    assert Path(name).read_bytes() == before
+    assert run(fake, "caption", "in", *target, "library").exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from capcli.keywords.keyword import Keyword
 from capcli.library import database
 from capcli.library.contents import count_all, find_faults, read_results
 from capcli.library.keeping import LibraryFile
+from capcli.library.review import read_window
 from capcli.output import Result
 
 Keep = Callable[..., list[Path]]
@@ -114,6 +115,16 @@ def test_a_row_moves_with_its_picture_and_a_copy_gets_a_row(keep: Keep, pictures
     assert history(library) == [("path", str(a), str(c))]
 
 
+def test_overwriting_captions_a_moved_picture_anew_in_its_row(keep: Keep, pictures: list[Path], library: Path) -> None:
+    a, moved = pictures[0], pictures[0].with_name("moved.jpg")
+    keep({a: "a dog"})
+    a.rename(moved)
+    keep({moved: "a wolf"}, overwrite=True)
+    assert captions(library) == {"moved.jpg": "a wolf"}
+    assert history(library) == [("path", str(a), str(moved)), ("caption", "a dog", "a wolf")]
+    assert not find_faults(library)
+
+
 def test_missing_files_are_marked_until_they_are_back(keep: Keep, pictures: list[Path], library: Path) -> None:
     a, b, _ = pictures
     keep({a: "a dog", b: "a cat"})
@@ -175,6 +186,17 @@ def test_what_is_no_library_of_this_version_is_refused_and_left_alone(
     with sqlite3.connect(library) as connection:
         connection.execute("PRAGMA user_version = 9")
     assert "a library of version 9, and this capcli knows 3" in str(refusal(library, resume=True))
+
+
+def test_an_empty_file_is_told_and_may_become_a_library(keep: Keep, pictures: list[Path], library: Path) -> None:
+    library.touch()
+    with pytest.raises(
+        UsageError, match=r"photos.db is empty; `capcli caption PICTURES -o .*photos.db` makes a library"
+    ):
+        count_all(library)
+    assert library.read_bytes() == b""
+    keep({pictures[0]: "a dog"})
+    assert captions(library) == {"a.jpg": "a dog"}
 
 
 def test_an_existing_library_is_not_taken_unasked(keep: Keep, pictures: list[Path], library: Path) -> None:
@@ -239,6 +261,7 @@ def test_a_run_that_came_to_nothing_leaves_no_library(library: Path) -> None:
             "refers to a picture that is not there",
         ),
         ("INSERT INTO words_of (rowid, caption) VALUES (5, 'unsaid')", "the index of words does not fit the captions"),
+        ("UPDATE picture SET keywords = '[{}]'", "a.jpg: the row of picture 1 is damaged"),
         ("INSERT INTO vector VALUES (7, 1, x'0000')", "picture 7 has a vector of model 1 and no caption"),
     ],
 )
@@ -250,3 +273,23 @@ def test_a_check_finds_what_is_broken(
     with sqlite3.connect(library) as connection:
         connection.execute(statement)
     assert any(message in fault for fault in find_faults(library))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *("words = '[['", "words = '[[\"a\"]]'", "words = '{}x'", "others = '[[1, 2]]'", 'others = \'[["a", "b"]]\''),
+        *("keywords = '[{\"wora\": 1}]'", "keywords = '[1]'", "keywords = '7'", "confidence = 'x'", "caption = x'ff'"),
+        *("caption = CAST(x'ff' AS TEXT)", "mtime = 'x'", "taken = '2019-99'", "path = x'ff'"),
+    ],
+)
+def test_a_damaged_row_is_said_in_one_line(keep: Keep, pictures: list[Path], library: Path, values: str) -> None:
+    keep({pictures[0]: "a dog"})
+    with sqlite3.connect(library) as connection:
+        connection.execute(f"UPDATE picture SET {values}")
+    line = r"^.*photos.db: the row of picture 1 is damaged; `capcli library check` says what is whole$"
+    with pytest.raises(CapcliError, match=line):
+        list(read_results(library))
+    with pytest.raises(CapcliError, match=line):
+        read_window(library, None, None, 9)
+    assert "the row of picture 1 is damaged" in "".join(find_faults(library))

@@ -74,6 +74,16 @@ def test_edits_come_back_from_a_table_that_was_sorted_cut_and_doubled(library: P
     assert not find_faults(library)
 
 
+def test_a_text_that_is_accepted_in_a_table_has_no_words_of_the_model(keep: Keep, library: Path) -> None:
+    path = library.parent / "a.jpg"
+    keep({path: make_kept(path, "A dog.", words=(("a", -1.0, None),))}, overwrite=True)
+    rows = export(library)
+    rows[0]["caption"], rows[0]["status"] = "Anna's dog.", "accepted"
+    take_back(library, save(library, rows), "Ann")
+    (result,) = (stored for stored in read_results(library) if stored.path == path)
+    assert (result.captions, result.status, result.words) == (("Anna's dog.",), "accepted", None)
+
+
 def test_a_row_that_nobody_edited_takes_back_no_later_change(library: Path) -> None:
     rows = export(library)
     change(library, "a", "Bob's text.")

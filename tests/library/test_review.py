@@ -158,6 +158,25 @@ def test_a_run_never_replaces_a_reviewed_caption(keep: Keep, library: Path, stat
     assert not find_faults(library)
 
 
+@pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True}])
+def test_a_reviewed_caption_moves_with_its_picture(keep: Keep, library: Path, how: Any) -> None:
+    folder = library.parent
+    for name in "bc":
+        (folder / f"{name}.jpg").write_text("a")
+    keep({folder / f"{name}.jpg": make_kept(folder / f"{name}.jpg", "A dog.") for name in "bc"}, overwrite=True)
+    row = row_of(library, "b")
+    decide(library, row.id, row.version, "accepted", "Anna's dog.", "Ann")
+    for name in "ab":
+        (folder / f"{name}.jpg").unlink()
+    (folder / "c.jpg").rename(folder / "new.jpg")
+    keep({folder / "new.jpg": make_kept(folder / "new.jpg", "A wolf.")}, **how)
+    moved = row_of(library, "new")
+    assert (moved.id, moved.caption, moved.status) == (row.id, "Anna's dog.", "edited")
+    assert ("path", str(folder / "b.jpg"), str(folder / "new.jpg"), "capcli") in history(library)
+    assert len([Path(other.path).stem for other in read_window(library, None, None, 99)]) == 1
+    assert not find_faults(library)
+
+
 def test_a_run_replaces_a_rejected_caption_and_nobody_has_seen_the_new_one(keep: Keep, library: Path) -> None:
     row, path = row_of(library, "a"), library.parent / "a.jpg"
     decide(library, row.id, row.version, "rejected", row.caption, "Ann")
@@ -165,6 +184,37 @@ def test_a_run_replaces_a_rejected_caption_and_nobody_has_seen_the_new_one(keep:
     keep({path: "A wolf."}, resume=True)
     again = row_of(library, "a")
     assert (again.caption, again.status, again.reviewer) == ("A wolf.", None, None)
+
+
+@pytest.mark.parametrize("status", ["accepted", "rejected", "flagged"])
+def test_words_and_source_of_a_caption_are_kept_while_its_text_is_the_model_s(
+    keep: Keep, library: Path, status: str
+) -> None:
+    path, source = library.parent / "a.jpg", library.parent / "b.jpg"
+    words = (("a", -1.0, None),)
+
+    def stored() -> Result:
+        return next(result for result in read_results(library) if result.path == path)
+
+    keep({path: make_kept(path, "A dog.", words=words, copied_from=source)}, overwrite=True)
+    row = row_of(library, "a")
+    row = decide(library, row.id, row.version, status, row.caption, "Ann")
+    assert (stored().words, stored().copied_from, row.copied_from) == (words, source, str(source))
+    row = decide(library, row.id, row.version, status, "Anna's dog.", "Ann")
+    row = decide(library, row.id, row.version, "flagged", "Anna's dog.", "Bob")
+    assert (stored().words, stored().copied_from, row.copied_from) == (None, None, None)
+    row = decide(library, row.id, row.version, status, "A dog.", "Ann")
+    assert (stored().words, stored().copied_from, row.copied_from) == (words, source, str(source))
+
+
+def test_the_words_of_a_later_run_belong_to_its_caption(keep: Keep, library: Path) -> None:
+    path = library.parent / "a.jpg"
+    row = row_of(library, "a")
+    decide(library, row.id, row.version, "rejected", "Anna's dog.", "Ann")
+    words = (("a", -1.0, None),)
+    keep({path: make_kept(path, "A wolf.", words=words)}, overwrite=True)
+    (result,) = (stored for stored in read_results(library) if stored.path == path)
+    assert (result.captions, result.words) == (("A wolf.",), words)
 
 
 def test_a_checked_caption_is_not_uncertain_and_an_edited_one_has_no_words_of_the_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from kept_results import make_kept
 
-from capcli.errors import UsageError
+from capcli.errors import CapcliError, UsageError
 from capcli.keywords.keyword import Keyword
 from capcli.library import database
 from capcli.library.options import SearchOptions
@@ -109,6 +110,13 @@ def test_options_choose_among_pictures(
     assert set(names(library, everything, **options)) == expected
 
 
+def test_words_of_a_picture_that_is_not_there_are_said_in_one_line(library: Path) -> None:
+    with sqlite3.connect(library) as connection:
+        connection.execute("INSERT INTO words_of (rowid, caption) VALUES (5000, 'zebra')")
+    with pytest.raises(CapcliError, match=r"photos.db: an index does not fit the pictures; `capcli library check`"):
+        names(library, Query(("zebra",)))
+
+
 def test_a_missing_file_is_not_found(keep: Callable[..., Any], library: Path) -> None:
     (library.parent / "a/dog.jpg").unlink()
     keep({}, resume=True)
@@ -150,6 +158,33 @@ def test_words_that_say_nothing_do_not_count() -> None:
 
 def test_unknown_words_are_told_apart_in_any_form(library: Path) -> None:
     assert find_unknown(library, ["dog", "dogs", "running", "zebra", 'a"b']) == ["zebra", 'a"b']
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *(
+            "0000",
+            "2019-00",
+            "2019-13",
+            "2019-99-99",
+            "2020-02-31",
+            "2019-02-29",
+            "2019-07-04T25:99",
+            "2019-07-04 12:60",
+        ),
+        *("2019-07-04T12:30:61", "\u0662\u0660\u0661\u0669", "2019-07-\u0660\u0664", "2019-07-04\n", "-2019", ""),
+    ],
+)
+def test_moments_that_the_calendar_lacks_are_refused(moment: str) -> None:
+    for name in ("since", "until"):
+        with pytest.raises(UsageError, match=f"^--{name} .* is no date; name one such as 2019,"):
+            SearchOptions(**{name: moment})
+
+
+@pytest.mark.parametrize("moment", ["2019", "2019-07", "2020-02-29", "2019-07-04T23:59", "2019-07-04 12:30:59"])
+def test_moments_of_the_calendar_are_taken(moment: str) -> None:
+    assert SearchOptions(since=moment, until=moment).since == moment
 
 
 @pytest.mark.parametrize("options", [{"since": "yesterday"}, {"until": "2019-7"}, {"top": 0}, {"min_score": 2.0}])

@@ -162,10 +162,22 @@ def test_a_form_of_another_site_could_not_make_a_change(client: TestClient) -> N
     assert client.post("rows/1", content=b"{}", headers={"Content-Type": "text/plain"}).status_code == 415
 
 
-@pytest.mark.parametrize("after", ["x", "[1]", '["", "a", 1]', '["", 1, 1e999]', "[" * 9999])
+@pytest.mark.parametrize(
+    "after",
+    [
+        *("x", "[1]", '["", "a", 1]', '["", 1, 1e999]', "[" * 9999, '["\\ud800", 0, 1]', '["seen", 0, 1]'),
+        *('[["edited"], 0, 1]', '["", 1e999, 1]', '["", NaN, 1]', '["", 0, []]'),
+    ],
+)
 def test_a_place_that_is_none_is_refused(client: TestClient, after: str) -> None:
     assert client.get("rows", params={"after": after}).status_code == 400
     assert client.get("rows", params={"show": "nothing"}).status_code == 400
+
+
+@pytest.mark.parametrize("number", [-(10**30), 10**30])
+def test_a_place_whose_number_no_row_can_have_is_taken(client: TestClient, number: int) -> None:
+    rows = client.get("rows", params={"after": f'["", -1, {number}]'}).json()["rows"]
+    assert len(rows) == WINDOW
 
 
 def test_a_library_that_takes_no_change_is_said_in_a_line(
