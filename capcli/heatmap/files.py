@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.heatmap.mark import MARK, is_marked
-from capcli.output.naming import Naming
+from capcli.output.naming import Naming, absolute
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from capcli.caption import Caption
     from capcli.heatmap.page import Entry
+    from capcli.pictures.find import Found
 
 _ENDINGS = {
     "grid": ".png",
@@ -257,6 +259,32 @@ class Drawings:
                     )
                 if not is_marked(file):
                     raise UsageError(f"{file} is there and is not capcli's; name another folder by -o")
+
+
+def leave_out_drawings(found: Found, folder: Path) -> list[Path]:
+    """The pictures that were found, but for capcli's own drawings in a folder that drawings go to or below it.
+
+    Those that are named one by one stay.
+
+    Raises:
+        UsageError: if there is no other picture.
+    """
+    if not folder.is_dir():
+        return found.pictures
+    root, named = absolute(folder), set(found.files())
+
+    @functools.cache
+    def is_below(beside: Path) -> bool:
+        return absolute(beside).is_relative_to(root)
+
+    pictures = [
+        picture
+        for picture in found.pictures
+        if not is_below(picture.parent) or picture in named or not is_marked(picture)
+    ]
+    if not pictures:
+        raise UsageError(f"all pictures there are capcli's own drawings in {folder}; name photographs")
+    return pictures
 
 
 def check_folder(folder: Path) -> None:
