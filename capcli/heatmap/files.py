@@ -70,8 +70,8 @@ class Drawings:
         index: of the pages, None where there is none.
 
     Raises:
-        UsageError: if the folder cannot be made or written, drawings are there already and nothing says what to do
-            with them, or something else is where one would go.
+        UsageError: if pages that have an index are to be resumed, the folder cannot be made or written, drawings are
+            there already and nothing says what to do with them, or something else is where one would go.
     """
 
     def __init__(
@@ -88,6 +88,10 @@ class Drawings:
         self._naming = Naming(folder, base)
         self._pictures, self._resume = pictures, resume
         self.index = folder / _INDEX if kind == "html" and len(pictures) > 1 else None
+        if resume and self.index:
+            raise UsageError(
+                "--as html makes an index of several pictures, so --resume cannot go on with it; take --overwrite"
+            )
         self._entries: list[Entry] = []
         self._missing: dict[str, None] = {}  # letters that the font lacks, in order
         check_folder(folder)
@@ -97,7 +101,7 @@ class Drawings:
         self._refuse_others(existing)
         if existing and not (overwrite or resume):
             first = next(iter(existing.values()))[0]
-            skips = "" if kind == "html" else "--resume skips these pictures, "
+            skips = "" if self.index else "--resume skips these pictures, "
             count = sum(picture != self.index for picture in existing)
             text = f"{count} of {len(pictures)} pictures have their {kind} in {folder} already, such as {first}"
             raise UsageError(f"{text if count else f'{first} is there already'}; {skips}--overwrite replaces them")
