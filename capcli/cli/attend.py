@@ -67,7 +67,7 @@ def _draw(
     given: ModelOptions,
 ) -> None:
     from capcli.heatmap.drawing import Canvas, DrawMaps
-    from capcli.heatmap.files import Drawings
+    from capcli.heatmap.files import Drawings, leave_out_drawings
 
     if not paths and not options.from_file:
         raise UsageError("name photographs or folders of them, or --from-file LIST")
@@ -79,17 +79,19 @@ def _draw(
     found, base = options.find(paths)
     canvas: Canvas
     if wish.output:
-        canvas = Drawings(wish.as_, wish.output, base, found.pictures, overwrite=wish.overwrite, resume=wish.resumes)
+        pictures = leave_out_drawings(found, wish.output)
+        canvas = Drawings(wish.as_, wish.output, base, pictures, overwrite=wish.overwrite, resume=wish.resumes)
     else:
         from capcli.cli.screen import Screen
 
+        pictures = found.pictures
         canvas = Screen(named=not found.alone)
     from capcli.keywords.chooser import keyword_origin, read_chooser
 
     job = DrawMaps(canvas, wish, sys.stdout.buffer, read_chooser(given.model, wanted), keyword_origin(wanted))
     console = Console(summary=not found.alone)
     with open_session(context, given, decoding, console) as session:
-        tally = session.run(job, found.pictures, notes=lambda: found.notes)
+        tally = session.run(job, pictures, notes=lambda: found.notes)
     console.conclude(tally)
     leave(tally)
 

@@ -65,6 +65,7 @@ def compare(
             progress=progress,
         )
     tell_all(comparison.notes)
-    print_comparison(comparison)
+    # Before anything is printed, which fails where a reader of the output went away.
     if output:
         write_report(output, json_report(comparison.to_json()))
+    print_comparison(comparison)

@@ -69,9 +69,10 @@ def faithfulness(
             options=session.options,
             progress=lambda done: progress(done, len(pictures)),
         )
-    print_check(found, f"{captioner.name} on {_titled(references)}")
+    # Before anything is printed, which fails where a reader of the output went away.
     for file, content in zip(files, _reports(found, references, session, failed), strict=False):
         _write(file, content)
+    print_check(found, f"{captioner.name} on {_titled(references)}")
     if failed:
         raise typer.Exit(1)
 

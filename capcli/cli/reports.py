@@ -59,7 +59,7 @@ def list_settings(chosen: Mapping[str, object]) -> dict[str, object]:
 
 
 def publish(report: Report, to: ReportOptions) -> None:
-    """Prints a report with its notes, and writes it where the options say; raises CapcliError where it cannot."""
+    """Writes a report where the options say, and prints it with its notes; raises CapcliError where it cannot."""
     from capcli.evaluation.page import page
     from capcli.evaluation.report import per_image_csv
     from capcli.evaluation.table import print_report
@@ -68,7 +68,7 @@ def publish(report: Report, to: ReportOptions) -> None:
 
 
 def publish_people(report: PeopleReport, to: ReportOptions) -> None:
-    """Prints what people said with its notes, and writes it where the options say; raises CapcliError if it cannot."""
+    """Writes what people said where the options say, and prints it with its notes; raises CapcliError if it cannot."""
     from capcli.evaluation.people_report import rated_csv
     from capcli.evaluation.people_tables import people_page, print_people
 
@@ -85,13 +85,14 @@ def _publish(
     from capcli.evaluation.report import json_report
 
     tell_all(report.notes)
-    show(report)
+    # Before anything is printed, which fails where a reader of the output went away.
     if to.output:
         write_report(to.output, json_report(report.to_json()))
     if to.per_image:
         write_report(to.per_image, rows(report))
     if to.html:
         write_report(to.html, page(report))
+    show(report)
 
 
 def publish_measured(measured: Measured, show: Callable[[Measured], None], *, as_json: bool) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from capcli.datasets.records import CAPTION_KEYS, Record, read_records
 from capcli.errors import DatasetError
+from capcli.files.database import is_database
 from capcli.library.contents import read_results
-from capcli.library.database import is_library
 from capcli.output import Result
 
 
@@ -70,7 +70,7 @@ def read_predictions(path: Path) -> list[Prediction]:
         DatasetError: the file cannot be read, a row is broken (with its line), or there are none.
         UsageError: it is a library of another version; CapcliError if it is locked or damaged.
     """
-    if is_library(path):
+    if is_database(path):
         rows = enumerate(read_results(path), 1)
         predictions = [Prediction.kept(result, f"{path}, row {number}") for number, result in rows]
     else:

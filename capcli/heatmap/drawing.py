@@ -84,8 +84,7 @@ class DrawMaps:
         self._warned: set[str] = set()
         self._session: Session
         self.records: Sequence[ResumeRecord] = ()
-        # Pages of several pictures have an index, with which no run goes on.
-        if wish.output is not None and wish.as_ != "html":
+        if wish.output is not None:
             sought: dict[str, object] = {
                 "method": self._method,
                 "caption": wish.caption,

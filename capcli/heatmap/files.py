@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import re
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import disk_is_full, write_atomic
 from capcli.heatmap.mark import MARK, is_marked
-from capcli.output.naming import Naming
+from capcli.output.naming import Naming, absolute
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from capcli.caption import Caption
     from capcli.heatmap.page import Entry
+    from capcli.pictures.find import Found
 
 _ENDINGS = {
     "grid": ".png",
@@ -68,8 +70,8 @@ class Drawings:
         index: of the pages, None where there is none.
 
     Raises:
-        UsageError: if the folder cannot be made or written, drawings are there already and nothing says what to do
-            with them, or something else is where one would go.
+        UsageError: if pages that have an index are to be resumed, the folder cannot be made or written, drawings are
+            there already and nothing says what to do with them, or something else is where one would go.
     """
 
     def __init__(
@@ -86,6 +88,10 @@ class Drawings:
         self._naming = Naming(folder, base)
         self._pictures, self._resume = pictures, resume
         self.index = folder / _INDEX if kind == "html" and len(pictures) > 1 else None
+        if resume and self.index:
+            raise UsageError(
+                "--as html makes an index of several pictures, so --resume cannot go on with it; take --overwrite"
+            )
         self._entries: list[Entry] = []
         self._missing: dict[str, None] = {}  # letters that the font lacks, in order
         check_folder(folder)
@@ -95,7 +101,7 @@ class Drawings:
         self._refuse_others(existing)
         if existing and not (overwrite or resume):
             first = next(iter(existing.values()))[0]
-            skips = "" if kind == "html" else "--resume skips these pictures, "
+            skips = "" if self.index else "--resume skips these pictures, "
             count = sum(picture != self.index for picture in existing)
             text = f"{count} of {len(pictures)} pictures have their {kind} in {folder} already, such as {first}"
             raise UsageError(f"{text if count else f'{first} is there already'}; {skips}--overwrite replaces them")
@@ -257,6 +263,32 @@ class Drawings:
                     )
                 if not is_marked(file):
                     raise UsageError(f"{file} is there and is not capcli's; name another folder by -o")
+
+
+def leave_out_drawings(found: Found, folder: Path) -> list[Path]:
+    """The pictures that were found, but for capcli's own drawings in a folder that drawings go to or below it.
+
+    Those that are named one by one stay.
+
+    Raises:
+        UsageError: if there is no other picture.
+    """
+    if not folder.is_dir():
+        return found.pictures
+    root, named = absolute(folder), set(found.files())
+
+    @functools.cache
+    def is_below(beside: Path) -> bool:
+        return absolute(beside).is_relative_to(root)
+
+    pictures = [
+        picture
+        for picture in found.pictures
+        if not is_below(picture.parent) or picture in named or not is_marked(picture)
+    ]
+    if not pictures:
+        raise UsageError(f"all pictures there are capcli's own drawings in {folder}; name photographs")
+    return pictures
 
 
 def check_folder(folder: Path) -> None:

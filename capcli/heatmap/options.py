@@ -52,10 +52,6 @@ class AttendOptions:
             raise UsageError("--resume needs -o DIR, where the files so far are")
         if self.overwrite and self.resumes:
             raise UsageError("--overwrite and --resume contradict each other")
-        if self.resumes and self.as_ == "html":
-            raise UsageError(
-                "--as html makes an index of all pictures, so --resume cannot go on with it; take --overwrite"
-            )
         if self.output is not None and str(self.output) == "-":
             raise UsageError("-o takes a folder; --terminal draws to stdout")
         if self.words is not None and not self.chosen:

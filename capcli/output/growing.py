@@ -10,7 +10,7 @@ from pathlib import Path
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import replacing, write_whole
 from capcli.files.lock import open_output
-from capcli.output.formats.contract import Format
+from capcli.output.formats.contract import Ending, Format
 
 
 class GrowingFile:
@@ -27,6 +27,8 @@ class GrowingFile:
     def __init__(self, path: Path, format: Format) -> None:
         self._name, self._path, self._format = path, Path(os.path.realpath(path)), format
         self._end = 0  # of the last row
+        self._ending: Ending | None = None
+        self._fragment = b""
         self._file = open_output(self._path, path)
 
     @property
@@ -47,10 +49,13 @@ class GrowingFile:
             return False
 
     def read(self) -> Iterator[bytes]:
-        """The rows that it holds, to go on behind them; a last one that was broken off is dropped.
+        """The rows that it holds, to go on behind them.
+
+        A last one without a line end gets it; where it cannot be whole it is dropped. `ending` says what it was.
 
         Raises:
             UsageError: if it holds something else.
+            CapcliError: if the disk does not take the line end.
         """
         self._file.seek(0)
         head = self._file.read(1 << 16)
@@ -68,13 +73,23 @@ class GrowingFile:
                 self._end, count = end, count + 1
             self._file.seek(self._end)
             fragment = self._file.read()
-            known = any(part.startswith(fragment) for part in (self._format.between, self._format.end))
-            if fragment and not known and not self._format.may_be_torn(fragment, first=not count):
-                raise foreign(self._name, f"what follows row {count} is none" if count else "it has no row")
+            if fragment and not any(part.startswith(fragment) for part in (self._format.between, self._format.end)):
+                row = self._format.strip(fragment)
+                self._ending, self._fragment = self._format.judge(row, first=not count), row
+                if self._ending is None:
+                    raise foreign(self._name, f"what follows row {count} is none" if count else "it has no row")
+                if self._ending is not Ending.TORN:
+                    yield row + self._format.row_end
+                    self._complete((self._format.between if count else b"") + row + self._format.row_end)
         if self.size > self._end + len(self._format.end):
             self._file.truncate(self._end)
         if self._end:
             self._put(self._format.end)
+
+    @property
+    def ending(self) -> tuple[Ending | None, bytes]:
+        """What the last row was that `read` came to, if it had no line end, and that row; else None, and nothing."""
+        return self._ending, self._fragment
 
     def append(self, row: bytes) -> None:
         """Write a row behind the others; raises CapcliError where the disk does not take it."""
@@ -127,6 +142,14 @@ class GrowingFile:
         self._file.seek(len(self._format.begin))
         with open(self._file.fileno(), "rb", closefd=False) as buffered:
             yield from self._format.rows(buffered)
+
+    def _complete(self, row: bytes) -> None:
+        """Write the last row again, with its line end."""
+        try:
+            self._put(row)
+        except OSError as error:
+            raise _failed(self._name, error) from None
+        self._end += len(row)
 
     def _put(self, content: bytes) -> None:
         """Write from the end of the last row on."""

@@ -90,6 +90,9 @@ class Outputs:
                 self._rows = stack.enter_context(rows)
             if options.errors is not None:
                 self._errors = stack.enter_context(_open(options.errors, "jsonl", options))
+            self.notes += [
+                note for file in (self._rows, self._errors) if isinstance(file, RowFile) for note in file.notes
+            ]
             self.library = self._rows if options.row_format == LIBRARY else None
             self.kept = [file for file in (self._rows, self._errors) if file is not None]
             self.rows = options.output if self._rows is not None else None
@@ -148,7 +151,7 @@ class Outputs:
             return [None if state is State.FAILED else state for state in states]
 
         survey = look_by_folder(pictures, settled)
-        if survey.total and not known:
+        if survey.total and not known and not self.notes:
             self.notes.append(
                 f"{self._options.output or self._options.errors} has no row of these pictures; rows of relative paths "
                 "are found again from the folder where they were written"

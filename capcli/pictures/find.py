@@ -93,6 +93,11 @@ class Found:
         self._seen = set()
         return self._seen
 
+    @property
+    def named(self) -> list[str]:
+        """The files and folders that were named outside of a list, with what a pattern matches in its place."""
+        return [str(path) for path, _ in self._named]
+
     def files(self) -> Iterator[Path]:
         """The files that were named one by one, and paths that do not exist."""
         return (Path(path) for path, _ in self._paths() if not is_folder(path))

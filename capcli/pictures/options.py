@@ -36,7 +36,8 @@ class InputOptions:
             watched: a folder whose pictures are waited for; it counts for the common folder only.
 
         Returns:
-            the pictures, and the deepest folder that holds all that was named.
+            the pictures, and the deepest folder that holds all that was named. A pattern stands for what it matches,
+            so that it makes no difference whether capcli or a shell expanded it.
 
         Raises:
             UsageError: if none is named, none of what is named exists or holds pictures, the list cannot be read, or
@@ -54,11 +55,12 @@ class InputOptions:
         found = find_pictures(
             named, listed=listed, recursive=self.recursive, include=self.include, exclude=self.exclude
         )
+        folders = [*found.named, *listed]
         if watched is not None:
             if not watched.is_dir():
                 raise UsageError(f"--watch needs a folder, and {watched} is none")
-            named.append(str(watched))
-        return found, common_folder([*named, *listed])
+            folders.append(str(watched))
+        return found, common_folder(folders)
 
     def look(self, folder: Path) -> list[Path]:
         """The pictures in a folder, which may be none."""
@@ -73,8 +75,14 @@ class InputOptions:
 def common_folder(paths: Sequence[str]) -> Path:
     """The deepest folder that holds all files and folders; the current drive where they lie on several."""
     # Without Path, which takes longer than all the rest where a list names very many.
-    folders = {path if os.path.isdir(path) else os.path.dirname(path) for path in paths}  # noqa: PTH112, PTH120
+    folders = {path if os.path.isdir(path) else _folder_of(path) for path in paths}  # noqa: PTH112
     try:
         return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))  # noqa: PTH100
     except ValueError:  # several drives
         return Path(Path.cwd().anchor)
+
+
+def _folder_of(file: str) -> str:
+    folder, name = os.path.split(file)
+    # To Path, which names pictures, a file is the same with a slash behind it.
+    return folder if name not in ("", ".") else str(Path(file).parent)

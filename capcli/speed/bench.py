@@ -5,15 +5,18 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from capcli.engines.choice import installed
+from capcli.errors import CapcliError, UnreadableImage
 from capcli.known import know_model
 from capcli.model.options import ModelOptions
 from capcli.pictures.find import find_pictures
+from capcli.pictures.read import read_picture
 from capcli.speed.machine import describe_machine
 from capcli.speed.made_pictures import write_pictures
 from capcli.speed.options import BenchOptions
@@ -113,7 +116,7 @@ def measure_machine(
     Raises:
         UsageError: if there are no pictures, or the model cannot compute there.
         ModelError: if there is no such model.
-        CapcliError: if a process that measures fails.
+        CapcliError: if none of the pictures can be read, or a process that measures fails.
     """
     know_model(model.model)
     encoder, encoder_text = _choose_encoder(model.model)
@@ -124,7 +127,7 @@ def measure_machine(
             write_pictures(folder, options.count)
         pictures = find_pictures([folder]).pictures[: options.count]
         work = Work(model, folder, len(pictures))
-        first = _first_caption(model, pictures[0])
+        first = _first_caption(model, _first_readable(pictures))
         time_command(first)
         rounds, found = [], dict[str, Any]()
         for number in range(options.rounds):
@@ -153,6 +156,14 @@ def _choose_encoder(model: str) -> tuple[str | None, str]:
         return None, f"{model} has no encoder of torchvision"
     name, side = encoder
     return name, f"{name} of {side} x {side} pixels in torch, float32"
+
+
+def _first_readable(pictures: Sequence[Path]) -> Path:
+    for picture in pictures:
+        with suppress(UnreadableImage):
+            read_picture(picture)
+            return picture
+    raise CapcliError(f"no picture can be read, such as {pictures[0]}")
 
 
 def _first_caption(model: ModelOptions, picture: Path) -> list[str]:

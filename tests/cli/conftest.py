@@ -15,6 +15,17 @@ def fake() -> FakeCaptioner:
 
 
 @pytest.fixture
+def closed_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables cannot be printed, as where a reader of the output went away."""
+
+    def print_table(*cells: object, **how: object) -> None:
+        raise BrokenPipeError
+
+    for user in ("table", "people_tables"):
+        monkeypatch.setattr(f"capcli.evaluation.{user}.print_table", print_table)
+
+
+@pytest.fixture
 def scored_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with a data set of five pictures in two splits, and captions of its test split."""
     (tmp_path / "data").mkdir()

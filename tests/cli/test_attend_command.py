@@ -346,6 +346,40 @@ def test_a_folder_where_a_drawing_would_go_is_told_at_the_start(attend: Attend, 
     assert files(folder / "out") == []
 
 
+@pytest.mark.parametrize("kind", ["grid", "overlays", "gif", "json"])
+def test_a_run_goes_on_with_drawings_among_the_photographs(attend: Attend, folder: Path, kind: str) -> None:
+    asked = ("in", "-r", "-o", "in/maps", "--as", kind, *SENTENCE)
+    attend(*asked)
+    whole = states(folder / "in")
+    result = attend(*asked, "--resume")
+    assert (result.exit_code, result.stderr) == (0, "capcli: captioned 0, skipped 3, failed 0\n")
+    assert states(folder / "in") == whole
+    save(folder / "in" / "maps" / "mine.png", 5)
+    assert attend(*asked, "--resume").stderr.startswith("capcli: captioned 1, skipped 3, failed 0")
+
+
+def test_the_page_of_one_picture_is_resumed(attend: Attend, folder: Path) -> None:
+    asked = ("in/a.jpg", "-o", "out", "--as", "html", *SENTENCE)
+    attend(*asked)
+    whole = states(folder / "out")
+    result = attend(*asked, "--resume")
+    assert (result.exit_code, states(folder / "out")) == (0, whole)
+    other = attend("in/a.jpg", "-o", "out", "--as", "html", "--caption", "a cat", "--resume")
+    assert (other.exit_code, "--resume-anyway goes on all the same" in other.stderr) == (2, True)
+    (folder / "out" / "a.html").unlink()
+    assert attend(*asked, "--resume").exit_code == 0
+    assert files(folder / "out") == ["a.html"]
+
+
+def test_drawings_alone_are_no_photographs_to_draw(attend: Attend, folder: Path) -> None:
+    attend("in", "-o", "maps", *SENTENCE)
+    result = attend("maps", "-o", "maps", *SENTENCE, "--resume")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "capcli: error: all pictures there are capcli's own drawings in maps; name photographs\n",
+    )
+
+
 @pytest.mark.parametrize("kind", ["grid", "overlays", "json"])
 def test_a_resumed_run_draws_what_is_missing(attend: Attend, folder: Path, kind: str) -> None:
     attend("in", "-r", "-o", "out", "--as", kind, *SENTENCE)
@@ -463,7 +497,7 @@ def test_no_picture_is_replaced_through_a_link(attend: Attend, folder: Path) -> 
         (["in", "--terminal", "--resume"], "--resume needs -o DIR, where the files so far are"),
         (
             ["in", "-o", "out", "--resume", "--as", "html"],
-            "--as html makes an index of all pictures, so --resume cannot go on with it; take --overwrite",
+            "--as html makes an index of several pictures, so --resume cannot go on with it; take --overwrite",
         ),
         (
             ["in", "-o", "out", "--terminal"],

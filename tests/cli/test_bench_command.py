@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from preloaded import ForkServer
 from typer.testing import CliRunner
 
@@ -28,6 +29,34 @@ def test_pictures_that_do_not_exist_are_one_line(tiny_checkpoint: Any, tmp_path:
     done = CliRunner().invoke(app, ["bench", *given])
     assert done.exit_code == 2
     assert "no such file or folder" in done.stderr
+
+
+@pytest.fixture
+def first_captions(tiny_checkpoint: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Has no turn taken, with a model at `tiny.safetensors`; the pictures that were to be captioned first."""
+    tiny_checkpoint("transformer").save(tmp_path / "tiny.safetensors")
+    pictures: list[str] = []
+    found = {"rate": 1.0, "peak": None, "failed": 1, "notes": [], "engine": "onnx", "device": "cpu", "beam_size": 3}
+
+    def time_command(arguments: Sequence[str]) -> tuple[bytes, float]:
+        pictures.append(Path(arguments[-1]).name)
+        return b"", 1.0
+
+    monkeypatch.setattr("capcli.speed.bench.time_command", time_command)
+    monkeypatch.setattr("capcli.speed.bench.take_turn", lambda name, work: found)
+    return pictures
+
+
+def test_the_first_caption_is_of_a_picture_that_can_be_read(tmp_path: Path, first_captions: list[str]) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_bytes(b"no picture")
+    given = ["--model", str(tmp_path / "tiny.safetensors"), "--pictures", str(tmp_path / "in"), "--rounds", "1"]
+    done = CliRunner().invoke(app, ["bench", *given])
+    assert (done.exit_code, first_captions) == (1, [])
+    assert "no picture can be read, such as " in done.stderr
+    Image.new("RGB", (9, 9)).save(tmp_path / "in" / "b.jpg")
+    done = CliRunner().invoke(app, ["bench", *given])
+    assert (done.exit_code, first_captions) == (0, ["b.jpg", "b.jpg"])
 
 
 @pytest.fixture

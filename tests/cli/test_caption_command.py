@@ -171,6 +171,19 @@ def test_a_resumed_run_skips_what_is_there(fake: FakeCaptioner, folder: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json", "tsv"])
+def test_a_resumed_run_of_other_pictures_keeps_a_last_row_without_a_line_end(
+    fake: FakeCaptioner, folder: Path, form: str
+) -> None:
+    rows = Path(f"rows.{form}")
+    run(fake, "0.png", "1.png", "-o", str(rows))
+    edited = rows.read_bytes().replace(b"brightness 1", b"my own words")
+    rows.write_bytes(edited.rstrip())
+    result = run(fake, "0.png", "-o", str(rows), "--resume")
+    assert (result.exit_code, rows.read_bytes()) == (0, edited)
+    assert (f"{rows}: the last row has no line end" in result.stderr) == (form == "tsv")
+
+
 def test_a_resumed_batch_is_cut_where_it_was(fake: FakeCaptioner, folder: Path) -> None:
     batches = ["--batch-size", "3", "--format", "jsonl"]
     run(fake, ".", *batches, "-o", "whole.jsonl")

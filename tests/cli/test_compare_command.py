@@ -26,6 +26,12 @@ def test_two_files_are_compared(scored_folder: Path) -> None:
     assert json.loads(Path("c.json").read_text())["differences"]["length"]["difference"] == 3
 
 
+@pytest.mark.usefixtures("closed_stdout")
+def test_the_report_is_written_where_nobody_reads_the_table(scored_folder: Path) -> None:
+    assert run("said.jsonl", "said.jsonl", *REFERENCES, "-o", "c.json").exit_code != 0
+    assert "differences" in json.loads(Path("c.json").read_text())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

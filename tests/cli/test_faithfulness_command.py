@@ -53,6 +53,12 @@ def test_all_methods_are_measured_on_the_dev_split(run: Run) -> None:
     assert ElementTree.parse("out/faithfulness.svg").getroot().tag.endswith("svg")
 
 
+@pytest.mark.usefixtures("closed_stdout")
+def test_figures_are_written_where_nobody_reads_the_table(run: Run) -> None:
+    assert run("data/captions.csv", "--method", "attention", "--pictures", "1", "-o", "out").exit_code != 0
+    assert {file.name for file in Path("out").iterdir()} == {"faithfulness.json", "faithfulness.svg"}
+
+
 def test_one_method_some_pictures_of_another_split(run: Run) -> None:
     arguments = ("data/captions.csv", "--method", "attention", "--split", "all", "--pictures", "5")
     done = run(*arguments)

@@ -67,6 +67,12 @@ def test_ratings_are_reported_as_a_table_as_json_as_csv_and_as_a_page(folder: Pa
     assert (again.exit_code, again.stderr) == (2, "capcli: error: -o r.json exists; --overwrite replaces it\n")
 
 
+@pytest.mark.usefixtures("closed_stdout")
+def test_reports_of_ratings_are_written_where_nobody_reads_the_tables(folder: Path) -> None:
+    assert score("-o", "r.json").exit_code != 0
+    assert "means" in json.loads(Path("r.json").read_text())
+
+
 def test_ratings_need_no_references_and_no_captions(folder: Path) -> None:
     done = score()
     assert (done.exit_code, done.stderr) == (0, "")

@@ -135,6 +135,12 @@ def test_a_report_that_is_there_is_replaced_only_if_that_is_asked_for(scored_fol
     }
 
 
+@pytest.mark.usefixtures("closed_stdout")
+def test_reports_are_written_where_nobody_reads_the_table(scored_folder: Path) -> None:
+    assert run(*SAID, "-o", "r.json", "--per-image", "i.csv", "--html", "r.html").exit_code != 0
+    assert all(Path(name).stat().st_size for name in ("r.json", "i.csv", "r.html"))
+
+
 def test_every_option_is_one_of_the_command() -> None:
     help_text = CliRunner().invoke(app, ["score", "--help"], env={"COLUMNS": "200"}).stdout
     for options in (ReferenceOptions, ScoringOptions, ReportOptions):

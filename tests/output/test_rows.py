@@ -126,6 +126,67 @@ def test_a_file_that_an_editor_saved_is_gone_on_with_in_its_way(
             assert (tmp_path / "rows").read_bytes() == whole
 
 
+@every_format
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=repr)
+def test_a_last_row_that_lacks_only_its_line_end_stays(tmp_path: Path, form: str, newline: bytes) -> None:
+    edited = write(tmp_path / "rows", form, UNCERTAIN, CAPTIONED).replace(b"A dog runs.", b"My dog runs.")
+    edited = edited.replace(b"\n", newline)
+    (tmp_path / "rows").write_bytes(edited.removesuffix(FORMATS[form].end.replace(b"\n", newline)).rstrip(b"\r\n"))
+    with opened(tmp_path / "rows", form, resume=True) as rows:
+        # Of a text without its line end nothing tells whether it is whole.
+        doubtful = form in ("text", "tsv")
+        assert rows.state(CAPTIONED.path) is (None if doubtful else State.CAPTIONED)
+        assert [f"{CAPTIONED.path}\tMy dog runs." in note for note in rows.notes] == [True] * doubtful
+    assert (tmp_path / "rows").read_bytes() == edited
+
+
+@pytest.mark.parametrize("form", ["text", "tsv"])
+def test_a_row_that_may_be_half_is_replaced_once_its_picture_is_captioned(tmp_path: Path, form: str) -> None:
+    whole = write(tmp_path / "rows", form, UNCERTAIN, CAPTIONED)
+    (tmp_path / "rows").write_bytes(whole[:-6])
+    assert write(tmp_path / "rows", form, CAPTIONED, resume=True) == whole
+
+
+@pytest.mark.parametrize(
+    ("last", "state", "kept"),
+    [
+        (b"a.jpg,My dog.,[],0.5,,base,,,", State.CAPTIONED, True),
+        (b"a.jpg,My dog.,[],0.5,,base,,", None, False),
+        (b"a.jpg,My dog.,[],0.5,,ba", None, False),
+        (b"a.jpg,,,,,,,,", None, False),
+        (b"a.jpg,,,,,,,,cannot be re", None, True),
+    ],
+)
+def test_a_csv_loses_its_last_row_only_where_it_is_half_a_row(
+    tmp_path: Path, last: bytes, state: State | None, kept: bool
+) -> None:
+    before = write(tmp_path / "rows", "csv", UNCERTAIN)
+    (tmp_path / "rows").write_bytes(before + last)
+    with opened(tmp_path / "rows", "csv", resume=True) as rows:
+        assert rows.state(Path("a.jpg")) is state
+        assert [last.decode() in note for note in rows.notes] == [True] * (state is None)
+    assert (tmp_path / "rows").read_bytes() == before + (last + b"\n" if kept else b"")
+
+
+def test_keywords_at_the_end_of_a_csv_are_whole_or_none(tmp_path: Path) -> None:
+    format = FORMATS["csv"](with_keywords=True)
+    row = b'a.jpg,My dog.,[],0.5,,base,,,,"[{""word"": ""dog""}]"'
+    for cut in range(len(row)):
+        (tmp_path / "rows").write_bytes(format.begin + row[: len(row) - cut])
+        with RowFile(tmp_path / "rows", format, resume=True) as rows:
+            assert rows.state(Path("a.jpg")) is (None if cut else State.CAPTIONED)
+
+
+def test_a_quotation_mark_too_few_in_a_csv_costs_no_row(tmp_path: Path) -> None:
+    commas = Result(Path("a,b.jpg"), ("A dog.",), (0.5,), "base")
+    whole = write(tmp_path / "rows", "csv", UNCERTAIN, commas, CAPTIONED)
+    for edited in (whole.replace(b'b.jpg"', b"b.jpg"), whole.replace(b",A dog.,", b',A 5" dog.,')):
+        (tmp_path / "rows").write_bytes(edited)
+        with pytest.raises(UsageError, match="does not hold rows of this format"):
+            opened(tmp_path / "rows", "csv", resume=True)
+        assert (tmp_path / "rows").read_bytes() == edited
+
+
 def spreadsheet(content: bytes, columns: Sequence[str] = COLUMNS, separator: str = ";", filled: bool = True) -> bytes:
     """A CSV of capcli's as a spreadsheet saves it: `filled` says whether it separates empty cells at a row's end."""
     header, *records = csv.reader(io.StringIO(content.decode(), newline=""))

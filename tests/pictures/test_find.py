@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import glob
 import os
 import sys
 import tracemalloc
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from capcli.errors import UsageError
 from capcli.pictures.find import Found, by_folder, find_pictures
+from capcli.pictures.options import InputOptions
 from capcli.pictures.search import natural
 
 
@@ -195,6 +197,26 @@ def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str,
     assert names(find_pictures([tmp_path / pattern]), tmp_path) == expected
     monkeypatch.chdir(tmp_path)
     assert [path.as_posix() for path in find_pictures([pattern]).pictures] == expected
+
+
+@pytest.mark.parametrize("pattern", ["p*/c*.jpg", "p?", "**/c*.jpg", "p1/**/*.jpg", "p[2]/cat.jpg"])
+def test_a_pattern_has_the_common_folder_of_what_it_matches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    make(tmp_path, "p1/cat.jpg", "p1/deep/cow.jpg", "p2/cat.jpg")
+    monkeypatch.chdir(tmp_path)
+    quoted, base = InputOptions(recursive=True).find([pattern])
+    expanded, expanded_base = InputOptions(recursive=True).find(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    assert (sorted(quoted.pictures), base) == (sorted(expanded.pictures), expanded_base)
+    assert all(picture.absolute().is_relative_to(base) for picture in quoted.pictures)
+
+
+@pytest.mark.parametrize("end", ["/", "//", "/."])
+def test_a_slash_behind_a_file_leaves_its_folder_as_it_is(tmp_path: Path, end: str) -> None:
+    make(tmp_path, "cat.jpg")
+    (tmp_path / "list").write_text(f"{tmp_path}/cat.jpg{end}\n")
+    found, base = InputOptions(from_file=str(tmp_path / "list")).find([])
+    assert (found.pictures, base) == ([tmp_path / "cat.jpg"], tmp_path)
 
 
 def test_a_file_of_that_very_name_goes_before_the_pattern(tmp_path: Path) -> None:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import BinaryIO
 
 from capcli.output import Result, State
+
+
+class Ending(Enum):
+    """What the last row of a file may be, where its line end is missing."""
+
+    WHOLE = "a row"
+    DOUBTFUL = "a row, or the first part of one"
+    TORN = "the first part of a row"
 
 
 class Format:
@@ -16,6 +25,7 @@ class Format:
     Attributes:
         begin: what a file begins with.
         between: what parts two rows.
+        row_end: what every row ends with.
         end: what follows the last row; it is overwritten when another row comes.
 
     Args:
@@ -25,6 +35,7 @@ class Format:
 
     begin = b""
     between = b""
+    row_end = b"\n"
     end = b""
 
     def __init__(self, *, with_keywords: bool = False, with_review: bool = False) -> None:
@@ -68,14 +79,24 @@ class Format:
             return self
         return Saved(self, mark + self.begin.replace(b"\n", newline), newline)
 
-    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
-        """Whether what follows the last whole row may be a row that was broken off.
+    def strip(self, fragment: bytes) -> bytes:
+        """The row in what follows the last whole row, without what parts rows and what ends one."""
+        return fragment
+
+    def judge(self, row: bytes, *, first: bool) -> Ending | None:
+        """What the last row of a file may be that has no line end; None for something else than a row.
 
         Args:
-            fragment: those bytes, never none.
-            first: whether there is no whole row.
+            row: without its line end.
+            first: whether there is no other row.
         """
-        return b"\n" not in fragment
+        if b"\n" in row:
+            return None
+        try:
+            self.read(row)
+        except ValueError:
+            return Ending.TORN
+        return Ending.DOUBTFUL
 
 
 class Saved(Format):
@@ -90,7 +111,8 @@ class Saved(Format):
     def __init__(self, format: Format, begin: bytes, newline: bytes) -> None:
         self._format, self._newline = format, newline
         self.begin = begin
-        self.between, self.end = (part.replace(b"\n", newline) for part in (format.between, format.end))
+        parts = (format.between, format.row_end, format.end)
+        self.between, self.row_end, self.end = (part.replace(b"\n", newline) for part in parts)
 
     def encode(self, result: Result) -> bytes | None:
         row = self._format.encode(result)
@@ -102,5 +124,8 @@ class Saved(Format):
     def rows(self, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         return self._format.rows(file)
 
-    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
-        return self._format.may_be_torn(fragment.replace(self._newline, b"\n"), first=first)
+    def strip(self, fragment: bytes) -> bytes:
+        return self._format.strip(fragment.removeprefix(self.between).removesuffix(self._newline[:-1]))
+
+    def judge(self, row: bytes, *, first: bool) -> Ending | None:
+        return self._format.judge(row, first=first)

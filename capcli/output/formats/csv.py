@@ -7,13 +7,14 @@ import csv
 import functools
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from capcli.datasets.separated import read_header
 from capcli.files.csv import encode_record
 from capcli.output import Result, State
-from capcli.output.formats.contract import Format, Saved
+from capcli.output.formats.contract import Ending, Format, Saved
 
 if TYPE_CHECKING:
     import _csv
@@ -40,10 +41,7 @@ class Csv(Format):
         return _record(result, self._columns, ",")
 
     def read(self, row: bytes) -> tuple[str, State]:
-        cells = _cells(row.decode("utf-8", "surrogateescape"), ",")
-        if len(cells) != len(self._columns):
-            raise ValueError(f"a record has {len(self._columns)} fields")
-        return self._state(cells)
+        return self._state(self._split(row))
 
     def continuing(self, head: bytes) -> Format:
         """The same table as a spreadsheet saved it: by another separator, in another order, with more columns."""
@@ -69,9 +67,43 @@ class Csv(Format):
                 yield record, end
                 record = b""
 
-    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
+    def judge(self, row: bytes, *, first: bool) -> Ending | None:
+        if self._goes_on(row):
+            return None
+        try:
+            cells = self._split(row)
+        except ValueError:
+            return Ending.TORN
+        fields = dict(zip(self._columns, cells, strict=False))
+        if not (fields.get("path") and (fields.get("caption") or fields.get("error"))):
+            return Ending.TORN
+        last = self._columns[-1]
+        # Behind a caption there is no error, and half a list is none.
+        ended = not fields.get(last) if last == "error" else last == "keywords" and _is_list(fields.get(last, ""))
+        return Ending.WHOLE if ended and len(cells) >= len(self._columns) else Ending.DOUBTFUL
+
+    def _goes_on(self, row: bytes) -> bool:
+        """Whether a row without a line end holds more than one, because a quotation mark was put in or left out."""
         # A line break within a row stands in a name, which then is in quotes from the row's beginning on.
-        return fragment.startswith(b'"') or super().may_be_torn(fragment, first=first)
+        name = re.match(rb'"(?:[^"]|"")*', row)
+        rest = row[name.end() :] if name else row
+        if rest or name is None:
+            return b"\n" in rest
+        return any(self._reads(line) for line in row.split(b"\n")[1:])
+
+    def _reads(self, row: bytes) -> bool:
+        try:
+            self.read(row)
+        except ValueError:
+            return False
+        return True
+
+    def _split(self, row: bytes) -> list[str]:
+        """The cells of a record; raises ValueError where they are too few or too many."""
+        cells = _cells(row.decode("utf-8", "surrogateescape"), ",")
+        if len(cells) != len(self._columns):
+            raise ValueError(f"a record has {len(self._columns)} fields")
+        return cells
 
     def _state(self, cells: Sequence[str]) -> tuple[str, State]:
         path, error, uncertain = (cells[place] for place in self._places)
@@ -97,15 +129,18 @@ class _Table(Csv):
         return _record(result, self._columns, self._separator)
 
     def read(self, row: bytes) -> tuple[str, State]:
+        cells = self._split(row)
+        # Spreadsheets may leave out what separates empty cells at the end.
+        return self._state([*cells, *[""] * (len(self._columns) - len(cells))])
+
+    def _split(self, row: bytes) -> list[str]:
         try:
             cells = _cells(row.decode(), self._separator)
         except UnicodeDecodeError:
             raise ValueError("it is not in UTF-8") from None
         if any(cells[len(self._columns) :]):
             raise ValueError(f"a record has at most {len(self._columns)} fields")
-        # Spreadsheets may leave out what separates empty cells at the end.
-        cells += [""] * (len(self._columns) - len(cells))
-        return self._state(cells)
+        return cells
 
 
 def _record(result: Result, columns: Sequence[str], separator: str) -> bytes:
@@ -123,6 +158,13 @@ def _cells(record: str, separator: str) -> list[str]:
     except csv.Error as error:
         raise ValueError(str(error)) from None
     return cells
+
+
+def _is_list(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), list)
+    except ValueError:
+        return False
 
 
 @functools.lru_cache

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from capcli.files.json import dumps
 from capcli.output import Result, State
-from capcli.output.formats.contract import Format
+from capcli.output.formats.contract import Ending, Format
 
 
 class JsonLines(Format):
@@ -34,10 +34,14 @@ class JsonLines(Format):
             return fields["path"], State.FAILED
         raise ValueError(_NO_ROW)
 
-    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
-        row = fragment.removeprefix(self.between)
-        ours = row.startswith(self.start) or self.start.startswith(row)
-        return ours and super().may_be_torn(row, first=first)
+    def judge(self, row: bytes, *, first: bool) -> Ending | None:
+        try:
+            self.read(row)
+        except ValueError:
+            ours = row.startswith(self.start) or self.start.startswith(row)
+            return Ending.TORN if ours and b"\n" not in row else None
+        # An object that is broken off lacks its last brace.
+        return Ending.WHOLE
 
 
 class JsonArray(JsonLines):
@@ -45,6 +49,7 @@ class JsonArray(JsonLines):
 
     begin = b"[\n"
     between = b",\n"
+    row_end = b""
     end = b"\n]\n"
 
     def encode(self, result: Result) -> bytes | None:
@@ -55,6 +60,9 @@ class JsonArray(JsonLines):
             row = line.rstrip(b",\r\n")
             if row and row != b"]":
                 yield row, end - len(line) + len(row)
+
+    def strip(self, fragment: bytes) -> bytes:
+        return fragment.removeprefix(self.between).rstrip(b",\r\n")
 
 
 class Coco(JsonArray):

@@ -11,7 +11,7 @@ import os
 from capcli.files.names import escape
 from capcli.files.text_row import KEYWORDS, UNCERTAIN, read_text_row
 from capcli.output import Result, State
-from capcli.output.formats.contract import Format
+from capcli.output.formats.contract import Ending, Format
 
 
 class Text(Format):
@@ -28,9 +28,10 @@ class Text(Format):
             raise ValueError("a row has a caption")
         return path, State.UNCERTAIN if uncertain else State.CAPTIONED
 
-    def may_be_torn(self, fragment: bytes, *, first: bool) -> bool:
-        # Of the first row of a text nothing tells that it is one.
-        return not first and super().may_be_torn(fragment, first=first)
+    def judge(self, row: bytes, *, first: bool) -> Ending | None:
+        ending = super().judge(row, first=first)
+        # Of half of the first row of a text nothing tells that it is one.
+        return None if first and ending is Ending.TORN else ending
 
 
 class Sentences(Format):
