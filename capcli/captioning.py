@@ -27,7 +27,7 @@ from capcli.pictures.spelling import respell
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_OVERSHOOT = 0.5
+_OVERSHOOT = 0.25
 """How far the samples of a float array may lie outside 0 to 1."""
 
 Picture = str | Path | Image.Image | AnyArray
@@ -280,6 +280,9 @@ class BaseCaptioner(_Unmatched, ABC):
         if not isinstance(image, (str, Path, Image.Image)):
             raise UsageError(f"a picture is a path, a PIL image or an array, not {type(image).__name__}")
         if isinstance(image, Image.Image):
+            if 0 in image.size:
+                width, height = image.size
+                raise UnreadableImage(getattr(image, "filename", "") or "image", f"has {width} x {height} pixels")
             try:
                 return to_array(upright_rgb(image), self.size, proportions=self.keeps_proportions)
             except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
@@ -318,6 +321,8 @@ def _from_array(array: AnyArray) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
         raise UnreadableImage("array", f"has shape {array.shape}, not height x width (x 3)")
     if array.dtype.kind == "f":
+        if np.isnan(array).all():
+            raise UnreadableImage("array", "has no number in it, only NaN")
         known = np.nan_to_num(array, posinf=1, neginf=0)
         lowest, highest = known.min(), known.max()
         # A little beyond is what resizing leaves; more is another scale, and would be seen as black or white.

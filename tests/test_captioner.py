@@ -96,6 +96,7 @@ def test_arrays_of_every_kind(captioner: Captioner) -> None:
         (np.linspace(0, 255, 16, dtype=np.float32).reshape(4, 4), "from 0 to 255"),
         (np.linspace(-2.1, 2.6, 48).reshape(4, 4, 3), "from -2.1 to 2.6"),
         (np.linspace(-1, 1, 48).reshape(4, 4, 3), "from -1 to 1"),
+        (np.linspace(-0.5, 0.5, 48).reshape(4, 4, 3), "from -0.5 to 0.5"),
     ],
 )
 def test_floats_of_another_scale_are_refused_in_one_line(captioner: Captioner, array: np.ndarray, scale: str) -> None:
@@ -110,6 +111,13 @@ def test_floats_a_little_beyond_are_those_of_a_resized_picture(captioner: Captio
     assert captioner.caption(array * 1.1 - 0.05).text == captioner.caption(stretched).text
 
 
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
+def test_a_picture_without_pixels_is_refused(captioner: Captioner, size: tuple[int, int]) -> None:
+    for question in (captioner.caption, captioner.attend):
+        with pytest.raises(UnreadableImage, match=f"image: has {size[0]} x {size[1]} pixels"):
+            question(Image.new("RGB", size))
+
+
 def test_a_path_may_be_a_url(captioner: Captioner, files: list[Path]) -> None:
     assert captioner.caption(files[0].absolute().as_uri()).text == captioner.caption(files[0]).text
 
@@ -117,7 +125,7 @@ def test_a_path_may_be_a_url(captioner: Captioner, files: list[Path]) -> None:
 @pytest.mark.parametrize(
     "array",
     [np.zeros((2, 4, 4, 3), np.uint8), np.zeros(9, np.uint8), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8),
-     np.zeros((4, 4, 3), np.int64), np.zeros((4, 4), object)],
+     np.zeros((4, 4, 3), np.int64), np.zeros((4, 4), object), np.full((4, 4, 3), np.nan)],
 )  # fmt: skip
 def test_arrays_that_are_no_pictures(captioner: Captioner, array: np.ndarray) -> None:
     with pytest.raises(UnreadableImage, match="array: has"):

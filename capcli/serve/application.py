@@ -72,6 +72,8 @@ def make_application(
             Exception: _answer_fault,
         },
     )  # fmt: skip
+    # A redirection would be an answer without a sentence.
+    app.router.redirect_slashes = False
     return _Door(app, guard, metrics, {route.path for route in routes}, observer or Observer())
 
 
@@ -206,4 +208,6 @@ def _answer_fault(request: Request, error: Exception) -> Response:
 
 def _answer_http(request: Request, error: Any) -> Response:
     sentences = {404: "there is nothing at this path", 405: "this path takes another method"}
-    return _refusal(Refused(error.status_code, sentences.get(error.status_code, str(error.detail))))
+    answer = _refusal(Refused(error.status_code, sentences.get(error.status_code, str(error.detail))))
+    answer.headers.update(error.headers or {})
+    return answer

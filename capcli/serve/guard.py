@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -19,19 +19,20 @@ class Guard:
 
     Args:
         token: the secret that requests bring; None where this computer alone can ask.
-        hosts: what Host may be, so that no name that was made to lead here does; None where anything may.
+        hosts: what Host may be, the server's own address first, so that no name that was made to lead here does; None
+            where anything may.
     """
 
-    def __init__(self, token: str | None, hosts: Collection[str] | None) -> None:
+    def __init__(self, token: str | None, hosts: Sequence[str] | None) -> None:
         self._token = None if token is None else token.encode()
-        self._hosts = None if hosts is None else frozenset(hosts)
+        self._hosts = hosts
 
     def check(self, scope: Scope) -> None:
         """Raises Refused for a request that may not be answered."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if self._hosts is not None and (len(hosts) != 1 or hosts[0].lower() not in self._hosts):
-            raise Refused(421, f"this server answers at its own address alone: http://{min(self._hosts)}")
+            raise Refused(421, f"this server answers at its own address alone: http://{self._hosts[0]}")
         if self._token is None:
             self._check_site(headers, hosts)
         elif scope["path"] != OPEN:

@@ -35,6 +35,9 @@ def _tell(picture: Seen, wish: Wish) -> dict[str, object]:
     if picture.caption is None:
         return {"name": picture.name, "error": picture.error.reason if picture.error else ""}
     chosen = tuple(word for word in picture.caption.words if not wish.words or word.text in wish.words)
+    if wish.words and not chosen:
+        which = ", ".join(sorted(wish.words))
+        return {"name": picture.name, "error": f"none of {which} is in its caption, '{picture.caption.text}'"}
     caption = dataclasses.replace(picture.caption, words=chosen)
     result: dict[str, Any] = {"name": picture.name, **tell_weights(caption, size=picture.size, heads=False)}
     if picture.view is not None:

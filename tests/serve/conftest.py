@@ -52,7 +52,7 @@ def make_client(fake: FakeCaptioner, pool: ReadingPool) -> Iterator[Client]:
             max_pixels=options.max_pixels,
             metrics=metrics,
         )
-        app = make_application(desk, options, Guard(token, {HOST}), metrics)
+        app = make_application(desk, options, Guard(token, [HOST, "0.example:1"]), metrics)
         client = TestClient(app, base_url=f"http://{HOST}")
         opened.append(client.__enter__())
         return client

@@ -177,8 +177,10 @@ def test_a_form_without_its_end_is_refused(client: TestClient) -> None:
 
 
 def test_no_path_and_no_method_but_these(client: TestClient) -> None:
-    assert error_of(client.get("/v1/captions"))[0] == 405
+    wrong = client.get("/v1/captions")
+    assert (error_of(wrong)[0], wrong.headers["allow"]) == (405, "POST")
     assert error_of(client.get("/"))[0] == 404
+    assert error_of(client.post("/v1/captions/", json={"image": in_base64(png())}, follow_redirects=False))[0] == 404
 
 
 def test_too_many_bytes_are_refused_whether_they_are_announced_or_not(make_client: Client) -> None:

@@ -36,6 +36,8 @@ def test_no_page_of_another_site_and_no_other_name_leads_here(
 ) -> None:
     answer = client.post("/v1/captions", json={"image": in_base64(png())}, headers=headers)
     assert answer.status_code == code
+    if code == 421:
+        assert error_of(answer)[1] == "this server answers at its own address alone: http://127.0.0.1:8766"
     if code != 200:
         error_of(answer)
         for path in ("/healthz", "/metrics", "/v1/models"):

@@ -73,6 +73,16 @@ def test_only_the_words_that_were_named_are_told(make_client: Client, captioner:
     assert [word["word"] for word in result["words"]] == ["dog"]
 
 
+def test_a_caption_without_any_word_that_was_named_has_an_error(
+    make_client: Client, captioner: Captioner, picture: bytes
+) -> None:
+    client = make_client(captioner)
+    sent = {"image": in_base64(picture), "caption": "the dog runs", "words": "zebra,ball"}
+    (result,) = client.post("/v1/heatmaps", json=sent).json()["results"]
+    assert result["error"] == "none of ball, zebra is in its caption, 'the dog runs'"
+    assert "words" not in result
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
