@@ -32,6 +32,11 @@ COLUMNS = (
 )
 
 
+def say(text: str) -> None:
+    """Prints one line on stderr; no name in it can steer the terminal."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
 class TrainingLog:
     """Appends rows to `log.csv` and shows progress on stderr.
 
@@ -73,14 +78,13 @@ class TrainingLog:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Prints one line on stderr; no name in it can steer the terminal."""
+        """`say`, above the progress bar."""
         if self._quiet:
             return
-        text = printable(text)
         if self._console.is_terminal:
-            self._console.print(text, highlight=False, markup=False)
+            self._console.print(printable(text), highlight=False, markup=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text)
 
     def begin(self, description: str, total: int, done: int = 0) -> None:
         """Starts a progress bar of `total` pictures."""

@@ -10,7 +10,7 @@ import torch
 from capcli.modelfile.checkpoint import Checkpoint
 from capcli.modelfile.pruning import hold
 from capcli.training.corpus import Corpus
-from capcli.training.log import TrainingLog
+from capcli.training.log import TrainingLog, say
 from capcli.training.observer import Observer
 from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
@@ -87,6 +87,9 @@ class Trainer:
         """
         state = self.state
         if state.position.done:
+            if self._processes.first:
+                # It would not know pictures that were changed under their names.
+                say(f"{self.setup.folder} holds this run, finished, and its model is taken; --run DIR trains anew")
             return state.load_best()
         with TrainingLog(self.setup.folder / LOG_FILE, state.log_from, quiet=not self._processes.first) as log:
             while not state.position.done:

@@ -286,11 +286,15 @@ def test_captioner_and_discriminator_learn_at_rates_of_their_own(
     assert all(0 <= accuracy <= 1 for accuracy in accuracies)
 
 
-def test_a_finished_run_stays_as_it_is(recipe: Callable[..., Recipe], data: Path, tmp_path: Path) -> None:
+def test_a_finished_run_stays_as_it_is_and_says_so(
+    recipe: Callable[..., Recipe], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     chosen = recipe(CACHED)
     first = trainer(chosen, data, tmp_path).run()
     before = rows(tmp_path)
+    assert "finished" not in capsys.readouterr().err
     again = trainer(chosen, data, tmp_path).run()
+    assert "holds this run, finished, and its model is taken; --run DIR trains anew" in capsys.readouterr().err
     assert rows(tmp_path) == before
     expected, found = first.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
