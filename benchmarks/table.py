@@ -128,6 +128,7 @@ def run(
     from capcli.training.loop import Trainer
     from capcli.training.recipe_reader import read_recipe
     from capcli.training.run_folder import lock_run_folder
+    from capcli.version import __version__
 
     start = Checkpoint.load(find_model(BASE)) if name in (BASE, *OBJECTIVES) else None
     recipe = replace(read_recipe(find_recipe(name), start), seed=seed)
@@ -163,7 +164,8 @@ def run(
     hypotheses = captions(checkpoint, test, beam, cache)
     judged = {place: dev_score(checkpoint, items, beam, cache) for place, items in judges.items()}
     row = {
-        "recipe": name, "seed": seed, **({"more": on} if on else {}),
+        "recipe": name, **({"capcli": __version__} if name == BASE else {}),
+        "seed": seed, **({"more": on} if on else {}),
         "beam": beam, "dev": chosen, "test": scores(test, hypotheses), **({"judged": judged} if judged else {}),
         **({"gain": gain(test, hypotheses, cache)} if name in OBJECTIVES else {}),
         "core_minutes": core_minutes, "threads": torch.get_num_threads(),
@@ -296,13 +298,18 @@ def table(runs: Sequence[dict[str, Any]], names: Sequence[str], rates: dict[str,
             continue
         parts = recipe_runs[0]["parameters"]
         lines.append([
-            f"`{name}`", str(len(recipe_runs)), str(recipe_runs[0]["beam"]),
+            title(recipe_runs[0]), str(len(recipe_runs)), str(recipe_runs[0]["beam"]),
             *(spread([run["test"][figure] for run in recipe_runs]) for figure in figures),
             f"{parts['decoder'] / 1e6:.1f} M",
             f"{rates[name]:.1f}" if name in rates else "",
             taken(recipe_runs),
         ])  # fmt: skip
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def title(run: dict[str, Any]) -> str:
+    """The recipe of a run; with `base`, which each version may ship anew, also the version."""
+    return f"`{run['recipe']}`" + (f" of capcli {run['capcli']}" if "capcli" in run else "")
 
 
 def judged_elsewhere(runs: Sequence[dict[str, Any]]) -> str:
@@ -312,7 +319,7 @@ def judged_elsewhere(runs: Sequence[dict[str, Any]]) -> str:
     lines = [[*head, "core minutes"], ["---"] * (len(head) + 1)]
     lines += [
         [
-            f"`{run['recipe']}`",
+            title(run),
             "" if run["recipe"] == BASE else "all" if run.get("more") else "Flickr8k",
             str(run["beam"]),
             *(f"{run['test'][figure]:.3f}" for figure in MAIN_FIGURES),
@@ -344,7 +351,7 @@ def added(runs: Sequence[dict[str, Any]]) -> str:
         first = recipe_runs[0]
         gains = [first["gain"][figure] for figure in GAINED] if "gain" in first else []
         lines.append([
-            f"`{name}`", str(len(recipe_runs)), str(first["beam"]),
+            title(first), str(len(recipe_runs)), str(first["beam"]),
             *(spread([run["test"][figure] for run in recipe_runs]) for figure in MAIN_FIGURES),
             *(f"{value:+.3f} ({low:.3f} to {high:.3f})" for value, low, high in gains),
             *[""] * (len(GAINED) - len(gains)),

@@ -14,6 +14,8 @@ import pytest
 from cogapp import Cog
 from documents import REPOSITORY
 
+from capcli.modelfile.header import read_header
+from capcli.modelfile.shipped import find_model
 from capcli.version import __version__
 
 FILES = documents.documents()
@@ -49,6 +51,12 @@ def test_readme_is_short():
 
 def test_every_page_has_its_place():
     assert {page.stem for page in (REPOSITORY / "docs").glob("*.md")} == PAGES
+
+
+def test_the_help_names_the_longest_caption_of_base():
+    longest = read_header(find_model("base")).described["decoder"]["max_length"]
+    (option,) = (option for option in option_tables.options_of("caption") if "--max-length" in option.names)
+    assert f"base allows {longest}." in option.text
 
 
 def test_commands_of_capcli_are_taken_as_they_stand():

@@ -50,7 +50,7 @@ class Facts:
 
     @property
     def history(self) -> History:
-        """What it was trained on, made from and measured at."""
+        """What it was chosen on, made from and measured at."""
         return History(self.header.described)
 
     @property
@@ -102,7 +102,7 @@ class Facts:
             "parameters": self.weights.parameters,
             "zeros": self.weights.zeros,
             "vocabulary": self.words,
-            "trained_on": self.history.trained_on,
+            "chosen_on": self.history.chosen_on,
             **{part: described.get(part) for part in ("encoder", "decoder", "matcher", "calibration")},
             "decoding": self._decoding or None,
             "scores": self.history.scores,

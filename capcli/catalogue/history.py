@@ -1,4 +1,4 @@
-"""What a model file says that it was trained on, made from and measured at; nobody has checked it."""
+"""What a model file says that it was chosen on, made from and measured at; nobody has checked it."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class History:
         return _figures(self.described["scores"])
 
     @property
-    def trained_on(self) -> list[str]:
-        """Data sets whose dev or held-out pictures it has figures of, as training takes them of all of its own, and
-        those it was fine-tuned on.
+    def chosen_on(self) -> list[str]:
+        """Data sets whose dev or held-out pictures it has figures of, because these chose its weights, and those it was
+        fine-tuned on. It may have learnt from more.
         """
         scores = _figures(self.origin.get("scores")) or self.scores
         parts = (_part_of(name) for name in scores)

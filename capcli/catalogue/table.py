@@ -30,12 +30,12 @@ def megabytes(size: int) -> str:
 
 def print_list(models: Sequence[Facts]) -> None:
     """Prints a line for each model to stdout."""
-    columns = ("name", "size", "SHA-256", "trained on", "dev CIDEr-D", "test CIDEr-D")
+    columns = ("name", "size", "SHA-256", "chosen on", "dev CIDEr-D", "test CIDEr-D")
     rows = []
     for model in models:
         known = (score(model.history.best_known(part)) for part in ("dev", "test"))
         rows.append(
-            (model.label, megabytes(model.size), model.sha256[:_SHORT], ", ".join(model.history.trained_on), *known)
+            (model.label, megabytes(model.size), model.sha256[:_SHORT], ", ".join(model.history.chosen_on), *known)
         )
     print_table("", columns, rows, numbers=("size", "dev CIDEr-D", "test CIDEr-D"))
 
@@ -52,7 +52,7 @@ def print_facts(facts: Facts) -> None:
         *([("matcher", facts.matcher)] if facts.matcher else []),
         ("vocabulary", f"{facts.words:,} words"),
         ("decoding", facts.decoding),
-        ("trained on", ", ".join(history.trained_on) or "not said"),
+        ("chosen on", ", ".join(history.chosen_on) or "not said"),
         ("recipe", _recipe(history.recipe)),
     ]
     if history.origin:

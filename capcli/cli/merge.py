@@ -16,7 +16,7 @@ from capcli.output.options import MergeOptions
 def merge(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="What to make.", parser=path)],
     shards: Annotated[
-        list[Path], typer.Argument(metavar="SHARDS...", help="All outputs of `capcli caption --shard`.", parser=path)
+        list[Path], typer.Argument(metavar="SHARDS", help="All outputs of `capcli caption --shard`.", parser=path)
     ],
     *,
     how: dict[str, Any],

@@ -15,6 +15,7 @@ from capcli.cli.reports import publish_measured
 from capcli.compression.options import MeasureOptions
 from capcli.errors import ModelError, UsageError
 from capcli.evaluation.options import CalibrationOptions
+from capcli.model.options import ModelOptions
 from capcli.modelfile.shipped import find_model, is_repository, shipped_models
 
 app = typer.Typer(cls=PlainGroup, help="List, show, verify, compare and pull models.", no_args_is_help=True)
@@ -31,7 +32,7 @@ def list_models(
     pulled: Annotated[bool, typer.Option("--pulled", help="List captioners of Hugging Face on this machine.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """List the models that ship: size, hash, what they were trained on, and CIDEr-D on dev and test pictures.
+    """List the models that ship: size, hash, data sets that chose their weights, and CIDEr-D on dev and test pictures.
 
     A file that cannot be used gets a line on stderr, and the exit code is 1.
     """
@@ -145,14 +146,17 @@ def pull(model: _Hub, as_json: _Json = False) -> None:
 
 
 @app.command(cls=PlainCommand)
-@takes(where=Group(CalibrationOptions, "Measuring", common=("data", "split", "pictures")))
+@takes(
+    where=Group(CalibrationOptions, "Measuring", common=("data", "split", "pictures")),
+    place=Group(ModelOptions, "Measuring", without=("model", "lm", "engine", "batch_size")),
+)
 def calibrate(
-    model: _Model,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Where to compute.", rich_help_panel="Measuring")
-    ] = "auto",
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A captioner of Hugging Face: hf:OWNER/NAME or its folder.")
+    ],
     *,
     where: dict[str, Any],
+    place: dict[str, Any],
 ) -> None:
     """Fit the confidence of a captioner of Hugging Face to captions by people: how often are captions so sure good?
 
@@ -169,7 +173,9 @@ def calibrate(
 
     references = dataset_references(chosen.data, chosen.split, default="dev")
     with counting() as progress:
-        file, fitted, count = calibrate_pulled(model, references, chosen.pictures, device, progress=progress)
+        file, fitted, count = calibrate_pulled(
+            model, references, chosen.pictures, ModelOptions(**place).device, progress=progress
+        )
     good = fitted.table[0][1]
     inform(f"fitted to {count:,} captions, {good:.0%} of them good; kept in {file}")
 

@@ -36,6 +36,9 @@ def serve(
 
     It prints its address once it answers, and serves this computer alone until Ctrl-C or SIGTERM. It keeps no picture
     and fetches nothing.
+
+    POST pictures to /v1/captions or /v1/heatmaps, as files of a form or in base64 in JSON, or chats to
+    /v1/chat/completions. GET /healthz and /metrics to watch it.
     """
     given, model = ServeOptions(**options), ModelOptions(**place)
     check_decoding(decoding)
@@ -63,4 +66,4 @@ def _need_server() -> None:
 def _announce(address: str) -> None:
     typer.echo(address)
     sys.stdout.flush()
-    inform("it answers at this address until Ctrl-C; docs/serving.md says what to ask")
+    inform("it answers at this address until Ctrl-C; capcli serve --help says what to ask")

@@ -83,7 +83,9 @@ class DecodingOptions:
         shown=OF_THE_MODEL,
     )
     min_length: int = option(0, "Shortest caption, in words.", least=0, most=MOST_WORDS)
-    max_length: int = option(20, "Longest caption, in words.", least=1, most=MOST_WORDS, shown=OF_THE_MODEL)
+    max_length: int = option(
+        20, "Longest caption, in words; base allows 24.", least=1, most=MOST_WORDS, shown=OF_THE_MODEL
+    )
     no_repeat_ngram: int = option(
         3,
         "Say no run of this many words twice, and no word twice in a row; 0 allows both.",

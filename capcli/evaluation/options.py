@@ -107,7 +107,9 @@ class CalibrationOptions:
         UsageError: for an unknown split, and without `data`.
     """
 
-    data: Path | None = option(None, "Pictures with references: a folder, Karpathy or COCO JSON.", metavar="DATASET")
+    data: Path | None = option(
+        None, "Pictures with references: a folder, Karpathy or COCO JSON. (required)", metavar="DATASET"
+    )
     split: str | None = option(
         None, "Images to take; by default dev, or the only split there is.", choices=SPLITS, metavar="SPLIT"
     )

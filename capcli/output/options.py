@@ -40,9 +40,9 @@ PART_ROWS = 10_000
 """Rows of each file in a folder of Parquet where nothing else is asked for."""
 
 
-def part_rows_option() -> int | None:
-    """How large the parts of a table are."""
-    return option(None, "Rows of each Parquet file.", least=1, shown=f"{PART_ROWS:,}; with --on ray 256")
+def part_rows_option(shown: str = f"{PART_ROWS:,}") -> int | None:
+    """How large the parts of a table are; `shown` is what the help says of the default."""
+    return option(None, "Rows of each Parquet file.", least=1, shown=shown)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class OutputOptions:
         False, "Give the log-probability of every word, and its sentinel if any (not as text or tsv)."
     )
 
-    part_rows: int | None = part_rows_option()
+    part_rows: int | None = part_rows_option(f"{PART_ROWS:,}; with --on ray 256")
 
     def __post_init__(self) -> None:
         check(self)
@@ -150,7 +150,7 @@ class ExportOptions:
         metavar="FORMAT",
     )
     overwrite: bool = option(False, "Replace FILE if it is there.")
-    part_rows: int | None = option(None, "Rows of each Parquet file.", least=1, shown=f"{PART_ROWS:,}")
+    part_rows: int | None = part_rows_option()
 
     def __post_init__(self) -> None:
         check(self)

@@ -215,7 +215,10 @@ def _divided(
 def _choosing(recipe: DataRecipe, dev: Mapping[str, Sequence[Item]]) -> tuple[str, ...]:
     for name in recipe.choose_by:
         if name not in dev:
-            raise UsageError(f"[data] choose_by: no data set with dev pictures is named {name!r}; {', '.join(dev)} are")
+            raise UsageError(
+                f"[data] choose_by: no data set with dev pictures is named {name!r}; {', '.join(dev)} are: "
+                "add a folder of that name by --data, or name others in a copy of the recipe"
+            )
     return recipe.choose_by or (next(iter(dev)),)
 
 

@@ -50,7 +50,7 @@ def test_a_pruned_model_has_as_many_parameters_and_tells_its_zeros(
     facts = Facts.read("small", file)
     assert facts.weights.zeros == sum(int(zero.sum()) for zero in zeros(pruned.model).values())
     assert (facts.weights.parameters, facts.weights.stored) == (Facts.read("mine", model).weights.parameters, "float16")
-    assert facts.history.trained_on == ["flickr8k", "more"]
+    assert facts.history.chosen_on == ["flickr8k", "more"]
     assert facts.to_json()["zeros"] == facts.weights.zeros
     print_facts(facts)
     printed = " ".join(capsys.readouterr().out.split())
@@ -66,7 +66,7 @@ def test_a_card_without_a_hash(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "trained_on", "dev", "test"),
+    ("scores", "chosen_on", "dev", "test"),
     [
         ({"dev flickr8k": {"CIDEr-D": 0.5}}, ["flickr8k"], 0.5, None),
         ({"Flickr8k dev": {"CIDEr-D": 0.6}, "Flickr8k test": {"CIDEr-D": 0.7}}, ["Flickr8k"], 0.6, 0.7),
@@ -77,18 +77,18 @@ def test_a_card_without_a_hash(model: Path) -> None:
     ],
 )
 def test_data_sets_are_read_from_the_scores(
-    scores: dict[str, Any], trained_on: list[str], dev: float | None, test: float | None, scored: Save, tmp_path: Path
+    scores: dict[str, Any], chosen_on: list[str], dev: float | None, test: float | None, scored: Save, tmp_path: Path
 ) -> None:
     facts = Facts.read("mine", scored(tmp_path / "mine.safetensors", scores))
-    assert facts.history.trained_on == trained_on
+    assert facts.history.chosen_on == chosen_on
     assert (facts.history.best_known("dev"), facts.history.best_known("test")) == (dev, test)
 
 
-def test_a_smaller_model_was_trained_on_what_its_original_was(scored: Save, tmp_path: Path) -> None:
+def test_a_smaller_model_was_chosen_on_what_its_original_was(scored: Save, tmp_path: Path) -> None:
     origin = {"model": "base", "method": "int8", "scores": {"dev flickr8k": {"CIDEr-D": 0.5}}}
     file = scored(tmp_path / "mine.safetensors", {"other dev": {"CIDEr-D": 0.4}}, origin=origin)
     facts = Facts.read("mine", file)
-    assert facts.history.trained_on == ["flickr8k"]
+    assert facts.history.chosen_on == ["flickr8k"]
     assert facts.history.best_known("dev") == 0.4
 
 

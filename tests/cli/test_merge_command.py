@@ -86,6 +86,12 @@ def refused(*arguments: object) -> str:
     return done.stderr
 
 
+def test_its_help_is_of_shards_alone() -> None:
+    shown = " ".join(run("merge", "--help").stdout.split())
+    assert "merge [OPTIONS] OUT SHARDS... Join" in shown
+    assert "Rows of each Parquet file. (of at least 1; default 10,000)" in shown and "--on" not in shown
+
+
 def test_shards_together_are_the_undisturbed_run(folder: Path) -> None:
     caption("whole.jsonl")
     done = run("merge", "merged.jsonl", *reversed(MADE))

@@ -48,11 +48,17 @@ def test_the_list_is_a_line_for_each_model(folder: Path) -> None:
     done = run("list")
     assert (done.exit_code, done.stderr) == (0, "")
     head, alpha, beta = done.stdout.splitlines()
-    assert head.split() == ["name", "size", "SHA-256", "trained", "on", "dev", "CIDEr-D", "test", "CIDEr-D"]
+    assert head.split() == ["name", "size", "SHA-256", "chosen", "on", "dev", "CIDEr-D", "test", "CIDEr-D"]
     digest = hashlib.sha256((folder / "alpha.safetensors").read_bytes()).hexdigest()
     megabytes = f"{(folder / 'alpha.safetensors').stat().st_size / 1e6:.1f}"
     assert alpha.split() == ["alpha", megabytes, "MB", digest[:12], "flickr8k", "0.500", "-"]
     assert beta.startswith("beta ")
+
+
+def test_the_help_of_calibrate_says_what_it_takes() -> None:
+    shown = " ".join(run("calibrate", "--help").stdout.split())
+    assert "MODEL A captioner of Hugging Face: hf:OWNER/NAME or its folder." in shown
+    assert "or COCO JSON. (required)" in shown and "auto, cpu, cuda, cuda:N or mps. (default auto)" in shown
 
 
 def test_a_broken_model_does_not_hide_the_others(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 from fake_captioner import FakeCaptioner
@@ -21,6 +22,19 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     result = run()
     message = f'capcli: error: capcli serve needs {package}: pip install "capcli[serve]"\n'
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", message)
+
+
+def test_the_line_at_its_begin_names_the_help_and_that_lists_what_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve(given: object, model: object, decoding: object, announce: Callable[[str], None], **rest: object) -> None:
+        announce("http://127.0.0.1:8766")
+
+    monkeypatch.setattr("capcli.serve.server.serve", serve)
+    result = run()
+    assert (result.exit_code, result.stdout) == (0, "http://127.0.0.1:8766\n")
+    assert result.stderr == "capcli: it answers at this address until Ctrl-C; capcli serve --help says what to ask\n"
+    shown = run("--help").stdout
+    for path in ("/v1/captions", "/v1/heatmaps", "/v1/chat/completions", "/healthz", "/metrics"):
+        assert path in shown
 
 
 @pytest.mark.parametrize(

@@ -80,4 +80,4 @@ def test_both_stand_side_by_side(capcli: Run, compressed: tuple[str, Path], exam
     base, small = json.loads(done.stdout)["models"]
     assert (base["stored"], small["stored"]) == ("float16", "int8")
     assert base["parameters"] == small["parameters"] > 28_000_000
-    assert base["trained_on"] == small["trained_on"] == ["flickr8k", "coco_more", "open_world"]
+    assert base["chosen_on"] == small["chosen_on"] == ["flickr8k", "coco_more", "open_world"]

@@ -126,7 +126,11 @@ def test_the_mean_of_the_named_data_sets_chooses(
 
 def test_a_data_set_that_shall_choose_must_be_there(recipe: Callable[..., Recipe], data: list[Path]) -> None:
     chosen = recipe(choose_by=["large", "smal"])
-    with pytest.raises(UsageError, match="no data set with dev pictures is named 'smal'; large, small are"):
+    message = (
+        "no data set with dev pictures is named 'smal'; large, small are: "
+        "add a folder of that name by --data, or name others in a copy of the recipe"
+    )
+    with pytest.raises(UsageError, match=message):
         Corpus.build([read_dataset(folder) for folder in data], chosen.data)
 
 
