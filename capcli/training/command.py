@@ -30,7 +30,7 @@ from capcli.training.processes import Processes
 from capcli.training.recipe import Recipe
 from capcli.training.recipe_check import changes_captions
 from capcli.training.recipe_reader import read_recipe
-from capcli.training.run_folder import lock_run_folder
+from capcli.training.run_folder import BEST_FILE, STATE_FILE, lock_run_folder
 
 FINE_TUNE = "fine-tune"
 """The recipe for a model to go on from where none is named."""
@@ -118,6 +118,8 @@ def train_model(
     target = Path(output or f"{chosen.name}.safetensors")
     check_model_target(target, overwrite=overwrite)
     folder = Path(run or Path("runs") / target.stem)
+    if target.name in (STATE_FILE, BEST_FILE) and target.parent.resolve() == folder.resolve():
+        raise UsageError(f"-o {target} is a file that the run in {folder} writes itself; choose another name")
     for path in (target, folder):
         if not is_text(path):
             raise UsageError(f"{path}: is no UTF-8, and safetensors opens nothing else; choose another name")

@@ -136,6 +136,20 @@ def test_what_training_brought_is_told_of_pictures_that_it_did_not_see(model: Pa
     assert 1 <= float(match[5]) < float(match[4]) / 2
 
 
+@pytest.mark.parametrize("name", ["state.safetensors", "best.safetensors"])
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_no_model_takes_the_place_of_what_its_run_writes(
+    model: Path, mine: Path, tmp_path: Path, name: str, overwrite: tuple[str, ...]
+) -> None:
+    (tmp_path / "run").mkdir()
+    target = tmp_path / "run" / ".." / "run" / name
+    refused = run("--from", model, "--data", mine, "-o", target, "--run", tmp_path / "run", *overwrite)
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.endswith("is a file that the run in " + str(tmp_path / "run") + " writes itself; choose another name")
+    assert not list((tmp_path / "run").iterdir())
+
+
 @pytest.mark.slow
 def test_a_model_that_is_there_is_replaced_only_where_that_is_asked_for(
     model: Path, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
