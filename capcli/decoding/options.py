@@ -154,9 +154,12 @@ class DecodingOptions:
                 raise UsageError("a language model leads a search and no sampling; leave sample or the model out")
 
     def replace(self, **changes: Unpack[DecodingKeywords]) -> DecodingOptions:
-        """A copy with other values.
+        """A copy with other values; one that is told to sample no more has none of what is for sampling.
 
         Raises:
             UsageError: for an unknown name, near ones listed, and as for a new object.
         """
-        return build(DecodingOptions, {**dataclasses.asdict(self), **changes})
+        kept = dataclasses.asdict(self)
+        if self.sample and changes.get("sample") is False:
+            kept = {name: value for name, value in kept.items() if name not in SAMPLING}
+        return build(DecodingOptions, {**kept, **changes})

@@ -92,3 +92,10 @@ def test_every_option_tells_what_it_is_for_and_its_range() -> None:
             most is None or option.metadata["below"] is None
         )
         assert most is None or option.default <= most
+
+
+def test_options_that_sample_no_more_keep_nothing_of_sampling() -> None:
+    sampled = DecodingOptions(sample=True, temperature=0.5, top_p=0.9, top_k=7, beam_size=5)
+    assert sampled.replace(sample=False) == DecodingOptions(beam_size=5)
+    with pytest.raises(UsageError, match="temperature needs sampling"):
+        sampled.replace(sample=False, temperature=0.7)
