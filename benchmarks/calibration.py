@@ -99,7 +99,7 @@ def fit_with_words(captioner: Captioner, file: Path, collections: Mapping[Path, 
     """Puts the confidence of captions that are chosen with expected words beside these words."""
     from capcli.modelfile.confidence import GOOD, PictureCalibration
     from capcli.modelfile.expected_words import ExpectedWords
-    from capcli.training.calibrate import judged
+    from capcli.training.calibrate import judged, weigh_alike
 
     words = ExpectedWords.of_model(file)
     if words is None:
@@ -108,9 +108,9 @@ def fit_with_words(captioner: Captioner, file: Path, collections: Mapping[Path, 
     parts = [judged(captioner, items) for items in collections.values()]
     pooled = np.concatenate([pool(captioner, items, None) for items in collections.values()])
     means, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    good, weights = scores >= GOOD, weigh_alike(list(collections.values()))
     counts = [len(items) for items in collections.values()]
-    weights = np.repeat([len(scores) / len(counts) / count for count in counts], counts)
-    good, errors = scores >= GOOD, np.zeros((DIVISIONS, len(counts)))
+    errors = np.zeros((DIVISIONS, len(counts)))
     for division in range(DIVISIONS):
         fold, confidences = np.random.default_rng(division).integers(0, FOLDS, len(good)), np.zeros(len(good))
         for part in range(FOLDS):

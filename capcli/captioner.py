@@ -258,8 +258,6 @@ class Captioner(BaseCaptioner):
             UsageError: for a model without a matcher, and for something that is no picture or no sentence.
             UnreadableImage: for the first picture that cannot be read.
         """
-        if isinstance(sentences, str):
-            sentences = [sentences]
         vectors = self.sentence_vectors(sentences)
         nothing = np.empty((0, vectors.shape[1]), np.float32)
         pictures = np.concatenate(
@@ -277,11 +275,13 @@ class Captioner(BaseCaptioner):
         self._check_matcher()
         return self._engine.picture_vectors(self.encode(arrays))
 
-    def sentence_vectors(self, sentences: Sequence[str]) -> Float32Array:
-        """The matcher's unit vectors, float32 N x E, of N sentences; raises UsageError without one, and for what is no
-        sentence.
+    def sentence_vectors(self, sentences: str | Sequence[str]) -> Float32Array:
+        """The matcher's unit vectors, float32 N x E, of N sentences, or of a single one; raises UsageError without a
+        matcher, and for what is no sentence.
         """
         self._check_matcher()
+        if isinstance(sentences, str):
+            sentences = [sentences]
         if not isinstance(sentences, Sequence) or not all(isinstance(sentence, str) for sentence in sentences):
             raise UsageError(f"sentences are a list of texts, not {sentences!r}")
         return self._engine.sentence_vectors([self._vocabulary.encode(tokenize(sentence)) for sentence in sentences])

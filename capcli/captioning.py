@@ -55,7 +55,7 @@ class _Unmatched:
         """The matcher's unit vectors, float32 B x E, of uint8 B x S x S x 3 pictures; raises UsageError without one."""
         raise self._refusal()
 
-    def sentence_vectors(self, sentences: Sequence[str]) -> Float32Array:
+    def sentence_vectors(self, sentences: str | Sequence[str]) -> Float32Array:
         """The matcher's unit vectors, float32 N x E, of N sentences; raises UsageError without one."""
         raise self._refusal()
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-_CONTROL = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+STEERING = {
+    code: repr(chr(code))[1:-1]
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+"""What steers a terminal, with how Python writes it: control characters, ends of lines, and what turns around the order
+of the letters that follow.
+"""
 
 
 def system_reason(error: OSError | ValueError) -> str:
@@ -19,8 +25,7 @@ class CapcliError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        # A path may hold ends of lines, and what steers a terminal.
-        return super().__str__().translate(_CONTROL)
+        return super().__str__().translate(STEERING)  # a path may hold anything
 
 
 class UsageError(CapcliError):

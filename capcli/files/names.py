@@ -10,6 +10,8 @@ import os
 import re
 from pathlib import Path
 
+from capcli.errors import STEERING
+
 _CONTROL = (*range(0x20), *range(0x7F, 0xA0))
 # Unseen, and at the beginning of a file it is no part of a name.
 _MARK = 0xFEFF
@@ -17,9 +19,6 @@ _MARK = 0xFEFF
 _ESCAPES = {} if os.sep == "\\" else {code: repr(chr(code))[1:-1] for code in (*_CONTROL, _MARK, ord("\\"))}
 _CHARACTERS = {escape: chr(code) for code, escape in _ESCAPES.items()}
 _ESCAPE = re.compile(r"\\(?:x..|u....|.)")
-
-# Ends of lines, and what turns around the order of the letters that follow.
-_STEERING = {code: repr(chr(code))[1:-1] for code in (*_CONTROL, *range(0x2028, 0x202F), *range(0x2066, 0x206A))}
 
 
 def escape(path: str | Path) -> str:
@@ -32,7 +31,7 @@ def printable(text: str) -> str:
 
     Backslashes stay as they are, so that what `repr` wrote is not written twice.
     """
-    return text.translate(_STEERING)
+    return text.translate(STEERING)
 
 
 def unescape(text: str) -> Path:

@@ -65,8 +65,7 @@ class Calibration:
         Returns:
             None where there is none: fewer than 50 captions, all good or all bad, or no better ones among the surer.
         """
-        logs, is_good = np.log(np.maximum(mean_probabilities, 1e-30)), np.asarray(good, bool)
-        counted = np.ones_like(logs) if weights is None else np.asarray(weights, float)
+        logs, is_good, counted = _prepare(mean_probabilities, good, weights)
         solution = _regress(logs[:, None], is_good, counted)
         if solution is None:
             return None
@@ -109,8 +108,7 @@ class PictureCalibration:
         cls, mean_probabilities: ArrayLike, pooled: Float32Array, good: ArrayLike, weights: ArrayLike | None = None
     ) -> PictureCalibration | None:
         """As `Calibration.fit`, with the first principal components of N x D means of regions beside log m."""
-        logs, is_good = np.log(np.maximum(mean_probabilities, 1e-30)), np.asarray(good, bool)
-        counted = np.ones_like(logs) if weights is None else np.asarray(weights, float)
+        logs, is_good, counted = _prepare(mean_probabilities, good, weights)
         middle = np.average(pooled, axis=0, weights=counted)
         _, sizes, directions = np.linalg.svd((pooled - middle) * np.sqrt(counted)[:, None], full_matrices=False)
         directions = directions[:_COMPONENTS] / sizes[:_COMPONENTS, None] * math.sqrt(counted.sum())
@@ -121,6 +119,14 @@ class PictureCalibration:
         slope, *odds, intercept = solution.tolist()
         weight = (odds @ directions).astype(np.float32)
         return cls(Calibration(slope, float(intercept - middle @ weight)), weight)
+
+
+def _prepare(
+    mean_probabilities: ArrayLike, good: ArrayLike, weights: ArrayLike | None
+) -> tuple[Float64Array, BoolArray, Float64Array]:
+    """The log of each mean probability, whether each is good, and how much it counts."""
+    logs = np.log(np.maximum(mean_probabilities, 1e-30))
+    return logs, np.asarray(good, bool), np.ones_like(logs) if weights is None else np.asarray(weights, float)
 
 
 def _regress(features: Float64Array, good: BoolArray, counted: Float64Array) -> Float64Array | None:

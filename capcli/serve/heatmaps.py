@@ -37,7 +37,7 @@ def _tell(picture: Seen, wish: Wish) -> dict[str, object]:
     chosen = tuple(word for word in picture.caption.words if not wish.words or word.text in wish.words)
     if wish.words and not chosen:
         which = ", ".join(sorted(wish.words))
-        return {"name": picture.name, "error": f"none of {which} is in its caption, '{picture.caption.text}'"}
+        return {"name": picture.name, "error": f"none of {which} is in its caption, {picture.caption.text!r}"}
     caption = dataclasses.replace(picture.caption, words=chosen)
     result: dict[str, Any] = {"name": picture.name, **tell_weights(caption, size=picture.size, heads=False)}
     if picture.view is not None:

@@ -54,9 +54,13 @@ def calibrate(
     if not parts:
         return None
     mean_probabilities, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-    mean = len(scores) / len(collections)
-    weights = np.concatenate([np.full(len(items), mean / len(items)) for items in collections])
-    return Calibration.fit(mean_probabilities, scores >= GOOD, weights)
+    return Calibration.fit(mean_probabilities, scores >= GOOD, weigh_alike(collections))
+
+
+def weigh_alike(collections: Sequence[Sequence[Item]]) -> Float64Array:
+    """How much each picture counts, 1 in the mean, where all collections, none of them empty, count the same."""
+    counts = [len(items) for items in collections]
+    return np.repeat([sum(counts) / len(counts) / count for count in counts], counts)
 
 
 def calibrate_pulled(

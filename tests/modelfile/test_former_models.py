@@ -42,6 +42,7 @@ def test_a_single_sentence_is_one_and_no_row_of_letters(captioner: Captioner) ->
     picture = np.full((48, 48, 3), COLOURS["black"], np.uint8)
     alone, listed = (captioner.similarities(picture, sentences) for sentences in ("all black.", ["all black."]))
     assert alone.shape == (1, 1) and np.array_equal(alone, listed)
+    assert np.array_equal(captioner.sentence_vectors("all black."), captioner.sentence_vectors(["all black."]))
     nothing: list[Any] = [None, b"black", [None], [b"black"], 5]
     for sentences in nothing:
         with pytest.raises(UsageError, match="sentences are a list of texts, not"):
