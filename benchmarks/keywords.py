@@ -1,13 +1,14 @@
 """The words that a model gives pictures as keywords: fitted to training pictures, and measured on dev pictures.
 
-usage: python benchmarks/keywords.py fit DATASET[:N] [DATASET[:N] ...] [--model NAME|FILE] [--cache FOLDER]
+usage: python benchmarks/keywords.py fit DATASET[:N][@W] [DATASET[:N][@W] ...] [--model NAME|FILE] [--cache FOLDER]
        python benchmarks/keywords.py measure DATASET[:N] [DATASET[:N] ...] [--model NAME|FILE] [--cache FOLDER]
 
-DATASET is anything `capcli train --data` reads; of each split N pictures take part, drawn at random, or all. `fit`
-writes MODEL.keywords beside the model. It takes the mean of the regions of each training picture, and the nouns of its
-captions by `benchmarks/nouns.py`; a ridge regression tells from the one whether a noun is among the others. On dev
-pictures with five captions or more it then counts, for every score, how often the noun is there, which is the
-probability of a keyword. The encoder itself stays as it is.
+DATASET is anything `capcli train --data` reads; of each split N pictures take part, drawn at random, or all, and each
+counts W times as much as another, by default once. `fit` writes MODEL.keywords beside the model. It takes the mean of
+the regions of each training picture, and the nouns of its captions by `benchmarks/nouns.py`; a network with one hidden
+layer learns to tell from the one whether a noun is among the others. On dev pictures with five captions or more it
+then counts, for every score, how often the noun is there, which is the probability of a keyword. The encoder itself
+stays as it is.
 
 `measure` prints for the dev split of each data set how many keywords a picture gets, the share of them that are nouns
 of its captions, the same divided by five for each picture, and the share of the captions' nouns that are found among
@@ -19,6 +20,7 @@ are right.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import random
 import re
 import sys
@@ -44,8 +46,12 @@ if TYPE_CHECKING:
     from capcli.captioner import Captioner
 
 BATCH = 32
-RIDGE = 2000.0
-"""Penalty of the weights, for features of deviation 1; 1,000 and 3,000 did no better on dev."""
+HIDDEN, DROPPED, DROPPED_INPUTS = 1536, 0.75, 0.2
+"""Width of the hidden layer, and the shares of its units and of the features that a step of training leaves out."""
+EPOCHS, STEP_PICTURES, RATE, DECAY = 16, 256, 1e-3, 1e-4
+MIXED = 0.4
+"""Half of the steps see mixtures of two pictures and of their nouns, of shares from Beta(0.4, 0.4) (Zhang et al. 2018,
+mixup)."""
 FEWEST = 20
 """Training pictures of a word."""
 JUDGES = 5
@@ -81,18 +87,19 @@ def fit(options: argparse.Namespace) -> None:
     """Fits the words to the training pictures, and their probabilities to the dev pictures."""
     captioner, nouns = load(options.model), Nouns.read()
     held_out = read_header(find_model(options.model)).held_out
-    train, dev = draw(options.datasets, "train", held_out), draw(options.datasets, "dev")
+    drawn = [(draw([dataset], "train", held_out), weight_of(dataset)) for dataset in options.datasets]
+    train, dev = [item for items, _ in drawn for item in items], draw(options.datasets, "dev")
     judged = [item for item in dev if len(item.captions) >= JUDGES]
     labels = [nouns_of(item, nouns) for item in train]
     counts = Counter(word for picture_labels in labels for word in picture_labels)
     words = tuple(sorted(word for word, count in counts.items() if count >= FEWEST))
-    shares = np.array([min(1.0, len(item.captions) / JUDGES) for item in train], np.float32)
-    weight, bias = regress(pool(captioner, train, cache_of(options)), table(labels, words), shares)
+    shares = [weight * min(1.0, len(item.captions) / JUDGES) for items, weight in drawn for item in items]
+    layers = learn(pool(captioner, train, cache_of(options)), table(labels, words), np.array(shares, np.float32))
     synonyms = {other: word for word in words for other in nouns.others[word]}
-    head = KeywordHead(words, synonyms, weight, bias, np.zeros((0, 2), np.float32), FLOOR, "")
+    head = KeywordHead(words, synonyms, *layers, np.zeros((0, 2), np.float32), FLOOR, "")
     right = table([nouns_of(item, nouns) for item in judged], words)
-    knots = calibrate(head.scores(pool(captioner, judged, cache_of(options))), right > 0)
-    place = KeywordHead(words, synonyms, weight, bias, knots, FLOOR, "").save(options.model)
+    knots = calibrate_logits(head.scores(pool(captioner, judged, cache_of(options))), right > 0)
+    place = dataclasses.replace(head, calibration=knots).save(options.model)
     print(f"{len(train):,} training pictures, {len(judged):,} dev pictures, {len(words):,} words: {place}")
 
 
@@ -134,13 +141,22 @@ def draw(datasets: Sequence[str], split: str, held_out: float = 0.0) -> list[Ite
     """
     found = []
     for dataset in datasets:
-        name, _, limit = re.fullmatch(r"(.*?)(:(\d+))?", dataset).groups()  # type: ignore[union-attr]
+        name, _, limit, _, _ = _parse(dataset)
         data = read_dataset(Path(name))
         share = 0.0 if data.split("dev") else held_out
         items = [item for item in data.split(split) if not is_held_out(item.image, share)]
         random.Random(0).shuffle(items)
         found += items[: int(limit) if limit else None]
     return found
+
+
+def weight_of(dataset: str) -> float:
+    """How much each picture of DATASET[:N][@W] counts."""
+    return float(_parse(dataset)[4] or 1)
+
+
+def _parse(dataset: str) -> tuple[str, ...]:
+    return re.fullmatch(r"(.*?)(:(\d+))?(@([\d.]+))?", dataset).groups()  # type: ignore[union-attr]
 
 
 def nouns_of(item: Item, nouns: Nouns) -> set[str]:
@@ -178,14 +194,46 @@ def pool(captioner: Captioner, items: Sequence[Item], file: Path | None) -> Floa
     return np.stack([kept[str(item.image.resolve())] for item in items]).astype(np.float32)
 
 
-def regress(pooled: Float32Array, right: Float32Array, shares: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """Weight W x D and bias W of a ridge regression from B x D features to B x W truths, each picture of its share."""
+def learn(
+    pooled: Float32Array, right: Float32Array, shares: Float32Array, seed: int = 0
+) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
+    """Weight H x D, bias H, weight W x H and bias W of a network that tells B x W truths from B x D features.
+
+    It learns by binary cross-entropy, to which each picture adds its share.
+    """
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
     mean, deviation = pooled.mean(0), pooled.std(0) + 1e-6
-    features, weighed = (pooled - mean) / deviation, shares[:, None]
-    level = (right * weighed).sum(0) / shares.sum()
-    square = (features * weighed).T @ features + RIDGE * np.eye(features.shape[1], dtype=np.float32)
-    weight = np.linalg.solve(square, (features * weighed).T @ (right - level)).T / deviation
-    return weight.astype(np.float32), (level - weight @ mean).astype(np.float32)
+    features, counted = torch.from_numpy((pooled - mean) / deviation), torch.from_numpy(shares)[:, None]
+    named = torch.from_numpy(right) * counted
+    hidden, out = nn.Linear(features.shape[1], HIDDEN), nn.Linear(HIDDEN, named.shape[1])
+    # Most words are in few captions.
+    nn.init.constant_(out.bias, -5)
+    network = nn.Sequential(nn.Dropout(DROPPED_INPUTS), hidden, nn.ReLU(), nn.Dropout(DROPPED), out)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    at_once = min(STEP_PICTURES, len(features))
+    steps = EPOCHS * (len(features) // at_once)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
+    mixed = torch.distributions.Beta(MIXED, MIXED)
+    for _ in range(EPOCHS):
+        for chosen in torch.randperm(len(features)).split(at_once)[: len(features) // at_once]:
+            step = [array[chosen] for array in (features, named, counted)]
+            if torch.rand(()) < 0.5:
+                share, other = mixed.sample(), torch.randperm(at_once)
+                step = [share * array + (1 - share) * array[other] for array in step]
+            given, wanted, weights = step
+            logits = network(given)
+            # Cross-entropy of logits z for truths y, s times: s log(1 + exp(z)) - s y z.
+            losses = weights * nn.functional.softplus(logits) - wanted * logits
+            optimizer.zero_grad()
+            losses.sum(1).mean().backward()
+            optimizer.step()
+            schedule.step()
+    weight, bias, last, last_bias = (parameter.detach().numpy() for parameter in network.parameters())
+    weight = weight / deviation
+    return weight, (bias - weight @ mean).astype(np.float32), last, last_bias
 
 
 def calibrate(scores: Float32Array, right: BoolArray) -> Float32Array:
@@ -197,6 +245,13 @@ def calibrate(scores: Float32Array, right: BoolArray) -> Float32Array:
     knots = [(ordered[part].mean(), truth[part].mean()) for part in parts if part.stop - part.start >= 30]
     rising = np.maximum.accumulate(np.array(knots), 0)
     return rising.astype(np.float32)
+
+
+def calibrate_logits(scores: Float32Array, right: BoolArray) -> Float32Array:
+    """`calibrate` of scores that are logits."""
+    knots = calibrate(np.reciprocal(1 + np.exp(-scores)), right)
+    knots[:, 0] = np.log(knots[:, 0] / (1 - knots[:, 0]))
+    return knots
 
 
 def caption(captioner: Captioner, items: Sequence[Item]) -> list[str]:
@@ -218,7 +273,7 @@ def print_reliability(scores: Float32Array, right: BoolArray) -> None:
     part = np.random.default_rng(0).integers(0, FOLDS, len(scores))
     probabilities = np.zeros_like(scores)
     for fold in range(FOLDS):
-        knots = calibrate(scores[part != fold], right[part != fold])
+        knots = calibrate_logits(scores[part != fold], right[part != fold])
         probabilities[part == fold] = np.interp(scores[part == fold], *knots.T)
     print("probability    words  right")
     for tenth in range(1, 10):

@@ -70,7 +70,7 @@ def test_a_head_is_read_as_it_was_saved_and_only_beside_its_model(tiny_file: Pat
     place = turned.save(model)
     read = KeywordHead.of_model(model)
     assert (read.words, read.synonyms, read.floor) == (HEAD.words, HEAD.synonyms, HEAD.floor)
-    assert np.array_equal(read.weight, HEAD.weight)
+    assert np.array_equal(read.weight, HEAD.weight) and np.array_equal(read.hidden, HEAD.hidden)
     shutil.copy(place, other.with_suffix(".keywords"))
     with pytest.raises(UsageError, match="fitted to another model"):
         KeywordHead.of_model(other)
@@ -83,6 +83,8 @@ def test_a_head_is_read_as_it_was_saved_and_only_beside_its_model(tiny_file: Pat
     ("change", "reason"),
     [
         ({"words": ("sky",)}, "do not fit its words"),
+        ({"weight": np.zeros((3, 4), np.float32)}, "do not fit its words"),
+        ({"hidden": np.zeros((3, 2), np.float32)}, "layers do not fit each other"),
         ({"bias": np.array([0, np.nan, 0], np.float32)}, "not finite numbers"),
         ({"calibration": np.array([[0, 1], [1, 0]], np.float32)}, "calibration falls"),
     ],
@@ -101,7 +103,7 @@ def test_the_api_gives_captions_keywords_and_leaves_them_as_they_are(tiny_file: 
     captioner = Captioner.load(model, "cpu")
     width = captioner.encode(np.zeros((1, captioner.size, captioner.size, 3), np.uint8)).shape[-1]
     bias = np.array([0.9, 0.1, 0.5], np.float32)
-    dataclasses.replace(HEAD, weight=np.zeros((3, width), np.float32), bias=bias).save(model)
+    dataclasses.replace(HEAD, hidden=np.zeros((2, width), np.float32), bias=bias).save(model)
     picture = np.full((20, 20, 3), 90, np.uint8)
     plain, with_keywords = captioner.caption(picture), captioner.caption(picture, keywords=5)
     assert plain.keywords is None and with_keywords.text == plain.text
