@@ -14,7 +14,7 @@ import argparse
 from collections import Counter
 
 import numpy as np
-from keywords import JUDGES, cache_of, calibrate, draw, draw_judged, load, pool, refuse_weights, run, table
+from keywords import JUDGES, cache_of, calibrate, draw_judged, draw_train, load, pool, refuse_weights, run, table
 from nouns import word_set
 
 from capcli.arrays import Float32Array
@@ -63,7 +63,7 @@ def fit(options: argparse.Namespace) -> None:
     refuse_weights(options.datasets)
     captioner, file = load(options.model), find_model(options.model)
     described = read_header(file)
-    train = draw(options.datasets, "train", described.held_out)
+    train = [item for items in draw_train(options.datasets, described.held_out) for item in items]
     dev = draw_judged(options.datasets)
     labels = [words_of(item) for item in train]
     counts = Counter(word for picture_labels in labels for word in picture_labels)

@@ -92,14 +92,15 @@ def fit(options: argparse.Namespace) -> None:
     """Fits the words to the training pictures, and their probabilities to the dev pictures."""
     captioner, nouns = load(options.model), Nouns.read()
     held_out = read_header(find_model(options.model)).held_out
-    drawn = [(draw([dataset], "train", held_out), weight_of(dataset)) for dataset in options.datasets]
-    train, judged = [item for items, _ in drawn for item in items], draw_judged(options.datasets)
+    drawn, judged = draw_train(options.datasets, held_out), draw_judged(options.datasets)
+    train = [item for items in drawn for item in items]
     labels = [nouns_of(item, nouns) for item in train]
     counts = Counter(word for picture_labels in labels for word in picture_labels)
     words = tuple(sorted(word for word, count in counts.items() if count >= FEWEST))
     if not words:
         raise DatasetError(f"no noun is in the captions of {FEWEST} training pictures; add data")
-    shares = [weight * min(1.0, len(item.captions) / JUDGES) for items, weight in drawn for item in items]
+    weights = [weight_of(dataset) for dataset, items in zip(options.datasets, drawn, strict=True) for _ in items]
+    shares = [weight * min(1.0, len(item.captions) / JUDGES) for item, weight in zip(train, weights, strict=True)]
     layers = learn(pool(captioner, train, cache_of(options)), table(labels, words), np.array(shares, np.float32))
     synonyms = {other: word for word in words for other in nouns.others[word]}
     head = KeywordHead(words, synonyms, *layers, np.zeros((0, 2), np.float32), FLOOR, "")
@@ -157,6 +158,16 @@ def draw(datasets: Sequence[str], split: str, held_out: float = 0.0) -> list[Ite
         random.Random(0).shuffle(items)
         found += items[: int(limit) if limit else None]
     return found
+
+
+def draw_train(datasets: Sequence[str], held_out: float) -> list[list[Item]]:
+    """The training pictures of each data set, as `draw` has them, without what another holds out for dev or test."""
+    items = [item for dataset in datasets for item in read_dataset(Path(_parse(dataset)[0])).items]
+    kept = {item.image.resolve() for item in items if item.split in ("dev", "test")}
+    return [
+        [item for item in draw([dataset], "train", held_out) if item.image.resolve() not in kept]
+        for dataset in datasets
+    ]
 
 
 def draw_judged(datasets: Sequence[str]) -> list[Item]:

@@ -156,6 +156,16 @@ def test_data_that_give_no_words_are_an_error_on_one_line(
     assert stopped.value.code == 2 and reason in error and error.count("\n") == 1
 
 
+def test_what_a_data_set_holds_out_is_drawn_from_no_other(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    whole, divided = tmp_path / "whole.csv", tmp_path / "divided.csv"
+    whole.write_text("image,caption\na.png,A dog.\nb.png,A dog.\n")
+    divided.write_text("image,caption,split\n" + "b.png,A dog.,dev\n" * 5 + "c.png,A dog.,train\n")
+    drawn = keywords.draw_train([f"{whole}:9", f"{divided}@2"], 0.0)
+    assert [[item.image.stem for item in items] for items in drawn] == [["a"], ["c"]]
+
+
 def test_pictures_without_a_dev_split_are_not_measured(
     tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
