@@ -14,11 +14,12 @@ import argparse
 from collections import Counter
 
 import numpy as np
-from keywords import JUDGES, cache_of, calibrate, draw, load, pool, run, table
+from keywords import JUDGES, cache_of, calibrate, draw_judged, draw_train, load, pool, refuse_weights, run, table
 from nouns import word_set
 
 from capcli.arrays import Float32Array
 from capcli.datasets import Item
+from capcli.errors import DatasetError
 from capcli.modelfile.expected_words import ExpectedWords
 from capcli.modelfile.header import read_header
 from capcli.modelfile.shipped import find_model
@@ -59,14 +60,17 @@ def main() -> None:
 
 def fit(options: argparse.Namespace) -> None:
     """Fits the words to the training pictures, and their probabilities to the dev pictures."""
+    refuse_weights(options.datasets)
     captioner, file = load(options.model), find_model(options.model)
     described = read_header(file)
-    train = draw(options.datasets, "train", described.held_out)
-    dev = [item for item in draw(options.datasets, "dev") if len(item.captions) >= JUDGES]
+    train = [item for items in draw_train(options.datasets, described.held_out) for item in items]
+    dev = draw_judged(options.datasets)
     labels = [words_of(item) for item in train]
     counts = Counter(word for picture_labels in labels for word in picture_labels)
     spoken = set(described.described["vocabulary"]) - FUNCTION_WORDS
     words = tuple(sorted(word for word in spoken if counts[word] >= FEWEST))
+    if not words:
+        raise DatasetError(f"no word of the model is in the captions of {FEWEST} training pictures; add data")
     shares = np.array([min(1.0, len(item.captions) / JUDGES) for item in train], np.float32)
     weight, bias = regress(pool(captioner, train, cache_of(options)), table(labels, words), shares)
     scores = pool(captioner, dev, cache_of(options)) @ weight.T + bias

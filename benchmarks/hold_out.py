@@ -15,7 +15,7 @@ from pathlib import Path
 
 from capcli.datasets import read_dataset
 from capcli.datasets.dataset import is_held_out
-from capcli.errors import CapcliError
+from capcli.errors import CapcliError, UsageError, system_reason
 
 
 def main() -> None:
@@ -33,7 +33,12 @@ def main() -> None:
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     held = 0
-    with options.output.open("x", encoding="utf-8") as file:
+    try:
+        output = options.output.open("x", encoding="utf-8")
+    except OSError as error:
+        print(f"{options.output}: {system_reason(error)}", file=sys.stderr)
+        raise SystemExit(UsageError.exit_code) from None
+    with output as file:
         for item in items:
             judged = len(item.captions) >= options.captions and is_held_out(item.image, options.share)
             held += judged

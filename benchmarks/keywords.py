@@ -3,12 +3,13 @@
 usage: python benchmarks/keywords.py fit DATASET[:N][@W] [DATASET[:N][@W] ...] [--model NAME|FILE] [--cache FOLDER]
        python benchmarks/keywords.py measure DATASET[:N] [DATASET[:N] ...] [--model NAME|FILE] [--cache FOLDER]
 
-DATASET is anything `capcli train --data` reads; of each split N pictures take part, drawn at random, or all, and each
-counts W times as much as another, by default once. `fit` writes MODEL.keywords beside the model. It takes the mean of
+DATASET is anything `capcli train --data` reads; of each split N pictures take part, drawn at random, or all. Each
+training picture counts W times as much as another, by default once, and less where it has fewer than five captions: a
+fifth for each. `fit` writes MODEL.keywords beside the model. It takes the mean of
 the regions of each training picture, and the nouns of its captions by `benchmarks/nouns.py`; a network with one hidden
 layer learns to tell from the one whether a noun is among the others. On dev pictures with five captions or more it
 then counts, for every score, how often the noun is there, which is the probability of a keyword. The encoder itself
-stays as it is.
+stays as it is. `benchmarks/hold_out.py` gives a data set without dev pictures some.
 
 `measure` prints for the dev split of each data set how many keywords a picture gets, the share of them that are nouns
 of its captions, the same divided by five for each picture, and the share of the captions' nouns that are found among
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import random
 import re
 import sys
@@ -36,7 +38,8 @@ from nouns import Nouns
 from capcli.arrays import AnyArray, BoolArray, Float32Array
 from capcli.datasets import Item, read_dataset
 from capcli.datasets.dataset import is_held_out
-from capcli.errors import CapcliError
+from capcli.errors import CapcliError, DatasetError, UsageError
+from capcli.files.atomic import write_atomic
 from capcli.files.hashing import file_hash
 from capcli.keywords.head import KeywordHead
 from capcli.modelfile.header import read_header
@@ -57,6 +60,8 @@ FEWEST = 20
 JUDGES = 5
 """Captions of a picture that counts as if it showed all that people name."""
 FLOOR = 0.3
+SUREST = 15.0
+"""Logits beyond it count as if they were it."""
 FOLDS = 5
 GIVEN = 5
 
@@ -87,13 +92,15 @@ def fit(options: argparse.Namespace) -> None:
     """Fits the words to the training pictures, and their probabilities to the dev pictures."""
     captioner, nouns = load(options.model), Nouns.read()
     held_out = read_header(find_model(options.model)).held_out
-    drawn = [(draw([dataset], "train", held_out), weight_of(dataset)) for dataset in options.datasets]
-    train, dev = [item for items, _ in drawn for item in items], draw(options.datasets, "dev")
-    judged = [item for item in dev if len(item.captions) >= JUDGES]
+    drawn, judged = draw_train(options.datasets, held_out), draw_judged(options.datasets)
+    train = [item for items in drawn for item in items]
     labels = [nouns_of(item, nouns) for item in train]
     counts = Counter(word for picture_labels in labels for word in picture_labels)
     words = tuple(sorted(word for word, count in counts.items() if count >= FEWEST))
-    shares = [weight * min(1.0, len(item.captions) / JUDGES) for items, weight in drawn for item in items]
+    if not words:
+        raise DatasetError(f"no noun is in the captions of {FEWEST} training pictures; add data")
+    weights = [weight_of(dataset) for dataset, items in zip(options.datasets, drawn, strict=True) for _ in items]
+    shares = [weight * min(1.0, len(item.captions) / JUDGES) for item, weight in zip(train, weights, strict=True)]
     layers = learn(pool(captioner, train, cache_of(options)), table(labels, words), np.array(shares, np.float32))
     synonyms = {other: word for word in words for other in nouns.others[word]}
     head = KeywordHead(words, synonyms, *layers, np.zeros((0, 2), np.float32), FLOOR, "")
@@ -105,9 +112,12 @@ def fit(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Prints how good keywords are, beside the nouns of the caption."""
+    refuse_weights(options.datasets)
     captioner, nouns, head = load(options.model), Nouns.read(), KeywordHead.of_model(options.model)
     for dataset in options.datasets:
         items = draw([dataset], "dev")
+        if not items:
+            raise DatasetError(f"{dataset}: holds no dev pictures; benchmarks/hold_out.py gives a data set some")
         truth = [nouns_of(item, nouns) for item in items]
         scores = head.scores(pool(captioner, items, cache_of(options)))
         captions = caption(captioner, items)
@@ -141,7 +151,7 @@ def draw(datasets: Sequence[str], split: str, held_out: float = 0.0) -> list[Ite
     """
     found = []
     for dataset in datasets:
-        name, _, limit, _, _ = _parse(dataset)
+        name, limit, _ = _parse(dataset)
         data = read_dataset(Path(name))
         share = 0.0 if data.split("dev") else held_out
         items = [item for item in data.split(split) if not is_held_out(item.image, share)]
@@ -150,13 +160,44 @@ def draw(datasets: Sequence[str], split: str, held_out: float = 0.0) -> list[Ite
     return found
 
 
+def draw_train(datasets: Sequence[str], held_out: float) -> list[list[Item]]:
+    """The training pictures of each data set, as `draw` has them, without what another holds out for dev or test."""
+    items = [item for dataset in datasets for item in read_dataset(Path(_parse(dataset)[0])).items]
+    kept = {item.image.resolve() for item in items if item.split in ("dev", "test")}
+    return [
+        [item for item in draw([dataset], "train", held_out) if item.image.resolve() not in kept]
+        for dataset in datasets
+    ]
+
+
+def draw_judged(datasets: Sequence[str]) -> list[Item]:
+    """The dev pictures that have captions enough to fit probabilities to; raises DatasetError where there are none."""
+    judged = [item for item in draw(datasets, "dev") if len(item.captions) >= JUDGES]
+    if not judged:
+        raise DatasetError(
+            f"the data sets hold no dev pictures with {JUDGES} captions, which probabilities are fitted to; "
+            "benchmarks/hold_out.py gives a data set some"
+        )
+    return judged
+
+
 def weight_of(dataset: str) -> float:
     """How much each picture of DATASET[:N][@W] counts."""
-    return float(_parse(dataset)[4] or 1)
+    return float(_parse(dataset)[2] or 1)
+
+
+def refuse_weights(datasets: Sequence[str]) -> None:
+    """Raises UsageError for a DATASET[:N] with a weight behind it."""
+    for dataset in datasets:
+        if _parse(dataset)[2]:
+            raise UsageError(f"{dataset}: pictures all count the same here; leave @{_parse(dataset)[2]} out")
 
 
 def _parse(dataset: str) -> tuple[str, ...]:
-    return re.fullmatch(r"(.*?)(:(\d+))?(@([\d.]+))?", dataset).groups()  # type: ignore[union-attr]
+    """DATASET, N and W; what is there under the whole name is DATASET alone."""
+    if Path(dataset).exists():
+        return dataset, "", ""
+    return re.fullmatch(r"(.*?)(?::(\d+))?(?:@(\d*\.?\d+))?", dataset, re.DOTALL).groups("")  # type: ignore[union-attr]
 
 
 def nouns_of(item: Item, nouns: Nouns) -> set[str]:
@@ -190,7 +231,9 @@ def pool(captioner: Captioner, items: Sequence[Item], file: Path | None) -> Floa
         kept |= {str(image.resolve()): mean for image, mean in zip(part, means, strict=True)}
     if file and todo:
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(file, pictures=np.array(list(kept)), means=np.stack(list(kept.values())))
+        content = io.BytesIO()
+        np.savez(content, pictures=np.array(list(kept)), means=np.stack(list(kept.values())))
+        write_atomic(file, content.getvalue())
     return np.stack([kept[str(item.image.resolve())] for item in items]).astype(np.float32)
 
 
@@ -206,6 +249,8 @@ def learn(
 
     torch.manual_seed(seed)
     mean, deviation = pooled.mean(0), pooled.std(0) + 1e-6
+    # What is the same in all pictures would keep the weights that it began with, divided by nearly nothing.
+    deviation[np.ptp(pooled, 0) == 0] = np.inf
     features, counted = torch.from_numpy((pooled - mean) / deviation), torch.from_numpy(shares)[:, None]
     named = torch.from_numpy(right) * counted
     hidden, out = nn.Linear(features.shape[1], HIDDEN), nn.Linear(HIDDEN, named.shape[1])
@@ -237,19 +282,22 @@ def learn(
 
 
 def calibrate(scores: Float32Array, right: BoolArray) -> Float32Array:
-    """Scores and how often words of such scores are right, both rising, K x 2."""
+    """Scores and how often words of such scores are right, both rising, K x 2; raises DatasetError for too few."""
     order = np.argsort(scores, axis=None)
     ordered, truth = scores.ravel()[order].astype(np.float64), right.ravel()[order].astype(np.float64)
     edges = np.unique(np.searchsorted(ordered, np.arange(0, 1.05, 0.05)))
     parts = [slice(start, stop) for start, stop in zip([0, *edges], [*edges, len(ordered)], strict=True)]
     knots = [(ordered[part].mean(), truth[part].mean()) for part in parts if part.stop - part.start >= 30]
+    if not knots:
+        raise DatasetError("the dev pictures are too few to fit probabilities to; add some")
     rising = np.maximum.accumulate(np.array(knots), 0)
     return rising.astype(np.float32)
 
 
 def calibrate_logits(scores: Float32Array, right: BoolArray) -> Float32Array:
     """`calibrate` of scores that are logits."""
-    knots = calibrate(np.reciprocal(1 + np.exp(-scores)), right)
+    # A probability that float32 rounds to 1 has no logit.
+    knots = calibrate(np.reciprocal(1 + np.exp(-scores.clip(-SUREST, SUREST))), right)
     knots[:, 0] = np.log(knots[:, 0] / (1 - knots[:, 0]))
     return knots
 

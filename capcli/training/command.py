@@ -46,7 +46,8 @@ class Trained:
             by data set; on pictures that neither trained nor chose, or on the dev split, which chose, of data that has
             one, unless every stage keeps its last weights. Only the first of several processes has them.
         chosen: names of the data sets whose gain is one on the dev split.
-        calibrated: whether its confidence is fitted to what it says of held-out pictures; of a model that sees.
+        calibrated: whether its confidence is fitted to what it says of held-out pictures, or stayed as it was with what
+            the model says; of a model that sees.
     """
 
     file: Path
@@ -164,7 +165,7 @@ def train_model(
         if words is not None:
             words.save(target)
         prepare_graphs(target, best)
-    calibrated = best.calibration is not None or not sees
+    calibrated = best.calibration is not None or not sees or not changes_captions(chosen)
     if begin is None or not sees or not processes.first or not changes_captions(chosen):
         return Trained(target, {}, frozenset(), calibrated)
     measured = corpus.dev | corpus.compared

@@ -10,6 +10,7 @@ from capcli.datasets import Dataset, Item
 from capcli.datasets.dataset import is_held_out, is_held_out_sentence
 from capcli.errors import DatasetError, UsageError
 from capcli.training.recipe import DataRecipe
+from capcli.words.counting import count_of
 from capcli.words.tokens import tokenize
 from capcli.words.vocabulary import SPECIALS, Vocabulary
 
@@ -188,11 +189,13 @@ def _divided(
         DatasetError: if nothing is left to train on or to judge by.
     """
     train: list[Item] = []
+    trainable = 0
     dev: dict[str, tuple[Item, ...]] = {}
     compared: dict[str, tuple[Item, ...]] = {}
     kept = {item.image.resolve() for data in datasets for item in data.items if item.split in ("dev", "test")}
     for dataset in datasets:
         usable = [i for i in dataset.items if i.split in ("train", "rest") and i.image.resolve() not in kept]
+        trainable += len(usable)
         judged = dataset.split("dev")
         if not judged:
             judged = tuple(item for item in usable if held_out(item, share))
@@ -205,6 +208,11 @@ def _divided(
         if judged:
             dev[_unused(dataset.name, dev)] = judged
         train += usable
+    if not train and trainable:
+        raise DatasetError(
+            f"no {what} is left to train on: {count_of(trainable, what)} kept out to judge by; add more, or lower "
+            "[data] hold_out"
+        )
     if not train:
         raise DatasetError(f"the data sets hold no {what} to train on; is everything in a dev or test split?")
     if not dev:

@@ -201,6 +201,7 @@ def test_a_model_is_given_a_matcher_and_says_what_it_said(model: Path, tmp_path:
     result = run("matching", "--from", model, "--data", data, "--run", tmp_path / "run", "-o", target)
     assert result.exit_code == 0, result.stderr
     assert "dev recall mine" in result.stderr and "before, " not in result.stderr
+    assert Checkpoint.load(model).calibration is None and "too little to fit it to" not in result.stderr
     first, matching = Checkpoint.load(model), Checkpoint.load(target)
     assert matching.model.matcher is not None
     assert (matching.options, matching.calibration) == (first.options, first.calibration)

@@ -280,6 +280,17 @@ def test_data_that_cannot_be_trained_on(
     assert message.format(photos=photos) in error
 
 
+def test_pictures_that_are_all_kept_out_to_judge_by(
+    write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path
+) -> None:
+    (photos / "captions.csv").write_text("image,caption\n0.png,a thing\n9.png,a thing\n")
+    code, error = train(write_recipe(data={"min_count": 1, "hold_out": 0.999}))
+    assert (code, error) == (
+        2,
+        "no picture is left to train on: 2 pictures kept out to judge by; add more, or lower [data] hold_out",
+    )
+
+
 def test_a_picture_that_cannot_be_read(
     write_recipe: Write, train: Callable[..., tuple[int, str]], photos: Path
 ) -> None:
