@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from capcli.arrays import Float64Array
@@ -66,7 +66,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """All metrics of one set of hypotheses.
+    """All metrics of one set of hypotheses. Two are equal where all but `per_image` is.
 
     Attributes:
         metrics: for each name in METRICS its score, in that order.
@@ -79,7 +79,7 @@ class Scores:
     """
 
     metrics: dict[str, Score]
-    per_image: dict[str, Float64Array]
+    per_image: dict[str, Float64Array] = field(compare=False)
     images: int
     samples: int
     seed: int

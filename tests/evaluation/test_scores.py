@@ -161,6 +161,8 @@ def test_all_metrics_are_reported_in_order() -> None:
     assert (scores.images, scores.samples, scores.seed, scores.left_out) == (8, 20, 0, 0)
     for name, metric in scores.metrics.items():
         assert (metric.value is None) == (metric.why is not None) == (name in ("METEOR", "SPICE", "identical"))
+    assert scores == score(REFERENCES, HYPOTHESES, java=False, samples=20)
+    assert scores != score(REFERENCES, OTHERS, java=False, samples=20)
 
 
 def test_without_java_only_meteor_has_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
