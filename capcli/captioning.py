@@ -97,6 +97,9 @@ class BaseCaptioner(_Unmatched, ABC):
     fits: int | None = None
     _file: str | Path
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, device={str(self.device)!r})"
+
     @abstractmethod
     def check(self, options: DecodingOptions) -> None:
         """Raises UsageError for options that the model cannot follow."""
