@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from capcli.arrays import Float32Array
 from capcli.attribution.smooth_map import heatmap
@@ -12,7 +12,7 @@ from capcli.keywords.keyword import Keyword
 
 @dataclass(frozen=True, repr=False)
 class Word:
-    """One word of a caption.
+    """One word of a caption. Two are equal where all but their weights is.
 
     Attributes:
         text: the word, in lower case; "'s" and the like are words of their own.
@@ -30,8 +30,8 @@ class Word:
 
     text: str
     log_probability: float
-    attention: Float32Array | None
-    heads: Float32Array | None = None
+    attention: Float32Array | None = field(compare=False)
+    heads: Float32Array | None = field(default=None, compare=False)
     known: bool = True
     box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     sentinel: float | None = None

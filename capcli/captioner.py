@@ -16,7 +16,7 @@ from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.attribution.methods import DEFAULT_METHOD, METHODS, check_method
 from capcli.caption import Caption, Word
-from capcli.captioning import BaseCaptioner, Picture
+from capcli.captioning import BaseCaptioner
 from capcli.decoding.forced import Forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingOptions
@@ -243,28 +243,6 @@ class Captioner(BaseCaptioner):
         parts = [arrays[start : start + BATCH] for start in range(0, len(arrays), BATCH)]
         traces = [trace for part in parts for trace in self._engine.trace(self.encode(part), [tokens] * len(part))]
         return np.stack([trace.log_probabilities for trace in traces])
-
-    def similarities(self, images: Picture | Iterable[Picture], sentences: str | Sequence[str]) -> Float32Array:
-        """How well each of N sentences fits each of B pictures, by the model's matcher.
-
-        Args:
-            images: as `caption` takes them; a single one is B = 1.
-            sentences: a single one is N = 1; words that the model does not know count as `<unknown>`.
-
-        Returns:
-            float32 B x N cosine similarities, -1 to 1.
-
-        Raises:
-            UsageError: for a model without a matcher, and for something that is no picture or no sentence.
-            UnreadableImage: for the first picture that cannot be read.
-        """
-        vectors = self.sentence_vectors(sentences)
-        nothing = np.empty((0, vectors.shape[1]), np.float32)
-        pictures = np.concatenate(
-            [nothing, *(self.picture_vectors(np.stack(batch)) for batch in self._batches(images))]
-        )
-        similarities: Float32Array = pictures @ vectors.T
-        return similarities
 
     def find_unknown(self, words: Iterable[str]) -> list[str]:
         """Those of some words that the model does not know."""

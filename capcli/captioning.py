@@ -97,6 +97,9 @@ class BaseCaptioner(_Unmatched, ABC):
     fits: int | None = None
     _file: str | Path
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, device={str(self.device)!r})"
+
     @abstractmethod
     def check(self, options: DecodingOptions) -> None:
         """Raises UsageError for options that the model cannot follow."""
@@ -250,6 +253,28 @@ class BaseCaptioner(_Unmatched, ABC):
             if unused:
                 raise UsageError(f"with a caption of your own none is searched for, so leave {unused[0]} out")
         return self._each(images, lambda arrays: self.attend_arrays(arrays, chosen, caption=caption, method=method))
+
+    def similarities(self, images: Picture | Iterable[Picture], sentences: str | Sequence[str]) -> Float32Array:
+        """How well each of N sentences fits each of B pictures, by the model's matcher.
+
+        Args:
+            images: as `caption` takes them; a single one is B = 1.
+            sentences: a single one is N = 1; words that the model does not know count as `<unknown>`.
+
+        Returns:
+            float32 B x N cosine similarities, -1 to 1.
+
+        Raises:
+            UsageError: for a model without a matcher, and for something that is no picture or no sentence.
+            UnreadableImage: for the first picture that cannot be read.
+        """
+        vectors = self.sentence_vectors(sentences)
+        nothing = np.empty((0, vectors.shape[1]), np.float32)
+        pictures = np.concatenate(
+            [nothing, *(self.picture_vectors(np.stack(batch)) for batch in self._batches(images))]
+        )
+        similarities: Float32Array = pictures @ vectors.T
+        return similarities
 
     def _each(
         self, images: Picture | Iterable[Picture], work: Callable[[UInt8Array], list[Caption]]

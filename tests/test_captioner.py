@@ -335,6 +335,7 @@ def test_no_pictures_are_no_captions(captioner: Captioner, arrays: np.ndarray) -
 
 def test_what_a_captioner_knows_of_its_model(captioner: Captioner) -> None:
     assert (captioner.name, captioner.size, captioner.device) == ("tiny", 64, "cpu")
+    assert repr(captioner) == "Captioner('tiny', device='cpu')"
 
 
 def test_models_and_devices_that_are_not_there(tiny_file: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from capcli.arrays import Float64Array
@@ -66,7 +66,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """All metrics of one set of hypotheses.
+    """All metrics of one set of hypotheses. Two are equal where all but `per_image` is.
 
     Attributes:
         metrics: for each name in METRICS its score, in that order.
@@ -79,7 +79,7 @@ class Scores:
     """
 
     metrics: dict[str, Score]
-    per_image: dict[str, Float64Array]
+    per_image: dict[str, Float64Array] = field(compare=False)
     images: int
     samples: int
     seed: int
@@ -172,9 +172,11 @@ def score(
         aligned: is called after every caption that METEOR, by far the slowest of them, has aligned.
 
     Raises:
-        ValueError: no images, an image without references, or not as many hypotheses as images.
+        ValueError: no images, an image without references, a text in place of a list, or not as many hypotheses as
+            images.
         CapcliError: a Java program fails.
     """
+    _check(references, hypotheses)
     truth, said = _tokenize_references(references), ptb_tokenize_lines(hypotheses)
     with _measures(java, aligned) as (measures, why):
         parts = [measure(truth, said) for measure in measures]
@@ -220,11 +222,13 @@ def compare(
         aligned: as in `score`, for the captions of both.
 
     Raises:
-        ValueError: no images, no resamples, an image without references, or not as many captions as images.
+        ValueError: no images, no resamples, an image without references, a text in place of a list, or not as many
+            captions as images.
         CapcliError: METEOR's program fails.
     """
     if samples < 1:
         raise ValueError("a comparison needs at least one resample")
+    _check(references, a, b)
     truth, said = _tokenize_references(references), [ptb_tokenize_lines(a), ptb_tokenize_lines(b)]
     with _measures(java, aligned) as (measures, why):
         first, second = ([measure(truth, hypotheses) for measure in measures] for hypotheses in said)
@@ -285,11 +289,12 @@ def human(
         Scores of which also the images' own are averages over the turns.
 
     Raises:
-        ValueError: not as many hypotheses as images.
+        ValueError: a text in place of a list, or not as many hypotheses as images.
         UsageError: no image has more than one reference.
         CapcliError: METEOR's program fails.
     """
     check_people(references)
+    _check(references, hypotheses, fewest=0)
     whole = zip(_tokenize_references(references), ptb_tokenize_lines(hypotheses), strict=True)
     pairs = [(sentences, words) for sentences, words in whole if len(sentences) > 1]
     images, said = [sentences for sentences, _ in pairs], [words for _, words in pairs]
@@ -325,6 +330,24 @@ def _leave_out(images: _References, turn: int) -> tuple[_References, _Hypotheses
     places = [turn % len(sentences) for sentences in images]
     rest = [[*sentences[:place], *sentences[place + 1 :]] for sentences, place in zip(images, places, strict=True)]
     return rest, [sentences[place] for sentences, place in zip(images, places, strict=True)]
+
+
+def _check(references: Sequence[Sequence[str]], *systems: Sequence[str], fewest: int = 1) -> None:
+    """Raises ValueError for no images, for one with fewer references than that, and where captions are more or fewer
+    than images.
+    """
+    if not len(references):
+        raise ValueError("there are no images to score")
+    for number, sentences in enumerate(references, 1):
+        if isinstance(sentences, str):  # whose letters would be sentences
+            raise ValueError(f"the references of image {number} are {sentences!r}; give a list, even of one sentence")
+        if len(sentences) < fewest:
+            raise ValueError(f"image {number} has no reference")
+    for captions in systems:
+        if isinstance(captions, str):
+            raise ValueError(f"the captions are {captions!r}; give a list, even of one sentence")
+        if len(captions) != len(references):
+            raise ValueError(f"there are {len(captions)} captions of {len(references)} images; give each image one")
 
 
 def _tokenize_references(references: Sequence[Sequence[str]]) -> list[list[list[str]]]:

@@ -102,7 +102,8 @@ class _Service:
             wish = read_wish(chat.fields, CHAT, captioner, own, typed=True)
             pictures = await self._admission.await_answer(request, self._desk.look(chat.pictures, wish))
         rows, columns = captioner.grid
-        answer, kind = tell_chat(pictures, chat, captioner.name, rows * columns)
+        longest = wish.question.decoding.max_length
+        answer, kind = tell_chat(pictures, chat, captioner.name, regions=rows * columns, longest=longest)
         return Response(answer, media_type=kind, headers={"Cache-Control": "no-store"})
 
     async def models(self, request: Request) -> Response:

@@ -92,7 +92,7 @@ def _find_pictures(messages: object) -> list[Sent]:
     raise Refused(400, "there is no picture in messages; send one as image_url with a data URL")
 
 
-def tell_chat(pictures: Sequence[Seen], chat: Chat, model: str, regions: int) -> tuple[bytes, str]:
+def tell_chat(pictures: Sequence[Seen], chat: Chat, model: str, *, regions: int, longest: int) -> tuple[bytes, str]:
     """The answer and its type.
 
     Args:
@@ -100,6 +100,7 @@ def tell_chat(pictures: Sequence[Seen], chat: Chat, model: str, regions: int) ->
         chat: what was asked.
         model: its name.
         regions: that the model looks at in a picture, which count as tokens of the question.
+        longest: the most words that a caption might have.
 
     Raises:
         Refused: if one of the pictures could not be read.
@@ -108,15 +109,15 @@ def tell_chat(pictures: Sequence[Seen], chat: Chat, model: str, regions: int) ->
         if picture.error is not None:
             raise refuse_picture(picture.name, picture.error)
     captions = [picture.caption for picture in pictures if picture.caption is not None]
-    choices = _choose(captions)
+    choices = _choose(captions, longest)
     prompt, completion = regions * len(pictures), sum(map(_count, captions))
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     common = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": model}
     if chat.streams:
         return _stream(common, choices, usage if chat.counts else None), "text/event-stream"
     entries = [
-        {"index": number, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        for number, text in enumerate(choices)
+        {"index": number, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
+        for number, (text, reason) in enumerate(choices)
     ]
     return dumps({**common, "object": "chat.completion", "choices": entries, "usage": usage}), "application/json"
 
@@ -131,13 +132,15 @@ def tell_model(model: str, since: int) -> dict[str, object]:
     return {"id": model, "object": "model", "created": since, "owned_by": OWNER}
 
 
-def _choose(captions: Sequence[Caption]) -> list[str]:
-    """The texts of the choices: each has a line for every picture."""
+def _choose(captions: Sequence[Caption], longest: int) -> list[tuple[str, str]]:
+    """The choices: the text, which has a line for every picture, and why it ends, in OpenAI's word."""
     ranked = [[caption, *caption.alternatives] for caption in captions]
-    return [
-        "\n".join(alternatives[min(place, len(alternatives) - 1)].text for alternatives in ranked)
-        for place in range(max(map(len, ranked)))
-    ]
+    choices = []
+    for place in range(max(map(len, ranked))):
+        lines = [alternatives[min(place, len(alternatives) - 1)] for alternatives in ranked]
+        full = any(len(line.words) >= longest for line in lines)
+        choices.append(("\n".join(line.text for line in lines), "length" if full else "stop"))
+    return choices
 
 
 def _count(caption: Caption) -> int:
@@ -145,15 +148,15 @@ def _count(caption: Caption) -> int:
     return sum(len(candidate.words) for candidate in (caption, *caption.alternatives))
 
 
-def _stream(common: Mapping[str, object], choices: Sequence[str], usage: Mapping[str, int] | None) -> bytes:
+def _stream(common: Mapping[str, object], choices: Sequence[tuple[str, str]], usage: Mapping[str, int] | None) -> bytes:
     """The same answer as server-sent events: who speaks, the text in one piece, the end."""
     chunk = {**common, "object": "chat.completion.chunk"}
     events: list[dict[str, object]] = []
-    for number, text in enumerate(choices):
+    for number, (text, end) in enumerate(choices):
         steps: Sequence[tuple[dict[str, str], str | None]] = (
             ({"role": "assistant", "content": ""}, None),
             ({"content": text}, None),
-            ({}, "stop"),
+            ({}, end),
         )
         for delta, reason in steps:
             events.append({**chunk, "choices": [{"index": number, "delta": delta, "finish_reason": reason}]})

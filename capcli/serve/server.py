@@ -133,7 +133,7 @@ def _guard(listener: socket.socket, token: str | None, host: str) -> Guard:
     if not local and token is None:
         raise UsageError(f"--host {host} lets other computers in: add --token-file FILE, which holds a secret")
     names = [_spell(address), "localhost", "127.0.0.1", "[::1]"]
-    return Guard(token, [f"{name}:{port}" for name in names] + (names if port == 80 else []) if local else None)
+    return Guard(token, [f"{name}:{port}" for name in names] + (names if port == 80 else []))
 
 
 def _address(listener: socket.socket) -> str:

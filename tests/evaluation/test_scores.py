@@ -161,6 +161,8 @@ def test_all_metrics_are_reported_in_order() -> None:
     assert (scores.images, scores.samples, scores.seed, scores.left_out) == (8, 20, 0, 0)
     for name, metric in scores.metrics.items():
         assert (metric.value is None) == (metric.why is not None) == (name in ("METEOR", "SPICE", "identical"))
+    assert scores == score(REFERENCES, HYPOTHESES, java=False, samples=20)
+    assert scores != score(REFERENCES, OTHERS, java=False, samples=20)
 
 
 def test_without_java_only_meteor_has_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,16 +365,20 @@ def test_meteor_is_started_once_and_counts_its_captions(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "impossible",
+    ("impossible", "message"),
     [
-        lambda: score([], [], java=False),
-        lambda: score([["a"]], [], java=False),
-        lambda: score([["a"], []], ["a", "b"], java=False),
-        lambda: compare([["a"]], ["a"], ["a", "b"], java=False),
-        lambda: compare([["a"]], ["a"], ["b"], java=False, samples=0),
-        lambda: human([["a", "b"]], [], java=False),
+        (lambda: score([], [], java=False), "there are no images to score"),
+        (lambda: score([["a"]], [], java=False), "there are 0 captions of 1 images"),
+        (lambda: score([["a"], []], ["a", "b"], java=False), "image 2 has no reference"),
+        (lambda: score([["a"], "a dog"], ["a", "b"], java=False), "the references of image 2 are 'a dog'; give a list"),
+        (lambda: score([["a"]], "a", java=False), "the captions are 'a'; give a list"),
+        (lambda: compare([["a"]], ["a"], ["a", "b"], java=False), "there are 2 captions of 1 images"),
+        (lambda: compare(["a dog"], ["a"], ["b"], java=False), "the references of image 1 are 'a dog'"),
+        (lambda: compare([["a"]], ["a"], ["b"], java=False, samples=0), "at least one resample"),
+        (lambda: human([["a", "b"]], [], java=False), "there are 0 captions of 1 images"),
+        (lambda: human([["a", "b"], "a dog"], ["a", "b"], java=False), "the references of image 2 are 'a dog'"),
     ],
 )
-def test_impossible_input(impossible: Callable[[], object]) -> None:
-    with pytest.raises(ValueError):
+def test_impossible_input(impossible: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         impossible()

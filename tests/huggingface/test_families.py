@@ -263,6 +263,8 @@ def test_options_that_transformers_lacks_are_refused(load: Loader, pictures: lis
             captioner.caption(pictures[0], **{option: value})  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="has no matcher"):
         captioner.sentence_vectors(["a dog"])
+    with pytest.raises(UsageError, match="has no matcher"):
+        captioner.similarities(pictures[0], "a dog")
     with pytest.raises(UsageError, match="keywords"):
         captioner.caption(pictures[0], keywords=3)
 

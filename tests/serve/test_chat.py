@@ -80,6 +80,22 @@ def test_a_stream_is_the_same_answer_in_events(client: TestClient) -> None:
     assert "usage" not in without
 
 
+def test_an_answer_says_whether_the_longest_length_ended_it(client: TestClient) -> None:
+    def reasons(**fields: Any) -> list[str]:
+        return [choice["finish_reason"] for choice in ask(client, message(part(7)), **fields).json()["choices"]]
+
+    assert reasons(max_tokens=2) == ["stop"]
+    assert reasons(max_tokens=1) == ["length"]
+    assert reasons(max_length=1) == ["length"]
+    # The fake's other captions have no words.
+    assert reasons(max_tokens=1, n=2) == ["length", "stop"]
+    together = ask(client, message(part(7), part(8)), max_tokens=1).json()
+    assert [choice["finish_reason"] for choice in together["choices"]] == ["length"]
+    events = ask(client, message(part(7)), max_tokens=1, stream=True).text
+    assert '"finish_reason": "length"' in events
+    assert '"finish_reason": "stop"' not in events
+
+
 @pytest.mark.parametrize(
     ("messages", "fields", "code", "expected"),
     [

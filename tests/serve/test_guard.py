@@ -67,6 +67,16 @@ def test_the_token_opens_all(make_client: Client, scheme: str) -> None:
     assert client.get("/metrics").status_code == 200
 
 
+def test_with_the_token_a_server_before_this_one_may_pass_its_name_on(make_client: Client) -> None:
+    client = make_client(token=SECRET)
+    proxied = {"Host": "captions.example.com"}
+    answer = client.post(
+        "/v1/captions", json={"image": in_base64(png())}, headers={**proxied, "Authorization": f"Bearer {SECRET}"}
+    )
+    assert answer.status_code == 200
+    assert error_of(client.get("/v1/models", headers=proxied))[0] == 401
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
