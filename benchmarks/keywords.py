@@ -5,11 +5,12 @@ usage: python benchmarks/keywords.py fit DATASET[:N][@W] [DATASET[:N][@W] ...] [
 
 DATASET is anything `capcli train --data` reads; of each split N pictures take part, drawn at random, or all. Each
 training picture counts W times as much as another, by default once, and less where it has fewer than five captions: a
-fifth for each. `fit` writes MODEL.keywords beside the model. It takes the mean of
-the regions of each training picture, and the nouns of its captions by `benchmarks/nouns.py`; a network with one hidden
-layer learns to tell from the one whether a noun is among the others. On dev pictures with five captions or more it
-then counts, for every score, how often the noun is there, which is the probability of a keyword. The encoder itself
-stays as it is. `benchmarks/hold_out.py` gives a data set without dev pictures some.
+fifth for each. `benchmarks/hold_out.py` gives a data set without dev pictures some.
+
+`fit` writes MODEL.keywords beside the model. It takes the mean of the regions of each training picture, and the nouns
+of its captions by `benchmarks/nouns.py`; a network with one hidden layer learns to tell from the one whether a noun is
+among the others. On dev pictures with five captions or more it then counts, for every score, how often the noun is
+there, which is the probability of a keyword. The encoder itself stays as it is.
 
 `measure` prints for the dev split of each data set how many keywords a picture gets, the share of them that are nouns
 of its captions, the same divided by five for each picture, and the share of the captions' nouns that are found among

@@ -22,6 +22,11 @@ from capcli.errors import DatasetError
 from capcli.keywords.head import KeywordHead
 
 
+@pytest.fixture(autouse=True)
+def _few_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keywords, "HIDDEN", 64)
+
+
 def test_nouns_are_told_from_adjectives_and_verbs_by_where_they_stand() -> None:
     texts = ["A brown dog is in the snow.", "A dog and two dogs on a bench.", "The brown bench is in the snow."] * LEAST
     assert set(derive([*texts, *["A brown cat sits."] * LEAST])) >= {"dog", "snow", "bench"}
@@ -38,7 +43,6 @@ def test_nouns_of_a_caption_are_singular_each_once_and_two_words_may_be_one() ->
 def test_a_network_finds_the_features_of_words_and_their_probabilities(monkeypatch: pytest.MonkeyPatch) -> None:
     # Four features say little, so a step leaves none out; a word is here where one of two features is large.
     monkeypatch.setattr(keywords, "DROPPED_INPUTS", 0.0)
-    monkeypatch.setattr(keywords, "HIDDEN", 64)
     rng = np.random.default_rng(0)
     pooled = rng.normal(3, 2, (6000, 4)).astype(np.float32)
     right = (np.stack([pooled[:, :2].max(1), pooled[:, 2]], 1) + rng.normal(size=(6000, 2)) > 4).astype(np.float32)
