@@ -235,6 +235,7 @@ def test_shards_that_are_not_named_are_told(folder: Path) -> None:
 def test_an_output_that_is_there_stays_unless_it_is_to_go(folder: Path) -> None:
     Path("merged.jsonl").write_text("mine")
     assert "merged.jsonl exists" in refused("merged.jsonl", *MADE)
+    assert "has the name of a picture" in refused("merged.png", *MADE, "--overwrite", "--format", "jsonl")
     assert "is one of the shards" in refused(MADE[0], *MADE, "--overwrite")
     assert "a folder is never replaced" in refused("photos", *MADE)
     assert "--part-rows is of Parquet" in refused("merged.jsonl", *MADE, "--overwrite", "--part-rows", "5")
