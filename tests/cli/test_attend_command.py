@@ -510,6 +510,10 @@ def test_no_picture_is_replaced_through_a_link(attend: Attend, folder: Path) -> 
             "--caption is a sentence of your own, and --num-captions is for finding one; leave one out",
         ),
         (["in", "-o", "out", "--top-k", "3"], "top-k needs sampling: add --sample, in Python sample=True"),
+        (
+            ["in", "-o", "out", "--sample", "--beam-size", "4"],
+            "beam-size is for a search, and sample draws captions without one; leave one out",
+        ),
         (["in", "-o", "out", "--overwrite", "--resume"], "--overwrite and --resume contradict each other"),
         (["in", "--terminal", "--resume"], "--resume needs -o DIR, where the files so far are"),
         (
