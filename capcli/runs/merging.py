@@ -57,6 +57,8 @@ def _check_output(output: Path, outputs: Sequence[Path], form: str, *, replace: 
         kind = "a library" if form == LIBRARY else "a folder"
         raise UsageError(f"{output} exists, and {kind} is never replaced; choose a new name")
     check_target("OUT", output)
+    if output.exists() and not output.is_file():
+        raise UsageError(f"{output} is not a regular file, and the shards are joined into one; name a file")
     refuse_pictures(output)
     if output.exists() and not replace:
         raise UsageError(f"{output} exists; --overwrite replaces it")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -242,6 +244,13 @@ def test_an_output_that_is_there_stays_unless_it_is_to_go(folder: Path) -> None:
     assert Path("merged.jsonl").read_text() == "mine"
     assert run("merge", "merged.jsonl", *MADE, "--overwrite").exit_code == 0
     assert len(Path("merged.jsonl").read_text().splitlines()) == PICTURES
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files there")
+def test_a_pipe_is_never_replaced(folder: Path) -> None:
+    os.mkfifo("pipe.jsonl")
+    assert "pipe.jsonl is not a regular file" in refused("pipe.jsonl", *MADE, "--overwrite")
+    assert Path("pipe.jsonl").is_fifo()
 
 
 @pytest.mark.parametrize("shard", ["0/4", "5/4", "x/y"])
