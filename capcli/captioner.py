@@ -62,7 +62,8 @@ class Captioner(BaseCaptioner):
         self._expected = None if file is None else ExpectedWords.of_model(file)
         self.options = manner.options.replace(lm_rescore=LM_RESCORE) if engine.reads else manner.options
         if self._expected is not None:
-            self.options = self.options.replace(word_weight=self._expected.share)
+            # Not `self.options.replace`, which refuses it where the model's own options sample.
+            self.options = replace(self.options, word_weight=self._expected.share)
         self.calibration, self._vocabulary = manner.calibration, manner.vocabulary
         self._engine, self.engine = engine, engine.name
         self.device, self.precision, self.matches = engine.device, engine.precision, engine.matches

@@ -67,6 +67,6 @@ def know_model(model: str | Path) -> KnownModel:
     if (place := file.with_suffix(WORDS)).is_file():
         from capcli.modelfile.expected_words import ExpectedWords
 
-        options = options.replace(word_weight=ExpectedWords.share_of(file))
+        options = dataclasses.replace(options, word_weight=ExpectedWords.share_of(file))
         beside = {EXPECTED: f"SHA-256 {file_hash(place)[:12]}"}
     return KnownModel(identify_model(file), options, matches, header.held_out, beside)

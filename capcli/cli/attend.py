@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from capcli.cli.console import Console, leave, open_session
-from capcli.cli.options import Group, takes
-from capcli.decoding.options import MOST_WORDS, DecodingKeywords, DecodingOptions
+from capcli.cli.options import Group, check_decoding, takes
+from capcli.decoding.options import DecodingKeywords, DecodingOptions
 from capcli.errors import UsageError
 from capcli.heatmap.options import AttendOptions
 from capcli.keywords.options import KeywordOptions
@@ -49,8 +49,7 @@ def attend(
     wish, options, given = AttendOptions(**drawing), InputOptions(**inputs), ModelOptions(**place)
     if wish.caption is not None:
         _refuse_choices(decoding)
-    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
-    DecodingOptions(**asked)
+    check_decoding(decoding)
     if wish.method == "occlusion" and "batch_size" not in place:
         # It takes seconds a picture: each is handed over when it is done, and Ctrl-C need not wait for others.
         given = dataclasses.replace(given, batch_size=1)

@@ -63,6 +63,8 @@ def caption_film_file(
         captioner = load(model)
         chosen = captioner.options.replace(**decoding)
         captioner.check(chosen)
+        if chosen.num_captions > 1 and not form.has_alternatives:
+            console.warn("the best caption of each scene is written, the others are not; --format jsonl has all")
         viewer = make_viewer(captioner, chosen, model, load)
         begun, seen, scenes = time.monotonic(), 0, 0
         total = 0 if film.length is None else math.ceil(film.length / options.every)

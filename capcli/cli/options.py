@@ -93,8 +93,7 @@ def path(name: str) -> Path:
 
 def check_decoding(decoding: DecodingKeywords) -> None:
     """Raises UsageError for options of captions that contradict each other whatever the model's own are."""
-    asked: DecodingKeywords = {"max_length": MOST_WORDS, **decoding}
-    DecodingOptions(**asked)
+    DecodingOptions(max_length=MOST_WORDS).replace(**decoding)
 
 
 def _completer(choices: Collection[str]) -> Callable[[str], list[str]]:

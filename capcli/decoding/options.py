@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 SAMPLING = ("temperature", "top_p", "top_k")
 """Options that mean nothing to a search."""
 
+OF_SEARCHES = ("beam_size", "word_weight")
+"""Options that mean nothing to sampling. Every model brings some, so that a value alone does not say who chose it."""
+
+OF_SEVERAL = ("length_penalty", "rerank")
+"""Options that put sampled captions in order, and so mean nothing where a single one is sampled."""
+
 OF_THE_MODEL = "the model's own"
 """What the help says of the defaults that every model brings, chosen on its dev pictures."""
 
@@ -157,9 +163,18 @@ class DecodingOptions:
         """A copy with other values; one that is told to sample no more has none of what is for sampling.
 
         Raises:
-            UsageError: for an unknown name, near ones listed, and as for a new object.
+            UsageError: for an unknown name, near ones listed; as for a new object; and for a change that means nothing
+                to captions that are sampled.
         """
         kept = dataclasses.asdict(self)
         if self.sample and changes.get("sample") is False:
             kept = {name: value for name, value in kept.items() if name not in SAMPLING}
-        return build(DecodingOptions, {**kept, **changes})
+        options = build(DecodingOptions, {**kept, **changes})
+        for name in changes if options.sample else ():
+            if name in OF_SEARCHES:
+                raise UsageError(f"{spell(name)} is for a search, and sample draws captions without one; leave one out")
+            if name in OF_SEVERAL and options.num_captions == 1:
+                raise UsageError(
+                    f"{spell(name)} orders captions, and sample draws a single one; leave it out or raise num-captions"
+                )
+        return options

@@ -15,7 +15,14 @@ from capcli.files.lock import open_locked
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Put `content` in place of the file `path`, which keeps its permissions; raises OSError."""
+    """Put `content` in place of the file `path`, which keeps its permissions; a device such as /dev/null is written to.
+
+    Raises OSError.
+    """
+    if path.is_char_device():
+        with path.open("wb", buffering=0) as device:
+            write_whole(device, content)
+        return
     with replacing(path) as file:
         write_whole(file, content)
     file.close()
@@ -26,13 +33,15 @@ def replacing(path: Path) -> Iterator[io.FileIO]:
     """Open an empty file that takes the place of `path`, and its permissions, if the block ends well.
 
     The file stays open and locked as long as the caller keeps it. Raises OSError, `BlockingIOError` where another
-    process is about to replace the same file.
+    process is about to replace the same file, and for a device or a pipe, which no file may take the place of.
     """
     # Where it is a link, the file that it leads to is meant.
     path = Path(os.path.realpath(path))
     there = path.exists()
     if there and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    if there and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
     part = _part_of(path)
     file = open_locked(part)  # one left by a crash is simply taken over
     if file is None:

@@ -6,7 +6,7 @@ import functools
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,8 +85,8 @@ class Drawings:
         resume: bool = False,
     ) -> None:
         self.kind, self._folder, self._base = kind, folder, base
-        self._naming = Naming(folder, base)
         self._pictures, self._resume = pictures, resume
+        self._naming = Naming(folder, base, _drawings_below(folder, pictures))
         self.index = folder / _INDEX if kind == "html" and len(pictures) > 1 else None
         if resume and self.index:
             raise UsageError(
@@ -275,20 +275,27 @@ def leave_out_drawings(found: Found, folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         return found.pictures
-    root, named = absolute(folder), set(found.files())
+    is_drawing = _drawings_below(folder, found.files())
+    pictures = [picture for picture in found.pictures if not is_drawing(picture)]
+    if not pictures:
+        raise UsageError(f"all pictures there are capcli's own drawings in {folder}; name photographs")
+    return pictures
+
+
+def _drawings_below(folder: Path, photographs: Iterable[Path]) -> Callable[[Path], bool]:
+    """Tells of a file whether it is a drawing of capcli's in a folder or below it, and none of the photographs."""
+    root, named = absolute(folder), frozenset(photographs)
 
     @functools.cache
     def is_below(beside: Path) -> bool:
         return absolute(beside).is_relative_to(root)
 
-    pictures = [
-        picture
-        for picture in found.pictures
-        if not is_below(picture.parent) or picture in named or not is_marked(picture)
-    ]
-    if not pictures:
-        raise UsageError(f"all pictures there are capcli's own drawings in {folder}; name photographs")
-    return pictures
+    def is_drawing(file: Path) -> bool:
+        # By its name first: to open each of very many photographs takes long.
+        ours = file.suffix.lower() in _ENDINGS.values() and file not in named
+        return ours and is_below(file.parent) and is_marked(file)
+
+    return is_drawing
 
 
 def check_folder(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -41,10 +41,11 @@ class Naming:
     Args:
         folder: where to, with the folders of the pictures below `base`; None for beside them.
         base: folder that holds all pictures.
+        is_ours: whether a file beside pictures is one that capcli made, so that it changes no name; by default none is.
     """
 
-    def __init__(self, folder: Path | None, base: Path) -> None:
-        self._folder, self._base = folder, absolute(base)
+    def __init__(self, folder: Path | None, base: Path, is_ours: Callable[[Path], bool] | None = None) -> None:
+        self._folder, self._base, self._is_ours = folder, absolute(base), is_ours
         self._listings: dict[str, _Listing] = {}
         self._target = lru_cache(_REMEMBERED)(self._find_target)
 
@@ -105,9 +106,12 @@ class Naming:
         if listing is None or (sought is not None and sought not in listing.names):
             try:
                 with os.scandir(folder) as entries:
-                    names = [entry.name.casefold() for entry in entries if not entry.is_dir(follow_symlinks=False)]
+                    found = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
             except (OSError, ValueError):  # a null byte, which reading reports
-                names = []
+                found = []
+            if self._is_ours is not None:
+                found = [name for name in found if not self._is_ours(Path(folder, name))]
+            names = [name.casefold() for name in found]
             parts = list(map(split_ending, names))
             # Given all of them, a Counter counts without Python.
             stems = Counter([stem for stem, ending in parts if ending in EXTENSIONS])

@@ -22,7 +22,7 @@ from capcli.output.shard import Shard
 from capcli.output.sidecar import SidecarError, Sidecars, refuse_held
 from capcli.output.survey import Survey, look_by_folder
 from capcli.pictures.find import Found
-from capcli.pictures.kinds import EXTENSIONS, START, is_picture
+from capcli.pictures.kinds import refuse_pictures
 
 
 class Outputs:
@@ -277,10 +277,7 @@ def _open(
     *,
     columns: Mapping[str, bool] = MappingProxyType({}),
 ) -> Kept:
-    if path.suffix.lower() in EXTENSIONS:
-        raise UsageError(f"{path} has the name of a picture, and captions would take its place; name another file")
-    if options.overwrite and _holds_picture(path):
-        raise UsageError(f"{path} holds a picture, and captions would take its place; name another file")
+    refuse_pictures(path)
     if form != LIBRARY:
         refuse_database(path)
     how = {"resume": options.resumes, "overwrite": options.overwrite}
@@ -305,15 +302,6 @@ def _records(options: OutputOptions, others: Mapping[str, object], rows: Kept | 
         how["overwrite"] = options.overwrite
         for kind in dict.fromkeys(options.sidecar):
             yield ResumeRecord.of_folder(options.sidecar_dir, kind, words, **how)
-
-
-def _holds_picture(path: Path) -> bool:
-    # Whatever it is called, and by whichever link it is found among the pictures.
-    try:
-        with path.open("rb") as file:
-            return is_picture(file.read(START))
-    except OSError:
-        return False
 
 
 def _is_device(path: Path) -> bool:

@@ -6,6 +6,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from capcli.errors import UsageError
+
 
 def _endings(names: str) -> frozenset[str]:
     return frozenset(f".{name}" for name in names.split())
@@ -66,6 +68,28 @@ def is_picture(start: bytes) -> bool:
 def is_film(start: bytes) -> bool:
     """Whether a file that begins so may be a film, as far as its first bytes say; sound alone begins so, too."""
     return re.match(_FILM, start, re.DOTALL) is not None and not is_picture(start)
+
+
+def refuse_pictures(path: Path) -> None:
+    """Raises UsageError where captions written to `path` would take the place of a picture or a film, by its name or
+    by what is there.
+    """
+    text = "and captions would take its place; name another file"
+    if path.suffix.lower() in EXTENSIONS or is_raw(path.name):
+        raise UsageError(f"{path} has the name of a picture, {text}")
+    if is_video(path.name):
+        raise UsageError(f"{path} has the name of a film, {text}")
+    # Whatever it is called, and by whichever link it is found among the pictures.
+    start = b""
+    with suppress(OSError, ValueError):  # writing there says why
+        if path.is_file():  # a pipe would lose what is read of it
+            with path.open("rb") as file:
+                start = file.read(START)
+    if is_picture(start):
+        raise UsageError(f"{path} holds a picture, {text}")
+    # Words may look like a film where they have some letters at the right places.
+    if b"\0" in start and is_film(start):
+        raise UsageError(f"{path} holds a film, {text}")
 
 
 def ending_of(name: str) -> str:

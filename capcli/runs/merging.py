@@ -9,6 +9,7 @@ from capcli.errors import UsageError
 from capcli.files.target import check_target
 from capcli.output.merging import Shards, merge_rows
 from capcli.output.options import LIBRARY, PARQUET, PART_ROWS, MergeOptions, check_part_rows
+from capcli.pictures.kinds import refuse_pictures
 
 
 def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | None = None) -> Shards:
@@ -56,5 +57,8 @@ def _check_output(output: Path, outputs: Sequence[Path], form: str, *, replace: 
         kind = "a library" if form == LIBRARY else "a folder"
         raise UsageError(f"{output} exists, and {kind} is never replaced; choose a new name")
     check_target("OUT", output)
+    if output.exists() and not output.is_file():
+        raise UsageError(f"{output} is not a regular file, and the shards are joined into one; name a file")
+    refuse_pictures(output)
     if output.exists() and not replace:
         raise UsageError(f"{output} exists; --overwrite replaces it")

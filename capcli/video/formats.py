@@ -36,9 +36,11 @@ class FilmFormat:
     Attributes:
         marks: whether captions below the least confidence that was asked for are written, and marked; else they are
             left out.
+        has_alternatives: whether all captions of `num_captions` are written; else the best one is.
     """
 
     marks = True
+    has_alternatives = False
 
     def begin(self, about: About) -> bytes:
         """What stands before the cues."""
@@ -59,6 +61,8 @@ class Lines(FilmFormat):
 
 class JsonLines(FilmFormat):
     """An object a line: the row of a photograph, with `start` and `end` in seconds behind the path."""
+
+    has_alternatives = True
 
     def cue(self, number: int, cue: Cue, about: About) -> bytes:
         captions = (cue.caption, *cue.caption.alternatives)

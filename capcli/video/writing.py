@@ -11,7 +11,7 @@ from typing import BinaryIO
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.atomic import replacing, write_whole
 from capcli.files.target import check_target
-from capcli.pictures.kinds import is_video
+from capcli.pictures.kinds import refuse_pictures
 from capcli.video.cues import Cue
 from capcli.video.formats import About, FilmFormat
 
@@ -23,8 +23,7 @@ def check_output(output: Path | None, film: Path, *, overwrite: bool) -> None:
     if output is None or _is_device(output):
         return
     check_target("-o", output)
-    if is_video(output.name):
-        raise UsageError(f"{output} has the name of a film; name a file for its captions, such as film.vtt")
+    refuse_pictures(output)
     if output.exists() and output.samefile(film):
         raise UsageError(f"{film} is to be captioned, and its captions would take its place; name another file")
     if output.exists() and not overwrite:

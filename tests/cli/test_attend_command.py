@@ -358,6 +358,23 @@ def test_a_run_goes_on_with_drawings_among_the_photographs(attend: Attend, folde
     assert attend(*asked, "--resume").stderr.startswith("capcli: captioned 1, skipped 3, failed 0")
 
 
+@pytest.mark.parametrize("kind", ["grid", "overlays", "html", "gif", "webp"])
+def test_drawings_beside_their_photographs_keep_their_names(attend: Attend, folder: Path, kind: str) -> None:
+    (folder / "in" / "b.png").rename(folder / "in" / "b.tif")
+    attend("in", "-r", "-o", "in", "--as", "grid" if kind == "webp" else "webp", *SENTENCE)
+    asked = ("in", "-r", "-o", "in", "--as", kind, *SENTENCE)
+    assert attend(*asked).exit_code == 0
+    whole = states(folder / "in")
+    assert not any(name.startswith(("a.jpg.", "a.jpg/")) for name in whole)
+    refused = attend(*asked)
+    assert (refused.exit_code, "have their" in refused.stderr) == (2, True)
+    if kind != "html":
+        assert attend(*asked, "--resume").stderr == "capcli: captioned 0, skipped 3, failed 0\n"
+        assert states(folder / "in") == whole
+    assert attend(*asked, "--overwrite").exit_code == 0
+    assert files(folder / "in") == sorted(whole)
+
+
 def test_the_page_of_one_picture_is_resumed(attend: Attend, folder: Path) -> None:
     asked = ("in/a.jpg", "-o", "out", "--as", "html", *SENTENCE)
     attend(*asked)
@@ -493,6 +510,10 @@ def test_no_picture_is_replaced_through_a_link(attend: Attend, folder: Path) -> 
             "--caption is a sentence of your own, and --num-captions is for finding one; leave one out",
         ),
         (["in", "-o", "out", "--top-k", "3"], "top-k needs sampling: add --sample, in Python sample=True"),
+        (
+            ["in", "-o", "out", "--sample", "--beam-size", "4"],
+            "beam-size is for a search, and sample draws captions without one; leave one out",
+        ),
         (["in", "-o", "out", "--overwrite", "--resume"], "--overwrite and --resume contradict each other"),
         (["in", "--terminal", "--resume"], "--resume needs -o DIR, where the files so far are"),
         (

@@ -101,10 +101,12 @@ def test_doubt_is_counted_and_marked(fake: FakeCaptioner, folder: Path) -> None:
 
 def test_options_given_replace_the_model_s_own(fake: FakeCaptioner, folder: Path) -> None:
     run(fake, "0.png")
-    run(fake, "0.png", "--beam-size", "1", "--sample", "--top-k", "4", "--seed", "9")
+    run(fake, "0.png", "--beam-size", "1")
+    run(fake, "0.png", "--sample", "--top-k", "4", "--seed", "9")
     assert fake.asked == [
         DecodingOptions(beam_size=5, max_length=7),
-        DecodingOptions(beam_size=1, max_length=7, sample=True, top_k=4, seed=9),
+        DecodingOptions(beam_size=1, max_length=7),
+        DecodingOptions(beam_size=5, max_length=7, sample=True, top_k=4, seed=9),
     ]
 
 
@@ -124,6 +126,10 @@ def test_every_decoding_option_is_one_of_the_command(fake: FakeCaptioner) -> Non
         ),
         (["0.png", "--prefix", "unknowable"], "the model does not know the word 'unknowable'"),
         (["0.png", "--top-k", "3"], "top-k needs sampling: add --sample, in Python sample=True"),
+        (
+            ["0.png", "--sample", "--beam-size", "4"],
+            "beam-size is for a search, and sample draws captions without one; leave one out",
+        ),
         ([], "name photographs or folders of them, --from-file LIST or --watch FOLDER"),
         (["0.png", "-0"], "-0 says how a list of paths is separated: add --from-file LIST, or - for stdin"),
         (["0.png", "--resume"], "--resume needs -o FILE or --sidecar, where the captions so far are"),

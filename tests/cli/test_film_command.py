@@ -72,6 +72,13 @@ def test_uncertain_captions_are_not_shown_as_subtitles(fake: FakeCaptioner, film
     assert "[uncertain] brightness 40" in run(fake, "caption", "film.mp4", "--min-confidence", "0.9").stdout
 
 
+def test_further_captions_are_in_rows_alone_and_a_line_says_so(fake: FakeCaptioner, film: Path) -> None:
+    asked = ("caption", "film.mp4", "--num-captions", "2", "--quiet")
+    note = "capcli: the best caption of each scene is written, the others are not; --format jsonl has all\n"
+    for form, line in (("text", note), ("vtt", note), ("jsonl", "")):
+        assert run(fake, *asked, "--format", form).stderr == line
+
+
 def test_a_film_is_known_by_its_first_bytes(fake: FakeCaptioner, film: Path) -> None:
     film.rename("holiday")
     assert "brightness 220" in run(fake, "caption", "holiday").stdout

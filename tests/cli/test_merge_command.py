@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,12 +237,20 @@ def test_shards_that_are_not_named_are_told(folder: Path) -> None:
 def test_an_output_that_is_there_stays_unless_it_is_to_go(folder: Path) -> None:
     Path("merged.jsonl").write_text("mine")
     assert "merged.jsonl exists" in refused("merged.jsonl", *MADE)
+    assert "has the name of a picture" in refused("merged.png", *MADE, "--overwrite", "--format", "jsonl")
     assert "is one of the shards" in refused(MADE[0], *MADE, "--overwrite")
     assert "a folder is never replaced" in refused("photos", *MADE)
     assert "--part-rows is of Parquet" in refused("merged.jsonl", *MADE, "--overwrite", "--part-rows", "5")
     assert Path("merged.jsonl").read_text() == "mine"
     assert run("merge", "merged.jsonl", *MADE, "--overwrite").exit_code == 0
     assert len(Path("merged.jsonl").read_text().splitlines()) == PICTURES
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such files there")
+def test_a_pipe_is_never_replaced(folder: Path) -> None:
+    os.mkfifo("pipe.jsonl")
+    assert "pipe.jsonl is not a regular file" in refused("pipe.jsonl", *MADE, "--overwrite")
+    assert Path("pipe.jsonl").is_fifo()
 
 
 @pytest.mark.parametrize("shard", ["0/4", "5/4", "x/y"])

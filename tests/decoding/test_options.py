@@ -61,6 +61,25 @@ def test_options_of_sampling_need_it(option: dict[str, Any]) -> None:
     assert DecodingOptions(sample=True, **option) != DecodingOptions(sample=True)
 
 
+@pytest.mark.parametrize("option", [{"beam_size": 3}, {"word_weight": 0.5}])
+def test_options_of_searches_are_refused_with_sampling(option: dict[str, Any]) -> None:
+    name = next(iter(option)).replace("_", "-")
+    for own, asked in (({}, {"sample": True}), ({"sample": True}, {})):
+        with pytest.raises(UsageError, match=f"^{name} is for a search, and sample draws captions without one;"):
+            DecodingOptions(**own).replace(**option, **asked)
+    assert DecodingOptions(sample=True).replace(**option, sample=False) == DecodingOptions(**option)
+    assert DecodingOptions(**option).replace(sample=True) == DecodingOptions(**option, sample=True)
+
+
+@pytest.mark.parametrize("option", [{"length_penalty": 2.0}, {"rerank": 1.0}])
+def test_a_single_sampled_caption_is_put_in_no_order(option: dict[str, Any]) -> None:
+    name = next(iter(option)).replace("_", "-")
+    with pytest.raises(UsageError, match=f"^{name} orders captions, and sample draws a single one; leave it out"):
+        DecodingOptions().replace(**option, sample=True)
+    assert DecodingOptions().replace(**option, sample=True, num_captions=2).sample
+    assert DecodingOptions(num_captions=2, sample=True).replace(**option).num_captions == 2
+
+
 @pytest.mark.parametrize("prefix", ["a\nb", "a\n", "\r", "a\u2028b"])
 def test_a_prefix_is_one_line(prefix: str) -> None:
     with pytest.raises(UsageError, match=r"^prefix must be one line$"):

@@ -17,6 +17,7 @@ from capcli.output import Result
 from capcli.output.options import OutputOptions
 from capcli.output.outputs import Outputs
 from capcli.pictures.find import find_pictures
+from capcli.pictures.kinds import is_film
 
 
 @pytest.fixture(autouse=True)
@@ -159,8 +160,9 @@ def test_a_sidecar_that_cannot_be_written_is_the_picture_s_error() -> None:
 
 def test_a_picture_is_never_taken_for_an_output() -> None:
     for name in ("output", "errors"):
-        with pytest.raises(UsageError, match="the name of a picture"):
-            run(**{name: A, "overwrite": True})
+        for taken, kind in ((A, "picture"), (Path("raw.cr2"), "picture"), (Path("film.MOV"), "film")):
+            with pytest.raises(UsageError, match=f"the name of a {kind}"):
+                run(**{name: taken, "overwrite": True})
 
 
 def test_an_output_that_is_one_of_the_pictures_is_refused() -> None:
@@ -172,13 +174,24 @@ def test_an_output_that_is_one_of_the_pictures_is_refused() -> None:
     assert Path("scan").read_bytes() == b"a picture without an ending"
 
 
-def test_a_file_that_holds_a_picture_is_never_overwritten() -> None:
-    picture = b"\xff\xd8\xff\xe0 and the rest"
-    Path("photo.jpg").write_bytes(picture)
-    Path("rows.csv").hardlink_to("photo.jpg")
-    with pytest.raises(UsageError, match=r"rows.csv holds a picture, and captions would take its place"):
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [("picture", b"\xff\xd8\xff\xe0 and the rest"), ("film", b"\0\0\0\x18ftypmp42 and the rest")],
+)
+def test_a_file_that_holds_a_picture_or_a_film_is_never_overwritten(kind: str, content: bytes) -> None:
+    Path("photo").write_bytes(content)
+    Path("rows.csv").hardlink_to("photo")
+    with pytest.raises(UsageError, match=f"rows.csv holds a {kind}, and captions would take its place"):
         run(output=Path("rows.csv"), overwrite=True)
-    assert Path("photo.jpg").read_bytes() == picture
+    assert Path("photo").read_bytes() == content
+
+
+def test_captions_that_look_like_a_film_are_overwritten() -> None:
+    rows = f"{'dir/G.jpg':196}Girl\n"
+    assert is_film(rows.encode())
+    Path("rows.tsv").write_text(rows)
+    run(*DOG.values(), output=Path("rows.tsv"), overwrite=True)
+    assert Path("rows.tsv").read_text().startswith("a.jpg\t")
 
 
 def test_a_look_at_new_outputs_goes_through_no_pictures() -> None:

@@ -48,12 +48,15 @@ def test_an_output_that_would_cost_a_file_is_refused(tmp_path: Path) -> None:
     film, link = tmp_path / "film", tmp_path / "film.vtt"
     film.write_bytes(b"film")
     (tmp_path / "there.vtt").touch()
+    (tmp_path / "scan").write_bytes(b"\xff\xd8\xff\xe0 and the rest")
     for output, overwrite, why in (
         (film, True, "would take its place"),
         (tmp_path / "there.vtt", False, "exists; --overwrite"),
         (tmp_path / "none" / "film.vtt", False, "its folder does not exist"),
         (tmp_path, True, "is a folder"),
         (tmp_path / "other.mp4", True, "has the name of a film"),
+        (tmp_path / "photo.jpg", True, "has the name of a picture"),
+        (tmp_path / "scan", True, "holds a picture"),
     ):
         with pytest.raises(UsageError, match=why):
             check_output(output, film, overwrite=overwrite)
