@@ -34,16 +34,20 @@ PATIENCE = 5.0
 _MAPPED = 2**31 - 2**16
 """Bytes of a file that SQLite maps at most, by its own limit; it copies the rest."""
 
+OF_MODEL = (
+    "coalesce("
+    "(SELECT new FROM history WHERE history.picture = picture.id AND field = 'caption' "
+    f"AND by = '{PROGRAM}' ORDER BY id DESC LIMIT 1), "
+    "(SELECT old FROM history WHERE history.picture = picture.id AND field = 'caption' ORDER BY id LIMIT 1), "
+    "caption)"
+)
+"""The model's caption of a row of pictures: what a run wrote last, or what the first person found."""
+
 COLUMNS = (
     "*, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
     "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
     "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path, "
-    # The model's caption is what a run wrote last, or what the first person found.
-    "caption IS NOT coalesce("
-    "(SELECT new FROM history WHERE history.picture = picture.id AND field = 'caption' "
-    f"AND by = '{PROGRAM}' ORDER BY id DESC LIMIT 1), "
-    "(SELECT old FROM history WHERE history.picture = picture.id AND field = 'caption' ORDER BY id LIMIT 1), "
-    "caption) AS edited"
+    f"caption IS NOT {OF_MODEL} AS edited"
 )
 """Of a row of pictures, those that its references lead to among them, and whether a person wrote the caption."""
 
