@@ -218,9 +218,10 @@ def _rows_of_text(path: Path, text: str) -> list[Record]:
                 row = read_text_row(line.rstrip("\r"))
             except ValueError as error:
                 raise DatasetError(f"{where}: {error}") from None
-            _check_texts(row.captions, where)
+            _check_texts((*row.captions, *row.keywords), where)
             fields: dict[str, object] = {"path": str(Path(row.path)), "caption": row.captions[0]}
             fields |= {"captions": list(row.captions), **({"uncertain": True} if row.uncertain else {})}
+            fields |= {"keywords": list(row.keywords)} if row.keywords else {}
             records.append(Record(where, fields))
     return records
 

@@ -14,11 +14,12 @@ KEYWORDS = "[keywords] "
 
 
 class TextRow(NamedTuple):
-    """What a row says: the picture, its captions, the best first, and whether that one is uncertain."""
+    """What a row says: the picture, its captions, the best first, whether that one is uncertain, and keywords."""
 
     path: str
     captions: tuple[str, ...]
     uncertain: bool
+    keywords: tuple[str, ...] = ()
 
 
 def read_text_row(line: str) -> TextRow:
@@ -27,6 +28,6 @@ def read_text_row(line: str) -> TextRow:
     if not (name and tab):
         raise ValueError("not of the form path<TAB>caption")
     captions = sentences.removeprefix(UNCERTAIN).split("\t")
-    if len(captions) > 1 and captions[-1].startswith(KEYWORDS):
-        captions.pop()
-    return TextRow(unescape_text(name), tuple(captions), sentences.startswith(UNCERTAIN))
+    behind = captions.pop().removeprefix(KEYWORDS) if len(captions) > 1 and captions[-1].startswith(KEYWORDS) else ""
+    keywords = tuple(word for part in behind.split(",") if (word := part.strip()))
+    return TextRow(unescape_text(name), tuple(captions), sentences.startswith(UNCERTAIN), keywords)

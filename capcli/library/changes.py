@@ -14,7 +14,7 @@ from typing import Any
 
 from capcli.files.json import dumps
 from capcli.keywords.keyword import Keyword, list_words
-from capcli.library.database import encode_name, parsing, read_rows
+from capcli.library.database import OF_MODEL, encode_name, parsing, read_rows
 from capcli.library.statuses import CHECKED, KEPT, PROGRAM
 from capcli.library.vectors import copy_vector, drop_vector, put_vector
 from capcli.output import Result
@@ -38,7 +38,8 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
         result: of a picture.
         replace: give a row another caption even if its pixels are the same, also where it moved.
 
-    A caption that was copied brings the vector of the picture that it is of, so that a search finds both.
+    A caption that was copied brings the vector of the picture that it is of, so that a search finds both. Where a
+    person has edited it, the history says so of the copy, too.
     """
     key, facts = key_of(result.path), result.facts
     row = _find(connection, "path = CAST(? AS TEXT)", _key(result.path))
@@ -55,6 +56,9 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
     source = _find_source(connection, result)
     values = {**_captions(result), **_facts(result), "model": model, "missing": 0}
     values |= {"look": result.look, "copied": source and source["id"]}
+    edited = values["caption"] if source is not None and source["edited"] else None
+    if source is not None and edited is not None:
+        values["caption"], editor = _find_edit(connection, source)
     if row is None:
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         picture = connection.execute(
@@ -67,6 +71,10 @@ def put_result(connection: sqlite3.Connection, result: Result, *, replace: bool 
         change_row(connection, row, {**values, **_UNREVIEWED})
         if row["model"] is not None and (result.vector is None or row["model"] != model):
             drop_vector(connection, picture)
+    if edited is not None:
+        stored = _find(connection, "id = ?", picture)
+        assert stored is not None
+        change_row(connection, stored, {"caption": edited}, editor)
     if source is not None:
         copy_vector(connection, source["id"], picture)
     if result.vector is not None and model is not None:
@@ -137,6 +145,8 @@ def _parse(row: sqlite3.Row) -> Result:
     if row["error"] is not None:
         return Result(path, error=_as_text(row["error"]), version=_as_whole(row["version"]))
     others = _read_others(row)
+    # A text of a person that nobody has looked at beside this picture was written for the one that it is copied from.
+    is_copy = row["copied_path"] is not None and not (row["edited"] and row["status"])
     words = None if row["words"] is None else tuple(starmap(_read_word, json.loads(row["words"])))
     return Result(
         path,
@@ -149,7 +159,7 @@ def _parse(row: sqlite3.Row) -> Result:
         facts=_read_facts(row),
         status=row["status"],
         version=_as_whole(row["version"]),
-        copied_from=None if row["copied_path"] is None or row["edited"] else Path(row["copied_path"]),
+        copied_from=Path(row["copied_path"]) if is_copy else None,
     )
 
 
@@ -281,6 +291,14 @@ def _find_source(connection: sqlite3.Connection, result: Result) -> sqlite3.Row 
     if result.copied_from is None:
         return None
     return _find(connection, "path = CAST(? AS TEXT)", _key(result.copied_from))
+
+
+def _find_edit(connection: sqlite3.Connection, row: sqlite3.Row) -> tuple[str, str]:
+    """The model's caption of a row whose caption a person has edited, and who edited it last."""
+    (caption,) = connection.execute(f"SELECT {OF_MODEL} FROM picture WHERE id = ?", (row["id"],)).fetchone()
+    edits = "SELECT by FROM history WHERE picture = ? AND field = 'caption' ORDER BY id DESC LIMIT 1"
+    (by,) = connection.execute(edits, (row["id"],)).fetchone()
+    return caption, by
 
 
 def _find_moved(connection: sqlite3.Connection, pixels: str) -> sqlite3.Row | None:

@@ -34,16 +34,20 @@ PATIENCE = 5.0
 _MAPPED = 2**31 - 2**16
 """Bytes of a file that SQLite maps at most, by its own limit; it copies the rest."""
 
+OF_MODEL = (
+    "coalesce("
+    "(SELECT new FROM history WHERE history.picture = picture.id AND field = 'caption' "
+    f"AND by = '{PROGRAM}' ORDER BY id DESC LIMIT 1), "
+    "(SELECT old FROM history WHERE history.picture = picture.id AND field = 'caption' ORDER BY id LIMIT 1), "
+    "caption)"
+)
+"""The model's caption of a row of pictures: what a run wrote last, or what the first person found."""
+
 COLUMNS = (
     "*, (SELECT name FROM model WHERE model.id = picture.model) AS model_name, "
     "(SELECT sha256 FROM model WHERE model.id = picture.model) AS model_sha256, "
     "(SELECT path FROM picture AS source WHERE source.id = picture.copied) AS copied_path, "
-    # The model's caption is what a run wrote last, or what the first person found.
-    "caption IS NOT coalesce("
-    "(SELECT new FROM history WHERE history.picture = picture.id AND field = 'caption' "
-    f"AND by = '{PROGRAM}' ORDER BY id DESC LIMIT 1), "
-    "(SELECT old FROM history WHERE history.picture = picture.id AND field = 'caption' ORDER BY id LIMIT 1), "
-    "caption) AS edited"
+    f"caption IS NOT {OF_MODEL} AS edited"
 )
 """Of a row of pictures, those that its references lead to among them, and whether a person wrote the caption."""
 
@@ -129,15 +133,16 @@ _STAMP = "\n".join(
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
-    """Opens a library, made if there is no file; others may read it meanwhile.
+    """Opens a library, made if there is no file, whole or not at all; others may read it meanwhile.
 
     Raises:
         UsageError: if it is another program's or a newer version's, or cannot be opened.
-        CapcliError: if it is locked or damaged.
+        CapcliError: if it is locked or damaged, or the disk is full.
     """
     if (kind := network_of(path)) is not None:
         raise UsageError(f"{path} lies on a network drive ({kind}), where SQLite cannot share it; name a local file")
-    with failing(path):
+    begins = not path.exists()
+    with failing(path, begins=begins):
         connection = _connect(path, "rwc")
         try:
             _identify(path, connection, new=True)
@@ -158,8 +163,18 @@ def open_to_write(path: Path) -> sqlite3.Connection:
                     _renew(connection)
         except BaseException:
             connection.close()
+            if begins:
+                remove(path)
             raise
     return connection
+
+
+def remove(path: Path) -> None:
+    """Removes a library that is not open, with its log of changes; nothing happens to what cannot be removed."""
+    file = os.path.realpath(path)
+    for ending in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            os.unlink(f"{file}{ending}")  # noqa: PTH108 - SQLite adds to the name as a whole
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -191,8 +206,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def failing(path: Path) -> Iterator[None]:
-    """Turns what SQLite raises into one line about the library."""
+def failing(path: Path, *, begins: bool = False) -> Iterator[None]:
+    """Turns what SQLite raises into one line about the library, which `begins` here and is gone where that fails."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -205,10 +220,16 @@ def failing(path: Path) -> Iterator[None]:
             raise UsageError(f"{path} may not be written (it is read-only)") from None
         if "locked" in reason or "busy" in reason:
             raise CapcliError(f"{path} is locked by another program; wait for it, or close that program") from None
+        if begins and ("full" in reason or "disk I/O" in reason):  # SQLite tells a full disk by either
+            raise CapcliError(
+                f"{path}: no library was made ({reason}); make room on the disk, and run the command again"
+            ) from None
         if "full" in reason:
             raise CapcliError(
                 f"{path}: no space left on device; the rows it holds are whole, and --resume goes on from them"
             ) from None
+        if "disk I/O" in reason:
+            reason += " (is the disk full?)"
         if "fts5" in reason:
             raise CapcliError(f"{path}: this Python's SQLite lacks FTS5, which a library needs") from None
         raise CapcliError(f"{path}: {reason}; `capcli library check` says what is whole") from None

@@ -15,7 +15,7 @@ from capcli.errors import UsageError
 from capcli.files.keys import Keys
 from capcli.files.lock import open_output
 from capcli.library.changes import key_of, mark_missing, put_result, read_result, stamp_of
-from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows
+from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows, remove
 from capcli.library.statuses import CHECKED, WITHHELD
 from capcli.library.vectors import BLOCK, count_loose, pack
 from capcli.output import Result, State
@@ -129,14 +129,14 @@ class LibraryFile(ByFolder, Endless):
 
     def _close(self, *, unused: bool = False) -> None:
         """Closes it; where nothing came of a run, a library that it made is gone."""
+        count = 1  # where it cannot be read, it stays
         try:
             with failing(self._path):
                 (count,) = self._connection.execute("SELECT count(*) FROM picture").fetchone()
         finally:
             self._connection.close()
             if unused and not self._before and not count:
-                with suppress(OSError):
-                    self._path.unlink()
+                remove(self._path)
             _unlock(self._lock, self._lock_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 from capcli.errors import CapcliError, UsageError, system_reason
 from capcli.files.lock import open_output
 from capcli.files.target import hidden_beside
-from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows, reading
+from capcli.library.database import changing, encode_name, failing, open_to_write, read_rows, reading, remove
 from capcli.library.keeping import Origins
 from capcli.library.vectors import pack, put_vector, read_vectors
 from capcli.output.merging import Shards
@@ -44,7 +43,7 @@ def merge_libraries(shards: Shards, output: Path) -> None:
     """
     part, lock_path = hidden_beside(output, "merging.db"), hidden_beside(output, "merging.lock")
     with open_output(lock_path, output):
-        _drop(part)
+        remove(part)
         try:
             connection = open_to_write(part)
             try:
@@ -63,7 +62,7 @@ def merge_libraries(shards: Shards, output: Path) -> None:
         except OSError as error:
             raise CapcliError(f"{output}: {system_reason(error)}") from None
         finally:
-            _drop(part)
+            remove(part)
             with suppress(OSError):
                 lock_path.unlink()
 
@@ -108,9 +107,3 @@ def _copy_vectors(
     for start, vectors in read_vectors(connection, model):
         for place in vectors.any(1).nonzero()[0].tolist():
             put_vector(to, numbers[start + place], new, vectors[place])
-
-
-def _drop(part: Path) -> None:
-    for ending in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            os.unlink(f"{part}{ending}")  # noqa: PTH108 - SQLite adds to the name as a whole

@@ -51,7 +51,7 @@ class Row:
         version: rises with every change of caption and status.
         size: width and height of the upright picture, None where they are not known.
         copied_from: path of the picture of the same burst that the caption was made for, None where it is this one, or
-            where a person wrote the caption.
+            where a person wrote the caption for this one.
     """
 
     id: int

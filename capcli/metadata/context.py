@@ -55,9 +55,9 @@ class Context:
         except UnicodeDecodeError:
             raise UsageError(f"{file}: not UTF-8 text") from None
         self._templates = [
-            _parse(line.strip(), f"{file}, line {number}")
+            _parse(template, f"{file}, line {number}")
             for number, line in enumerate(lines, 1)
-            if line.strip() and not line.startswith("#")
+            if (template := line.strip()) and not template.startswith("#")
         ]
         if not self._templates:
             raise UsageError(f"{file}: holds no template, such as {{caption}} ({{city}})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 from capcli.cli import app
 from capcli.library.contents import find_faults
 from capcli.library.database import reading
+from capcli.library.review import decide, read_row, undo
 from capcli.library.vectors import read_holders
 
 
@@ -141,6 +143,27 @@ def test_a_rejected_caption_is_copied_no_further(burst: Path) -> None:
     Path("a3.png").rename(burst / "a3.png")
     caption(Matching(), "--one-per-burst", "--resume")
     assert sources()["a3.png"] is None
+
+
+def test_the_copy_of_an_edited_caption_is_no_caption_of_the_model(burst: Path) -> None:
+    for name in ("a2.png", "a3.png"):
+        (burst / name).rename(name)
+    shoot(burst / "b.png", 2, 60)
+    caption(Matching(), "--one-per-burst")
+    library, before = Path("photos.db"), rows()["a1.png"]["caption"]
+    decide(library, 1, 0, "accepted", "Two hens.", "Eva")
+    Path("a2.png").rename(burst / "a2.png")  # is new
+    shutil.copy("a3.png", burst / "b.png")  # has a row, of another picture
+    caption(Matching(), "--one-per-burst", "--resume")
+    assert sources() == {"a1.png": None, "a2.png": "a1.png", "b.png": "a1.png"}
+    for number in (2, 3):
+        found = read_row(library, number)
+        assert found is not None
+        row, changes = found
+        assert (row.caption, row.status) == ("Two hens.", None)
+        assert (changes[0].old, changes[0].new, changes[0].by) == (before, "Two hens.", "Eva")
+        assert undo(library, number, row.version, "Jan").caption == before
+    assert find_faults(library) == []
 
 
 def test_what_it_needs_is_said_in_one_line(burst: Path, monkeypatch: pytest.MonkeyPatch) -> None:

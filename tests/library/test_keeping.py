@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from full_disk import file_size_limit
 from hypothesis import given
 from hypothesis import strategies as st
 from kept_results import make_kept
@@ -244,9 +245,29 @@ def test_a_full_disk_loses_no_row(keep: Keep, pictures: list[Path], library: Pat
     assert not find_faults(library)
 
 
+@pytest.mark.parametrize("size", [0, 4096, 10_000, 20_000, 40_000, 70_000])
+def test_a_disk_that_is_full_when_a_library_begins_leaves_none(
+    keep: Keep, pictures: list[Path], library: Path, size: int
+) -> None:
+    with file_size_limit(size), pytest.raises(CapcliError, match=r"photos\.db: no library was made \(.*make room"):
+        keep({pictures[0]: "a dog"})
+    assert not list(library.parent.glob("*photos.db*"))
+    keep({pictures[0]: "a dog"})
+    assert captions(library) == {"a.jpg": "a dog"}
+
+
 def test_a_run_that_came_to_nothing_leaves_no_library(library: Path) -> None:
     with pytest.raises(UsageError), LibraryFile(library):
         raise UsageError("no such model")
+    assert not list(library.parent.iterdir())
+
+
+def test_a_run_that_came_to_nothing_leaves_no_log_of_changes(library: Path) -> None:
+    with pytest.raises(UsageError), LibraryFile(library):
+        reader = sqlite3.connect(library)  # so that SQLite leaves the log, as it does on a full disk
+        assert reader.execute("SELECT count(*) FROM picture").fetchone() == (0,)
+        raise UsageError("no such model")
+    reader.close()
     assert not list(library.parent.iterdir())
 
 

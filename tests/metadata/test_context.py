@@ -86,7 +86,7 @@ def test_an_existing_description_is_joined_once(tmp_path: Path) -> None:
         ("{caption!r}", "line 1: a field takes no ! behind its name; write {caption}"),
         ("{caption:>9}", "line 1: a field takes no : behind its name; write {caption}"),
         ("{caption", "line 1: .*braces of the text itself are written twice"),
-        ("# nothing", "holds no template"),
+        ("# nothing\n  # indented", "holds no template"),
     ],
 )
 def test_templates_that_cannot_be_meant_are_refused(tmp_path: Path, templates: str, message: str) -> None:

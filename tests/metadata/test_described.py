@@ -36,6 +36,15 @@ def test_rows_of_every_format_are_read(tmp_path: Path, name: str) -> None:
     assert [described.confidence for described in read] == ([None, None] if name in ("text", "tsv") else [0.75, 0.25])
 
 
+def test_rows_of_text_have_their_keywords(tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text(
+        "a.jpg\tA dog.\tA puppy.\t[keywords] dog, tall grass\nb.jpg\tA cat.\nc.jpg\t[keywords] dog\n"
+    )
+    read = read_described(tmp_path / "rows.tsv")
+    assert [[keyword.word for keyword in described.keywords] for described in read] == [["dog", "tall grass"], [], []]
+    assert [described.caption for described in read] == ["A dog.", "A cat.", "[keywords] dog"]
+
+
 def test_a_library_tells_captions_keywords_and_what_the_files_were(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_text("a")
     words = (Keyword("cat", 0.9, ("things", "animal", "cat"), ("animal",)), Keyword("sofa", 0.5))

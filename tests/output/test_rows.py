@@ -6,15 +6,13 @@ import codecs
 import csv
 import io
 import os
-import resource
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from full_disk import file_size_limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_results import CAPTIONED, FAILED, NAMES, UNCERTAIN
@@ -31,19 +29,6 @@ every_format = pytest.mark.parametrize("form", FORMATS)
 
 def opened(path: Path, form: str, **options: bool) -> RowFile:
     return RowFile(path, FORMATS[form](), **options)
-
-
-@contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """As a full disk: files grow to `size` bytes and no further."""
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def write(path: Path, form: str, *results: Result, **options: bool) -> bytes:

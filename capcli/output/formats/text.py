@@ -23,10 +23,10 @@ class Text(Format):
         return os.fsencode(escape(result.path)) + b"\t" + _encoded("\t".join(_fields(result))) + b"\n"
 
     def read(self, row: bytes) -> tuple[str, State]:
-        path, captions, uncertain = read_text_row(os.fsdecode(row.rstrip(b"\r\n")))
-        if not captions[0]:
+        read = read_text_row(os.fsdecode(row.rstrip(b"\r\n")))
+        if not read.captions[0]:
             raise ValueError("a row has a caption")
-        return path, State.UNCERTAIN if uncertain else State.CAPTIONED
+        return read.path, State.UNCERTAIN if read.uncertain else State.CAPTIONED
 
     def judge(self, row: bytes, *, first: bool) -> Ending | None:
         ending = super().judge(row, first=first)
