@@ -11,6 +11,7 @@ from capcli.attribution.methods import METHODS
 from capcli.errors import UsageError
 from capcli.files.target import check_target
 from capcli.options import check_choice, flag_of, option
+from capcli.pictures.kinds import refuse_pictures
 
 SPLITS = ("test", "dev", "train", "all")
 """Images of a data set, by what it says of them."""
@@ -177,7 +178,7 @@ def check_reports(
         goes_on: whether the command goes on with what that file holds.
 
     Raises:
-        UsageError: for the first file that cannot be written.
+        UsageError: for the first file that cannot be written, or is or would be called a picture or a film.
     """
     reading = {_real(path) for path in read if path}
     names: dict[Path, str] = {}
@@ -191,6 +192,7 @@ def check_reports(
         if other != name:
             raise UsageError(f"{other} and {name} both name {path}; name two files")
         check_target(name, path)
+        refuse_pictures(path, "figures")
         # A run that goes on replaces its reports, which covered fewer captions.
         if path.is_file() and path != kept and not (replace or goes_on):
             raise UsageError(f"{name} {path} exists; --overwrite replaces it")

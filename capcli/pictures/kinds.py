@@ -70,11 +70,11 @@ def is_film(start: bytes) -> bool:
     return re.match(_FILM, start, re.DOTALL) is not None and not is_picture(start)
 
 
-def refuse_pictures(path: Path) -> None:
-    """Raises UsageError where captions written to `path` would take the place of a picture or a film, by its name or
-    by what is there.
+def refuse_pictures(path: Path, written: str = "captions") -> None:
+    """Raises UsageError where what is written to `path` would take the place of a picture or a film, by its name or by
+    what is there.
     """
-    text = "and captions would take its place; name another file"
+    text = f"and {written} would take its place; name another file"
     if path.suffix.lower() in EXTENSIONS or is_raw(path.name):
         raise UsageError(f"{path} has the name of a picture, {text}")
     if is_video(path.name):

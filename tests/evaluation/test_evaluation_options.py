@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from capcli.errors import UsageError
 from capcli.evaluation.options import (
@@ -50,6 +51,7 @@ def test_only_a_model_has_a_held_out_split(options: Any) -> None:
         ({"output": "r", "html": "./r"}, "-o and --html both name r"),
         ({"per_image": "."}, "--per-image . is a folder"),
         ({"html": "no/where.html"}, "its folder does not exist"),
+        ({"output": "new.jpg"}, "new.jpg has the name of a picture, and figures would take its place"),
     ],
 )
 def test_reports_that_cannot_be_written(
@@ -60,6 +62,13 @@ def test_reports_that_cannot_be_written(
     with pytest.raises(UsageError) as caught:
         check_reports(options.named(), (FILE, Path("refs.json"), Path("train.txt"), None))
     assert message in str(caught.value)
+
+
+def test_a_photograph_is_never_replaced_by_a_report(tmp_path: Path) -> None:
+    picture = tmp_path / "picture"
+    Image.new("RGB", (8, 8)).save(picture, "PNG")
+    with pytest.raises(UsageError, match="picture holds a picture, and figures would take its place"):
+        check_reports(ReportOptions(html=picture).named(), [], replace=True)
 
 
 def test_a_file_of_the_data_set_is_never_replaced(tmp_path: Path) -> None:
