@@ -9,10 +9,12 @@ from pathlib import Path
 
 from capcli.errors import UsageError
 from capcli.library.changes import read_result
-from capcli.library.database import changing, failing, open_to_write, read_rows, reading
+from capcli.library.database import Damaged, changing, failing, open_to_write, read_rows, reading
 from capcli.library.indexing import IndexState, describe_index, find_index_faults
 from capcli.library.vectors import read_holders
 from capcli.output import Result
+
+_REMEDY = "the library is damaged; put a backup of it back, or caption the pictures anew into another file"
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,29 @@ def has_keywords(path: Path) -> bool:
 
 
 def find_faults(path: Path) -> list[str]:
-    """What is wrong with a library, a line each; raises what `count_all` does.
+    """What is wrong with a library, a line each; raises what `count_all` does, but not for one that is damaged.
 
-    SQLite checks its pages, references and conditions; the index of words is compared with the captions where the file
-    may be written; every vector must belong to a captioned picture and have the length that its model's vectors have.
+    SQLite checks its pages, references and conditions; where it finds a fault, the first line says what can be done.
+    Else the index of words is compared with the captions where the file may be written; every vector must belong to a
+    captioned picture and have the length that its model's vectors have.
     An index of vectors must be whole and, where a search uses it, have the very vectors of the library.
     """
+    try:
+        return _check_pages(path) or _check_contents(path)
+    except Damaged as error:
+        return [_REMEDY, error.reason]
+
+
+def _check_pages(path: Path) -> list[str]:
     with reading(path) as connection:
-        faults = [line for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
-        if faults:
-            return faults
+        texts = [text for (text,) in connection.execute("PRAGMA integrity_check")]
+    faults = [line for text in texts for line in text.splitlines() if line != "ok" and not line.startswith("***")]
+    return [_REMEDY, *faults] if faults else []
+
+
+def _check_contents(path: Path) -> list[str]:
+    with reading(path) as connection:
+        faults: list[str] = []
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         faults += [f"row {row} of {table} refers to a {other} that is not there" for table, row, other, _ in broken]
         faults += [

@@ -132,6 +132,18 @@ _STAMP = "\n".join(
 )
 
 
+class Damaged(CapcliError):  # noqa: N818 - says what the library is
+    """A library that SQLite cannot read.
+
+    Attributes:
+        reason: one clause without a final stop.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}; `capcli library check` says what is whole")
+        self.reason = reason
+
+
 def open_to_write(path: Path) -> sqlite3.Connection:
     """Opens a library, made if there is no file, whole or not at all; others may read it meanwhile.
 
@@ -232,7 +244,7 @@ def failing(path: Path, *, begins: bool = False) -> Iterator[None]:
             reason += " (is the disk full?)"
         if "fts5" in reason:
             raise CapcliError(f"{path}: this Python's SQLite lacks FTS5, which a library needs") from None
-        raise CapcliError(f"{path}: {reason}; `capcli library check` says what is whole") from None
+        raise Damaged(path, reason) from None
 
 
 @contextmanager

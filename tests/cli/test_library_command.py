@@ -284,6 +284,24 @@ def test_a_damaged_library_ends_in_one_line(fake: Matching, folder: Path) -> Non
     assert run(fake, "library", "check", "photos.db").exit_code == 1
 
 
+@pytest.mark.parametrize(("kept", "filled"), [(20_000, 0), (100_000, 9_000)])
+def test_a_check_of_a_damaged_library_says_what_can_be_done(
+    fake: Matching, folder: Path, kept: int, filled: int
+) -> None:
+    run(fake, "caption", "in", "-o", "photos.db")
+    content = Path("photos.db").read_bytes()
+    rest = content[kept + filled :] if filled else b""
+    Path("photos.db").write_bytes(content[:kept] + b"\7" * filled + rest)
+    done = run(fake, "library", "check", "photos.db")
+    remedy, *faults = done.stdout.splitlines()
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert remedy == ("the library is damaged; put a backup of it back, or caption the pictures anew into another file")
+    assert len(faults) == (3 if filled else 1)
+    assert not any("\\n" in fault or "library check" in fault for fault in faults)
+    found = json.loads(run(fake, "library", "check", "photos.db", "--json").stdout)
+    assert found == {"library": "photos.db", "sound": False, "faults": [remedy, *faults]}
+
+
 def test_duplicates_list_no_copy_that_is_the_last(fake: Matching, folder: Path) -> None:
     shutil.copy("in/0.png", "in/1.png")
     run(fake, "caption", "in", "-o", "photos.db")
