@@ -45,10 +45,16 @@ class KeywordChooser:
             self.notes: tuple[str, ...] = ()
             return
         found = [(entry, _columns(entry, known)) for entry in tree.entries]
+        unknown = [entry.name for entry, columns in found if not columns]
+        doubled = _find_doubled(found, known)
+        found = [(entry, columns) for entry, columns in found if entry not in doubled]
         self._entries = [entry for entry, columns in found if columns]
         self._columns = [columns for _, columns in found if columns]
-        unknown = [entry.name for entry, columns in found if not columns]
-        self.notes = (*tree.notes, *([_tell_unknown(unknown, len(found))] if unknown else []))
+        self.notes = (
+            *tree.notes,
+            *(tree.note(entry, fault) for entry, fault in doubled.items()),
+            *([_tell_unknown(unknown, len(tree.entries))] if unknown else []),
+        )
         if not self._entries:
             raise UsageError(f"{head.name} knows no word of the vocabulary; `synonyms` after = may name words it knows")
 
@@ -100,8 +106,36 @@ def keyword_origin(options: KeywordOptions) -> Mapping[str, object]:
 
 def _columns(entry: Entry, known: Mapping[str, int]) -> list[int]:
     """The head's words that a word of the user's stands for."""
-    forms = (known_form(word.lower(), known) for word in (entry.name, *entry.synonyms))
-    return list(dict.fromkeys(known[form] for form in forms if form is not None))
+    return list(dict.fromkeys(known[form] for form in _forms(entry, known)))
+
+
+def _forms(entry: Entry, known: Mapping[str, int]) -> dict[str, str]:
+    """A word of the user's and its synonyms by how they are known."""
+    words = (entry.name, *entry.synonyms)
+    forms = {word: known_form(word.lower(), known) for word in reversed(words)}
+    return {form: word for word, form in forms.items() if form is not None}
+
+
+def _find_doubled(found: Sequence[tuple[Entry, list[int]]], known: Mapping[str, int]) -> dict[Entry, str]:
+    """The words of the user's that are other spellings of one above, with what is to be said of them.
+
+    As with equal spellings, it does not matter where in the tree they are. Words that the head takes for synonyms are
+    the same only where they are beside each other: elsewhere each of them leads to a path of its own.
+    """
+    first: dict[object, tuple[str, int]] = {}
+    doubled: dict[Entry, str] = {}
+    for entry, columns in found:
+        if not columns:
+            continue
+        beside = (entry.path[:-1], frozenset(columns))
+        keys: list[tuple[object, str]] = [*_forms(entry, known).items(), (beside, entry.name)]
+        twice = next(((word, *first[key]) for key, word in keys if key in first), None)
+        if twice is None:
+            first.update((key, (word, entry.line)) for key, word in keys)
+        else:
+            word, other, line = twice
+            doubled[entry] = f"{word!r} is in line {line} already, as {other!r}"
+    return doubled
 
 
 def _tell_unknown(unknown: Sequence[str], count: int) -> str:

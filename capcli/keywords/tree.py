@@ -56,12 +56,18 @@ class Tree:
     """What a vocabulary file holds.
 
     Attributes:
+        file: the file.
         entries: the words that may be keywords, in the order of the file.
         notes: what is wrong with lines that were left out, a line each.
     """
 
+    file: Path
     entries: tuple[Entry, ...]
     notes: tuple[str, ...]
+
+    def note(self, entry: Entry, fault: str) -> str:
+        """What is said of a line that is left out."""
+        return _note(self.file, entry, fault)
 
 
 def read_tree(file: Path) -> Tree:
@@ -83,7 +89,7 @@ def read_tree(file: Path) -> Tree:
     for entry in _entries(text):
         fault = _fault(entry, lines, above)
         if fault:
-            notes.append(f"{file}, line {entry.line}: {fault}; the line is left out")
+            notes.append(_note(file, entry, fault))
             continue
         *ancestors, name = map(str.casefold, entry.path)
         above.setdefault(name, set()).update(ancestors, *(above.get(ancestor, ()) for ancestor in ancestors))
@@ -94,7 +100,11 @@ def read_tree(file: Path) -> Tree:
         raise UsageError(f"{file}: holds no keyword; write a word on each line")
     if len(entries) > MOST_WORDS:
         raise UsageError(f"{file}: holds {len(entries):,} words, and {MOST_WORDS:,} are the most; shorten it")
-    return Tree(tuple(entries), tuple(notes))
+    return Tree(file, tuple(entries), tuple(notes))
+
+
+def _note(file: Path, entry: Entry, fault: str) -> str:
+    return f"{file}, line {entry.line}: {fault}; the line is left out"
 
 
 def _fault(entry: Entry, lines: Mapping[str, int], above: Mapping[str, set[str]]) -> str | None:

@@ -49,7 +49,29 @@ def test_a_vocabulary_restricts_the_words_and_spells_them(tmp_path: Path) -> Non
     assert [keyword.probability for keyword in chosen] == pytest.approx([0.9, 0.45])
 
 
-def test_a_synonym_of_the_model_s_is_known_and_unknown_words_are_told_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("Polar bears\nSKIES\nsky\n", "line 3: 'sky' is in line 2 already, as 'SKIES'"),
+        ("Polar bears\nBlue > SKIES\nday > sky\n", "line 3: 'sky' is in line 2 already, as 'SKIES'"),
+        ("Polar bears\nSKIES\nheaven\n", "line 3: 'heaven' is in line 2 already, as 'SKIES'"),
+        ("Polar bears\nSKIES = fog\nlight = Sky, fogs\n", "line 3: 'Sky' is in line 2 already, as 'SKIES'"),
+    ],
+)
+def test_plurals_and_capitals_of_a_word_are_one_keyword_and_a_note_says_so(
+    tmp_path: Path, text: str, note: str
+) -> None:
+    chooser = by(tmp_path, text, count=2)
+    assert words(chooser, 0.9, 0.1) == ["SKIES", "Polar bears"]
+    assert f"{tmp_path / 'words.txt'}, {note}; the line is left out" in chooser.notes
+
+
+def test_synonyms_of_the_model_s_at_different_places_of_a_tree_keep_their_paths(tmp_path: Path) -> None:
+    chooser = by(tmp_path, "[air]\n\tsky\n[faith]\n\theaven\n")
+    assert (words(chooser, 0.9, 0.1), chooser.notes) == (["sky", "heaven"], ())
+
+
+def test_a_synonym_of_the_model_s_is_is_known_and_unknown_words_are_told_in_one_line(tmp_path: Path) -> None:
     chooser = by(tmp_path, "Heaven\nxylophone\nzither\n")
     assert words(chooser, 0.9, 0.1) == ["Heaven"]
     assert chooser.notes == (
