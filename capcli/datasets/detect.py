@@ -10,6 +10,7 @@ from typing import Protocol
 from capcli.datasets import coco, flickr, karpathy, pairs, table, text
 from capcli.datasets.dataset import Dataset, Entry, Item, at_home, is_there, merge, require_pictures
 from capcli.errors import DatasetError
+from capcli.pictures.spelling import explain_absence
 
 
 class Reader(Protocol):
@@ -36,7 +37,7 @@ def read_entries(path: str | Path) -> tuple[Entry, ...]:
     """
     path = at_home(path)
     if not (is_there(path) or path.is_dir()):
-        raise DatasetError(f"{path}: no such file or folder")
+        raise DatasetError(f"{path}: no such file or folder{explain_absence(path)}")
     for reader in READERS:
         if reader.recognises(path):
             return merge(reader.entries(path), path)

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from capcli.errors import UsageError
 from capcli.pictures.patterns import Patterns
 from capcli.pictures.search import Beside, Rules, Search, and_others, is_folder, natural, remembering
-from capcli.pictures.spelling import respell
+from capcli.pictures.spelling import explain_absence, respell
 
 
 @runtime_checkable
@@ -162,7 +162,8 @@ def find_pictures(
     matches = [_expand(path) for path in meant]
     missing = [path for path, found in zip(meant, matches, strict=True) if not found]
     if missing and len(missing) == len(paths) and not listed:
-        raise UsageError(f"no such file or folder: {and_others(missing[0], len(missing), 'path')}")
+        named_first = and_others(missing[0], len(missing), "path")
+        raise UsageError(f"no such file or folder: {named_first}{explain_absence(*missing)}")
     named: list[tuple[str | Path, bool]] = []
     for path, found in zip(meant, matches, strict=True):
         named += [(match, True) for match in found] or [(path, False)]

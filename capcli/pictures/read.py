@@ -21,6 +21,7 @@ from capcli.pictures.kinds import LEFT_OUT, ending_of
 from capcli.pictures.opening import Picture, open_picture
 from capcli.pictures.orientation import SIDEWAYS, load, turn_of
 from capcli.pictures.refusal import NO_PICTURE, Refusal, TooLarge
+from capcli.pictures.spelling import explain_absence
 from capcli.pictures.transparency import on_white
 
 LARGE_PIXELS = 2**24
@@ -212,13 +213,13 @@ def _with_file(source: Source, work: Callable[[BinaryIO], _T]) -> _T:
         if reason == NO_PICTURE and (why := LEFT_OUT.get(ending_of(Path(path).name))):
             reason += f" ({why})"
     except Exception as error:  # Pillow's plugins raise nearly every type on damaged files
-        reason = _reason(error)
+        reason = _reason(path, error)
     raise UnreadableImage(path, reason)
 
 
-def _reason(error: Exception) -> str:
+def _reason(path: str | Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "does not exist"
+        return f"does not exist{explain_absence(path)}"
     if isinstance(error, PermissionError):
         return "may not be read (permission denied)"
     if isinstance(error, MemoryError):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+# Path makes one slash of two, and a process that reads pictures is told where the current folder would have them. A
+# single letter is a drive of Windows.
+_ADDRESS = re.compile(r"(?:^|[/\\])(?!file:)[a-z][a-z0-9+.-]+:[/\\]", re.IGNORECASE)
 
 
 def respell(path: str | Path) -> str | Path:
@@ -17,6 +22,13 @@ def respell(path: str | Path) -> str | Path:
     if not _is_odd(text) or os.path.lexists(text):
         return path
     return next((meant for meant in _meanings(text) if os.path.lexists(meant)), path)
+
+
+def explain_absence(*paths: str | Path) -> str:
+    """What follows the news that paths do not exist: for an address on the web what to do, else nothing."""
+    if not any(_ADDRESS.search(str(path)) for path in paths):
+        return ""
+    return " (capcli reads files; what has an address must be downloaded first)"
 
 
 def _is_odd(text: str) -> bool:

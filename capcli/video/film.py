@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from capcli.errors import UnreadableFilm, system_reason
 from capcli.pictures.refusal import MAX_PIXELS
+from capcli.pictures.spelling import explain_absence
 from capcli.video.extra import import_av
 from capcli.video.sampling import Sampler
 
@@ -70,7 +71,7 @@ class Film:
             except _Refusal as refusal:
                 raise UnreadableFilm(path, str(refusal)) from None
             except OSError as error:
-                raise UnreadableFilm(path, _reason_of(error)) from None
+                raise UnreadableFilm(path, _reason_of(path, error)) from None
             except (av.error.FFmpegError, ValueError) as error:
                 raise UnreadableFilm(path, _no_film(error)) from None
             self._container: InputContainer = container
@@ -159,9 +160,9 @@ def _moving_picture(container: InputContainer) -> VideoStream:
     return stream
 
 
-def _reason_of(error: OSError) -> str:
+def _reason_of(path: str | Path, error: OSError) -> str:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return "does not exist"
+        return f"does not exist{explain_absence(path)}"
     if isinstance(error, PermissionError):
         return "may not be read (permission denied)"
     return f"cannot be read ({system_reason(error)})"

@@ -529,6 +529,11 @@ def test_no_picture_is_replaced_through_a_link(attend: Attend, folder: Path) -> 
             "--terminal draws to stdout and writes no files; leave it or -o, --as, --overwrite out",
         ),
         (["gone.jpg", "-o", "out"], "no such file or folder: gone.jpg"),
+        (
+            ["https://example.org/a.jpg", "-o", "out"],
+            "no such file or folder: https://example.org/a.jpg "
+            "(capcli reads files; what has an address must be downloaded first)",
+        ),
         (["in", "-o", "out", "--model", "absent"], None),
         (["in", "-o", "out", "--caption", " ".join(["dog"] * 41)], None),
     ],

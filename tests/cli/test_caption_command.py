@@ -160,6 +160,9 @@ def test_paths_come_from_lists_and_stdin(fake: FakeCaptioner, folder: Path) -> N
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [row["path"] for row in rows] == ["0.png", "3.png", "1.png", "gone.png"]
     assert rows[3]["error"] == "does not exist"
+    result = run(fake, "0.png", "https://example.org/a.jpg")
+    todo = "(capcli reads files; what has an address must be downloaded first)"
+    assert result.stderr.splitlines()[0] == f"capcli: https:/example.org/a.jpg: does not exist {todo}"
     result = run(fake, "-", input="4.png\n2.png\n")
     assert result.stdout == "4.png\tbrightness 4\n2.png\tbrightness 2\n"
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capcli.errors import UsageError
+from capcli.errors import UnreadableImage, UsageError
 from capcli.pictures.find import Found, by_folder, find_pictures
 from capcli.pictures.options import InputOptions
+from capcli.pictures.read import read_picture
 from capcli.pictures.search import natural
 
 
@@ -162,6 +163,23 @@ def test_a_path_that_does_not_exist(tree: Path, name: str) -> None:
 def test_several_paths_that_do_not_exist_are_one_line() -> None:
     with pytest.raises(UsageError, match=r"^no such file or folder: absent\.jpg and 2 other paths$"):
         find_pictures(["absent.jpg", "gone.jpg", "lost"])
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.jpg", "S3://bucket/a.jpg", "https:/example.org/a.jpg"])
+def test_an_address_must_be_downloaded_first(address: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        find_pictures([address, "gone.jpg"])
+    todo = "(capcli reads files; what has an address must be downloaded first)"
+    assert str(refused.value) == f"no such file or folder: {address} and 1 other path {todo}"
+    with pytest.raises(UnreadableImage) as unreadable:
+        read_picture(Path(address))
+    assert unreadable.value.reason == f"does not exist {todo}"
+
+
+@pytest.mark.parametrize("path", ["C:/a.jpg", "file:///absent.jpg", "here/b:/a.jpg"])
+def test_what_is_no_address_is_just_not_there(path: str) -> None:
+    with pytest.raises(UsageError, match=r"^no such file or folder: [^ ]*$"):
+        find_pictures([path])
 
 
 def test_beside_others_a_path_that_does_not_exist_is_left_to_reading(tree: Path) -> None:
