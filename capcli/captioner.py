@@ -16,7 +16,7 @@ from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, relevance, shares
 from capcli.attribution.methods import DEFAULT_METHOD, METHODS, check_method
 from capcli.caption import Caption, Word
-from capcli.captioning import BaseCaptioner
+from capcli.captioning import BaseCaptioner, check_prepared
 from capcli.decoding.forced import Forced
 from capcli.decoding.hypothesis import Hypothesis
 from capcli.decoding.options import LM_RESCORE, OF_LANGUAGE_MODELS, DecodingOptions
@@ -158,7 +158,7 @@ class Captioner(BaseCaptioner):
             chooser: gives the captions their keywords.
 
         Raises:
-            UsageError: as `check` does.
+            UsageError: as `check` does, and for arrays of another type or shape.
             CapcliError: if not even one picture fits into memory.
         """
         chosen = options or self.options
@@ -239,7 +239,11 @@ class Captioner(BaseCaptioner):
 
         Returns:
             float32 B x (T + 1).
+
+        Raises:
+            UsageError: for no pictures, and for arrays of another type or shape.
         """
+        check_prepared(arrays, self, least=1)
         tokens = self._vocabulary.encode(words)
         parts = [arrays[start : start + BATCH] for start in range(0, len(arrays), BATCH)]
         traces = [trace for part in parts for trace in self._engine.trace(self.encode(part), [tokens] * len(part))]
@@ -280,7 +284,10 @@ class Captioner(BaseCaptioner):
             )
 
     def encode(self, arrays: UInt8Array) -> Regions:
-        """Regions of uint8 B x S x S x 3 pictures, B x R x D as the engine holds them, which `decode` takes."""
+        """Regions of uint8 B x S x S x 3 pictures, B x R x D as the engine holds them, which `decode` takes; raises
+        UsageError for arrays of another type or shape.
+        """
+        check_prepared(arrays, self)
         return self._engine.encode(arrays)
 
     def decode(

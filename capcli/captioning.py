@@ -119,7 +119,7 @@ class BaseCaptioner(_Unmatched, ABC):
             chooser: gives the captions their keywords.
 
         Raises:
-            UsageError: as `check` does.
+            UsageError: as `check` does, and for arrays of another type or shape.
             CapcliError: if not even one picture fits into memory.
         """
 
@@ -147,6 +147,9 @@ class BaseCaptioner(_Unmatched, ABC):
 
         Returns:
             float32 B x (T + 1).
+
+        Raises:
+            UsageError: for no pictures, and for arrays of another type or shape.
         """
 
     # A path that is a str also is an iterable of them, which types cannot exclude; it is one picture all the same.
@@ -317,6 +320,7 @@ class BaseCaptioner(_Unmatched, ABC):
 
     def _fitting(self, arrays: UInt8Array, work: Callable[[UInt8Array], list[_T]]) -> list[_T]:
         """What `work` makes of each picture, as many at once as fit into memory."""
+        check_prepared(arrays, self)
         results: list[_T] = []
         while len(results) < len(arrays):
             batch = arrays[len(results) :][: self.fits]
@@ -332,6 +336,23 @@ class BaseCaptioner(_Unmatched, ABC):
                     ) from None
                 self.fits = len(batch) // 2
         return results
+
+
+def check_prepared(arrays: object, captioner: BaseCaptioner, least: int = 0) -> None:
+    """Raises UsageError for what is no array of at least so many pictures as `captioner.prepare` makes them."""
+    side, proportions = captioner.size, captioner.keeps_proportions
+    shape = f"(B, {side}, {side}, 3)"
+    if proportions:
+        shape = f"(B, height, width, 3), neither side above {side}"
+    wanted = f"pictures are a uint8 array of shape {shape}"
+    if not isinstance(arrays, np.ndarray):
+        raise UsageError(f"{wanted}, not {type(arrays).__name__}; captioner.prepare makes one picture")
+    sides = arrays.shape[1:3]
+    fits = 0 < min(sides) <= max(sides) <= side if proportions and sides else sides == (side, side)
+    if arrays.dtype != np.uint8 or arrays.ndim != 4 or arrays.shape[3] != 3 or not fits:
+        raise UsageError(f"{wanted}, not {arrays.dtype} of shape {arrays.shape}; captioner.prepare makes one picture")
+    if len(arrays) < least:
+        raise UsageError(f"{wanted}, and this one has no pictures; give {least} or more")
 
 
 def _each_shape(batch: Sequence[UInt8Array], work: Callable[[UInt8Array], list[_T]]) -> list[_T]:

@@ -51,6 +51,45 @@ def test_a_list_in_mixed_forms_gives_a_list(captioner: Captioner, files: list[Pa
     assert captioner.caption([]) == []
 
 
+def _ask_all(captioner: Captioner, arrays: Any) -> list[Callable[[], object]]:
+    return [
+        lambda: captioner.caption_arrays(arrays),
+        lambda: captioner.attend_arrays(arrays),
+        lambda: captioner.encode(arrays),
+        lambda: captioner.log_probabilities(arrays, ["a", "dog"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "named"),
+    [
+        ((1, 32, 32, 3), np.uint8, r"uint8 of shape (1, 32, 32, 3)"),
+        ((64, 64, 3), np.uint8, r"uint8 of shape (64, 64, 3)"),
+        ((1, 64, 64, 3), np.float32, r"float32 of shape (1, 64, 64, 3)"),
+        ((1, 3, 64, 64), np.uint8, r"uint8 of shape (1, 3, 64, 64)"),
+        ((), np.uint8, r"uint8 of shape ()"),
+    ],
+)
+def test_prepared_pictures_of_another_shape_or_type_are_refused(
+    captioner: Captioner, shape: tuple[int, ...], kind: type[np.generic], named: str
+) -> None:
+    for ask in _ask_all(captioner, np.zeros(shape, kind)):
+        with pytest.raises(UsageError) as refused:
+            ask()
+        wanted = "pictures are a uint8 array of shape (B, 64, 64, 3)"
+        assert str(refused.value) == f"{wanted}, not {named}; captioner.prepare makes one picture"
+
+
+def test_prepared_pictures_are_an_array_and_probabilities_are_of_some(captioner: Captioner) -> None:
+    for ask in _ask_all(captioner, [np.zeros((64, 64, 3), np.uint8)]):
+        with pytest.raises(UsageError, match=r"of shape \(B, 64, 64, 3\), not list"):
+            ask()
+    nothing = np.empty((0, 64, 64, 3), np.uint8)
+    assert captioner.caption_arrays(nothing) == []
+    with pytest.raises(UsageError, match="has no pictures; give 1 or more"):
+        captioner.log_probabilities(nothing, ["a", "dog"])
+
+
 @pytest.mark.parametrize("decoder", sorted(decoders()))
 def test_a_batch_is_its_pictures_one_by_one(
     decoder: str, files: list[Path], tiny_checkpoint: Callable[..., Checkpoint], tmp_path: Path

@@ -13,7 +13,7 @@ from capcli.attribution.cover import cover
 from capcli.attribution.maps import occlusion, shares
 from capcli.attribution.methods import check_method
 from capcli.caption import Caption, Word
-from capcli.captioning import BaseCaptioner
+from capcli.captioning import BaseCaptioner, check_prepared
 from capcli.decoding.options import DecodingOptions
 from capcli.errors import UsageError
 from capcli.hub.families import check_prompt
@@ -115,6 +115,7 @@ class HuggingFaceCaptioner(BaseCaptioner):
         return self._fitting(arrays, attended)
 
     def log_probabilities(self, arrays: UInt8Array, words: Sequence[str]) -> Float32Array:
+        check_prepared(arrays, self, least=1)
         ids = self.engine.encode(compose(words, self.engine.family))
         spelled = self.engine.spell(ids)
         return np.stack([_of_words(look, spelled) for look in self._forced(arrays, ids, self.options)])

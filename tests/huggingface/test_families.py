@@ -194,6 +194,9 @@ def test_a_sentence_of_the_users_own_has_maps_and_probabilities(
     )
     np.testing.assert_allclose([word.log_probability for word in caption.words], log_probabilities[0, :-1], atol=1e-3)
     assert log_probabilities.shape == (1, 6) and (log_probabilities <= 0).all()
+    for arrays in (np.zeros((0, 32, 32, 3), np.uint8), np.zeros((1, 9999, 8, 3), np.uint8), np.zeros((1, 64, 64, 3))):
+        with pytest.raises(UsageError, match="pictures are a uint8 array of shape"):
+            captioner.log_probabilities(arrays, ["a"])
 
 
 @each_kind
