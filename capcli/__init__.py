@@ -44,3 +44,7 @@ if not TYPE_CHECKING:  # a type checker would take it that every name is there
 
             return getattr(caption, name)
         raise AttributeError(f"module 'capcli' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import capcli
 from capcli import Caption, Captioner
 from capcli.errors import CapcliError, ModelError, UnreadableImage, UsageError
 from capcli.model.decoders.registry import decoders
@@ -33,6 +34,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         noise = source.integers(0, 256, (size[1] // 10 + 1, size[0] // 10 + 1, 3), np.uint8)
         Image.fromarray(noise).resize(size).save(folder / f"{number}.png")
     return sorted(folder.iterdir())
+
+
+def test_the_package_lists_all_its_names() -> None:
+    assert set(capcli.__all__) <= set(dir(capcli))
+    assert all(getattr(capcli, name) is not None for name in capcli.__all__)
 
 
 def test_one_picture_in_any_form_gives_one_caption(captioner: Captioner, files: list[Path]) -> None:
