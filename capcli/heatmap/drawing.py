@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from capcli.attribution.methods import DEFAULT_METHOD
 from capcli.errors import UnreadableImage
 from capcli.files.names import escape
-from capcli.heatmap.files import DrawingError
+from capcli.heatmap.files import DrawingError, is_of_kind
 from capcli.heatmap.options import AttendOptions
 from capcli.output import Result
 from capcli.output.resume_record import ResumeRecord
@@ -92,7 +93,8 @@ class DrawMaps:
             }
             sought |= keywords or {}
             how = {"overwrite": wish.overwrite, "resumes": wish.resumes, "anyway": wish.resume_anyway}
-            self.records = [ResumeRecord.of_folder(wish.output, wish.as_, sought, **how)]
+            is_result = partial(is_of_kind, kind=wish.as_)
+            self.records = [ResumeRecord.of_folder(wish.output, wish.as_, sought, is_result, **how)]
 
     def survey(self, pictures: Iterable[Path]) -> Survey:
         return look_through(pictures, self.is_settled)

@@ -265,6 +265,11 @@ class Drawings:
                     raise UsageError(f"{file} is there and is not capcli's; name another folder by -o")
 
 
+def is_of_kind(file: Path, kind: str) -> bool:
+    """Whether a file may be a drawing of a kind; `grid` and `overlays` are alike."""
+    return file.suffix == (_ENDINGS[kind] or ".png") and is_marked(file)
+
+
 def leave_out_drawings(found: Found, folder: Path) -> list[Path]:
     """The pictures that were found, but for capcli's own drawings in a folder that drawings go to or below it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO
@@ -19,7 +20,7 @@ from capcli.output.options import FILM_FORMATS, LIBRARY, PARQUET, PART_ROWS, Out
 from capcli.output.resume_record import ResumeRecord
 from capcli.output.rows import RowFile, RowStream
 from capcli.output.shard import Shard
-from capcli.output.sidecar import SidecarError, Sidecars, refuse_held
+from capcli.output.sidecar import SidecarError, Sidecars, is_sidecar, refuse_held
 from capcli.output.survey import Survey, look_by_folder
 from capcli.pictures.find import Found
 from capcli.pictures.kinds import refuse_pictures
@@ -301,7 +302,7 @@ def _records(options: OutputOptions, others: Mapping[str, object], rows: Kept | 
     if options.sidecar_dir is not None:
         how["overwrite"] = options.overwrite
         for kind in dict.fromkeys(options.sidecar):
-            yield ResumeRecord.of_folder(options.sidecar_dir, kind, words, **how)
+            yield ResumeRecord.of_folder(options.sidecar_dir, kind, words, partial(is_sidecar, kind=kind), **how)
 
 
 def _is_device(path: Path) -> bool:

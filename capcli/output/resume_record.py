@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -95,12 +95,21 @@ class ResumeRecord:
 
     @classmethod
     def of_folder(
-        cls, folder: Path, kind: str, options: Mapping[str, object], *, overwrite: bool, resumes: bool, anyway: bool
+        cls,
+        folder: Path,
+        kind: str,
+        options: Mapping[str, object],
+        is_result: Callable[[Path], bool],
+        *,
+        overwrite: bool,
+        resumes: bool,
+        anyway: bool,
     ) -> ResumeRecord:
-        """The record of a folder's files of a kind; with `overwrite` those that are there go."""
-        holds = not overwrite and _has_files(folder)
-        place = _FilePlace(folder / f".capcli-{kind}.origin.json")
-        return cls(folder, place, options, holds=holds, resumes=resumes, anyway=anyway)
+        """The record of a folder's files of a kind, which `is_result` knows; with `overwrite` those there go."""
+        path = folder / f".capcli-{kind}.origin.json"
+        # A new run without a record needs no look through what may be very many files.
+        holds = not overwrite and (resumes or path.exists()) and any(map(is_result, _files_below(folder)))
+        return cls(folder, _FilePlace(path), options, holds=holds, resumes=resumes, anyway=anyway)
 
     @classmethod
     def read_beside(cls, path: Path) -> list[Origin]:
@@ -198,9 +207,6 @@ class ResumeRecord:
         return None
 
 
-def _has_files(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return any(not entry.name.startswith(".") for entry in entries)
-    except OSError:
-        return False
+def _files_below(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names if not name.startswith("."))

@@ -171,6 +171,11 @@ def refuse_held(sidecars: Sequence[Sidecars], pictures: Iterable[Path]) -> Surve
     return survey
 
 
+def is_sidecar(file: Path, kind: str) -> bool:
+    """Whether a file may be a sidecar of a kind."""
+    return file.suffix.lower() == f".{kind}"
+
+
 def _in_any_case(path: Path) -> Path | None:
     """The file of this name that is there, whatever the case of its ending."""
     letters = ((letter, letter.upper()) for letter in path.suffix[1:])

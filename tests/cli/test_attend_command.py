@@ -388,6 +388,18 @@ def test_the_page_of_one_picture_is_resumed(attend: Attend, folder: Path) -> Non
     assert files(folder / "out") == ["a.html"]
 
 
+def test_drawings_of_another_kind_are_not_gone_on_with(attend: Attend, folder: Path) -> None:
+    attend("in", "-o", "maps", *SENTENCE)
+    result = attend("in", "-o", "maps", "--as", "npz", *SENTENCE, "--resume")
+    assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
+    (folder / "maps" / ".capcli-npz.origin.json").unlink()
+    result = attend("in", "-o", "maps", "--as", "npz", *SENTENCE, "--resume")
+    assert result.stderr.startswith("capcli: nothing says what made maps; make sure that")
+    for drawing in (folder / "maps").glob("*.npz"):
+        drawing.unlink()
+    assert attend("in", "-o", "maps", "--as", "npz", "--caption", "a cat", "--resume").exit_code == 0
+
+
 def test_drawings_alone_are_no_photographs_to_draw(attend: Attend, folder: Path) -> None:
     attend("in", "-o", "maps", *SENTENCE)
     result = attend("maps", "-o", "maps", *SENTENCE, "--resume")
