@@ -143,7 +143,7 @@ class _RowsOfShard:
     """The file of a shard: paths of its rows, with the bytes at which each begins and ends."""
 
     def __init__(self, path: Path, form: str) -> None:
-        self.path = path
+        self.path, self._form = path, form
         with _opened(path) as file:
             head = file.read(1 << 16)
         kinds = [FORMATS[form](with_keywords=words) for words in (False, True)]
@@ -159,7 +159,8 @@ class _RowsOfShard:
                 try:
                     path, _ = self.format.decode(row)
                 except ValueError as error:
-                    raise UsageError(f"{self.path} does not hold rows of this format (row {number}: {error})") from None
+                    fault = f"{self.path} does not hold rows of the format {self._form} (row {number}: {error})"
+                    raise UsageError(fault + ("; name theirs by --format" if number == 1 else "")) from None
                 yield str(path), end - len(row), end
             file.seek(end)
             if file.read(len(self.format.end) + 1).strip() != self.format.end.strip():

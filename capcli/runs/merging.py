@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capcli.errors import UsageError
+from capcli.files.database import is_database
 from capcli.files.target import check_target
 from capcli.output.merging import Shards, merge_rows
 from capcli.output.options import LIBRARY, PARQUET, PART_ROWS, MergeOptions, check_part_rows
@@ -32,6 +33,7 @@ def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | 
     form = chosen.row_format(output)
     check_part_rows(chosen.part_rows, form)
     _check_output(output, outputs, form, replace=chosen.overwrite)
+    _check_kinds(outputs, output, form)
     if form == LIBRARY:
         from capcli.library.merging import merge_libraries, read_library_origins
 
@@ -47,6 +49,17 @@ def merge_shards(outputs: Sequence[Path], output: Path, options: MergeOptions | 
         merge_rows(shards, output, form)
         shards.stamp(output)
     return shards
+
+
+def _check_kinds(outputs: Sequence[Path], output: Path, form: str) -> None:
+    """Raises UsageError for a shard that is there and cannot be of the format of the merged output."""
+    for path in filter(Path.exists, outputs):
+        kind = "a folder" if path.is_dir() else "a library" if is_database(path) else "a file of rows"
+        if kind != {LIBRARY: "a library", PARQUET: "a folder"}.get(form, "a file of rows"):
+            raise UsageError(
+                f"{path} is {kind}, and {output} would be of the format {form}; OUT has the format of its shards, so "
+                "give it their ending, or name their format by --format"
+            )
 
 
 def _check_output(output: Path, outputs: Sequence[Path], form: str, *, replace: bool) -> None:

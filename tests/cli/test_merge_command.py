@@ -193,7 +193,10 @@ BREAK: dict[str, tuple[Callable[[], object], str]] = {
     "a picture is doubled": (lambda: change("part3.jsonl", lambda rows: [*rows, rows[0]]), "has a picture twice"),
     "a row of another": (lambda: change("part3.jsonl", lambda rows: [*rows, *lines(Path(MADE[1]))]), "none of its"),
     "half a row": (lambda: change("part3.jsonl", lambda rows: [*rows[:-1], rows[-1][:-4]]), "ends in half a row"),
-    "something else": (lambda: Path("part3.jsonl").write_text("no rows\n"), "does not hold rows of this format (row 1"),
+    "something else": (
+        lambda: Path("part3.jsonl").write_text("no rows\n"),
+        "not hold rows of the format jsonl (row 1",
+    ),
     "no record": (lambda: Path(".part3.jsonl.shard.json").unlink(), "part3.jsonl is no shard"),
     "other options": (
         lambda: replace(".part3.jsonl.origin.json", '"beam_size": 3', '"beam_size": 1'),
@@ -227,6 +230,20 @@ def test_what_does_not_fit_together_is_one_line_and_makes_nothing(folder: Path, 
     do()
     assert message in refused("merged.jsonl", *MADE)
     assert not list(folder.glob("*merged*"))
+
+
+@pytest.mark.parametrize(
+    ("output", "form", "ending"),
+    [("all.parquet", "parquet", "csv"), ("all.db", "library", "csv"), ("all.jsonl", "jsonl", "db")],
+)
+def test_shards_of_another_format_than_the_output_are_refused(
+    folder: Path, output: str, form: str, ending: str
+) -> None:
+    caption(f"part.{ending}", "--shard", "1/1")
+    kind = "a library" if ending == "db" else "a file of rows"
+    line = refused(output, f"part.{ending}")
+    assert f"part.{ending} is {kind}, and {output} would be of the format {form}; OUT has the format" in line
+    assert "part1.jsonl does not hold rows of the format text (row 1: " in refused("all.txt", *MADE)
 
 
 def test_shards_that_are_not_named_are_told(folder: Path) -> None:
