@@ -40,7 +40,7 @@ class SearchOptions:
     """What pictures a search finds.
 
     Raises:
-        UsageError: for a moment or a number that is none, or outside its range.
+        UsageError: for a moment or a number that is none, or outside its range; where `since` comes after `until`.
     """
 
     like: Path | None = option(None, "Find pictures that look like this one.", metavar="PICTURE")
@@ -69,16 +69,28 @@ class SearchOptions:
                 raise UsageError(
                     f"--{name} {moment!r} is no date; name one such as 2019, 2019-07, 2019-07-04 or 2019-07-04T12:30"
                 )
+        since, until = self._first, self._end
+        if since is not None and until is not None and since >= until:
+            raise UsageError(f"--since {self.since} is later than --until {self.until}; no picture can be both")
+
+    @property
+    def _first(self) -> str | None:
+        """What the time of a picture is not less than, None for any."""
+        return None if self.since is None else self.since.replace(" ", "T")
+
+    @property
+    def _end(self) -> str | None:
+        """What it is less than: what begins with the moment belongs to it."""
+        return None if self.until is None else self.until.replace(" ", "T") + "~"
 
     @property
     def filters(self) -> tuple[str, list[object]]:
         """The conditions on rows of pictures in SQL, empty where there are none, and their values."""
         wanted: list[tuple[str, tuple[object, ...]]] = []
-        if self.since is not None:
-            wanted.append(("taken >= ?", (self.since.replace(" ", "T"),)))
-        if self.until is not None:
-            # What begins with the moment belongs to it.
-            wanted.append(("taken < ?", (self.until.replace(" ", "T") + "~",)))
+        if self._first is not None:
+            wanted.append(("taken >= ?", (self._first,)))
+        if self._end is not None:
+            wanted.append(("taken < ?", (self._end,)))
         if self.folder is not None:
             folder = os.path.normcase(os.path.abspath(self.folder))  # noqa: PTH100 - as paths of rows are made
             inside = os.path.join(folder, "")  # noqa: PTH118 - ends with a separator

@@ -151,7 +151,16 @@ def search(path: Path, query: Query, options: SearchOptions, large: int = LARGE)
             except Unfit as error:
                 notes = [_advise(path, error, large)]
         scores, allowed = scored or _score_all(connection, query, options)
-        return Found(_fuse(connection, query, options, np.where(allowed, scores, 0), by_words.result(), allowed), notes)
+        hits = _fuse(connection, query, options, np.where(allowed, scores, 0), by_words.result(), allowed)
+        if not hits and options.folder is not None and not _any_within(connection, options):
+            there = "" if options.folder.is_dir() else ", and there is no such folder"
+            notes.append(f"{path} has no picture in {options.folder}{there}")
+        return Found(hits, notes)
+
+
+def _any_within(connection: sqlite3.Connection, options: SearchOptions) -> bool:
+    where, values = SearchOptions(folder=options.folder).filters
+    return connection.execute(f"SELECT 1 FROM picture WHERE {where} LIMIT 1", values).fetchone() is not None
 
 
 def _model_of(connection: sqlite3.Connection, query: Query) -> str:

@@ -179,6 +179,14 @@ def test_nothing_found_and_unknown_words_are_said(fake: Matching, folder: Path) 
     assert (done.exit_code, done.stdout) == (1, "")
     unknown = "capcli: no caption has the word 'xyzzy', and the model does not know it\n"
     assert done.stderr == f"{unknown}capcli: nothing found\n"
+    Path("other").mkdir()
+    for name, hint in {
+        "gone": "capcli: photos.db has no picture in gone, and there is no such folder\n",
+        "other": "capcli: photos.db has no picture in other\n",
+        "in": "",
+    }.items():
+        done = run(fake, "search", "xyzzy", "photos.db", "--folder", name)
+        assert (done.exit_code, done.stderr) == (1, f"{unknown}{hint}capcli: nothing found\n")
     done = run(fake, "search", "dark xyzzy", "photos.db")
     assert (done.exit_code, done.stderr) == (0, unknown)
     for arguments in (["photos.db"], ["dark", "absent.db"], ["dark", "photos.db", "-f", "--json"]):

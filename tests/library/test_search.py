@@ -187,6 +187,14 @@ def test_moments_of_the_calendar_are_taken(moment: str) -> None:
     assert SearchOptions(since=moment, until=moment).since == moment
 
 
+@pytest.mark.parametrize(
+    ("since", "until"), [("2020", "2019"), ("2019-07-04", "2019-07-03"), ("2019-07-04 12:31", "2019-07-04T12:30")]
+)
+def test_no_picture_is_taken_after_the_last_moment(since: str, until: str) -> None:
+    with pytest.raises(UsageError, match=f"^--since {since} is later than --until {until}; no picture can be both$"):
+        SearchOptions(since=since, until=until)
+
+
 @pytest.mark.parametrize("options", [{"since": "yesterday"}, {"until": "2019-7"}, {"top": 0}, {"min_score": 2.0}])
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
