@@ -16,6 +16,7 @@ from capcli.catalogue.soundness import Check
 from capcli.catalogue.weights import Weights
 from capcli.evaluation.table import figure
 from capcli.output.table import print_table, shown
+from capcli.words.counting import count_of
 
 _SHORT = 12
 
@@ -112,7 +113,9 @@ def _recipe(recipe: Mapping[str, object]) -> str:
         parts.append(f"seed {recipe['seed']}")
     for stage in stages if isinstance(stages, list) else []:
         if isinstance(stage, dict):
-            parts.append(f"{stage.get('objective', 'cross-entropy')} for {stage.get('epochs', '?')} epochs")
+            epochs = stage.get("epochs")
+            length = count_of(epochs, "epoch") if isinstance(epochs, int) else "? epochs"
+            parts.append(f"{stage.get('objective', 'cross-entropy')} for {length}")
     return ", ".join(parts)
 
 

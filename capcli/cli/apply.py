@@ -99,7 +99,7 @@ def _conclude(tally: Counter[Outcome], console: Console, options: ApplyOptions, 
         summary += f"; raw files are not changed, {raw:,} of them have sidecars"
     if options.into == "original" and not options.dry_run and tally[Outcome.WRITTEN]:
         summary += "; --undo puts the originals back"
-    console.finish(f"{'would be ' if options.dry_run else ''}{summary or 'nothing to do'}")
+    console.finish(f"{'dry run: ' if options.dry_run else ''}{summary or 'nothing to do'}")
     if tally[Outcome.FAILED]:
         raise typer.Exit(1)
 

@@ -11,6 +11,7 @@ from capcli.cli.messages import inform, print_json, tell
 from capcli.cli.options import Group, takes
 from capcli.cli.paths import check_form, print_paths
 from capcli.library.options import DuplicateOptions
+from capcli.words.counting import count_of
 
 
 @takes(options=Group(DuplicateOptions, "Which pictures"))
@@ -41,9 +42,10 @@ def duplicates(
             rows.append(("keep", str(group.keep)))
             rows += [("same pixels" if path in group.same else "alike", str(path)) for path in group.others]
         print_table("", ("", "picture"), rows)
-    inform(f"{len(groups):,} groups, {sum(len(group.others) for group in groups):,} pictures beside those to keep")
+    others = sum(len(group.others) for group in groups)
+    inform(f"{count_of(len(groups), 'group')}, {count_of(others, 'picture')} beside those to keep")
     if found.outdated:
         tell(
-            f"left out {found.outdated:,} pictures whose files are gone or were changed since; "
-            f"`capcli caption PICTURES -o {library} --resume` looks at them again"
+            f"left out {count_of(found.outdated, 'picture', 'that is', 'that are')} gone or changed since; "
+            f"`capcli caption PICTURES -o {library} --resume` looks again"
         )

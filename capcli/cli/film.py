@@ -24,6 +24,7 @@ from capcli.video.formats import About, clock, find_format
 from capcli.video.options import FilmOptions
 from capcli.video.viewer import make_viewer
 from capcli.video.writing import CueWriter, check_output, opened
+from capcli.words.counting import count_of
 
 _OF_FILMS = ("output", "format", "overwrite")
 """What of the options of outputs and keywords films have, too."""
@@ -88,16 +89,20 @@ def caption_film_file(
                     writer.finish()
             except _Interrupted:
                 nowhere = "" if to.output is None else f"; {to.output} is not written"
-                console.finish(f"{path}: looked at {seen:,} frames, captioned {scenes:,} scenes{nowhere}")
+                console.finish(
+                    f"{path}: looked at {count_of(seen, 'frame')}, captioned {count_of(scenes, 'scene')}{nowhere}"
+                )
         _tell(console, film, seen, scenes, writer.left_out, time.monotonic() - begun)
 
 
 def _tell(console: Console, film: Film, seen: int, scenes: int, left_out: int, seconds: float) -> None:
     if left_out:
-        console.warn(f"left out {left_out:,} captions below the least confidence")
+        console.warn(f"left out {count_of(left_out, 'caption')} below the least confidence")
     if film.damage:
         console.warn(f"{film.path}: {film.damage}")
     fast = f", {film.end / seconds:.1f} x real time" if seconds else ""
-    console.finish(f"captioned {scenes:,} scenes in {clock(film.end)}, looked at {seen:,} frames{fast}")
+    console.finish(
+        f"captioned {count_of(scenes, 'scene')} in {clock(film.end)}, looked at {count_of(seen, 'frame')}{fast}"
+    )
     if film.damage:
         raise typer.Exit(1)

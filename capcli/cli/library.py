@@ -15,6 +15,7 @@ from capcli.cli.options import Group, path, takes
 from capcli.model.options import ModelOptions
 from capcli.output.options import ExportOptions
 from capcli.web.options import ReviewOptions
+from capcli.words.counting import count_of
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -44,11 +45,14 @@ def info(library: Library, as_json: _Json = False) -> None:
     rows = [(name, f"{getattr(account, name):,}") for name in _COUNTS]
     if account.taken:
         rows.append(("taken", " to ".join(account.taken)))
-    rows += [("model", f"{name} (SHA-256 {sha256[:12]}), {count:,} captions") for name, sha256, count in account.models]
+    rows += [
+        ("model", f"{name} (SHA-256 {sha256[:12]}), {count_of(count, 'caption')}")
+        for name, sha256, count in account.models
+    ]
     rows.append(("size", f"{account.bytes / 1e6:,.1f} MB"))
     if index := account.index:
         state = "up to date" if index.unfit is None else f"not used: it {index.unfit}"
-        vectors = "" if index.vectors is None else f"{index.vectors:,} vectors, "
+        vectors = "" if index.vectors is None else f"{count_of(index.vectors, 'vector')}, "
         rows.append(("index", f"{vectors}{index.bytes / 1e6:,.1f} MB, {state}"))
     print_table(str(library), ("", ""), rows)
 
@@ -69,7 +73,7 @@ def check(library: Library, as_json: _Json = False) -> None:
 
         print(*map(shown, faults), sep="\n")
     else:
-        typer.echo(f"sound: {count_all(library).pictures:,} pictures")
+        typer.echo(f"sound: {count_of(count_all(library).pictures, 'picture')}")
     if faults:
         raise typer.Exit(1)
 
@@ -90,7 +94,7 @@ def export(library: Library, *, outputs: dict[str, Any]) -> None:
         for kept in sinks.kept:
             kept.complete()
     if to.output:
-        inform(f"exported {count:,} pictures to {to.output}")
+        inform(f"exported {count_of(count, 'picture')} to {to.output}")
 
 
 @app.command("import", cls=PlainCommand)
@@ -116,7 +120,7 @@ def take(
     done = take_back(library, table, by)
     for line in done.refused:
         tell(line)
-    rest = f", {done.absent:,} pictures have no row" if done.absent else ""
+    rest = f", {count_of(done.absent, 'picture', 'has', 'have')} no row" if done.absent else ""
     inform(f"changed {done.changed:,}, left as they were {done.same:,}, refused {len(done.refused):,}{rest}")
     if done.refused:
         raise typer.Exit(1)
@@ -138,6 +142,6 @@ def index(library: Library, *, place: dict[str, Any]) -> None:
     with counting() as count:
         label = make_index(library, know_model(ModelOptions(**place).model).identity.sha256, count)
     path = index_path(library)
-    inform(f"indexed {label.vectors:,} vectors in {path} ({path.stat().st_size / 1e6:,.1f} MB)")
+    inform(f"indexed {count_of(label.vectors, 'vector')} in {path} ({path.stat().st_size / 1e6:,.1f} MB)")
     if label.pictures <= LARGE:  # they begin with that of no picture
         inform(f"a search uses it when {library} has {LARGE:,} pictures; up to there it compares every vector")

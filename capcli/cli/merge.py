@@ -10,6 +10,7 @@ import typer
 from capcli.cli.messages import inform
 from capcli.cli.options import Group, path, takes
 from capcli.output.options import MergeOptions
+from capcli.words.counting import count_of
 
 
 @takes(how=Group(MergeOptions, "Output", common=("format", "overwrite")))
@@ -31,4 +32,4 @@ def merge(
     from capcli.runs.merging import merge_shards
 
     merged = merge_shards(shards, output, options)
-    inform(f"merged {len(merged.outputs):,} shards of {merged.total:,} pictures into {output}")
+    inform(f"merged {count_of(len(merged.outputs), 'shard')} of {count_of(merged.total, 'picture')} into {output}")

@@ -17,6 +17,7 @@ from capcli.errors import ModelError, UsageError
 from capcli.evaluation.options import CalibrationOptions
 from capcli.model.options import ModelOptions
 from capcli.modelfile.shipped import find_model, is_repository, shipped_models
+from capcli.words.counting import count_of
 
 app = typer.Typer(cls=PlainGroup, help="List, show, verify, compare and pull models.", no_args_is_help=True)
 
@@ -177,7 +178,7 @@ def calibrate(
             model, references, chosen.pictures, ModelOptions(**place).device, progress=progress
         )
     good = fitted.table[0][1]
-    inform(f"fitted to {count:,} captions, {good:.0%} of them good; kept in {file}")
+    inform(f"fitted to {count_of(count, 'caption')}, {good:.0%} of them good; kept in {file}")
 
 
 @app.command(cls=PlainCommand)

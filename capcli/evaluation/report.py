@@ -85,7 +85,9 @@ class Report:
             notes.append(f"not scored: {self.matching.missing}")
         notes += [*remarks(self.pairs), *alone(len(self.pairs))]
         if self.human and self.human.person.left_out:
-            notes.append(f"a person's scores leave out {self.human.person.left_out:,} images with a single reference")
+            notes.append(
+                f"a person's scores leave out {count_of(self.human.person.left_out, 'image')} with a single reference"
+            )
         return notes
 
     @property

@@ -32,6 +32,7 @@ from capcli.library.vector_index import (
     view_index,
 )
 from capcli.library.vectors import BLOCK, pack, read_stored
+from capcli.words.counting import count_of
 
 _CONNECTIVITY = 16
 """Neighbours of each vector in the graph."""
@@ -281,4 +282,4 @@ def find_index_faults(library: Path, connection: sqlite3.Connection) -> list[str
         wrong += int(_differ(index.read(pictures), rows).sum())
         there[pictures[pictures < len(there)]] = True
     wrong += int(((index.scales > 0) & ~there).sum())
-    return [f"{path} has other vectors of {wrong:,} pictures than the library; {again}"] if wrong else []
+    return [f"{path} has other vectors of {count_of(wrong, 'picture')} than the library; {again}"] if wrong else []

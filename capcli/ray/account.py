@@ -11,6 +11,7 @@ import numpy as np
 
 from capcli.errors import CapcliError
 from capcli.ray.places import Folder, one_line
+from capcli.words.counting import count_of
 
 _PENDING = ".pending.parquet"
 
@@ -145,5 +146,5 @@ def prove(folder: Folder, total: int) -> Account:
         seen[numbers] = True
         failed += table.num_rows - table["error"].null_count
     if not seen.all():
-        raise CapcliError(f"{folder} lacks {int((~seen).sum()):,} pictures, --resume captions them")
+        raise CapcliError(f"{folder} lacks {count_of(int((~seen).sum()), 'picture')}; --resume goes on")
     return Account(total, failed)

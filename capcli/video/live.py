@@ -15,6 +15,7 @@ from capcli.video.extra import import_av
 from capcli.video.feed import Arrival, Feed
 from capcli.video.scenes import Scenes
 from capcli.video.viewer import Viewer
+from capcli.words.counting import count_of
 
 if TYPE_CHECKING:
     from capcli.caption import Caption
@@ -80,7 +81,7 @@ class Account:
         return float(np.percentile(self.delays, 95)) if self.delays else 0.0
 
     def __str__(self) -> str:
-        summary = f"looked at {self.looked:,} frames, captioned {self.captioned:,}"
+        summary = f"looked at {count_of(self.looked, 'frame')}, captioned {self.captioned:,}"
         if not self.delays:
             return summary
         return f"{summary}, delay {1000 * self.median:.0f} ms median, {1000 * self.late:.0f} ms at the 95th percentile"

@@ -44,7 +44,7 @@ def test_a_pruned_model_has_as_many_parameters_and_tells_its_zeros(
 
     pruned, file = dataclasses.replace(tiny_checkpoint(), pruned=True), model.with_name("small.safetensors")
     prune(pruned.model, 0.95)
-    recipe = {"name": "again", "stage": [{"epochs": 3}]}
+    recipe = {"name": "again", "stage": [{"epochs": 3}, {"objective": "self-critical", "epochs": 1}]}
     origin = {"model": "mine", "method": "pruning of 95%", "fine_tuning": {"recipe": recipe, "data": ["more"]}}
     dataclasses.replace(pruned, origin=origin).save(file)
     facts = Facts.read("small", file)
@@ -55,7 +55,7 @@ def test_a_pruned_model_has_as_many_parameters_and_tells_its_zeros(
     print_facts(facts)
     printed = " ".join(capsys.readouterr().out.split())
     assert f"mostly float16, {facts.weights.zeros / facts.weights.parameters:.1%} zeros" in printed
-    assert "fine-tuned by again, cross-entropy for 3 epochs" in printed
+    assert "fine-tuned by again, cross-entropy for 3 epochs, self-critical for 1 epoch" in printed
 
 
 def test_a_card_without_a_hash(model: Path) -> None:

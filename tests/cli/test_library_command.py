@@ -310,6 +310,18 @@ def test_a_check_of_a_damaged_library_says_what_can_be_done(
     assert found == {"library": "photos.db", "sound": False, "faults": [remedy, *faults]}
 
 
+def test_numbers_agree_with_their_nouns(fake: Matching, folder: Path) -> None:
+    run(fake, "caption", "in/120.png", "-o", "single.db")
+    assert run(fake, "library", "check", "single.db").stdout == "sound: 1 picture\n"
+    assert run(fake, "library", "export", "single.db", "-o", "rows.csv").stderr.endswith(
+        "exported 1 picture to rows.csv\n"
+    )
+    assert ", 1 caption" in run(fake, "library", "info", "single.db").stdout
+    shutil.copy("in/120.png", "in/121.png")
+    run(fake, "caption", "in/120.png", "in/121.png", "-o", "pair.db")
+    assert run(fake, "duplicates", "pair.db").stderr == "capcli: 1 group, 1 picture beside those to keep\n"
+
+
 def test_duplicates_list_no_copy_that_is_the_last(fake: Matching, folder: Path) -> None:
     shutil.copy("in/0.png", "in/1.png")
     run(fake, "caption", "in", "-o", "photos.db")
@@ -318,7 +330,7 @@ def test_duplicates_list_no_copy_that_is_the_last(fake: Matching, folder: Path) 
     Path("in/0.png").unlink()
     listed = run(fake, "duplicates", "photos.db", "-f", "--min-score", "1")
     assert (listed.exit_code, listed.stdout) == (0, "")
-    assert "left out 1 pictures whose files are gone or were changed since" in listed.stderr
+    assert "left out 1 picture that is gone or changed since" in listed.stderr
 
 
 @pytest.mark.parametrize("name", ["photos.db", "linked.csv", "hard.jsonl", "photos"])

@@ -114,7 +114,7 @@ def test_ctrl_c_ends_a_camera_with_an_account(live: Live) -> None:
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=20)
     assert (process.returncode, stdout) == (130, b"")
-    assert stderr.startswith(b"capcli: interrupted: looked at 1 frames, captioned 1, delay ")
+    assert stderr.startswith(b"capcli: interrupted: looked at 1 frame, captioned 1, delay ")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such terminals")

@@ -261,7 +261,7 @@ def test_a_dry_run_tells_what_a_run_does_with_sidecars() -> None:
         shown, before = apply("--dry-run"), files()
         assert files() == before
         done = apply()
-        assert (shown.exit_code, shown.stderr.replace("would be ", "")) == (done.exit_code, done.stderr)
+        assert (shown.exit_code, shown.stderr.replace("dry run: ", "")) == (done.exit_code, done.stderr)
     assert "photos/a.jpg: its sidecar photos/a.xmp has another text already ('My own words')" in done.stderr
     assert "up to date 1, failed 1" in done.stderr
 

@@ -314,5 +314,5 @@ def test_a_part_that_no_checkpoint_stands_for_goes_and_what_is_there_is_counted(
     assert drop_unsettled(folder, "_checkpoint").pictures == 4
     assert {path.stem for path in tmp_path.glob("*.parquet")} == {"part-a-000000-0", "part-b-000000-0"}
     assert prove(folder, 4).pictures == 4
-    with pytest.raises(CapcliError, match="lacks 1 pictures"):
+    with pytest.raises(CapcliError, match="lacks 1 picture;"):
         prove(folder, 5)
