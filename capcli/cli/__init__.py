@@ -51,6 +51,12 @@ class _Commands(PlainGroup):
                 raise
         sys.exit(code if isinstance(code, int) else 0)
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt as error:  # Typer loads more of itself here, and would end without a word
+            raise typer.Exit(_tell_end(error) or 0) from None
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None and _may_be_picture(args[0]):
             raise UsageError(f"{args[0]} is no command; this captions it: capcli caption {shlex.join(args)}")

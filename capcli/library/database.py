@@ -154,6 +154,8 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     if (kind := network_of(path)) is not None:
         raise UsageError(f"{path} lies on a network drive ({kind}), where SQLite cannot share it; name a local file")
     begins = not path.exists()
+    if not begins and not os.access(path, os.W_OK):  # SQLite would open it all the same, and refuse the first change
+        raise UsageError(f"{path} may not be written (it is read-only)")
     with failing(path, begins=begins):
         connection = _connect(path, "rwc")
         try:

@@ -115,6 +115,18 @@ def test_captions_are_reviewed_by_keys_alone(browser: Chromium, serve: Serve, li
     assert server.wait(60) == 0
 
 
+def test_the_field_has_the_direction_of_its_text(browser: Chromium, serve: Serve) -> None:
+    address, _ = serve()
+    browser.open(address)
+    shown(browser, "cat.jpg")
+    field = "document.getElementById('caption')"
+    assert browser.ask(f"getComputedStyle({field}).direction") == "ltr"
+    browser.press("e")
+    browser.ask(f"{field}.select()")
+    browser.press("كلب أبيض يركض في الثلج.")
+    browser.wait(f"getComputedStyle({field}).direction === 'rtl'", 5)
+
+
 def test_a_screen_reader_and_every_eye_can_use_it(browser: Chromium, serve: Serve, library: Path) -> None:
     address, _ = serve()
     browser.open(address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kept_results import make_kept
 
+from capcli.errors import UsageError
 from capcli.library.contents import find_faults, read_results
 from capcli.library.keeping import LibraryFile
 from capcli.library.review import (
@@ -21,6 +23,7 @@ from capcli.library.review import (
     Row,
     count_statuses,
     decide,
+    holding,
     read_row,
     read_window,
     undo,
@@ -226,3 +229,12 @@ def test_a_checked_caption_is_not_uncertain_and_an_edited_one_has_no_words_of_th
     decide(library, row.id, row.version, "accepted", "Anna's dog.", "Ann")
     (result,) = (stored for stored in read_results(library) if stored.path == path)
     assert (result.captions[0], result.status, result.uncertain, result.words) == ("Anna's dog.", "edited", False, None)
+
+
+def test_a_library_whose_file_is_read_only_is_checked_and_not_reviewed(library: Path) -> None:
+    library.chmod(0o444)
+    if os.access(library, os.W_OK):
+        pytest.skip("this user may write everything")
+    assert find_faults(library) == []
+    with pytest.raises(UsageError, match="may not be written"), holding(library):
+        pass
