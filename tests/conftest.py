@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -22,6 +23,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # What one test leaves there would decide which engine the next one has; those that want a cache name their own.
 os.environ["XDG_CACHE_HOME"] = os.devnull
+
+# A shell that runs tests in the background has them ignore Ctrl-C, and so the commands that they start and send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What takes long to import is imported by fixtures: the process that hands tests to workers needs none of it.
 if TYPE_CHECKING:
