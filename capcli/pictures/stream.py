@@ -82,7 +82,8 @@ class ReadingPool:
     @property
     def pids(self) -> list[int]:
         """The ids of the processes that live now."""
-        return [worker.pid for worker in self._workers if worker.pid is not None]
+        # Each is asked once, as it may die meanwhile.
+        return [pid for worker in self._workers if (pid := worker.pid) is not None]
 
     def stream(
         self,
