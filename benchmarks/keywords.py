@@ -140,7 +140,6 @@ def measure(options: argparse.Namespace) -> None:
 
 def load(model: str) -> Captioner:
     from capcli.captioner import Captioner
-    from capcli.modelfile.shipped import find_model
 
     return Captioner.of_file(find_model(model))
 
@@ -190,8 +189,8 @@ def weight_of(dataset: str) -> float:
 def refuse_weights(datasets: Sequence[str]) -> None:
     """Raises UsageError for a DATASET[:N] with a weight behind it."""
     for dataset in datasets:
-        if _parse(dataset)[2]:
-            raise UsageError(f"{dataset}: pictures all count the same here; leave @{_parse(dataset)[2]} out")
+        if weight := _parse(dataset)[2]:
+            raise UsageError(f"{dataset}: pictures all count the same here; leave @{weight} out")
 
 
 def _parse(dataset: str) -> tuple[str, ...]:
